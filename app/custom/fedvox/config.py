@@ -1,0 +1,150 @@
+"""Frozen dataclasses from JSON: an unknown key or a value out of range is an error with a name.
+
+A settings class states its limits beside each field, with :func:`setting`. :func:`build` checks a
+mapping against them and returns the frozen object; :func:`to_mapping` is its inverse.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fedvox.errors import ConfigError
+
+S = TypeVar("S")
+
+
+def setting(
+    default: Any = dataclasses.MISSING,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[Any, ...] | None = None,
+) -> Any:
+    """Declares a field with its limits (both inclusive; for tuples they hold per element).
+
+    Args:
+        default: value when the key is absent; without it the key is required.
+        low: smallest allowed number.
+        high: largest allowed number.
+        choices: the allowed values.
+    """
+    metadata = {"low": low, "high": high, "choices": choices}
+    if isinstance(default, type):
+        return dataclasses.field(default_factory=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = "") -> S:
+    """Builds a frozen settings object from a mapping, checking every key and value.
+
+    Args:
+        cls: a dataclass whose fields were declared with :func:`setting`.
+        mapping: the parsed JSON object.
+        where: the file to name in errors.
+        prefix: dotted path of this object inside the file, for errors.
+
+    Raises:
+        ConfigError: unknown, missing or invalid key; names the key, the file, the allowed values.
+    """
+    if not isinstance(mapping, Mapping):
+        raise ConfigError(f"{where}: '{prefix or 'the file'}' must be an object with named keys")
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+    hints = typing.get_type_hints(cls)
+    for key in mapping:
+        if key not in fields:
+            raise ConfigError(
+                f"{where}: unknown key '{_join(prefix, key)}'; allowed: {', '.join(fields)}"
+            )
+    values = {
+        name: _value(hints[name], fields[name], mapping[name], where, _join(prefix, name))
+        for name in mapping
+    }
+    for name, field in fields.items():
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if required and name not in values:
+            raise ConfigError(f"{where}: key '{_join(prefix, name)}' is missing; add it")
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def to_mapping(settings: Any) -> dict[str, Any]:
+    """Turns a settings object back into plain JSON types."""
+    return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ConfigError: the file is missing or is not a JSON object; names file and line.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: file not found; check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        line = getattr(error, "lineno", 1)
+        raise ConfigError(f"{path}: not valid JSON near line {line}; mend it") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must hold one JSON object {{...}}")
+    return content
+
+
+def _join(prefix: str, key: str) -> str:
+    return f"{prefix}.{key}" if prefix else str(key)
+
+
+def _value(hint: Any, field: Any, value: Any, where: str, key: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where, key)  # type: ignore[arg-type]
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if value is None:
+            return None
+        hint, origin = options[0], typing.get_origin(options[0])
+    if origin is tuple:
+        return _tuple(hint, field, value, where, key)
+    _check_type(hint, value, where, key)
+    _check_limits(field, value, where, key)
+    return float(value) if hint is float else value
+
+
+def _tuple(hint: Any, field: Any, value: Any, where: str, key: str) -> tuple[Any, ...]:
+    item, *rest = typing.get_args(hint)
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: '{key}' must be a list, not {value!r}")
+    if rest and rest[0] is not Ellipsis and len(value) != len(rest) + 1:
+        raise ConfigError(f"{where}: '{key}' must have {len(rest) + 1} elements, not {len(value)}")
+    for element in value:
+        _check_type(item, element, where, key)
+        _check_limits(field, element, where, key)
+    return tuple(item(element) for element in value)
+
+
+def _check_type(hint: Any, value: Any, where: str, key: str) -> None:
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    accepted = (int, float) if hint is float else (hint,)
+    is_bool = isinstance(value, bool)
+    if not isinstance(value, accepted) or (is_bool and hint is not bool):
+        raise ConfigError(f"{where}: '{key}' must be {names.get(hint, hint)}, not {value!r}")
+
+
+def _check_limits(field: Any, value: Any, where: str, key: str) -> None:
+    low, high, choices = (field.metadata.get(name) for name in ("low", "high", "choices"))
+    if choices is not None and value not in choices:
+        raise ConfigError(
+            f"{where}: '{key}' is {value!r}; allowed: {', '.join(map(str, choices))}"
+        )
+    if low is not None and not value >= low:
+        raise ConfigError(f"{where}: '{key}' is {value}; it must be at least {low}")
+    if high is not None and not value <= high:
+        raise ConfigError(f"{where}: '{key}' is {value}; it must be at most {high}")

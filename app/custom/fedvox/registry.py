@@ -1,0 +1,48 @@
+"""Named builders: one line registers a new augmentation, network, reader or aggregator."""
+
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from fedvox.errors import ConfigError
+
+T = TypeVar("T", bound=Callable[..., object])
+
+
+class Registry(Generic[T]):
+    """A mapping from a public name to a builder, with an error that lists what there is.
+
+    Args:
+        kind: what the names stand for, as it should appear in errors, e.g. ``"network"``.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator that adds a builder under ``name``.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+
+        def add(builder: T) -> T:
+            if name in self._entries:
+                raise ConfigError(f"{self.kind} '{name}' is registered twice; choose another name")
+            self._entries[name] = builder
+            return builder
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._entries:
+            raise ConfigError(
+                f"unknown {self.kind} '{name}'; choose one of: {', '.join(sorted(self._entries))}"
+            )
+        return self._entries[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._entries))
