@@ -141,9 +141,7 @@ def _check_type(hint: Any, value: Any, where: str, key: str) -> None:
 def _check_limits(field: Any, value: Any, where: str, key: str) -> None:
     low, high, choices = (field.metadata.get(name) for name in ("low", "high", "choices"))
     if choices is not None and value not in choices:
-        raise ConfigError(
-            f"{where}: '{key}' is {value!r}; allowed: {', '.join(map(str, choices))}"
-        )
+        raise ConfigError(f"{where}: '{key}' is {value!r}; allowed: {', '.join(map(str, choices))}")
     if low is not None and not value >= low:
         raise ConfigError(f"{where}: '{key}' is {value}; it must be at least {low}")
     if high is not None and not value <= high:

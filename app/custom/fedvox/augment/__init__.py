@@ -1,0 +1,40 @@
+"""Augmentations: tensor to tensor, pure, every draw from a given generator; training only."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from fedvox.augment.gin import Gin
+from fedvox.augment.settings import AugmentationSettings
+from fedvox.registry import Registry
+
+Intensity = Callable[[Tensor, torch.Generator], Tensor]
+
+INTENSITY: Registry[Callable[[AugmentationSettings], Intensity]] = Registry(
+    "intensity augmentation"
+)
+
+
+INTENSITY.register("none")(lambda settings: unchanged)
+INTENSITY.register("gin")(lambda settings: Gin(settings.gin))
+
+
+def unchanged(x: Tensor, generator: torch.Generator) -> Tensor:
+    """No augmentation: returns ``x`` itself and draws nothing."""
+    return x
+
+
+def build_intensity(settings: AugmentationSettings) -> Intensity:
+    """The intensity augmentation that the settings name.
+
+    Args:
+        settings: the ``augment`` section of a training configuration.
+
+    Returns:
+        a function of images ``(B, C, D, H, W)`` in [0, 1] and a CPU generator.
+
+    Raises:
+        ConfigError: the name is not registered; lists those that are.
+    """
+    return INTENSITY[settings.name](settings)

@@ -1,0 +1,30 @@
+"""Networks by name. One file each, one line here."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from fedvox.networks.settings import NetworkSettings
+from fedvox.networks.unet import build_unet
+from fedvox.registry import Registry
+
+NETWORKS: Registry[Callable[[NetworkSettings, int, int], nn.Module]] = Registry("network")
+NETWORKS.register("unet")(build_unet)
+
+
+def build_network(settings: NetworkSettings, classes: int, seed: int) -> nn.Module:
+    """Builds a network with weights that depend on ``seed`` alone.
+
+    Args:
+        settings: architecture.
+        classes: organs plus background.
+        seed: seeds the initial weights; the global random state is left as it was.
+
+    Raises:
+        ConfigError: unknown network name.
+    """
+    builder = NETWORKS[settings.name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return builder(settings, 1, classes)

@@ -1,0 +1,128 @@
+"""What sites tell about themselves before round 0, and what the server refuses.
+
+A site that cannot take part stops the job here, in seconds, and not after hours of training.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fedvox.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One site's self-description; plain values only, no patient data.
+
+    Attributes:
+        version: the site's ``fedvox`` version.
+        label_map: hash of the job's organ list as the site read it.
+        annotated: organs of the job that the site's training cases annotate.
+        modalities: modality sets of its cases, e.g. ``["ct"]``.
+        cases: usable training cases.
+        skipped: unusable cases.
+        phantom: True for phantom data.
+        state: hash of the site's state from earlier rounds, empty at a fresh start.
+        source: fingerprint of machine, data folder and split.
+        error: why the site cannot take part; empty when it can.
+    """
+
+    version: str
+    label_map: str
+    annotated: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
+    cases: int = 0
+    skipped: int = 0
+    phantom: bool = False
+    state: str = ""
+    source: str = ""
+    error: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, as they travel."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def registration_from(values: Mapping[str, Any], site: str) -> Registration:
+    """Reads a registration that arrived from a site.
+
+    Raises:
+        ConfigError: it is not one.
+    """
+    try:
+        known = {name: values[name] for name in Registration.__dataclass_fields__ if name in values}
+        for name in ("annotated", "modalities"):
+            known[name] = tuple(str(entry) for entry in known.get(name, ()))
+        return Registration(**known)
+    except (TypeError, KeyError):
+        raise ConfigError(f"{site} sent no readable registration; update its fedvox") from None
+
+
+def refusals(
+    registrations: Mapping[str, Registration],
+    version: str,
+    label_map: str,
+    organs: tuple[str, ...],
+    modalities: tuple[str, ...],
+) -> list[str]:
+    """Reasons not to start, each one line that names the site and the remedy.
+
+    Args:
+        registrations: site -> registration.
+        version: the server's ``fedvox`` version.
+        label_map: hash of the server's organ list.
+        organs: the job's organs.
+        modalities: modalities that the job can use.
+    """
+    found = []
+    for site, registration in sorted(registrations.items()):
+        found += _site_refusals(site, registration, version, label_map, modalities)
+    if not found:
+        found += _shared_sources(registrations)
+        found += _unannotated(registrations, organs)
+    return found
+
+
+def _site_refusals(
+    site: str, own: Registration, version: str, label_map: str, modalities: tuple[str, ...]
+) -> list[str]:
+    if own.version != version:
+        return [
+            f"{site} runs fedvox {own.version}, the server {version}; install the same version"
+        ]
+    if own.error:
+        return [own.error if own.error.startswith(site) else f"{site}: {own.error}"]
+    if own.label_map != label_map:
+        return [f"{site} has another label map; submit the job again to all sites"]
+    if own.cases < 1:
+        return [f"{site}: no usable training case; check its site file"]
+    foreign = {part for name in own.modalities for part in name.split("+")} - set(modalities)
+    if foreign:
+        return [
+            f"{site} holds {', '.join(sorted(foreign))}, the job uses {', '.join(modalities)}; "
+            "change 'data.modalities' or leave the site out"
+        ]
+    return []
+
+
+def _shared_sources(registrations: Mapping[str, Registration]) -> list[str]:
+    owners: dict[str, str] = {}
+    for site, own in sorted(registrations.items()):
+        first = owners.setdefault(own.source, site) if own.source else site
+        if first != site:
+            return [
+                f"{first} and {site} read the same data folder; give each its own, for example "
+                "with FEDVOX_SITE=/path/{site}.json"
+            ]
+    return []
+
+
+def _unannotated(registrations: Mapping[str, Registration], organs: tuple[str, ...]) -> list[str]:
+    annotated = {organ for own in registrations.values() for organ in own.annotated}
+    missing = [organ for organ in organs if organ not in annotated]
+    if not missing:
+        return []
+    return [
+        f"no site annotates {', '.join(missing)}; take it out of 'data.organs' or add a site "
+        "that does"
+    ]

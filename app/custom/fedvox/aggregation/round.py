@@ -1,0 +1,131 @@
+"""One round at the server: screen, store, weigh, average, record."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.client_weight import client_weight
+from fedvox.aggregation.screening import screen
+from fedvox.aggregation.selection import pool_validation
+from fedvox.aggregation.store import UpdateStore
+from fedvox.aggregation.update import Arrays, Update
+from fedvox.errors import UpdateRefused
+
+
+class Round:
+    """Collects the updates of one round and turns them into the next global model.
+
+    Args:
+        index: the round, from 0.
+        model: the global model that was sent to the sites.
+        store: where screened updates wait.
+        rule: how sites are weighted, see :func:`fedvox.aggregation.client_weight.client_weight`.
+        registered: site -> training cases that it registered before round 0.
+        aggregator: a registered aggregator.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        model: Arrays,
+        store: UpdateStore,
+        rule: str,
+        registered: Mapping[str, int] | None = None,
+        aggregator: str = "mean",
+    ) -> None:
+        self.index = index
+        self.model = model
+        self.store = store
+        self.rule = rule
+        self.registered = registered or {}
+        self.aggregate = AGGREGATORS[aggregator]
+        self.started = time.monotonic()
+        self.accepted: dict[str, Update] = {}
+        self.contributors: dict[str, dict[str, Any]] = {}
+        self.refused: list[dict[str, str]] = []
+
+    def accept(self, update: Update) -> None:
+        """Screens an update and stores it.
+
+        Raises:
+            UpdateRefused: with the reason, which the record keeps as well.
+        """
+        cases = self.registered.get(update.site)
+        try:
+            screen(update, self.model, self.index, self.accepted, cases)
+        except UpdateRefused as refusal:
+            self.refuse(update.site, str(refusal))
+            raise
+        self.store.put(self.index, update.site, update.arrays)
+        weight, reason = client_weight(update, self.rule)
+        self.contributors[update.site] = {
+            "site": update.site,
+            "modality": update.modality,
+            "weight": weight,
+            "reason": reason,
+            "train_loss": update.loss,
+            "val_dice": _mean_dice(update),
+            "update_norm": _distance(update.arrays, self.model),
+            "train_seconds": round(update.seconds, 3),
+            "bytes_up": _size(update.arrays),
+            "bytes_down": update.down_bytes,
+        }
+        light = {**update.__dict__, "arrays": {}}
+        self.accepted[update.site] = Update(**light)
+
+    def refuse(self, site: str, reason: str) -> None:
+        """Records a refusal."""
+        self.refused.append({"site": site, "reason": reason})
+
+    def close(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Averages what was accepted; without any update the global model stays as it was.
+
+        Returns:
+            The next global model and the round's record for ``rounds.jsonl``.
+        """
+        model = {name: np.asarray(array) for name, array in self.model.items()}
+        if self.contributors:
+            weights = {site: entry["weight"] for site, entry in self.contributors.items()}
+            model = self.aggregate(
+                self.model, lambda site, name: self.store.read(self.index, site, name), weights
+            )
+        self.store.drop(self.index)
+        return model, self._record()
+
+    def _record(self) -> dict[str, Any]:
+        total = sum(entry["weight"] for entry in self.contributors.values())
+        contributors = [
+            {**entry, "weight": entry["weight"] / total}
+            for _, entry in sorted(self.contributors.items())
+        ]
+        reports = [self.accepted[site].validation for site in sorted(self.accepted)]
+        return {
+            "round": self.index,
+            "seconds": round(time.monotonic() - self.started, 3),
+            "bytes_up": sum(entry["bytes_up"] for entry in contributors),
+            "bytes_down": sum(entry["bytes_down"] for entry in contributors),
+            "contributors": contributors,
+            "refused": sorted(self.refused, key=lambda entry: (entry["site"], entry["reason"])),
+            "validation": pool_validation(reports),
+        }
+
+
+def _mean_dice(update: Update) -> float | None:
+    pooled = pool_validation([update.validation])
+    return sum(pooled.values()) / len(pooled) if pooled else None
+
+
+def _distance(arrays: Arrays, model: Arrays) -> float:
+    """``‖local − global‖`` over all tensors, in float64."""
+    squares = (
+        float(np.square(arrays[n].astype(np.float64) - model[n].astype(np.float64)).sum())
+        for n in model
+    )
+    return float(np.sqrt(sum(squares)))
+
+
+def _size(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())

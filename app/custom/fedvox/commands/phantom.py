@@ -1,0 +1,174 @@
+"""``fedvox phantom``: writes procedural abdomens, one folder and one site file per site."""
+
+import argparse
+import contextlib
+import json
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_DESCRIPTION = """\
+Write phantom sites: procedural abdomens as real NIfTI, rendered as CT or as MRI.
+
+Each site gets its own patients, orientation and voxel spacing, and a site file that a job finds
+through FEDVOX_SITE. phantom: a test instrument, not evidence about patients."""
+
+_EPILOG = """\
+examples:
+  fedvox phantom --out data
+      one CT and one MRI site of 8 cases each
+  fedvox phantom --out data --sites ct,ct,mr_t1,mr_t2 --cases 20 --seed 7
+      four sites; 'mr' alternates between T1-like and T2-like, 'mr_t1' and 'mr_t2' hold one
+  fedvox phantom --out small --cases 3 --spacing 12
+      the quickest: 24 voxels along each axis
+
+Of each site's cases, 70% train, 10% choose the model and 20% are reported, at least one each.
+phantom: a test instrument, not evidence about patients."""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds ``phantom`` to the command line.
+
+    Args:
+        subparsers: what ``ArgumentParser.add_subparsers`` returned.
+    """
+    parser = subparsers.add_parser(
+        "phantom",
+        help="write phantom sites to try FedVox with (a test instrument, not evidence)",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for the sites")
+    parser.add_argument(
+        "--sites",
+        default="ct,mr",
+        metavar="LIST",
+        help="modality of each site, by commas: ct, mr, mr_t1, mr_t2 (default: ct,mr)",
+    )
+    parser.add_argument("--cases", type=int, default=8, help="cases per site (default: 8)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all sites (default: 0)")
+    parser.add_argument(
+        "--size", type=float, default=288.0, help="side of the field of view, mm (default: 288)"
+    )
+    parser.add_argument(
+        "--spacing", type=float, default=6.0, help="mean voxel spacing, mm (default: 6)"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Writes the sites; all of them appear, or none.
+
+    Args:
+        args: what :func:`add_parser` declares.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: unknown modality, fewer than three cases, a size out of range, a site that
+            exists already, or a folder that cannot be written.
+    """
+    from fedvox.data.phantoms.writer import PHANTOM_NOTE
+    from fedvox.errors import ConfigError
+
+    modalities = [name.strip() for name in args.sites.split(",")]
+    counts = split_counts(args.cases)
+    try:
+        sites = _write_sites(args, modalities, counts)
+    except OSError as error:
+        raise ConfigError(
+            f"{args.out}: cannot write here ({error.strerror}); free the disk or choose another"
+        ) from None
+    location = shlex.quote(str(args.out))
+    next_command = f"FEDVOX_SITE={location}/{{site}}.json nvflare simulator jobs/fedgin"
+    if args.json:
+        print(json.dumps({"note": PHANTOM_NOTE, "sites": sites, "next": next_command}, indent=2))
+        return 0
+    for site in sites:
+        print(f"{site['folder']}: {site['modality']}, {_in_words(counts)}; {site['site_file']}")
+    print(PHANTOM_NOTE)
+    print(f"Next: {next_command}")
+    return 0
+
+
+def split_counts(cases: int) -> dict[str, int]:
+    """Splits a number of cases 70/10/20, with at least one in each part.
+
+    Raises:
+        ConfigError: fewer than three cases.
+    """
+    from fedvox.errors import ConfigError
+
+    if cases < 3:
+        raise ConfigError(
+            f"--cases is {cases}; it must be at least 3: one to train, one to choose, one to report"
+        )
+    val, test = max(1, round(0.1 * cases)), max(1, round(0.2 * cases))
+    return {"train": cases - val - test, "val": val, "test": test}
+
+
+def _write_sites(
+    args: argparse.Namespace, modalities: list[str], counts: dict[str, int]
+) -> list[dict[str, Any]]:
+    from fedvox.data.phantoms.writer import write_phantom_site
+    from fedvox.files import write_json
+
+    names = [f"site-{number}" for number in range(1, len(modalities) + 1)]
+    _refuse_existing(args.out, names)
+    existed = args.out.exists()
+    args.out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=args.out, prefix=".writing-"))
+    sites = []
+    try:
+        for number, (name, modality) in enumerate(zip(names, modalities, strict=True), start=1):
+            write_phantom_site(
+                staging / name, modality, counts, args.seed, number, args.size, args.spacing
+            )
+            write_json(staging / f"{name}.json", _site_file(args.out / name, modality))
+            sites.append(
+                {
+                    "site": name,
+                    "modality": modality,
+                    "folder": str(args.out / name),
+                    "site_file": str(args.out / f"{name}.json"),
+                    "counts": counts,
+                }
+            )
+        for path in sorted(staging.iterdir()):
+            path.replace(args.out / path.name)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not existed:
+            # Only an empty folder goes: a failed run leaves nothing of its own behind.
+            with contextlib.suppress(OSError):
+                args.out.rmdir()
+    return sites
+
+
+def _refuse_existing(out: Path, names: list[str]) -> None:
+    from fedvox.errors import ConfigError
+
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; choose a folder")
+    for path in [candidate for name in names for candidate in (out / name, out / f"{name}.json")]:
+        if path.exists():
+            raise ConfigError(f"{path} exists already; remove it or choose another --out")
+
+
+def _site_file(folder: Path, modality: str) -> dict[str, Any]:
+    return {
+        "dataset": "phantom",
+        "root": str(folder.resolve()),
+        "modalities": [modality.split("_")[0]],
+        "split": "dataset",
+        "share": "cases",
+    }
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {split}" for split, count in counts.items())

@@ -1,0 +1,46 @@
+"""A case as a reader finds it: where its images and labels lie and what they mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """One label volume and the organ each of its values stands for.
+
+    Attributes:
+        path: integer NIfTI volume on the image's grid.
+        values: label value -> canonical organ name, or None for a structure FedVox does not know.
+    """
+
+    path: Path
+    values: Mapping[int, str | None]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One examination. Nothing in it leaves the site.
+
+    Attributes:
+        id: the reader's own identifier.
+        patient: identifier shared by all examinations of one person, for splitting.
+        images: modality -> NIfTI file, all on one grid.
+        labels: one file with several values, or one binary mask per organ.
+        split: the data set's own split (``train``, ``val`` or ``test``), if it has one.
+    """
+
+    id: str
+    patient: str
+    images: Mapping[str, Path]
+    labels: tuple[LabelFile, ...]
+    split: str | None = None
+
+    @property
+    def modality(self) -> str:
+        """The modality set as it stands in tables, e.g. ``"ct"`` or ``"t1+flair"``."""
+        return "+".join(self.images)
+
+    def annotated(self) -> frozenset[str]:
+        """Canonical organs that this case's labels can hold."""
+        return frozenset(o for file in self.labels for o in file.values.values() if o is not None)

@@ -1,0 +1,144 @@
+"""NIfTI in and out, with every check that a silent misreading would need.
+
+``nibabel`` alone accepts most damaged files: a gzip stream is read here to its end, which checks
+its CRC, and geometry is checked before a voxel is used. Messages carry no file name.
+"""
+
+import gzip
+import os
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from fedvox.errors import DataError
+
+VOXEL_MM = (0.05, 30.0)
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume as stored.
+
+    Attributes:
+        data: ``(X, Y, Z)`` array, float32 for images and int16 for labels.
+        affine: voxel to world (RAS, mm), ``(4, 4)``.
+        header: the NIfTI header, kept for writing a result on the same grid.
+    """
+
+    data: np.ndarray
+    affine: np.ndarray
+    header: Any
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm along the stored axes."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+
+def load_image(path: Path) -> Volume:
+    """Reads an image as float32.
+
+    Raises:
+        DataError: missing, truncated, damaged, not 3D, not finite, constant, or without geometry.
+    """
+    image = _open(path)
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    if not np.isfinite(data).all():
+        count = int(data.size - np.isfinite(data).sum())
+        raise DataError(f"the image holds {count} voxels that are NaN or infinite; export it again")
+    if data.min() == data.max():
+        raise DataError("the image is constant; export it again")
+    return Volume(data, image.affine, image.header)
+
+
+def load_label(path: Path) -> Volume:
+    """Reads a label volume as int16.
+
+    Raises:
+        DataError: as for images, or values that are not whole numbers.
+    """
+    image = _open(path)
+    data = np.asarray(image.dataobj)
+    whole = np.issubdtype(data.dtype, np.integer)
+    if not whole and not np.array_equal(data, np.rint(data)):
+        raise DataError("the label holds fractions; save it as whole numbers")
+    return Volume(data.astype(np.int16), image.affine, image.header)
+
+
+def check_same_grid(image: Volume, label: Volume) -> None:
+    """Refuses a label that does not lie on its image's grid.
+
+    Raises:
+        DataError: other shape, or an affine that moves a corner by more than a tenth of a voxel.
+    """
+    if image.data.shape != label.data.shape:
+        raise DataError(
+            f"the label's shape {label.data.shape} is not the image's {image.data.shape}; "
+            "resample the label onto the image"
+        )
+    corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners[:, :3] *= np.array(image.data.shape) - 1
+    moved = np.abs(corners @ (image.affine - label.affine).T).max()
+    if moved > 0.1 * min(image.spacing):
+        raise DataError(f"the label lies up to {moved:.1f} mm off its image; align their affines")
+
+
+def save_label(path: Path, labels: np.ndarray, like: Volume) -> None:
+    """Writes labels ``(X, Y, Z)`` as uint8 on exactly the grid of ``like``, atomically."""
+    header = like.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
+    image = nib.Nifti1Image(labels.astype(np.uint8), None, header)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=suffix)
+    os.close(handle)
+    try:
+        nib.save(image, temporary)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _open(path: Path) -> Any:
+    try:
+        content = path.read_bytes()
+        if path.name.endswith(".gz"):
+            content = gzip.decompress(content)
+        image = nib.Nifti1Image.from_bytes(content)
+    except FileNotFoundError:
+        raise DataError("the file is missing; restore it or take the case off the list") from None
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        kind = type(error).__name__
+        raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None
+    except Exception as error:
+        kind = type(error).__name__
+        raise DataError(f"the file is not readable as NIfTI ({kind}); export it again") from None
+    _check_geometry(image)
+    return image
+
+
+def _check_geometry(image: Any) -> None:
+    if len(image.shape) != 3 or min(image.shape) < 2:
+        raise DataError(f"the volume's shape is {image.shape}; a single 3D volume is needed")
+    if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
+        raise DataError("the header has neither sform nor qform; orientation is unknown: re-export")
+    axes = image.affine[:3, :3]
+    spacing = np.linalg.norm(axes, axis=0)
+    if not np.isfinite(image.affine).all() or not all(
+        VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in spacing
+    ):
+        raise DataError(
+            f"voxel size {np.round(spacing, 6).tolist()} mm is not plausible; re-export"
+        )
+    angles = (axes / spacing).T @ (axes / spacing) - np.eye(3)
+    if np.abs(angles).max() > 0.02:
+        raise DataError("the affine's axes are not perpendicular; resample the volume first")

@@ -1,0 +1,1 @@
+"""Procedural abdomens written as real NIfTI: a test instrument, not evidence about patients."""

@@ -1,0 +1,190 @@
+"""A case on the job's grid, kept on disk as safetensors and read patch by patch.
+
+A prepared file holds ``image (C, X, Y, Z)`` float32 in [0, 1], ``label (X, Y, Z)`` uint8, up to 500
+voxel positions per organ (``places.<i>``, for patches centred on organs), and ``stored_label``, the
+organ labels on the scanner's own grid, for scoring.
+"""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fedvox.config import to_mapping
+from fedvox.data.case import Case
+from fedvox.data.nifti import check_same_grid, load_image, load_label
+from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
+from fedvox.data.settings import DataSettings
+from fedvox.errors import DataError
+from fedvox.files import write_tensors
+
+FORMAT = 1
+PLACES = 500
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A prepared case on disk.
+
+    Attributes:
+        path: the safetensors file.
+        code: HMAC of the voxels under the site's key; what tables call the case.
+        modality: e.g. ``"ct"`` or ``"t1+flair"``.
+        annotated: canonical organs that the case's labels can hold.
+        geometry: the way back to the scanner's grid.
+        stored_spacing: the scanner's voxel size in mm along the stored axes.
+        counts: voxels per organ of the job on the job's grid.
+    """
+
+    path: Path
+    code: str
+    modality: str
+    annotated: frozenset[str]
+    geometry: Geometry
+    stored_spacing: tuple[float, float, float]
+    counts: tuple[int, ...]
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """Reads one whole tensor of the file."""
+        from safetensors import safe_open
+
+        with safe_open(str(self.path), "pt") as file:
+            return file.get_tensor(name)
+
+    def patch(
+        self, corner: Sequence[int], size: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Reads a patch; what lies outside the volume is 0 (air, background).
+
+        Args:
+            corner: first voxel on the job's grid, may be negative.
+            size: patch size in voxels.
+
+        Returns:
+            Image ``(C, *size)`` float32 and label ``(*size)`` uint8.
+        """
+        from safetensors import safe_open
+
+        shape = self.geometry.grid_shape
+        source = [slice(max(0, c), min(n, c + s)) for c, s, n in zip(corner, size, shape)]
+        target = tuple(slice(r.start - c, r.stop - c) for r, c in zip(source, corner))
+        x, y, z = source
+        with safe_open(str(self.path), "pt") as file:
+            image_part = file.get_slice("image")[:, x, y, z]
+            label_part = file.get_slice("label")[x, y, z]
+        if tuple(image_part.shape[1:]) == tuple(size):
+            return image_part, label_part
+        image = torch.zeros(image_part.shape[0], *size)
+        label = torch.zeros(*size, dtype=torch.uint8)
+        image[(slice(None), *target)] = image_part
+        label[target] = label_part
+        return image, label
+
+
+def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) -> PreparedCase:
+    """Reads, checks and preprocesses a case, or finds it in the cache.
+
+    Args:
+        case: from a reader.
+        settings: the job's grid and window.
+        cache: folder of prepared files.
+        key: the site's secret for case codes.
+
+    Raises:
+        DataError: the case cannot be used; the message carries no file name.
+    """
+    path = cache / f"{_cache_name(case, settings, key)}.safetensors"
+    if not path.is_file():
+        tensors, description = _prepare(case, settings, key)
+        write_tensors(path, tensors, {"case": json.dumps(description)})
+    return _described(path)
+
+
+def _prepare(
+    case: Case, settings: DataSettings, key: bytes
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    volumes = {name: load_image(path) for name, path in case.images.items()}
+    first = next(iter(volumes.values()))
+    for other in volumes.values():
+        check_same_grid(first, other)
+    geometry = geometry_of(first, settings.spacing)
+    stored = _organ_labels(case, first, settings.organs)
+    label = prepare_label(stored, geometry, len(settings.organs))
+    images = [prepare_image(v, name, geometry, settings) for name, v in volumes.items()]
+    tensors = {
+        "image": torch.stack(images),
+        "label": label,
+        "stored_label": torch.from_numpy(stored),
+    }
+    for index in range(len(settings.organs)):
+        places = torch.nonzero(label == index + 1).to(torch.int16)
+        tensors[f"places.{index}"] = places[:: max(1, -(-len(places) // PLACES))]
+    digest = hmac.new(key, digestmod=hashlib.sha256)
+    for volume in volumes.values():
+        digest.update(np.ascontiguousarray(volume.data))
+    description = {
+        "code": digest.hexdigest()[:16],
+        "modality": case.modality,
+        "annotated": sorted(case.annotated() & set(settings.organs)),
+        "geometry": asdict(geometry),
+        "stored_spacing": first.spacing,
+        "counts": [int((label == i + 1).sum()) for i in range(len(settings.organs))],
+    }
+    return tensors, description
+
+
+def _organ_labels(case: Case, image: Any, organs: Sequence[str]) -> np.ndarray:
+    """Merges a case's label files into the job's values; what the job does not train becomes 0."""
+    result = np.zeros(image.data.shape, dtype=np.uint8)
+    for file in case.labels:
+        label = load_label(file.path)
+        check_same_grid(image, label)
+        found = np.unique(label.data)
+        unknown = [int(v) for v in found if v != 0 and int(v) not in file.values]
+        if unknown:
+            raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
+        for value, organ in file.values.items():
+            if organ in organs:
+                result[label.data == value] = organs.index(organ) + 1
+    return result
+
+
+def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
+    parts: list[Any] = [FORMAT, to_mapping(settings) | {"patch": 0, "foreground": 0}]
+    for path in (*case.images.values(), *(file.path for file in case.labels)):
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise DataError("an image or label file is missing; restore it") from None
+        parts.append([str(path), stat.st_size, stat.st_mtime_ns])
+    parts.append([sorted((str(k), str(v)) for k, v in f.values.items()) for f in case.labels])
+    parts.append(list(case.images))
+    return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _described(path: Path) -> PreparedCase:
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        content = json.loads(file.metadata()["case"])
+    geometry = content["geometry"]
+    return PreparedCase(
+        path=path,
+        code=content["code"],
+        modality=content["modality"],
+        annotated=frozenset(content["annotated"]),
+        geometry=Geometry(
+            stored_shape=tuple(geometry["stored_shape"]),
+            axes=tuple((int(axis), int(flip)) for axis, flip in geometry["axes"]),
+            grid_shape=tuple(geometry["grid_shape"]),
+            spacing=tuple(geometry["spacing"]),
+        ),
+        stored_spacing=tuple(content["stored_spacing"]),
+        counts=tuple(content["counts"]),
+    )

@@ -1,0 +1,153 @@
+"""Any scanner's grid to the job's grid and exactly back.
+
+Forward: reorient to RAS, resample to the job's spacing (image linear, labels one-hot linear), clip
+and scale to [0, 1]. The resampled grid covers exactly the field of view of the stored one, so that
+the inverse returns to the stored grid without cropping, padding or rounding of positions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fedvox.data.nifti import Volume
+from fedvox.data.settings import DataSettings
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a stored grid relates to the job's grid.
+
+    Attributes:
+        stored_shape: ``(X, Y, Z)`` of the file.
+        axes: nibabel orientation array of the stored affine, as nested tuples.
+        grid_shape: shape on the job's grid, RAS.
+        spacing: voxel size in mm on the job's grid, RAS.
+    """
+
+    stored_shape: Shape
+    axes: tuple[tuple[int, int], ...]
+    grid_shape: Shape
+    spacing: tuple[float, float, float]
+
+
+def geometry_of(volume: Volume, spacing: Sequence[float]) -> Geometry:
+    """Works out the job's grid for a stored volume.
+
+    Args:
+        volume: the stored volume.
+        spacing: wanted voxel size in mm, RAS; met up to rounding to whole voxels.
+    """
+    orientation = nib.io_orientation(volume.affine)
+    axes = tuple((int(axis), int(flip)) for axis, flip in orientation)
+    stored = volume.data.shape
+    extent, size = [0.0] * 3, [1] * 3
+    for stored_axis, (ras_axis, _) in enumerate(axes):
+        extent[ras_axis] = stored[stored_axis] * volume.spacing[stored_axis]
+    for axis in range(3):
+        size[axis] = max(1, round(extent[axis] / spacing[axis]))
+    actual = tuple(extent[axis] / size[axis] for axis in range(3))
+    return Geometry(_shape(stored), axes, _shape(size), (actual[0], actual[1], actual[2]))
+
+
+def to_ras(data: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Permutes and flips stored axes to RAS; values are untouched."""
+    return np.ascontiguousarray(nib.apply_orientation(data, np.array(geometry.axes)))
+
+
+def from_ras(data: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Inverse of :func:`to_ras`."""
+    inverse = nib.orientations.ornt_transform(
+        np.array([[0, 1], [1, 1], [2, 1]]), np.array(geometry.axes)
+    )
+    return np.ascontiguousarray(nib.apply_orientation(data, inverse))
+
+
+def prepare_image(
+    volume: Volume, modality: str, geometry: Geometry, settings: DataSettings
+) -> torch.Tensor:
+    """Stored image to the job's grid, scaled to [0, 1].
+
+    Returns:
+        float32 ``(X, Y, Z)`` on the job's grid.
+    """
+    data = torch.from_numpy(to_ras(volume.data, geometry))
+    low, high = intensity_window(data, modality, settings)
+    scaled = ((data.clamp(low, high) - low) / max(high - low, 1e-6)).float()
+    return resample(scaled[None], geometry.grid_shape)[0]
+
+
+def intensity_window(
+    data: torch.Tensor, modality: str, settings: DataSettings
+) -> tuple[float, float]:
+    """The values that become 0 and 1.
+
+    CT has absolute units, so its window is the job's. MRI has none: percentiles of the body, where
+    the body is what exceeds a tenth of the robust range.
+    """
+    if modality == "ct":
+        return settings.ct_window
+    values = data.numpy().ravel()
+    values = values[:: max(1, values.size // 2_000_000)]
+    floor, ceiling = np.percentile(values, (0.5, 99.5))
+    body = values[values > floor + 0.1 * (ceiling - floor)]
+    low, high = np.percentile(body if body.size else values, settings.mr_percentiles)
+    return float(low), float(high)
+
+
+def prepare_label(label: np.ndarray, geometry: Geometry, organs: int) -> torch.Tensor:
+    """Stored organ labels (0 to ``organs``) to the job's grid.
+
+    Returns:
+        uint8 ``(X, Y, Z)``: the class with the largest linearly interpolated indicator.
+    """
+    data = torch.from_numpy(to_ras(label, geometry))
+    if tuple(data.shape) == geometry.grid_shape:
+        return data.to(torch.uint8).clone()
+    result = torch.zeros(geometry.grid_shape, dtype=torch.uint8)
+    best = resample((data == 0).float()[None], geometry.grid_shape)[0]
+    for value in range(1, organs + 1):
+        share = resample((data == value).float()[None], geometry.grid_shape)[0]
+        wins = share > best
+        result[wins] = value
+        best = torch.where(wins, share, best)
+    return result
+
+
+def restore_labels(probabilities: torch.Tensor, geometry: Geometry) -> np.ndarray:
+    """Class scores on the job's grid to labels on the stored grid.
+
+    Args:
+        probabilities: ``(K, X, Y, Z)`` scores on the job's grid.
+
+    Returns:
+        uint8 labels with the stored shape and axis order.
+    """
+    ras_shape = [0] * 3
+    for stored_axis, (ras_axis, _) in enumerate(geometry.axes):
+        ras_shape[ras_axis] = geometry.stored_shape[stored_axis]
+    best = resample(probabilities[:1].float(), _shape(ras_shape))[0]
+    result = torch.zeros(best.shape, dtype=torch.uint8)
+    for value in range(1, len(probabilities)):
+        score = resample(probabilities[value : value + 1].float(), _shape(ras_shape))[0]
+        wins = score > best
+        result[wins] = value
+        best = torch.where(wins, score, best)
+    return from_ras(result.numpy(), geometry)
+
+
+def resample(volume: torch.Tensor, shape: Shape) -> torch.Tensor:
+    """Trilinear resampling of ``(C, X, Y, Z)`` to ``shape`` over the same field of view."""
+    if tuple(volume.shape[1:]) == tuple(shape):
+        return volume
+    return F.interpolate(volume[None], size=shape, mode="trilinear", align_corners=False)[0]
+
+
+def _shape(values: Sequence[int]) -> Shape:
+    x, y, z = (int(value) for value in values)
+    return x, y, z

@@ -1,0 +1,63 @@
+"""Plain folder: ``images/*.nii.gz`` and ``labels/*.nii.gz`` with equal names, ``labels.json``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedvox.config import read_json
+from fedvox.data.case import Case, LabelFile
+from fedvox.data.readers.labels import label_values
+from fedvox.errors import ConfigError, DataError
+
+
+def read(root: Path, modalities: Sequence[str]) -> list[Case]:
+    """Lists the cases of a plain folder.
+
+    Args:
+        root: folder that holds ``images/``, ``labels/`` and ``labels.json``
+            (``{"liver": 1, "spleen": 2}``).
+        modalities: exactly one; a plain folder holds one modality.
+
+    Raises:
+        DataError: a part of the layout is missing.
+    """
+    modality = single_modality(modalities)
+    if not (root / "labels.json").is_file():
+        raise DataError('the data folder has no labels.json; write one like {"liver": 1}')
+    values = label_values(read_json(root / "labels.json"), "labels.json")
+    cases = []
+    for image in volumes(root / "images"):
+        label = root / "labels" / image.name
+        name = stem(image)
+        cases.append(Case(name, name, {modality: image}, (LabelFile(label, values),)))
+    if not cases:
+        raise DataError("the data folder has no images/*.nii or images/*.nii.gz; check 'root'")
+    return cases
+
+
+def volumes(folder: Path) -> list[Path]:
+    """All NIfTI files of a folder, by name, without hidden ones."""
+    return sorted(
+        path
+        for pattern in ("*.nii", "*.nii.gz")
+        for path in folder.glob(pattern)
+        if not path.name.startswith(".")
+    )
+
+
+def stem(path: Path) -> str:
+    """File name without ``.nii`` or ``.nii.gz``."""
+    return path.name.removesuffix(".gz").removesuffix(".nii")
+
+
+def single_modality(modalities: Sequence[str]) -> str:
+    """The one modality of a single-modality layout.
+
+    Raises:
+        ConfigError: the site file lists several.
+    """
+    if len(modalities) != 1:
+        raise ConfigError(
+            f"this data set layout holds one modality, the site file lists {len(modalities)}; "
+            "name the one that lies in 'root'"
+        )
+    return modalities[0]

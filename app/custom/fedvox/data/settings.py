@@ -1,0 +1,61 @@
+"""What a job fixes about images: organs, grid, patch and intensity window."""
+
+from dataclasses import dataclass
+
+from fedvox.config import setting
+from fedvox.data.organs import MODALITIES, check_organs
+from fedvox.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The image side of a job, equal at every site.
+
+    Attributes:
+        organs: canonical organ names; organ i has label value i + 1, 0 is background.
+        modalities: modalities that the job can use.
+        spacing: voxel size of the training grid in mm, in RAS axis order.
+        patch: training patch and sliding window size in voxels of that grid.
+        ct_window: lower and upper HU; CT is clipped to it and scaled to [0, 1].
+        mr_percentiles: percentiles of the body's intensities; MRI is clipped to them.
+        foreground: share of patches centred on a random organ voxel, the others lie anywhere.
+    """
+
+    organs: tuple[str, ...]
+    modalities: tuple[str, ...] = setting(("ct", "mr"), choices=MODALITIES)
+    spacing: tuple[float, float, float] = setting((6.0, 6.0, 6.0), low=0.1, high=20.0)
+    patch: tuple[int, int, int] = setting((48, 48, 48), low=8, high=512)
+    ct_window: tuple[float, float] = setting((-160.0, 240.0), low=-2000.0, high=4000.0)
+    mr_percentiles: tuple[float, float] = setting((0.5, 99.5), low=0.0, high=100.0)
+    foreground: float = setting(0.67, low=0.0, high=1.0)
+
+    def __post_init__(self) -> None:
+        """Checks what spans several values."""
+        check_organs(self.organs)
+        if not self.modalities:
+            raise ConfigError("'data.modalities' is empty; list at least one modality")
+        for name in ("ct_window", "mr_percentiles"):
+            low, high = getattr(self, name)
+            if not low < high:
+                raise ConfigError(f"'data.{name}' must rise, not [{low}, {high}]")
+
+
+@dataclass(frozen=True)
+class PhantomSettings:
+    """Phantom data that simulator sites without a site file get.
+
+    Attributes:
+        modalities: site k gets entry (k - 1) mod n.
+        train, val, test: cases per site.
+        seed: seed of the anatomies; part of each case's address.
+        size_mm: edge of the cubic field of view in mm.
+        spacing_mm: mean voxel size in mm; each site deviates from it in its own way.
+    """
+
+    modalities: tuple[str, ...] = setting(("ct", "mr"), choices=("ct", "mr", "mr_t1", "mr_t2"))
+    train: int = setting(24, low=1, high=10000)
+    val: int = setting(4, low=0, high=10000)
+    test: int = setting(10, low=0, high=10000)
+    seed: int = setting(0, low=0)
+    size_mm: float = setting(288.0, low=100.0, high=600.0)
+    spacing_mm: float = setting(6.0, low=1.0, high=12.0)

@@ -1,0 +1,82 @@
+"""`fedvox_site.json`: what a site says about its own data, kept at the site."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedvox.config import build, read_json, setting
+from fedvox.data.organs import MODALITIES
+from fedvox.errors import ConfigError
+
+SITE_FILE = "fedvox_site.json"
+SITE_VARIABLE = "FEDVOX_SITE"
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """One site's data, as its own staff describe it.
+
+    Attributes:
+        dataset: name of a reader.
+        root: folder that the reader opens.
+        modalities: modalities that the site holds.
+        split: ``hash`` (by patient, 70/10/20), ``dataset`` (its own) or a JSON file of case lists.
+        cache: folder for prepared tensors and state; empty means the run folder.
+        max_bad_fraction: share of unusable cases above which the site stops.
+        share: ``cases`` lets per-case rows leave the site, ``summary`` only means.
+    """
+
+    dataset: str
+    root: str
+    modalities: tuple[str, ...] = setting(choices=MODALITIES)
+    split: str = setting("hash")
+    cache: str = setting("")
+    max_bad_fraction: float = setting(0.05, low=0.0, high=1.0)
+    share: str = setting("summary", choices=("cases", "summary"))
+
+    def __post_init__(self) -> None:
+        """Checks what spans several values."""
+        if not self.modalities:
+            raise ConfigError("'modalities' is empty; name what the site's scanners make")
+
+
+def read_site_file(path: Path) -> SiteSettings:
+    """Reads and checks a site file; relative paths in it count from the file's own folder.
+
+    Raises:
+        ConfigError: missing or unknown key, value out of range, or no such data folder.
+    """
+    content = read_json(path)
+    for key in ("root", "cache"):
+        if content.get(key):
+            content[key] = str((path.parent / str(content[key])).resolve())
+    split = content.get("split", "hash")
+    if isinstance(split, str) and split not in ("hash", "dataset"):
+        content["split"] = str((path.parent / split).resolve())
+    settings = build(SiteSettings, content, str(path))
+    if not Path(settings.root).is_dir():
+        raise ConfigError(f"{path}: 'root' is not a folder on this machine; mend the path")
+    return settings
+
+
+def find_site_file(
+    site: str, config_dirs: tuple[Path, ...] = (), environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """Finds a site's file: first ``FEDVOX_SITE`` (``{site}`` is replaced), then ``config_dirs``.
+
+    Returns:
+        The file, or None when nothing points to one.
+
+    Raises:
+        ConfigError: ``FEDVOX_SITE`` is set but names no file.
+    """
+    pattern = environ.get(SITE_VARIABLE, "")
+    if pattern:
+        path = Path(pattern.replace("{site}", site))
+        if not path.is_file():
+            raise ConfigError(
+                f"{SITE_VARIABLE} names no file for {site}: {path}; create it or unset the variable"
+            )
+        return path
+    return next((d / SITE_FILE for d in config_dirs if (d / SITE_FILE).is_file()), None)

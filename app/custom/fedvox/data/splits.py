@@ -1,0 +1,79 @@
+"""Which cases train, which choose the model, and which are reported."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedvox.config import read_json
+from fedvox.data.case import Case
+from fedvox.errors import ConfigError, DataError
+
+SPLITS = ("train", "val", "test")
+
+
+def split_cases(cases: Sequence[Case], rule: str) -> dict[str, list[Case]]:
+    """Assigns cases to train, val and test.
+
+    Args:
+        cases: all cases of a site.
+        rule: ``hash``, ``dataset``, or the path of a JSON file
+            ``{"train": [ids], "val": [ids], "test": [ids], "allow_overlap": false}``; cases that a
+            file does not list are left out.
+
+    Raises:
+        ConfigError: the split file is wrong.
+        DataError: ``dataset`` was asked for and the data set has no split of its own.
+    """
+    if rule == "hash":
+        return _by(cases, lambda case: hash_split(case.patient))
+    if rule == "dataset":
+        if any(case.split not in SPLITS for case in cases):
+            raise DataError(
+                "the data set has no split of its own; use 'split': \"hash\" or a split file"
+            )
+        return _by(cases, lambda case: str(case.split))
+    return _from_file(cases, Path(rule))
+
+
+def hash_split(patient: str) -> str:
+    """70/10/20 by a hash of the patient, so that no patient is in two splits."""
+    bucket = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:4], "big") % 100
+    return "train" if bucket < 70 else "val" if bucket < 80 else "test"
+
+
+def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[no-untyped-def]
+    result: dict[str, list[Case]] = {name: [] for name in SPLITS}
+    for case in cases:
+        result[rule(case)].append(case)
+    return result
+
+
+def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
+    content = read_json(path)
+    unknown = set(content) - {*SPLITS, "allow_overlap"}
+    if unknown:
+        raise ConfigError(
+            f"{path}: unknown key '{min(unknown)}'; allowed: train, val, test, allow_overlap"
+        )
+    by_id = {case.id: case for case in cases}
+    result: dict[str, list[Case]] = {}
+    for name in SPLITS:
+        ids = content.get(name, [])
+        absent = sum(case_id not in by_id for case_id in ids)
+        if absent:
+            raise ConfigError(f"{path}: {absent} ids under '{name}' are not in the data set")
+        result[name] = [by_id[case_id] for case_id in ids]
+    if not content.get("allow_overlap", False):
+        _refuse_overlap(result, path)
+    return result
+
+
+def _refuse_overlap(split: dict[str, list[Case]], path: Path) -> None:
+    seen: dict[str, str] = {}
+    for name, cases in split.items():
+        for case in cases:
+            if seen.setdefault(case.patient, name) != name:
+                raise ConfigError(
+                    f"{path}: one patient is under '{seen[case.patient]}' and '{name}'; list each "
+                    'patient once, or set "allow_overlap": true for a dry run'
+                )

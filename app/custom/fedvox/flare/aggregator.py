@@ -1,0 +1,86 @@
+"""FLARE's aggregator interface around :class:`fedvox.aggregation.round.Round`."""
+
+import threading
+from typing import Any
+
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+from nvflare.app_common.abstract.aggregator import Aggregator
+from nvflare.app_common.abstract.model import ModelLearnableKey
+from nvflare.app_common.app_constant import AppConstants
+
+from fedvox.aggregation.round import Round
+from fedvox.errors import FedVoxError
+from fedvox.flare.messages import META, update_from
+from fedvox.flare.server_run import server_run
+
+
+class FedVoxAggregator(Aggregator):
+    """Screens updates as they come and averages them in float64, in site order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._round: Round | None = None
+        self._lock = threading.Lock()
+
+    def reset(self, fl_ctx: FLContext) -> None:
+        """Forgets the finished round."""
+        self._round = None
+
+    def open_round(self, fl_ctx: FLContext) -> Round:
+        """The round that is open, begun at its first use."""
+        index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
+        if self._round is None or self._round.index != index:
+            run = server_run(fl_ctx)
+            self._round = Round(
+                index,
+                fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS],
+                run.state.store,
+                run.job.training.client_weight,
+                run.registered,
+            )
+        return self._round
+
+    def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
+        """Takes one site's result; False, with the reason on record, when it is refused."""
+        with self._lock:
+            site = str(fl_ctx.get_peer_context().get_identity_name())
+            current = self.open_round(fl_ctx)
+            claimed = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)
+            try:
+                dxo = _weights(shareable)
+                claims = dxo.get_meta_prop(META) or {}
+                current.accept(update_from(site, claims, dxo.data, _whole(claimed)))
+            except FedVoxError as refusal:
+                self.log_warning(fl_ctx, f"update of {site} refused: {refusal}")
+                return False
+            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+                reason = f"unreadable: {type(error).__name__}"
+                current.refuse(site, reason)
+                self.log_warning(fl_ctx, f"update of {site} refused: {reason}")
+                return False
+            return True
+
+    def aggregate(self, fl_ctx: FLContext) -> Shareable:
+        """Closes the round; its record, models and choice go to the server's state."""
+        with self._lock:
+            current = self.open_round(fl_ctx)
+            model, record = current.close()
+            server_run(fl_ctx).state.finish_round(current.model, model, record)
+            if not record["contributors"]:
+                self.log_warning(
+                    fl_ctx, f"round {current.index}: no usable update, the model stays as it was"
+                )
+            return DXO(DataKind.WEIGHTS, data=model).to_shareable()
+
+
+def _weights(shareable: Shareable) -> DXO:
+    dxo = from_shareable(shareable)
+    if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict):
+        raise ValueError("not a set of weights")
+    return dxo
+
+
+def _whole(value: Any) -> int:
+    return int(value) if value is not None else -1

@@ -1,0 +1,168 @@
+"""The site's side of a job: three tasks, each handed to the training room."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from nvflare.apis.analytix import AnalyticsDataType
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.executor import Executor
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.apis.signal import Signal
+from nvflare.apis.utils.analytix_utils import create_analytic_dxo, send_analytic_dxo
+from nvflare.app_common.app_constant import AppConstants
+from torch import nn
+
+import fedvox
+from fedvox.aggregation.registration import Registration
+from fedvox.aggregation.update import Update
+from fedvox.data.organs import label_map_hash
+from fedvox.errors import FedVoxError
+from fedvox.files import write_arrays
+from fedvox.flare import messages
+from fedvox.flare.places import RESULTS, SITE_REPORT, load_job, run_dir
+from fedvox.flare.site_setup import SiteSetup, set_up_site
+from fedvox.training.device import prepare_device, to_device
+from fedvox.report.site_pictures import draw_site_pictures
+from fedvox.training.evaluation_report import evaluation_report
+from fedvox.training.reference import initial_model, local_update
+from fedvox.training.settings import JobSettings
+from fedvox.training.state import state_hash
+from fedvox.training.weights import load_weights
+
+logger = logging.getLogger(__name__)
+LOCAL_MODEL = "local_model.safetensors"
+
+
+class FedVoxExecutor(Executor):
+    """Trains, validates and submits the site's model.
+
+    Nothing is kept in memory between tasks that is not on disk too, since a simulator with fewer
+    threads than sites starts a new process for each task.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.job: JobSettings | None = None
+        self.site: SiteSetup | None = None
+        self.device: torch.device | None = None
+        self.model: nn.Module | None = None
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Opens the site and publishes its registration when the run starts."""
+        if event_type == EventType.START_RUN:
+            registration = self._start(fl_ctx).to_dict()
+            fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
+
+    def execute(
+        self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
+    ) -> Shareable:
+        """Runs one task; a failure is reported as its kind, never with a file name."""
+        tasks = {
+            messages.TASK_TRAIN: self._train,
+            messages.TASK_VALIDATE: self._validate,
+            messages.TASK_SUBMIT: self._submit,
+        }
+        if task_name not in tasks:
+            return make_reply(ReturnCode.TASK_UNKNOWN)
+        try:
+            return tasks[task_name](shareable, fl_ctx, abort_signal)
+        except FedVoxError as error:
+            logger.error("%s: %s", fl_ctx.get_identity_name(), error)
+        except torch.OutOfMemoryError:
+            logger.error(
+                "%s: the GPU's memory is too small; lower training.batch or data.patch",
+                fl_ctx.get_identity_name(),
+            )
+        return make_reply(ReturnCode.EXECUTION_EXCEPTION)
+
+    def _start(self, fl_ctx: FLContext) -> Registration:
+        site = str(fl_ctx.get_identity_name())
+        label_map = ""
+        try:
+            self.job = load_job(fl_ctx)
+            label_map = label_map_hash(self.job.data.organs)
+            self.device = prepare_device(self.job.training)
+            self.site = set_up_site(fl_ctx, self.job)
+        except FedVoxError as error:
+            logger.error("%s: %s", site, error)
+            return Registration(fedvox.__version__, label_map, error=str(error))
+        data = self.site.data
+        for code, reason in data.skipped.items():
+            logger.warning("%s: case %s is left out: %s", site, code, reason)
+        return Registration(
+            version=fedvox.__version__,
+            label_map=label_map,
+            annotated=tuple(sorted(data.annotated)),
+            modalities=tuple(data.modalities),
+            cases=len(data.train),
+            skipped=len(data.skipped),
+            phantom=data.phantom,
+            state=state_hash(self.site.state),
+            source=data.source,
+        )
+
+    def _train(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
+        job, site, device = self._ready()
+        model = self._model_with(from_shareable(shareable).data)
+        index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
+        update = local_update(
+            model, site.data, job, index, site.state, device, stop=lambda: abort.triggered
+        )
+        if update is None:
+            return make_reply(ReturnCode.TASK_ABORTED)
+        write_arrays(site.state / LOCAL_MODEL, update.arrays)
+        self._send_metrics(update, fl_ctx)
+        result = DXO(
+            DataKind.WEIGHTS,
+            data=dict(update.arrays),
+            meta={messages.META: messages.claims_of(update)},
+        )
+        return result.to_shareable()
+
+    def _validate(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
+        job, site, device = self._ready()
+        model = self._model_with(from_shareable(shareable).data)
+        owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
+        name = owner.removeprefix(messages.SERVER_PREFIX)
+        report = evaluation_report(model, name, site.data, job, device)
+        if owner != name:
+            folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT
+            draw_site_pictures(model, name, site.data, job, device, folder)
+        return DXO(DataKind.METRICS, data=dict(report)).to_shareable()
+
+    def _submit(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
+        from safetensors.numpy import load_file
+
+        _, site, _ = self._ready()
+        path = site.state / LOCAL_MODEL
+        if not Path(path).is_file():
+            return make_reply(ReturnCode.EMPTY_RESULT)
+        return DXO(DataKind.WEIGHTS, data=load_file(str(path))).to_shareable()
+
+    def _ready(self) -> tuple[JobSettings, SiteSetup, torch.device]:
+        if self.job is None or self.site is None or self.device is None:
+            raise FedVoxError("the site could not open its data at the start of the run")
+        return self.job, self.site, self.device
+
+    def _model_with(self, weights: Any) -> nn.Module:
+        job, _, device = self._ready()
+        if self.model is None:
+            self.model = to_device(initial_model(job), device)
+        load_weights(self.model, weights)
+        return self.model
+
+    def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
+        values = {"train_loss": update.loss, "train_seconds": update.seconds}
+        values |= {f"val_dice_{name}": dice for name, (dice, _) in update.validation.items()}
+        dxo = create_analytic_dxo(
+            tag="fedvox",
+            value=values,
+            data_type=AnalyticsDataType.PARAMETERS,
+            global_step=update.round,
+        )
+        send_analytic_dxo(self, dxo, fl_ctx)

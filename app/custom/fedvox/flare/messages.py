@@ -1,0 +1,56 @@
+"""Names and forms of what travels between server and sites beside the weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fedvox.aggregation.update import Arrays, Update
+
+REGISTRATION = "fedvox_registration"
+TASK_TRAIN = "train"
+TASK_VALIDATE = "validate"
+TASK_SUBMIT = "submit_model"
+SERVER_PREFIX = "SRV_"
+MODEL_BEST = "global_best"
+MODEL_LAST = "global_last"
+META = "fedvox"
+
+_CLAIMS = ("round", "cases", "steps", "modality", "loss", "seconds", "validation", "down_bytes")
+
+
+def claims_of(update: Update) -> dict[str, Any]:
+    """What a site says of its update, as plain values."""
+    values = {name: getattr(update, name) for name in _CLAIMS}
+    values["validation"] = {k: [d, n] for k, (d, n) in update.validation.items()}
+    return values
+
+
+def update_from(site: str, claims: Mapping[str, Any], arrays: Arrays, round_index: int) -> Update:
+    """Rebuilds an update at the server.
+
+    Args:
+        site: the sender's authenticated name.
+        claims: from :func:`claims_of`, untrusted.
+        arrays: the weights, untrusted.
+        round_index: the round that the transport says the result belongs to.
+    """
+    validation = claims.get("validation") or {}
+    return Update(
+        site=site,
+        round=round_index,
+        arrays=arrays,
+        cases=int(claims.get("cases", 0)),
+        steps=int(claims.get("steps", 0)),
+        modality=str(claims.get("modality", "")),
+        loss=float(claims.get("loss", float("nan"))),
+        seconds=float(claims.get("seconds", 0.0)),
+        validation={str(k): _score(v) for k, v in validation.items()},
+        down_bytes=int(claims.get("down_bytes", 0)),
+    )
+
+
+def _score(entry: Any) -> tuple[float, int]:
+    """A claimed Dice and case count, clamped to what they can be."""
+    dice, cases = float(entry[0]), int(entry[1])
+    if not 0.0 <= dice <= 1.0:
+        return 0.0, 0
+    return dice, max(0, min(cases, 1_000_000))

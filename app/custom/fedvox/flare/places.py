@@ -1,0 +1,96 @@
+"""Where a run keeps its things, in FLARE's words: workspace, job id, app config."""
+
+import json
+from pathlib import Path
+
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.workspace import Workspace
+
+from fedvox.errors import ConfigError
+from fedvox.files import write_json
+from fedvox.training.settings import JobSettings, read_job
+
+SIMULATOR_JOB = "simulate_job"
+RESULTS = "fedvox"
+STATE = "fedvox_state"
+SITE_REPORT = "site_report"
+
+
+def workspace_of(fl_ctx: FLContext) -> Workspace:
+    """The workspace of the running process."""
+    return fl_ctx.get_engine().get_workspace()
+
+
+def is_simulator(fl_ctx: FLContext) -> bool:
+    """True under ``nvflare simulator``, at the server and at the sites."""
+    return str(fl_ctx.get_job_id()) == SIMULATOR_JOB
+
+
+def run_dir(fl_ctx: FLContext) -> Path:
+    """The run's folder at this server or site."""
+    return Path(workspace_of(fl_ctx).get_run_dir(fl_ctx.get_job_id()))
+
+
+def results_dir(fl_ctx: FLContext) -> Path:
+    """The server's results; they come back with ``nvflare job download``."""
+    return run_dir(fl_ctx) / RESULTS
+
+
+def load_job(fl_ctx: FLContext) -> JobSettings:
+    """Reads ``training.json`` of the running job.
+
+    Raises:
+        ConfigError: the file is missing or wrong.
+    """
+    config = Path(workspace_of(fl_ctx).get_app_config_dir(fl_ctx.get_job_id()))
+    path = config / "training.json"
+    if not path.is_file():
+        raise ConfigError("the job has no app/config/training.json; export it again")
+    try:
+        return read_job(path)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace(str(path), "training.json")) from None
+
+
+def state_dir(fl_ctx: FLContext, root: Path | None = None) -> Path:
+    """The state folder of this run at this server or site.
+
+    Args:
+        fl_ctx: FLARE context.
+        root: the site file's ``cache``; without it the workspace's ``fedvox_state``. Under the
+            simulator the run folder is used in any case.
+    """
+    name = str(fl_ctx.get_identity_name()).split(".")[0]
+    if is_simulator(fl_ctx):
+        return run_dir(fl_ctx) / STATE / name
+    folder = root or Path(workspace_of(fl_ctx).get_root_dir()) / STATE
+    return folder / run_id(folder, str(fl_ctx.get_job_id()), _cloned_from(fl_ctx)) / name
+
+
+def run_id(folder: Path, job_id: str, parent: str) -> str:
+    """The id under which a job's state lies: its own, or that of the job it was cloned from.
+
+    A job's meta names only its direct parent, so each job leaves a note of the run it belongs to.
+
+    Args:
+        folder: root of all runs' states.
+        job_id: the running job.
+        parent: the job that it was cloned from, empty for a fresh submission.
+    """
+    if not parent:
+        return job_id
+    note = folder / "clones" / f"{parent}.json"
+    root = json.loads(note.read_text())["run"] if note.is_file() else parent
+    own = folder / "clones" / f"{job_id}.json"
+    if not own.is_file():
+        write_json(own, {"run": root})
+    return str(root)
+
+
+def _cloned_from(fl_ctx: FLContext) -> str:
+    meta = fl_ctx.get_prop(FLContextKey.JOB_META)
+    if not isinstance(meta, dict):
+        path = Path(workspace_of(fl_ctx).get_job_meta_path(str(fl_ctx.get_job_id())))
+        meta = json.loads(path.read_text()) if path.is_file() else {}
+    return str(meta.get("cloned_from") or "")

@@ -1,0 +1,91 @@
+"""Opens a site's data when its process starts: site file, or phantoms under the simulator only."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nvflare.apis.fl_context import FLContext
+
+from fedvox.data.phantoms.writer import write_phantom_site
+from fedvox.data.settings import PhantomSettings
+from fedvox.data.site import SITE_FILE, SITE_VARIABLE, SiteSettings, find_site_file, read_site_file
+from fedvox.data.site_data import SiteData, open_site
+from fedvox.errors import ConfigError
+from fedvox.flare.places import is_simulator, run_dir, state_dir, workspace_of
+from fedvox.training.settings import JobSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SiteSetup:
+    """A site, ready for tasks.
+
+    Attributes:
+        data: its cases.
+        state: its state folder for this run.
+    """
+
+    data: SiteData
+    state: Path
+
+
+def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
+    """Finds the site's data and prepares its cases.
+
+    Raises:
+        ConfigError: no site file outside the simulator, or a wrong one.
+        DataError: the data cannot be used.
+    """
+    name = str(fl_ctx.get_identity_name())
+    config = Path(workspace_of(fl_ctx).get_site_config_dir())
+    path = find_site_file(name, (config,))
+    if path is not None:
+        site = read_site_file(path)
+    elif is_simulator(fl_ctx):
+        site = phantom_site(name, job.phantom, run_dir(fl_ctx) / "phantom")
+    else:
+        raise ConfigError(
+            f"{name}: no {SITE_FILE} in the workspace's local folder and {SITE_VARIABLE} is not "
+            "set; describe the site's data in one of them"
+        )
+    state = state_dir(fl_ctx, Path(site.cache) if site.cache else None)
+    return SiteSetup(open_site(name, site, job.data, state, progress=True), state)
+
+
+def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSettings:
+    """Describes, and on first use writes, the phantom data of a simulator site, loudly.
+
+    Args:
+        name: the site's name; its number k chooses entry (k − 1) mod n of the modalities.
+        settings: the job's phantom settings.
+        folder: where the site's phantoms lie.
+    """
+    number = re.search(r"(\d+)$", name)
+    index = int(number.group(1)) if number else 1
+    modality = settings.modalities[(index - 1) % len(settings.modalities)]
+    if not folder.is_dir():
+        logger.warning(
+            "%s: NO SITE FILE, USING PHANTOM DATA (%s): a test instrument, not evidence about "
+            "patients",
+            name,
+            modality,
+        )
+        counts = {"train": settings.train, "val": settings.val, "test": settings.test}
+        write_phantom_site(
+            folder,
+            modality,
+            counts,
+            settings.seed,
+            index,
+            size_mm=settings.size_mm,
+            spacing_mm=settings.spacing_mm,
+        )
+    return SiteSettings(
+        dataset="phantom",
+        root=str(folder),
+        modalities=("ct" if modality == "ct" else "mr",),
+        split="dataset",
+        share="cases",
+    )

@@ -1,0 +1,174 @@
+"""The three workflows of a job: training, cross-site evaluation, results."""
+
+import shutil
+from pathlib import Path
+
+from nvflare.apis.client import Client
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.impl.controller import Controller
+from nvflare.apis.shareable import ReturnCode, Shareable
+from nvflare.apis.signal import Signal
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
+
+from fedvox.aggregation.selection import ModalityScores, better, pool_validation
+from fedvox.errors import FedVoxError
+from fedvox.flare.handshake import Handshake
+from fedvox.flare.messages import MODEL_LAST, SERVER_PREFIX, TASK_SUBMIT
+from fedvox.flare.places import RESULTS, SITE_REPORT, is_simulator, workspace_of
+from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
+from fedvox.report.results import choose_rows, results_text, write_results, write_rounds
+from fedvox.training.model_file import describe_model, write_model
+
+
+class FedVoxScatterAndGather(ScatterAndGather):
+    """ScatterAndGather that takes its rounds from ``training.json``, waits for the handshake and
+    starts where the state of the same run ends.
+
+    Args:
+        handshake_id: id of the :class:`fedvox.flare.handshake.Handshake` component.
+        **kwargs: as for ScatterAndGather; ``num_rounds`` is set here.
+    """
+
+    def __init__(self, handshake_id: str = "handshake", **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.handshake_id = handshake_id
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Reads settings and state before the base class loads the model."""
+        try:
+            run = server_run(fl_ctx)
+            self._num_rounds = run.job.training.rounds
+            self._current_round = run.state.version
+            super().start_controller(fl_ctx)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        """Refuses in the handshake, or trains."""
+        handshake = self._engine.get_component(self.handshake_id)
+        if not isinstance(handshake, Handshake):
+            self.system_panic(f"component '{self.handshake_id}' is no Handshake", fl_ctx)
+            return
+        try:
+            handshake.wait(self._min_clients, fl_ctx, abort_signal)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+            return
+        super().control_flow(abort_signal, fl_ctx)
+
+
+class FedVoxCrossSiteEval(CrossSiteModelEval):
+    """CrossSiteModelEval that asks for sites' own models only when ``training.json`` says so."""
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Reads the switch before the base class starts."""
+        site_models = server_run(fl_ctx).job.evaluation.site_models
+        self._submit_model_task_name = TASK_SUBMIT if site_models else ""
+        super().start_controller(fl_ctx)
+
+
+class WriteResults(Controller):
+    """Gathers what sites report of the models and writes the run's files, then prints the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[MetricRow] = []
+        self.shared: list[SharedSummary] = []
+        self.last_validation: dict[str, ModalityScores] = {}
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Keeps each validation result as it arrives."""
+        if event_type == AppEventType.VALIDATION_RESULT_RECEIVED:
+            result = fl_ctx.get_prop(AppConstants.VALIDATION_RESULT)
+            site = str(fl_ctx.get_prop(AppConstants.DATA_CLIENT))
+            owner = str(fl_ctx.get_prop(AppConstants.MODEL_OWNER))
+            try:
+                self._keep(site, owner.removeprefix(SERVER_PREFIX), result)
+            except (FedVoxError, ValueError, TypeError, KeyError) as error:
+                kind = type(error).__name__
+                self.log_error(fl_ctx, f"result of {site} on {owner} is unreadable ({kind})")
+        elif event_type == EventType.END_RUN:
+            self.rows, self.shared, self.last_validation = [], [], {}
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Nothing to prepare."""
+
+    def stop_controller(self, fl_ctx: FLContext) -> None:
+        """Nothing to release."""
+
+    def process_result_of_unknown_task(
+        self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
+    ) -> None:
+        """A result that comes after its task was closed is not used."""
+        self.log_warning(fl_ctx, f"late result of {task_name} from {client.name} is not used")
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        """Writes the files and prints the table."""
+        try:
+            self._write(server_run(fl_ctx), fl_ctx)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+
+    def _write(self, run: ServerRun, fl_ctx: FLContext) -> None:
+        state = run.state
+        version, best = state.version, state.best
+        pooled = pool_validation([self.last_validation[s] for s in sorted(self.last_validation)])
+        chosen = better(best, version, pooled)
+        last_is_best = chosen is None or chosen.version == version
+        weights = state.load_last() if last_is_best else state.load_best()
+        if weights is None:
+            raise FedVoxError("no round was finished, so there is no model to write")
+        rounds = [*state.rounds(), _final_record(version, pooled)]
+        write_rounds(run.results / "rounds.jsonl", rounds)
+        number = version if chosen is None else chosen.version
+        write_model(
+            run.results,
+            weights,
+            describe_model(run.job, weights, number, run.phantom, run.modalities),
+        )
+        if is_simulator(fl_ctx):
+            _collect_overlays(Path(workspace_of(fl_ctx).get_root_dir()).parent, run.results)
+        rows, shared = choose_rows(self.rows, self.shared, last_is_best)
+        summary = write_results(
+            run.results, rows, shared, rounds, run.job.evaluation.resamples, run.phantom
+        )
+        print(results_text(summary, run.results, run.phantom), flush=True)
+
+    def _keep(self, site: str, model: str, result: Shareable) -> None:
+        if result.get_return_code() not in (None, ReturnCode.OK):
+            return
+        report = from_shareable(result).data
+        rows = [from_dict(MetricRow, row) for row in report["rows"]]
+        shared = [from_dict(SharedSummary, row) for row in report["shared"]]
+        if any(row.site != site or row.model != model for row in [*rows, *shared]):
+            raise ValueError("rows of another site or model")
+        self.rows += rows
+        self.shared += shared
+        if model == MODEL_LAST:
+            scores = report["validation"].items()
+            self.last_validation[site] = {str(m): (float(d), int(n)) for m, (d, n) in scores}
+
+
+def _final_record(version: int, validation: dict[str, float]) -> dict[str, object]:
+    """The last global model's validation, which no training round measures."""
+    return {
+        "round": version,
+        "seconds": 0.0,
+        "bytes_up": 0,
+        "bytes_down": 0,
+        "contributors": [],
+        "refused": [],
+        "validation": validation,
+    }
+
+
+def _collect_overlays(root: Path, results: Path) -> None:
+    """Under the simulator all sites are one person's: their overlays join the report."""
+    for picture in sorted(root.glob(f"*/simulate_job/{RESULTS}/{SITE_REPORT}/overlay_*.png")):
+        shutil.copy2(picture, results / picture.name)

@@ -1,0 +1,22 @@
+"""Which network a job trains, as plain numbers."""
+
+from dataclasses import dataclass
+
+from fedvox.config import setting
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Architecture of the segmentation network.
+
+    Attributes:
+        name: a registered builder.
+        channels: feature channels per level, from full resolution down; each level halves the grid.
+        residual_units: residual convolutions per level; 0 gives two plain convolutions.
+        norm: ``instance`` keeps no statistics of any site's intensities; ``batch`` does.
+    """
+
+    name: str = "unet"
+    channels: tuple[int, ...] = setting((8, 16, 32, 64), low=1, high=2048)
+    residual_units: int = setting(2, low=0, high=8)
+    norm: str = setting("instance", choices=("instance", "batch"))

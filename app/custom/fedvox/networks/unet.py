@@ -1,0 +1,35 @@
+"""MONAI's U-Net with instance normalisation."""
+
+from torch import nn
+
+from fedvox.errors import ConfigError
+from fedvox.networks.settings import NetworkSettings
+
+
+def build_unet(settings: NetworkSettings, in_channels: int, classes: int) -> nn.Module:
+    """Builds a 3D U-Net that maps ``(B, in_channels, X, Y, Z)`` to logits ``(B, classes, ...)``.
+
+    Args:
+        settings: channels per level and residual units.
+        in_channels: modalities per case.
+        classes: organs plus background.
+
+    Raises:
+        ConfigError: fewer than two levels.
+
+    Reference:
+        Kerfoot et al., "Left-Ventricle Quantification Using Residual U-Net", STACOM 2018 (MONAI).
+    """
+    from monai.networks.nets import UNet
+
+    if len(settings.channels) < 2:
+        raise ConfigError("'network.channels' needs at least two levels, e.g. [8, 16, 32, 64]")
+    return UNet(
+        spatial_dims=3,
+        in_channels=in_channels,
+        out_channels=classes,
+        channels=settings.channels,
+        strides=(2,) * (len(settings.channels) - 1),
+        num_res_units=settings.residual_units,
+        norm=settings.norm,
+    )

@@ -1,0 +1,82 @@
+"""Writes everything a run leaves behind, apart from what sites keep to themselves."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fedvox.files import write_text
+from fedvox.metrics.summary import format_table, summarise
+from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
+from fedvox.report.page import write_report
+from fedvox.report.progress import draw_progress
+
+BEST = "global_best"
+LAST = "global_last"
+
+
+def choose_rows(
+    rows: Sequence[MetricRow], shared: Sequence[SharedSummary], last_is_best: bool
+) -> tuple[list[MetricRow], list[SharedSummary]]:
+    """Lets ``global_best`` name the model that was chosen.
+
+    Args:
+        rows: per-case rows; ``global_best`` is the best of the earlier rounds.
+        shared: the same from sites that share summaries only.
+        last_is_best: the last round's model did at least as well on validation cases.
+    """
+    if not last_is_best:
+        return list(rows), list(shared)
+    kept = [row for row in rows if row.model != BEST]
+    kept += [replace(row, model=BEST) for row in kept if row.model == LAST]
+    own = [part for part in shared if part.model != BEST]
+    own += [replace(part, model=BEST) for part in own if part.model == LAST]
+    return kept, own
+
+
+def write_results(
+    folder: Path,
+    rows: Sequence[MetricRow],
+    shared: Sequence[SharedSummary],
+    rounds: Sequence[Mapping[str, Any]],
+    resamples: int,
+    phantom: bool,
+) -> list[SummaryRow]:
+    """Writes ``metrics.csv``, ``summary.csv``, ``progress.png`` and ``report.html``.
+
+    Args:
+        folder: the run's folder; ``rounds.jsonl``, ``model.json`` and overlays lie there already.
+        rows: per-case rows that sites share.
+        shared: summaries of the other sites.
+        rounds: the rounds' records.
+        resamples: bootstrap resamples.
+        phantom: True when the data are phantoms.
+
+    Returns:
+        The summary, for printing.
+    """
+    ordered = sorted(rows, key=lambda r: (r.model, r.site, r.split, r.modality, r.case, r.organ))
+    write_csv(folder / "metrics.csv", ordered, MetricRow)
+    summary = summarise(rows, shared, resamples)
+    write_csv(folder / "summary.csv", summary, SummaryRow)
+    draw_progress([dict(record) for record in rounds], folder / "progress.png", phantom)
+    write_report(folder)
+    return summary
+
+
+def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> str:
+    """What a run prints at its end: the Dice table and where the files lie."""
+    return f"\n{format_table(summary, phantom)}\n\nresults: {folder}\nreport:  {folder / 'report.html'}\n"
+
+
+def write_rounds(path: Path, rounds: Sequence[Mapping[str, Any]]) -> None:
+    """Writes ``rounds.jsonl`` atomically."""
+    write_text(path, "".join(json.dumps(record) + "\n" for record in rounds))
+
+
+def read_rounds(path: Path) -> list[dict[str, Any]]:
+    """Reads ``rounds.jsonl``; empty when there is none yet."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

@@ -1,0 +1,56 @@
+"""Reading ``rounds.jsonl``, the record that the server writes after each round."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedvox.errors import ConfigError
+
+
+def read_rounds(path: Path) -> list[dict[str, Any]]:
+    """Reads the records of a run, in the order of the rounds.
+
+    A last line that is cut off is left out: the server was stopped while it wrote that line. When
+    a resumed run wrote a round twice, the later record holds.
+
+    Args:
+        path: ``rounds.jsonl``; each line is a JSON object with ``round``, ``seconds``,
+            ``bytes_up``, ``bytes_down``, ``contributors``, ``refused`` and ``validation``.
+
+    Raises:
+        ConfigError: the file is missing or a line before the last is not a record.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: file not found; check the path") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file; take it from the run again") from None
+    records: dict[int, dict[str, Any]] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            records[int(record["round"])] = record
+        except (ValueError, TypeError, KeyError):
+            if number < len(lines):
+                raise ConfigError(
+                    f"{path}, line {number}: not a round's record; take it from the run again"
+                ) from None
+    return [records[number] for number in sorted(records)]
+
+
+def number_of(record: Mapping[str, Any], key: str) -> float:
+    """A number of a record, or NaN where the record has none."""
+    value = record.get(key)
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def mean_validation(record: Mapping[str, Any]) -> float:
+    """Mean validation Dice over the modalities of a round, or NaN without any."""
+    scores = [
+        number_of(record.get("validation") or {}, key) for key in record.get("validation") or {}
+    ]
+    known = [score for score in scores if math.isfinite(score)]
+    return sum(known) / len(known) if known else math.nan

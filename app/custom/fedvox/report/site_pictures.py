@@ -1,0 +1,51 @@
+"""Overlays of a site's own test cases; they stay at the site."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fedvox.data.site_data import SiteData
+from fedvox.report.overlay import draw_overlay
+from fedvox.training.inference import predict_scores
+from fedvox.training.settings import JobSettings
+
+
+def draw_site_pictures(
+    model: nn.Module,
+    name: str,
+    site: SiteData,
+    job: JobSettings,
+    device: torch.device,
+    folder: Path,
+) -> list[Path]:
+    """Draws the model's prediction over the first test cases.
+
+    Args:
+        model: the model, on the device.
+        name: as it stands in tables.
+        site: the site's cases.
+        job: number of overlays, organs and window.
+        device: where to compute.
+        folder: where the pictures go.
+
+    Returns:
+        The written files, ``overlay_<model>_<site>_<number>.png``.
+    """
+    paths = []
+    kind = "phantom " if site.phantom else ""
+    for number, case in enumerate(site.test[: job.evaluation.overlays], start=1):
+        image = case.tensor("image")
+        labels = predict_scores(model, image, job, device).argmax(0)
+        path = folder / f"overlay_{name}_{site.name}_{number}.png"
+        draw_overlay(
+            image[0].numpy(),
+            labels.numpy(),
+            case.tensor("label").numpy(),
+            job.data.organs,
+            case.geometry.spacing,
+            path,
+            f"{name} on {kind}{case.modality.upper()} test case of {site.name}",
+        )
+        paths.append(path)
+    return paths

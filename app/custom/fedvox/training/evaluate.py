@@ -1,0 +1,119 @@
+"""Scoring a model on a site's cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from fedvox.data.prepared import PreparedCase
+from fedvox.data.preprocess import restore_labels
+from fedvox.metrics.case import score_case
+from fedvox.metrics.table import MetricRow
+from fedvox.training.inference import predict_scores
+from fedvox.training.settings import JobSettings
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Mean Dice of one modality's validation cases at one site.
+
+    Attributes:
+        dice: mean over cases of the mean over annotated organs, on the job's grid.
+        cases: number of cases behind it.
+    """
+
+    dice: float
+    cases: int
+
+
+def validate(
+    model: nn.Module, cases: Sequence[PreparedCase], job: JobSettings, device: torch.device
+) -> dict[str, Validation]:
+    """Quick Dice on the job's grid, per modality, for choosing the best model.
+
+    Organs absent from a case's labels do not count in that case.
+    """
+    found: dict[str, list[float]] = {}
+    for case in cases:
+        scores = predict_scores(model, case.tensor("image"), job, device)
+        dice = mean_dice(scores.argmax(0), case, job.data.organs)
+        if not np.isnan(dice):
+            found.setdefault(case.modality, []).append(dice)
+    return {name: Validation(float(np.mean(d)), len(d)) for name, d in sorted(found.items())}
+
+
+def mean_dice(prediction: torch.Tensor, case: PreparedCase, organs: Sequence[str]) -> float:
+    """Mean Dice over the organs present in a case, on the job's grid; NaN when there is none.
+
+    Args:
+        prediction: ``(X, Y, Z)`` integers on the job's grid.
+        case: the prepared case.
+        organs: the job's organs.
+    """
+    label = case.tensor("label")
+    values = []
+    for index, organ in enumerate(organs):
+        if organ in case.annotated and case.counts[index]:
+            truth, found = label == index + 1, prediction == index + 1
+            overlap = float((truth & found).sum())
+            values.append(2 * overlap / float(truth.sum() + found.sum()))
+    return float(np.mean(values)) if values else float("nan")
+
+
+def score_cases(
+    model: nn.Module,
+    model_name: str,
+    cases: Sequence[PreparedCase],
+    job: JobSettings,
+    site: str,
+    split: str,
+    device: torch.device,
+) -> list[MetricRow]:
+    """Dice, HD95 and NSD of every case on the scanner's own grid.
+
+    Args:
+        model: the model to score.
+        model_name: as it shall stand in the table.
+        cases: prepared cases.
+        job: the job's settings.
+        site: the site's name.
+        split: ``val`` or ``test``.
+        device: where to compute.
+    """
+    rows = []
+    for case in cases:
+        labels = predict_labels(model, case, job, device)
+        scores = score_case(
+            labels,
+            case.tensor("stored_label").numpy(),
+            job.data.organs,
+            case.annotated,
+            case.stored_spacing,
+            job.evaluation.nsd_tolerance_mm,
+        )
+        rows += [
+            MetricRow(
+                model=model_name,
+                site=site,
+                split=split,
+                modality=case.modality,
+                case=case.code,
+                organ=score.organ,
+                dice=score.dice,
+                hd95_mm=score.hd95_mm,
+                nsd=score.nsd,
+                gt_voxels=score.gt_voxels,
+            )
+            for score in scores
+        ]
+    return rows
+
+
+def predict_labels(
+    model: nn.Module, case: PreparedCase, job: JobSettings, device: torch.device
+) -> np.ndarray:
+    """Predicted labels on the scanner's grid, uint8."""
+    scores = predict_scores(model, case.tensor("image"), job, device)
+    return restore_labels(scores, case.geometry)

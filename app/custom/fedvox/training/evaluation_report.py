@@ -1,0 +1,47 @@
+"""What a site answers when it is asked to validate a model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedvox.data.site_data import SiteData
+from fedvox.metrics.summary import reduce_rows
+from fedvox.metrics.table import to_dict
+from fedvox.training.evaluate import score_cases, validate
+from fedvox.training.settings import JobSettings
+
+
+def evaluation_report(
+    model: nn.Module, name: str, site: SiteData, job: JobSettings, device: torch.device
+) -> Mapping[str, Any]:
+    """Scores a model on the site's cases, in the detail that the site shares.
+
+    Args:
+        model: the model, on the device.
+        name: as it shall stand in tables.
+        site: the site's cases.
+        job: the job's settings.
+        device: where to compute.
+
+    Returns:
+        ``validation`` (modality -> [mean Dice, cases], for choosing the best model), and ``rows``
+        (one per case and organ) or, where the site shares summaries only, ``shared``.
+    """
+    found = validate(model, site.val, job, device)
+    rows = [
+        row
+        for split, cases in (("val", site.val), ("test", site.test))
+        for row in score_cases(model, name, cases, job, site.name, split, device)
+    ]
+    report: dict[str, Any] = {
+        "validation": {m: [score.dice, score.cases] for m, score in found.items()},
+        "rows": [],
+        "shared": [],
+    }
+    if site.share == "cases":
+        report["rows"] = [to_dict(row) for row in rows]
+    else:
+        report["shared"] = [to_dict(row) for row in reduce_rows(rows, job.evaluation.resamples)]
+    return report

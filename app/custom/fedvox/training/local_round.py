@@ -1,0 +1,110 @@
+"""One site's part of one round, in plain PyTorch."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fedvox.data.patches import Batch, draw_batch
+from fedvox.data.prepared import PreparedCase
+from fedvox.seeding import generator
+from fedvox.training.schedule import learning_rate
+from fedvox.training.settings import JobSettings
+from fedvox.training.state import load_optimizer, save_optimizer
+from fedvox.training.step import build_step
+
+
+@dataclass(frozen=True)
+class LocalResult:
+    """What a local round tells beside its weights.
+
+    Attributes:
+        loss: mean training loss of the round.
+        steps: optimiser steps taken.
+        seconds: wall time of the training loop.
+    """
+
+    loss: float
+    steps: int
+    seconds: float
+
+
+def train_round(
+    model: nn.Module,
+    cases: Sequence[PreparedCase],
+    job: JobSettings,
+    site: str,
+    round_index: int,
+    state: Path,
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+) -> LocalResult | None:
+    """Trains a model, in place, for one round.
+
+    Every draw depends on (seed, site, round, step) alone and the optimiser's state is read from and
+    written to ``state``, so the result does not depend on which process trains.
+
+    Args:
+        model: the received global model, on the device.
+        cases: the site's training cases.
+        job: the job's settings.
+        site: the site's name.
+        round_index: from 0.
+        state: the site's state folder for this run.
+        device: where to train.
+        stop: asked before each step; True ends the round without a result.
+
+    Returns:
+        The round's figures, or None when it was stopped; no state is written then.
+    """
+    from tqdm import tqdm
+
+    settings = job.training
+    step = build_step(job, model, device)
+    load_optimizer(step.optimizer, state, round_index)
+    model.train()
+    start = time.monotonic()
+    total = torch.zeros((), device=device)
+    bar = tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None)
+    for index, batch in enumerate(_batches(cases, job, site, round_index, device)):
+        if stop():
+            return None
+        rate = learning_rate(settings, round_index * settings.steps + index)
+        address = (settings.seed, site, round_index, index)
+        total += step(batch, address, rate)
+        bar.update()
+    bar.close()
+    loss = float(total) / settings.steps
+    seconds = time.monotonic() - start
+    save_optimizer(step.optimizer, state, round_index)
+    return LocalResult(loss, settings.steps, seconds)
+
+
+def _batches(
+    cases: Sequence[PreparedCase],
+    job: JobSettings,
+    site: str,
+    round_index: int,
+    device: torch.device,
+) -> Iterator[Batch]:
+    """The round's batches; on a GPU the next one is read while the device works."""
+    settings = job.training
+
+    def draw(index: int) -> Batch:
+        source = generator(settings.seed, site, round_index, index, "patch")
+        return draw_batch(cases, job.data, settings.batch, source)
+
+    if device.type == "cpu":
+        yield from map(draw, range(settings.steps))
+        return
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        ahead = reader.submit(draw, 0)
+        for index in range(settings.steps):
+            batch = ahead.result()
+            if index + 1 < settings.steps:
+                ahead = reader.submit(draw, index + 1)
+            yield batch

@@ -1,0 +1,105 @@
+"""`model.safetensors` and `model.json`: a model that says what it is and what it expects.
+
+The JSON file holds everything that prediction needs; the hash ties it to the weights, so that a
+damaged file or weights of another run are noticed. No pickle is ever read.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fedvox
+from fedvox.aggregation.update import Arrays
+from fedvox.config import read_json, to_mapping
+from fedvox.errors import ConfigError, ModelError
+from fedvox.files import write_arrays, write_json
+from fedvox.training.settings import JobSettings, job_from
+from fedvox.training.weights import weights_hash
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model as it lies on disk.
+
+    Attributes:
+        job: the settings it was trained with.
+        weights: name -> float32 array.
+        description: the content of ``model.json``.
+    """
+
+    job: JobSettings
+    weights: Arrays
+    description: Mapping[str, Any]
+
+
+def describe_model(
+    job: JobSettings, weights: Arrays, version: int, phantom: bool, modalities: list[str]
+) -> dict[str, Any]:
+    """The content of ``model.json``.
+
+    Args:
+        job: the job's settings.
+        weights: the weights.
+        version: rounds that the model has behind it.
+        phantom: True when phantom data trained it.
+        modalities: modality sets of the sites that trained it.
+    """
+    settings = to_mapping(job)
+    return {
+        "format": FORMAT,
+        "fedvox_version": fedvox.__version__,
+        "job": job.name,
+        "round": version,
+        "phantom": phantom,
+        "organs": list(job.data.organs),
+        "modalities": modalities,
+        "network": settings["network"],
+        "preprocessing": settings["data"],
+        "hash": weights_hash(weights),
+        "settings": settings,
+    }
+
+
+def write_model(folder: Path, weights: Arrays, description: Mapping[str, Any]) -> Path:
+    """Writes ``model.safetensors`` and ``model.json`` into a folder."""
+    path = folder / "model.safetensors"
+    write_arrays(path, dict(weights), {"hash": str(description["hash"]), "format": str(FORMAT)})
+    write_json(folder / "model.json", dict(description))
+    return path
+
+
+def read_model(path: Path) -> TrainedModel:
+    """Reads a model and checks that its two files belong together and are whole.
+
+    Args:
+        path: ``model.safetensors``; ``model.json`` is expected beside it.
+
+    Raises:
+        ModelError: missing, damaged, of another format, or weights that do not match.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file; give the model.safetensors of a run")
+    try:
+        weights = load_file(str(path))
+    except (SafetensorError, ValueError, OSError):
+        raise ModelError(
+            f"{path}: not a whole safetensors file; copy it again from the run's folder"
+        ) from None
+    try:
+        description = read_json(path.with_suffix(".json"))
+        if description.get("format") != FORMAT:
+            raise ModelError(f"{path.with_suffix('.json')}: not a model description of fedvox")
+        job = job_from(description["settings"], str(path.with_suffix(".json")))
+    except ConfigError as error:
+        raise ModelError(str(error)) from None
+    if description.get("hash") != weights_hash(weights):
+        raise ModelError(
+            f"{path}: the weights are not those that model.json describes; copy both files again"
+        )
+    return TrainedModel(job, weights, description)

@@ -1,0 +1,94 @@
+"""A whole job as frozen settings: the typed form of ``training.json``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedvox.augment.settings import AugmentationSettings
+from fedvox.config import build, read_json, setting
+from fedvox.data.settings import DataSettings, PhantomSettings
+from fedvox.networks.settings import NetworkSettings
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How sites train and how their updates are weighted.
+
+    Attributes:
+        rounds: communication rounds.
+        steps: optimiser steps per site and round.
+        batch: patches per step.
+        learning_rate: of AdamW at the first step.
+        weight_decay: of AdamW.
+        schedule: learning rate over all rounds: ``poly`` (power 0.9), ``cosine`` or ``constant``.
+        warmup: share of all steps over which the learning rate rises linearly from 0.
+        loss: ``dice_ce`` or ``dice_focal``.
+        gradient_norm: gradients are clipped to this norm.
+        client_weight: ``cases``, ``steps`` or ``uniform``.
+        threads: CPU threads per site process; part of a run's identity.
+        seed: seeds the initial weights and every draw.
+        device: ``auto`` takes a GPU when there is one.
+        precision: ``auto`` is mixed precision on a GPU and float32 on a CPU.
+    """
+
+    rounds: int = setting(8, low=1, high=10000)
+    steps: int = setting(80, low=1, high=100000)
+    batch: int = setting(2, low=1, high=256)
+    learning_rate: float = setting(3e-3, low=1e-8, high=1.0)
+    weight_decay: float = setting(1e-4, low=0.0, high=1.0)
+    schedule: str = setting("poly", choices=("poly", "cosine", "constant"))
+    warmup: float = setting(0.02, low=0.0, high=0.5)
+    loss: str = setting("dice_ce", choices=("dice_ce", "dice_focal"))
+    gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
+    client_weight: str = setting("cases", choices=("cases", "steps", "uniform"))
+    threads: int = setting(1, low=1, high=256)
+    seed: int = setting(0, low=0)
+    device: str = setting("auto", choices=("auto", "cpu", "cuda"))
+    precision: str = setting("auto", choices=("auto", "float32"))
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How models are scored.
+
+    Attributes:
+        overlap: overlap of neighbouring sliding windows, as a share of the window.
+        site_models: also scores every site's own last model at every site (n² tasks).
+        overlays: test cases per site that are drawn.
+        nsd_tolerance_mm: tolerance of the normalised surface Dice in mm.
+        resamples: bootstrap resamples of the 95% intervals.
+    """
+
+    overlap: float = setting(0.5, low=0.0, high=0.9)
+    site_models: bool = True
+    overlays: int = setting(1, low=0, high=100)
+    nsd_tolerance_mm: float = setting(3.0, low=0.1, high=50.0)
+    resamples: int = setting(1000, low=10, high=100000)
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Everything that decides a run's numbers, apart from the sites' data."""
+
+    name: str
+    data: DataSettings
+    phantom: PhantomSettings = setting(PhantomSettings)
+    augmentation: AugmentationSettings = setting(AugmentationSettings)
+    network: NetworkSettings = setting(NetworkSettings)
+    training: TrainingSettings = setting(TrainingSettings)
+    evaluation: EvaluationSettings = setting(EvaluationSettings)
+
+
+def read_job(path: Path) -> JobSettings:
+    """Reads ``training.json``.
+
+    Raises:
+        ConfigError: names the key, the file and the allowed values.
+    """
+    return build(JobSettings, read_json(path), str(path))
+
+
+def job_from(mapping: Mapping[str, Any], where: str = "job") -> JobSettings:
+    """Builds job settings from a parsed object."""
+    return build(JobSettings, mapping, where)

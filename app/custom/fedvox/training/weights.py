@@ -1,0 +1,56 @@
+"""A network's weights as plain arrays, the form in which they travel and rest."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from fedvox.errors import ModelError
+
+
+def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
+    """Copies every floating tensor of a model's state to float32 arrays on the CPU.
+
+    Integer buffers (index tables, counters) stay out: averaging would corrupt them.
+    """
+    return {
+        name: tensor.detach().to("cpu", torch.float32, copy=True).numpy()
+        for name, tensor in model.state_dict().items()
+        if tensor.is_floating_point()
+    }
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+    """Loads weights into a model of exactly the same architecture.
+
+    Raises:
+        ModelError: a name or a shape differs; nothing is loaded then.
+    """
+    own = {n: t for n, t in model.state_dict().items() if t.is_floating_point()}
+    missing, extra = set(own) - set(weights), set(weights) - set(own)
+    if missing or extra:
+        raise ModelError(
+            f"the weights belong to another network: {len(missing)} tensors missing, {len(extra)} "
+            "unknown; use the settings that the model was trained with"
+        )
+    for name, tensor in own.items():
+        if tuple(tensor.shape) != tuple(weights[name].shape):
+            raise ModelError(
+                f"the weights belong to another network: '{name}' is "
+                f"{tuple(weights[name].shape)}, not {tuple(tensor.shape)}"
+            )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
+
+
+def weights_hash(weights: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names, shapes and float32 bytes, in name order."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name], dtype=np.float32)
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(array)
+    return digest.hexdigest()

@@ -1,0 +1,94 @@
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from fedvox.commands import phantom
+from fedvox.data.phantoms import writer
+from fedvox.data.readers.phantom import read
+from fedvox.data.site import read_site_file
+from fedvox.errors import ConfigError
+
+
+def call(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    phantom.add_parser(parser.add_subparsers())
+    args = parser.parse_args(["phantom", *arguments])
+    return args.run(args)
+
+
+def small(out: Path, *arguments: str) -> int:
+    return call("--out", str(out), "--cases", "3", "--spacing", "12", *arguments)
+
+
+def test_sites_can_be_read_through_their_site_files(tmp_path, capsys):
+    out = tmp_path / "data"
+    assert small(out, "--sites", "ct,mr_t2") == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "site-1",
+        "site-1.json",
+        "site-2",
+        "site-2.json",
+    ]
+    for number, modality in ((1, "ct"), (2, "mr")):
+        settings = read_site_file(out / f"site-{number}.json")
+        assert (settings.dataset, settings.split, settings.share) == ("phantom", "dataset", "cases")
+        assert Path(settings.root) == (out / f"site-{number}").resolve()
+        cases = read(Path(settings.root), settings.modalities)
+        assert settings.modalities == (modality,)
+        assert sorted(str(case.split) for case in cases) == ["test", "train", "val"]
+    printed = capsys.readouterr().out
+    assert "phantom: a test instrument, not evidence about patients" in printed
+    assert f"FEDVOX_SITE={out}/{{site}}.json nvflare simulator jobs/fedgin" in printed
+
+
+def test_json_output_is_one_object(tmp_path, capsys):
+    small(tmp_path / "data", "--sites", "ct", "--json")
+    result = json.loads(capsys.readouterr().out)
+    assert result["note"] == "phantom: a test instrument, not evidence about patients"
+    assert result["sites"][0]["counts"] == {"train": 1, "val": 1, "test": 1}
+    assert result["next"].endswith("nvflare simulator jobs/fedgin")
+
+
+@pytest.mark.parametrize(
+    ("cases", "expected"), [(3, (1, 1, 1)), (8, (5, 1, 2)), (10, (7, 1, 2)), (20, (14, 2, 4))]
+)
+def test_cases_are_split_70_10_20(cases, expected):
+    assert tuple(phantom.split_counts(cases).values()) == expected
+
+
+def test_fewer_than_three_cases_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="at least 3"):
+        call("--out", str(tmp_path / "data"), "--cases", "2")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_existing_site_is_refused_by_name_and_left_alone(tmp_path):
+    (tmp_path / "site-2").mkdir()
+    with pytest.raises(ConfigError, match="site-2 exists already"):
+        small(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["site-2"]
+
+
+def test_unknown_modality_of_a_later_site_leaves_nothing(tmp_path):
+    with pytest.raises(ConfigError, match="choose one of: ct, mr"):
+        small(tmp_path / "data", "--sites", "ct,pet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "_write_nifti", fail)
+    with pytest.raises(ConfigError, match="No space left on device"):
+        small(tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_shows_examples_and_says_what_phantoms_are(capsys):
+    with pytest.raises(SystemExit):
+        call("--help")
+    printed = capsys.readouterr().out
+    assert "fedvox phantom --out data" in printed
+    assert "a test instrument, not evidence about patients" in printed

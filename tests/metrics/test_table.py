@@ -1,0 +1,81 @@
+import math
+
+import pytest
+
+from fedvox.errors import ConfigError
+from fedvox.metrics.table import (
+    METRICS_COLUMNS,
+    SUMMARY_COLUMNS,
+    MetricRow,
+    SharedSummary,
+    SummaryRow,
+    from_dict,
+    read_csv,
+    to_dict,
+    write_csv,
+)
+
+ROW = MetricRow("global_best", "site-1", "test", "ct", "a1", "liver", 0.9, 4.5, 0.75, 1000)
+EMPTY = MetricRow("site-1", "site-2", "test", "t1+flair", "b,2", "aorta", *[math.nan] * 3, 0)
+
+
+def test_columns_are_the_published_ones():
+    assert ",".join(METRICS_COLUMNS) == (
+        "model,site,split,modality,case,organ,dice,hd95_mm,nsd,gt_voxels"
+    )
+    assert ",".join(SUMMARY_COLUMNS) == (
+        "model,modality,organ,dice_mean,dice_low,dice_high,hd95_mm_mean,nsd_mean,cases"
+    )
+
+
+def test_csv_round_trip_keeps_nan_and_commas(tmp_path):
+    path = tmp_path / "new" / "metrics.csv"
+    write_csv(path, [ROW, EMPTY], MetricRow)
+    assert path.read_text().splitlines()[2] == 'site-1,site-2,test,t1+flair,"b,2",aorta,,,,0'
+    first, second = read_csv(path, MetricRow)
+    assert first == ROW
+    assert second.case == "b,2" and math.isnan(second.dice)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_csv_keeps_six_significant_digits(tmp_path):
+    write_csv(
+        tmp_path / "s.csv", [SummaryRow("m", "ct", "mean", 2 / 3, 0, 1, 1e3, 0.5, 2)], SummaryRow
+    )
+    assert (tmp_path / "s.csv").read_text().splitlines()[1] == "m,ct,mean,0.666667,0,1,1000,0.5,2"
+
+
+def test_no_rows_give_a_heading_only(tmp_path):
+    write_csv(tmp_path / "m.csv", [], MetricRow)
+    assert (tmp_path / "m.csv").read_text() == ",".join(METRICS_COLUMNS) + "\n"
+    assert read_csv(tmp_path / "m.csv", MetricRow) == []
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "m.csv"
+    write_csv(path, [ROW], MetricRow)
+    with pytest.raises(TypeError):
+        write_csv(path, [ROW, "not a row"], MetricRow)  # type: ignore[list-item]
+    assert read_csv(path, MetricRow) == [ROW]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_dict_round_trip_is_plain():
+    shared = SharedSummary("m", "site-1", "test", "mr", "mean", 3, 0.5, 0.4, 0.6, math.nan, 0.7)
+    values = to_dict(shared)
+    assert values["hd95_mm_mean"] is None
+    assert to_dict(from_dict(SharedSummary, values)) == values
+    assert from_dict(MetricRow, to_dict(ROW)) == ROW
+
+
+def test_errors_name_the_file_and_the_line(tmp_path):
+    path = tmp_path / "metrics.csv"
+    with pytest.raises(ConfigError, match="file not found"):
+        read_csv(path, MetricRow)
+    write_csv(path, [ROW, ROW], MetricRow)
+    path.write_text(path.read_text().replace("0.75,1000\n", "0.75,many\n", 1))
+    with pytest.raises(ConfigError, match=r"metrics\.csv, line 2"):
+        read_csv(path, MetricRow)
+    path.write_text("model,site\na,b\n")
+    with pytest.raises(ConfigError, match="needs exactly the columns"):
+        read_csv(path, MetricRow)
