@@ -10,7 +10,7 @@ Record = Mapping[str, Any]
 
 _HEADINGS = (
     ("Round", True),
-    ("Entering model, Dice", False),
+    ("Global Dice", False),
     ("Time", True),
     ("Up / down", True),
     ("Site", False),
@@ -22,6 +22,11 @@ _HEADINGS = (
     ("Update norm", True),
 )
 
+_NOTE = (
+    '<p class="soft small">Global Dice: validation Dice of the global model as it enters the '
+    "round, mean over sites; site's Dice: the same model on that site's validation cases.</p>"
+)
+
 
 def rounds_table(rounds: Sequence[Record]) -> str:
     """One line per site and round, refused updates tinted; nothing without rounds."""
@@ -29,7 +34,7 @@ def rounds_table(rounds: Sequence[Record]) -> str:
         return ""
     lines = [line for record in rounds for line in _round_lines(record)]
     body = table("Contributions by round", _HEADINGS, lines)
-    return f'{_totals(rounds)}\n<div class="tall" tabindex="0">{body}</div>'
+    return f'{_totals(rounds)}\n{_NOTE}\n<div class="tall" tabindex="0">{body}</div>'
 
 
 def _totals(rounds: Sequence[Record]) -> str:
@@ -60,7 +65,7 @@ def _round_lines(record: Record) -> list[str]:
     span = f' rowspan="{len(lines)}"'
     own = (
         f'<th scope="rowgroup" class="n"{span}>{escape(record.get("round"))}</th>'
-        f"<td{span}>{scores or '–'}</td>"
+        f'<td class="keep"{span}>{scores or "–"}</td>'
         f'<td class="n"{span}>{duration(number_of(record, "seconds"))}</td>'
         f'<td class="n"{span}>{byte_size(number_of(record, "bytes_up"))}<br>'
         f"{byte_size(number_of(record, 'bytes_down'))}</td>"
@@ -74,7 +79,7 @@ def _contributor(part: Record) -> str:
         number(number_of(part, key)) for key in ("weight", "train_loss", "val_dice", "update_norm")
     )
     return (
-        f"<td>{escape(part.get('site', '?'))}</td>"
+        f'<td class="keep">{escape(part.get("site", "?"))}</td>'
         f"<td>{escape(str(part.get('modality', '')).upper())}</td>"
         f'<td class="n">{weight}</td><td>{escape(part.get("reason") or "–")}</td>'
         f'<td class="n">{loss}</td><td class="n">{dice}</td><td class="n">{norm}</td>'
@@ -82,9 +87,8 @@ def _contributor(part: Record) -> str:
 
 
 def _refused(part: Record) -> str:
-    style = ' style="background:#fdecea"'
     return (
-        f"<td{style}>{escape(part.get('site', '?'))}</td>"
-        f'<td{style} colspan="6"><strong>Refused:</strong> '
+        f'<td class="keep refused">{escape(part.get("site", "?"))}</td>'
+        f'<td class="refused" colspan="6"><strong>Refused:</strong> '
         f"{escape(part.get('reason') or 'no reason on record')}</td>"
     )

@@ -11,7 +11,8 @@ STYLE = """
 * { box-sizing:border-box; }
 html { -webkit-text-size-adjust:100%; color-scheme:light; }
 body { margin:0; background:#fff; color:var(--ink);
-  font:16px/1.55 "Segoe UI",system-ui,-apple-system,"Helvetica Neue",Arial,"DejaVu Sans",sans-serif; }
+  font:16px/1.55 system-ui,-apple-system,"Segoe UI","Helvetica Neue",Arial,"DejaVu Sans",
+  sans-serif; }
 main, header > div, footer { max-width:72rem; margin:0 auto; padding:0 1.5rem; }
 header { background:var(--tint); border-bottom:1px solid var(--line); padding:2rem 0 1.5rem; }
 h1 { font-size:1.9rem; line-height:1.2; margin:0 0 .3rem; overflow-wrap:anywhere; }
@@ -27,9 +28,11 @@ p, ul { max-width:46rem; } .soft { color:var(--soft); } .small { font-size:.88re
 .card .value { font-size:2.1rem; font-weight:650; line-height:1.25;
   font-variant-numeric:tabular-nums; }
 .pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(100%,31rem),1fr));
-  gap:0 2rem; }
+  gap:0 1.3rem; }
+.pair th, .pair td { padding-left:.3rem; padding-right:.3rem; white-space:nowrap; }
+.pair table { font-size:.84rem; } .pair svg { vertical-align:middle; }
 .scroll { overflow-x:auto; margin:.4rem 0 1rem; }
-.tall { max-height:36rem; overflow:auto; border:1px solid var(--line); border-radius:.3rem; }
+.tall { max-height:42rem; overflow:auto; border:1px solid var(--line); border-radius:.3rem; }
 table { border-collapse:collapse; width:100%; font-size:.9rem; font-variant-numeric:tabular-nums; }
 caption { text-align:left; font-weight:600; padding:.4rem 0; }
 th, td { padding:.34rem .6rem; border-bottom:1px solid var(--line); text-align:left;
@@ -37,12 +40,15 @@ th, td { padding:.34rem .6rem; border-bottom:1px solid var(--line); text-align:l
 thead th { background:var(--tint); border-bottom:2px solid var(--line); vertical-align:bottom; }
 .tall thead th { position:sticky; top:0; }
 th[scope=row], th[scope=rowgroup] { font-weight:500; }
-.n { text-align:right; white-space:nowrap; } .total > * { font-weight:650; background:var(--tint); }
-.first > * { border-top:2px solid #b8c2cc; } .refused > * { background:#fdecea; }
+th.n, td.n { text-align:right; white-space:nowrap; } .keep { white-space:nowrap; }
+.total > * { font-weight:650; background:var(--tint); }
+.first > * { border-top:2px solid #b8c2cc; }
+.refused { background:#fdecea; }
 figure { margin:0 0 1.5rem; } figure img { display:block; width:100%; height:auto;
   border:1px solid var(--line); border-radius:.3rem; }
 figcaption { color:var(--soft); font-size:.88rem; padding:.4rem 0; }
-dl { display:grid; grid-template-columns:minmax(8rem,max-content) 1fr; gap:.25rem 1.4rem; margin:0; }
+dl { display:grid; grid-template-columns:minmax(8rem,max-content) 1fr; gap:.25rem 1.4rem;
+  margin:0; }
 dt { color:var(--soft); } dd { margin:0; overflow-wrap:anywhere; }
 code { font:.88em ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace; }
 details { margin:.6rem 0; } summary { cursor:pointer; font-weight:600; color:var(--accent); }
@@ -119,18 +125,19 @@ def image(path: Path, alternative: str, caption: str) -> str:
 
 
 def interval_bar(mean: float, low: float, high: float) -> str:
-    """A mean and its interval on a line from 0 to 1, as inline SVG.
+    """A mean as a bar from 0 to 1 with its interval as a whisker, in inline SVG.
 
     The numbers stand beside it in the table, so the drawing is hidden from screen readers.
     """
     if math.isnan(mean):
         return ""
-    x, left, right = (4 + 112 * value for value in (mean, low, high))
+    left, right = (1 + 62 * value for value in (low, high))
     return (
-        '<svg width="120" height="14" viewBox="0 0 120 14" aria-hidden="true">'
-        '<line x1="4" y1="7" x2="116" y2="7" stroke="#d9dee4" stroke-width="2"/>'
-        f'<line x1="{left:.1f}" y1="7" x2="{right:.1f}" y2="7" stroke="#7fb2d3" stroke-width="6"/>'
-        f'<circle cx="{x:.1f}" cy="7" r="4" fill="#0b5c8c"/></svg>'
+        '<svg width="64" height="14" viewBox="0 0 64 14" aria-hidden="true">'
+        '<rect x="1" y="2" width="62" height="10" fill="#eef1f4"/>'
+        f'<rect x="1" y="2" width="{62 * mean:.1f}" height="10" fill="#8fbfdd"/>'
+        f'<path d="M{left:.1f} 7H{right:.1f}M{left:.1f} 4v6M{right:.1f} 4v6" stroke="#0b3d5c" '
+        'stroke-width="1.2" fill="none"/></svg>'
     )
 
 

@@ -31,7 +31,7 @@ ORGAN_COLOURS = {
 _OTHER_COLOUR = "#d0d0d0"
 _PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # name: the axis that the slice is cut across
 _FIGURE_WIDTH, _TALLEST = 11.0, 6.5  # inches
-_GAP, _HEAD, _LEGEND_LINE = 0.12, 0.62, 0.24  # inches
+_GAP, _HEAD, _LEGEND_LINE = 0.12, 0.46, 0.22  # inches
 
 
 def draw_overlay(
@@ -71,7 +71,7 @@ def draw_overlay(
     values = set(np.unique(prediction)) | set(np.unique(labelled))
     present = [organ for value, organ in enumerate(organs, start=1) if value in values]
     figure, panels, foot = _lay_out(image.shape, spacing, len(present))
-    low, high = display_window(image)
+    low, high = display_window(image, labelled > 0)
     for (plane, axis), axes in zip(_PLANES.items(), panels):
         index = fullest_slice(labelled, len(organs), axis)
         axes.imshow(
@@ -81,10 +81,10 @@ def draw_overlay(
         if reference is not None:
             _draw_labels(axes, radiological_slice(reference, axis, index), organs, filled=False)
         _letter(axes, plane)
-    figure.text(0.012, 1 - 0.3 * _HEAD / foot[1], title, fontsize=12, va="center", color="#1f2933")
+    figure.text(0.012, 1 - 0.5 * _HEAD / foot[1], title, fontsize=12, va="center", color="#1f2933")
     note = "filled: prediction" + ("" if reference is None else "   outline: reference")
     figure.text(
-        0.988, 1 - 0.3 * _HEAD / foot[1], note, fontsize=9, va="center", ha="right", color="#52606d"
+        0.988, 1 - 0.5 * _HEAD / foot[1], note, fontsize=9, va="center", ha="right", color="#52606d"
     )
     _legend(figure, present, foot)
     with atomic_path(path) as temporary:
@@ -126,12 +126,28 @@ def fullest_slice(labels: np.ndarray, organs: int, axis: int) -> int:
     return int(votes.argmax()) if votes.any() else labels.shape[axis] // 2
 
 
-def display_window(image: np.ndarray) -> tuple[float, float]:
-    """Grey-level window, robust to a few bright voxels and to a large empty background."""
-    body = image[np.isfinite(image) & (image > np.nanmin(image))]
-    if not body.size:
+def display_window(image: np.ndarray, organs: np.ndarray) -> tuple[float, float]:
+    """Grey-level window on the organs, as a reader would set it for soft tissue.
+
+    The central 90% of the organs' intensities take the middle third of the window, which is cut
+    at the central 99% of the whole image: neither bone, metal nor a few stray voxels set it.
+
+    Args:
+        image: intensities, shape ``(X, Y, Z)``.
+        organs: boolean mask of the labelled voxels, same shape.
+
+    Returns:
+        Intensities shown as black and as white.
+    """
+    finite = np.isfinite(image)
+    if not finite.any():
         return 0.0, 1.0
-    low, high = np.percentile(body, [1.0, 99.5])
+    darkest, brightest = np.percentile(image[finite], [0.5, 99.5])
+    inside = image[finite & organs]
+    low, high = np.percentile(inside, [5, 95]) if inside.size else (darkest, brightest)
+    width = max(high - low, 0.1 * (brightest - darkest), 1e-6)
+    middle = (low + high) / 2
+    low, high = max(middle - 1.5 * width, darkest), min(middle + 1.5 * width, brightest)
     return float(low), float(max(high, low + 1e-6))
 
 

@@ -35,8 +35,8 @@ _EXPECTED = {
 
 _METHODS = """<ul>
 <li><strong>Test cases only.</strong> The best model is chosen on validation cases; the scores
-above come from test cases. A site splits by its data set, by a file, or by patient (70% training,
-10% validation, 20% test), so no patient is on two sides.</li>
+above come from test cases. A site splits as its data set does, by a file of its own, or by a hash
+of the patient (70% training, 10% validation, 20% test), which keeps each patient on one side.</li>
 <li><strong>Interval.</strong> 95% percentile bootstrap of the mean over cases. The mean over organs
 is taken in each case first. Sites that share only means enter as strata, weighted by their cases,
 with mean ± 1.96 · √Σ(nᵢ·seᵢ)² / N. A single case has no interval.</li>
@@ -179,7 +179,7 @@ def _model(model: Mapping[str, Any]) -> str:
     """The description in ``model.json`` as a list of names and values."""
     if not model:
         return ""
-    titles = {"fedvox_version": "FedVox version", "round": "from round", "hash": "SHA-256"}
+    titles = {"fedvox_version": "FedVox version", "round": "from round", "hash": "hash"}
     items = []
     for key, value in model.items():
         text = f"<code>{escape(value)}</code>" if key == "hash" else _value(value)

@@ -88,7 +88,7 @@ def _card(row: SummaryRow) -> str:
 def _organ_table(modality: str, rows: Sequence[SummaryRow]) -> str:
     headings = [
         ("Organ", False),
-        ("0 – Dice – 1", False),
+        ("0 to 1", False),
         ("Dice [95%]", True),
         ("HD95, mm", True),
         ("NSD", True),
@@ -111,8 +111,7 @@ def _organ_line(row: SummaryRow) -> str:
 
 
 def _plain(organ: str) -> str:
-    text = organ.replace("_", " ")
-    return text if organ == MEAN_ORGAN else text.capitalize()
+    return organ.replace("_", " ").capitalize()
 
 
 def _organ_order(organ: str) -> tuple[bool, int, str]:

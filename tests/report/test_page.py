@@ -1,0 +1,168 @@
+import html.parser
+import json
+import re
+
+import pytest
+
+from fedvox.errors import ConfigError
+from fedvox.metrics.summary import summarise
+from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
+from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
+from fedvox.report.page import PHANTOM_BANNER, write_report
+from fedvox.report.progress import draw_progress
+
+EVIL = '<script>alert("x")</script>'
+VOID = {"meta", "img", "br", "line", "link", "hr", "input"}
+
+
+def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
+    rows = [
+        MetricRow(
+            model, "site-1", "test", modality, f"c{case}", organ, 0.8 + 0.01 * case, 3.5, 0.9, 50
+        )
+        for model in ("global_best", "site-1")
+        for modality in ("ct", "mr")
+        for organ in ("kidney_right", "liver")
+        for case in range(4)
+    ]
+    write_csv(folder / "metrics.csv", rows, MetricRow)
+    write_csv(folder / "summary.csv", summarise(rows), SummaryRow)
+    part = {"site": "site-1", "modality": "ct", "weight": 1.0, "reason": reason}
+    part |= {"train_loss": 0.5, "val_dice": None, "update_norm": 2.25, "train_seconds": 3}
+    rounds = [
+        {"round": 0, "seconds": 75, "bytes_up": 9.4e6, "bytes_down": 512, "contributors": [part]},
+        {"round": 1, "contributors": [], "refused": [{"site": "site-2", "reason": "norm 412"}]},
+    ]
+    (folder / "rounds.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rounds))
+    model = {"fedvox_version": "0.1.0", "job": "fedgin", "phantom": phantom, "hash": "ab12"}
+    model |= {
+        "network": {"name": "unet", "channels": [16, 32]},
+        "organs": ["kidney_right", "liver"],
+    }
+    (folder / "model.json").write_text(json.dumps(model | {"modalities": ["ct", "mr"], "round": 1}))
+    draw_progress(rounds, folder / "progress.png", phantom)
+    (folder / "overlay_ct_1.png").write_bytes((folder / "progress.png").read_bytes())
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "tb").mkdir()
+
+
+@pytest.fixture
+def page(tmp_path):
+    write_run(tmp_path)
+    return write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_markup_is_balanced_and_headers_have_a_scope(page):
+    stack, checked = [], []
+
+    class Checker(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            names = dict(attrs)
+            assert tag != "th" or names.get("scope")
+            assert tag != "img" or names.get("alt")
+            checked.append(tag)
+            if tag not in VOID:
+                stack.append(tag)
+
+        def handle_startendtag(self, tag, attrs):
+            checked.append(tag)
+
+        def handle_endtag(self, tag):
+            assert stack.pop() == tag
+
+    Checker().feed(page)
+    assert stack == []
+    assert {"th", "img", "h1", "caption"} <= set(checked)
+
+
+def test_page_needs_nothing_from_outside(page):
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=[\"'](?!data:image/png;base64,|#)", page)
+    assert "@import" not in page and "url(" not in page
+    assert page.count("data:image/png;base64,") == 2
+
+
+def test_headline_speaks_of_the_best_global_model(page):
+    result = page[page.index('id="result"') : page.index('id="models"')]
+    assert "global_best" in result and "site-1" not in result
+    assert result.count('<div class="value">0.815</div>') == 2
+    assert "4 test cases" in result
+
+
+def test_tables_hold_the_numbers(page):
+    for text in ("Kidney right", "HD95, mm", ">3.5<", ">0.900<", "2.250", "32 cases"):
+        assert text in page
+    assert "1 min 15 s" in page and "9.4 MB" in page and "512 B" in page
+    assert "norm 412" in page and "Refused:" in page
+    assert "ab12" in page and "0.1.0" in page and "channels: 16, 32" in page
+
+
+def test_complete_folder_misses_nothing(page):
+    assert "the run folder is complete" in page
+
+
+def test_phantom_banner_stands_on_phantom_runs_only(tmp_path):
+    write_run(tmp_path)
+    assert PHANTOM_BANNER in write_report(tmp_path).read_text()
+    (tmp_path / "real").mkdir()
+    write_run(tmp_path / "real", phantom=False)
+    assert "Phantom" not in write_report(tmp_path / "real").read_text()
+
+
+def test_every_text_is_escaped(tmp_path):
+    write_run(tmp_path, reason=EVIL)
+    rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, 1.0, 0.5, 3)]
+    rows.append(SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3))
+    write_csv(tmp_path / "summary.csv", rows, SummaryRow)
+    model = {"job": EVIL, "network": {"name": EVIL, EVIL: [EVIL]}, "modalities": [EVIL], EVIL: EVIL}
+    (tmp_path / "model.json").write_text(json.dumps(model | {"hash": EVIL, "fedvox_version": EVIL}))
+    page = write_report(tmp_path).read_text()
+    assert "<script" not in page.lower()
+    assert page.count("&lt;script&gt;") + page.count("&lt;SCRIPT&gt;") > 10
+
+
+def test_each_missing_file_is_named_with_a_reason(tmp_path):
+    page = write_report(tmp_path).read_text()
+    missing = page[page.index('id="missing"') :]
+    for name in ("metrics.csv", "summary.csv", "rounds.jsonl", "progress.png", "overlay_*.png"):
+        assert f"<code>{name}</code>: " in missing
+    assert "cannot say whether the data are phantoms" in missing
+    assert "No test scores" in page
+    assert 'id="curves"' not in page and 'id="cases"' not in page
+
+
+def test_summary_is_made_from_the_cases_where_it_is_missing(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "summary.csv").unlink()
+    page = write_report(tmp_path).read_text()
+    assert '<div class="value">0.815</div>' in page
+    assert "<code>summary.csv</code>" in page
+
+
+def test_damaged_file_is_named(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "model.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"model\.json"):
+        write_report(tmp_path)
+
+
+def test_numbers_for_people():
+    nan = float("nan")
+    assert [byte_size(n) for n in (0, 999, 9.4e6, 2.5e9, 7e12, nan)] == [
+        "0 B",
+        "999 B",
+        "9.4 MB",
+        "2.5 GB",
+        "7.0 TB",
+        "–",
+    ]
+    assert [duration(s) for s in (1.26, 42, 190, 7500, nan)] == [
+        "1.3 s",
+        "42 s",
+        "3 min 10 s",
+        "2 h 05 min",
+        "–",
+    ]
+    assert (number(0.12345), number(nan), number(3.25, 1)) == ("0.123", "–", "3.2")
+    assert tint(nan) == interval_bar(nan, nan, nan) == ""
+    assert escape("\"'<&>") == "&quot;&#x27;&lt;&amp;&gt;"

@@ -1,0 +1,71 @@
+import math
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from fedvox.report.progress import draw_progress
+
+
+def record(number: int, **changes) -> dict:
+    parts = [
+        {"site": "site-1", "modality": "ct", "train_loss": 1.0 / (number + 1), "val_dice": 0.5},
+        {"site": "site-2", "modality": "mr", "train_loss": 2.0 / (number + 1), "val_dice": None},
+    ]
+    validation = {"ct": 0.2 + 0.1 * number, "mr": 0.3}
+    return {
+        "round": number,
+        "contributors": parts,
+        "refused": [],
+        "validation": validation,
+    } | changes
+
+
+REFUSED = [{"site": "site-2", "reason": "norm"}, {"site": "site-9", "reason": "NaN"}]
+
+RUNS = {
+    "several rounds": [record(number) for number in range(5)],
+    "one round": [record(0)],
+    "no round": [],
+    "nothing but the number": [{"round": 0}, {"round": 1}],
+    "no validation": [record(0, validation={}), record(1, validation={})],
+    "NaN and missing values": [
+        record(0, validation={"ct": math.nan, "mr": None}),
+        record(1, contributors=[{"site": "site-1", "train_loss": math.nan}, {"site": "site-2"}]),
+    ],
+    "refused updates": [record(0), record(1, refused=REFUSED), record(2, refused=REFUSED[:1])],
+    "only refused": [record(0, contributors=[], refused=REFUSED)],
+    "many sites": [record(0, contributors=[{"site": f"s{k}", "train_loss": k} for k in range(40)])],
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_kind_of_run_gives_a_picture(tmp_path, name):
+    path = tmp_path / "progress.png"
+    draw_progress(RUNS[name], path, phantom=False)
+    pixels = matplotlib.image.imread(path)
+    assert pixels.shape[1] > 2 * pixels.shape[0]
+    assert pixels[..., :3].min() < 0.5
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_phantom_runs_say_so_in_the_picture(tmp_path):
+    pictures = []
+    for phantom in (False, True):
+        draw_progress(RUNS["several rounds"], tmp_path / "p.png", phantom)
+        pictures.append(matplotlib.image.imread(tmp_path / "p.png"))
+    # The line of text shifts the panels down: the top rows were blank and now carry letters.
+    top = slice(0, pictures[0].shape[0] // 20)
+    plain, phantom_top = (picture[top, 400:1100, :3] for picture in pictures)
+    assert (phantom_top < 0.5).sum() > 2 * (plain < 0.5).sum()
+
+
+def test_refused_update_is_marked_at_the_foot_in_the_sites_colour(tmp_path):
+    pictures = []
+    for run in (RUNS["one round"], [record(0, refused=[{"site": "site-9", "reason": "NaN"}])]):
+        draw_progress(run, tmp_path / "p.png", phantom=False)
+        pictures.append(matplotlib.image.imread(tmp_path / "p.png")[..., :3])
+    third_colour = np.array([0x00, 0x9E, 0x73]) / 255  # site-9 is the third site by name
+    before, after = (int((abs(p - third_colour).max(-1) < 0.02).sum()) for p in pictures)
+    assert before == 0
+    assert after > 20
