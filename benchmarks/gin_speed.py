@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable
 
 import torch
-from fedvox.augment.gin import Gin, GinDraw, GinSettings, apply_gin, draw_gin
-from fedvox.seeding import generator
 from monai.losses import DiceCELoss
 from monai.networks.nets import UNet
 from torch import Tensor
 from torch.nn import functional as F
+
+from fedvox.augment.gin import Gin, GinDraw, GinSettings, apply_gin, draw_gin
+from fedvox.seeding import generator
 
 SETTINGS = GinSettings()
 

@@ -9,12 +9,13 @@ import numpy.typing as npt
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
-from fedvox.data.phantoms.tissue import ORGANS
-from fedvox.data.phantoms.writer import PHANTOM_NOTE, oriented_grid, scan
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from PIL import Image
+
+from fedvox.data.phantoms.tissue import ORGANS
+from fedvox.data.phantoms.writer import PHANTOM_NOTE, oriented_grid, scan
 
 TARGET = Path(__file__).parent / "images" / "phantoms.png"
 SPACING_MM = 2.0

@@ -4,6 +4,10 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
 from fedvox.augment.geometric import (
     GeometricSettings,
     apply_geometric,
@@ -13,9 +17,6 @@ from fedvox.augment.geometric import (
 from fedvox.config import build
 from fedvox.errors import ConfigError
 from fedvox.seeding import generator
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
 
 STILL = {
     "rotation_degrees": 0.0,

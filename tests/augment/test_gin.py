@@ -4,15 +4,16 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
 from fedvox.augment.convolution import MANY_CHANNELS
 from fedvox.augment.gin import Gin, GinDraw, GinSettings, apply_gin, draw_gin
 from fedvox.config import build
 from fedvox.errors import ConfigError
 from fedvox.seeding import generator
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-from torch.nn import functional as F
 
 SEEDS = st.integers(0, 2**31)
 SHAPES = st.lists(st.integers(3, 12), min_size=2, max_size=3)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from fedvox.augment import INTENSITY, build_intensity
 from fedvox.augment.gin import Gin, GinSettings
 from fedvox.augment.settings import AugmentationSettings

@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from fedvox.commands import phantom
 from fedvox.data.phantoms import writer
 from fedvox.data.readers.phantom import read

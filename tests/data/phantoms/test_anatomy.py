@@ -2,6 +2,7 @@ import time
 
 import numpy as np
 import pytest
+
 from fedvox.data.phantoms.anatomy import draw_anatomy, tissue_volume
 from fedvox.data.phantoms.tissue import ORGANS, Tissue, organ_labels
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from fedvox.data.phantoms.anatomy import draw_anatomy, tissue_volume
 from fedvox.data.phantoms.render import CONTRASTS, render
 from fedvox.data.phantoms.tissue import Tissue

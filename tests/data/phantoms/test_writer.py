@@ -3,6 +3,7 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
+
 from fedvox.data.phantoms import writer
 from fedvox.data.phantoms.tissue import ORGANS
 from fedvox.data.phantoms.writer import oriented_grid, scan, site_grid, write_phantom_site

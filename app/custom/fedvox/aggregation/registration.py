@@ -87,9 +87,7 @@ def _site_refusals(
     site: str, own: Registration, version: str, label_map: str, modalities: tuple[str, ...]
 ) -> list[str]:
     if own.version != version:
-        return [
-            f"{site} runs fedvox {own.version}, the server {version}; install the same version"
-        ]
+        return [f"{site} runs fedvox {own.version}, the server {version}; install the same version"]
     if own.error:
         return [own.error if own.error.startswith(site) else f"{site}: {own.error}"]
     if own.label_map != label_map:

@@ -74,6 +74,9 @@ def find_site_file(
     pattern = environ.get(SITE_VARIABLE, "")
     if pattern:
         path = Path(pattern.replace("{site}", site))
+        if not path.is_absolute() and not path.is_file():
+            # The simulator changes its working folder; PWD still names the user's.
+            path = Path(environ.get("PWD", ".")) / path
         if not path.is_file():
             raise ConfigError(
                 f"{SITE_VARIABLE} names no file for {site}: {path}; create it or unset the variable"

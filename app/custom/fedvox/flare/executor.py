@@ -26,8 +26,8 @@ from fedvox.files import write_arrays
 from fedvox.flare import messages
 from fedvox.flare.places import RESULTS, SITE_REPORT, load_job, run_dir
 from fedvox.flare.site_setup import SiteSetup, set_up_site
-from fedvox.training.device import prepare_device, to_device
 from fedvox.report.site_pictures import draw_site_pictures
+from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluation_report import evaluation_report
 from fedvox.training.reference import initial_model, local_update
 from fedvox.training.settings import JobSettings

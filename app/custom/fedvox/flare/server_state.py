@@ -12,7 +12,8 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays
 from fedvox.errors import ModelError
 from fedvox.files import write_arrays, write_json
-from fedvox.report.results import read_rounds, write_rounds
+from fedvox.report.results import write_rounds
+from fedvox.report.rounds import read_rounds
 from fedvox.training.weights import weights_hash
 
 
@@ -42,7 +43,8 @@ class ServerState:
 
     def rounds(self) -> list[dict[str, Any]]:
         """Records of the finished rounds."""
-        return read_rounds(self.folder / "rounds.jsonl")[: self.version]
+        path = self.folder / "rounds.jsonl"
+        return read_rounds(path)[: self.version] if path.is_file() else []
 
     def load_last(self) -> dict[str, np.ndarray] | None:
         """The newest global model, None before the first round ends.

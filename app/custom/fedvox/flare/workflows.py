@@ -103,7 +103,12 @@ class WriteResults(Controller):
         """Nothing to release."""
 
     def process_result_of_unknown_task(
-        self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
+        self,
+        client: Client,
+        task_name: str,
+        client_task_id: str,
+        result: Shareable,
+        fl_ctx: FLContext,
     ) -> None:
         """A result that comes after its task was closed is not used."""
         self.log_warning(fl_ctx, f"late result of {task_name} from {client.name} is not used")
@@ -146,7 +151,8 @@ class WriteResults(Controller):
         report = from_shareable(result).data
         rows = [from_dict(MetricRow, row) for row in report["rows"]]
         shared = [from_dict(SharedSummary, row) for row in report["shared"]]
-        if any(row.site != site or row.model != model for row in [*rows, *shared]):
+        origins = {(row.site, row.model) for row in rows} | {(p.site, p.model) for p in shared}
+        if origins - {(site, model)}:
             raise ValueError("rows of another site or model")
         self.rows += rows
         self.shared += shared

@@ -67,16 +67,10 @@ def write_results(
 
 def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> str:
     """What a run prints at its end: the Dice table and where the files lie."""
-    return f"\n{format_table(summary, phantom)}\n\nresults: {folder}\nreport:  {folder / 'report.html'}\n"
+    page = folder / "report.html"
+    return f"\n{format_table(summary, phantom)}\n\nresults: {folder}\nreport:  {page}\n"
 
 
 def write_rounds(path: Path, rounds: Sequence[Mapping[str, Any]]) -> None:
     """Writes ``rounds.jsonl`` atomically."""
     write_text(path, "".join(json.dumps(record) + "\n" for record in rounds))
-
-
-def read_rounds(path: Path) -> list[dict[str, Any]]:
-    """Reads ``rounds.jsonl``; empty when there is none yet."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
