@@ -127,7 +127,7 @@ def _prepare(
         tensors[f"places.{index}"] = places[:: max(1, -(-len(places) // PLACES))]
     digest = hmac.new(key, digestmod=hashlib.sha256)
     for volume in volumes.values():
-        digest.update(memoryview(np.ascontiguousarray(volume.data)).cast("B"))
+        digest.update(np.ascontiguousarray(volume.data).data)
     description = {
         "code": digest.hexdigest()[:16],
         "modality": case.modality,

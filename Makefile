@@ -1,0 +1,41 @@
+# make run    the main job on phantom data, with its report in runs/fedgin
+# make test   the whole test suite
+# make unit   the quick part of it (under 3 minutes)
+# make jobs   derives jobs/fedavg from jobs/fedgin
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WORK := runs/.work
+
+.PHONY: run test unit lint jobs clean
+
+run: $(READY)
+	@mkdir -p $(WORK) && rm -rf $(WORK)/fedgin
+	$(BIN)/nvflare simulator jobs/fedgin -n 2 -t 2 -w $(WORK)/fedgin
+	@rm -rf runs/fedgin && cp -r $(WORK)/fedgin/server/simulate_job/fedvox runs/fedgin
+	@echo "copied to runs/fedgin; open runs/fedgin/report.html"
+
+test: $(READY) lint
+	$(BIN)/python -m pytest --cov=fedvox --cov-report=term:skip-covered --cov-fail-under=90
+
+unit: $(READY)
+	$(BIN)/python -m pytest -m "not system"
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+jobs: $(READY)
+	rm -rf jobs/fedavg
+	$(BIN)/fedvox job export fedgin --name fedavg --code pinned --set augmentation.name=none --out jobs
+	rm -f jobs/fedavg/README.md && cp docs/jobs/fedavg.md jobs/fedavg/README.md
+
+$(READY): requirements.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) runs simulator_workspace

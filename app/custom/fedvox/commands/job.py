@@ -1,0 +1,111 @@
+"""``fedvox job``: list, show and export job definitions."""
+
+import argparse
+import json
+from pathlib import Path
+
+_EPILOG = """\
+examples:
+  fedvox job list
+  fedvox job show fedgin
+  fedvox job export fedgin --out submit
+      configuration only, for sites where the fedvox package is installed
+  fedvox job export fedgin --out submit --code carried
+      with real copies of the package and a SHA-256 manifest
+  fedvox job export fedgin --out mine --code pinned --set training.rounds=3
+  fedvox job export fedgin --out mine --code pinned --name liver --set data.organs='["liver"]'
+      a changed copy for the simulator: nvflare simulator mine/liver
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds ``job`` to the command line."""
+    parser = subparsers.add_parser(
+        "job",
+        help="list, show and export job definitions",
+        description="Job definitions: list them, show their settings, export them for submission.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", help="names of the jobs")
+    show = actions.add_parser("show", help="settings of a job")
+    export = actions.add_parser(
+        "export",
+        help="write a job folder for submission",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for action, function in ((listing, run_list), (show, run_show), (export, run_export)):
+        action.add_argument("--jobs", type=Path, help="folder of job definitions (default ./jobs)")
+        action.add_argument("--json", action="store_true", help="print as JSON")
+        action.set_defaults(run=function)
+    for action in (show, export):
+        action.add_argument("name", help="name of the job")
+    export.add_argument("--out", type=Path, required=True, help="folder for the exported job")
+    export.add_argument(
+        "--code",
+        choices=("preinstalled", "carried", "pinned"),
+        default="preinstalled",
+        help="how code reaches a site (default preinstalled)",
+    )
+    export.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
+    export.add_argument("--name", dest="new_name", help="name of the exported job")
+
+
+def run_list(args: argparse.Namespace) -> int:
+    """Prints the jobs with their augmentation, organs and length."""
+    from fedvox.flare.job_folder import job_settings, jobs_folder, list_jobs
+
+    folder = jobs_folder(args.jobs)
+    jobs = {name: job_settings(folder / name) for name in list_jobs(folder)}
+    if args.json:
+        print(json.dumps(list(jobs)))
+        return 0
+    for name, job in jobs.items():
+        print(
+            f"{name:12s} augmentation {job.augmentation.name}, {len(job.data.organs)} organs, "
+            f"{job.training.rounds} rounds of {job.training.steps} steps"
+        )
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Prints all settings of a job, defaults included, one per line."""
+    from fedvox.config import to_mapping
+    from fedvox.flare.job_folder import find_job, job_settings, jobs_folder
+
+    settings = to_mapping(job_settings(find_job(args.name, jobs_folder(args.jobs))))
+    if args.json:
+        print(json.dumps(settings, indent=2))
+        return 0
+    for key, value in _flat(settings):
+        print(f"{key} = {json.dumps(value)}")
+    return 0
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Writes a job folder and prints how to run or submit it."""
+    from fedvox.flare.job_folder import export_job, find_job, jobs_folder
+
+    source = find_job(args.name, jobs_folder(args.jobs))
+    target = export_job(source, args.out, args.code, args.set, args.new_name)
+    if args.json:
+        print(json.dumps({"job": str(target), "code": args.code}))
+        return 0
+    print(target)
+    if args.code == "preinstalled":
+        print(f"Next: nvflare job submit -j {target}")
+    else:
+        print(f"Next: nvflare simulator {target}")
+    return 0
+
+
+def _flat(settings: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    result: list[tuple[str, object]] = []
+    for key, value in settings.items():
+        name = f"{prefix}.{key}" if prefix else key
+        result += _flat(value, name) if isinstance(value, dict) else [(name, value)]
+    return result

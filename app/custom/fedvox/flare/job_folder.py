@@ -1,0 +1,165 @@
+"""Job folders: find, describe, and export in the form that a federation's sites accept."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import fedvox
+from fedvox.config import read_json
+from fedvox.errors import ConfigError
+from fedvox.files import write_json
+from fedvox.training.settings import JobSettings, job_from, read_job
+
+TRAINING = Path("app/config/training.json")
+CUSTOM = Path("app/custom")
+MANIFEST = "MANIFEST.sha256"
+VERSION_PIN = "fedvox_version.txt"
+
+
+def jobs_folder(given: Path | None = None) -> Path:
+    """Where job definitions lie: ``given``, else ``./jobs``, else beside the package's checkout.
+
+    Raises:
+        ConfigError: none of these exists.
+    """
+    candidates = [given] if given else [Path("jobs"), Path(fedvox.__file__).parents[3] / "jobs"]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise ConfigError(f"{candidates[0]}: no folder of jobs; run in the checkout or give --jobs DIR")
+
+
+def list_jobs(folder: Path) -> list[str]:
+    """Names of the jobs in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir() if (path / TRAINING).is_file())
+
+
+def find_job(name: str, folder: Path) -> Path:
+    """The folder of a named job.
+
+    Raises:
+        ConfigError: unknown name; lists the known ones.
+    """
+    known = list_jobs(folder)
+    if name not in known:
+        raise ConfigError(f"no job '{name}' in {folder}; choose one of: {', '.join(known)}")
+    return folder / name
+
+
+def job_settings(folder: Path) -> JobSettings:
+    """Settings of a job folder."""
+    return read_job(folder / TRAINING)
+
+
+def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Applies ``key.path=value`` changes to a parsed ``training.json``.
+
+    Args:
+        mapping: left as it is.
+        overrides: values are read as JSON; what is no JSON is a text. A list may be written
+            without brackets and quotes: ``data.organs=liver,spleen``.
+
+    Raises:
+        ConfigError: no ``=``, an unknown key or a value out of range.
+    """
+    result: dict[str, Any] = json.loads(json.dumps(mapping))
+    for override in overrides:
+        path, separator, text = override.partition("=")
+        if not separator or not path:
+            raise ConfigError(f"--set {override}: write it as key.path=value")
+        *parents, last = path.split(".")
+        target = result
+        for part in parents:
+            target = target.setdefault(part, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {override}: '{part}' holds a value, not a section")
+        target[last] = _value(text)
+    job_from(result, "--set")
+    return result
+
+
+def export_job(
+    source: Path,
+    out: Path,
+    code: str = "preinstalled",
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+) -> Path:
+    """Writes a job folder for submission.
+
+    Args:
+        source: a job folder.
+        out: folder in which ``<name>/`` appears, whole or not at all.
+        code: ``preinstalled`` (configuration only), ``carried`` (real copies of the package under
+            ``app/custom`` and a SHA-256 manifest), or ``pinned`` (as in the repository: one small
+            version file, for the bare simulator).
+        overrides: changes to ``training.json``, as ``key.path=value``.
+        name: name of the exported job, default that of the source.
+
+    Raises:
+        ConfigError: the target exists, or an override is wrong.
+    """
+    name = name or source.name
+    target = out / name
+    if target.exists():
+        raise ConfigError(f"{target} exists already; remove it or choose another --out")
+    settings = read_json(source / TRAINING)
+    settings = apply_overrides({**settings, "name": name}, overrides)
+    out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=out, prefix=".writing-"))
+    try:
+        shutil.copytree(
+            source, staging / name, ignore=shutil.ignore_patterns("custom", "__pycache__")
+        )
+        write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
+        write_training(staging / name / TRAINING, settings)
+        _add_code(staging / name, code)
+        (staging / name).replace(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def write_training(path: Path, settings: dict[str, Any]) -> None:
+    """Writes ``training.json`` with one section's key per line and short lists on one line."""
+    lines = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            inner = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            lines.append(f"  {json.dumps(key)}: {{\n{inner}\n  }}")
+        else:
+            lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _add_code(job: Path, code: str) -> None:
+    custom = job / CUSTOM
+    if code == "preinstalled":
+        return
+    custom.mkdir(parents=True)
+    (custom / VERSION_PIN).write_text(f"{fedvox.__version__}\n", encoding="utf-8")
+    if code == "carried":
+        package = Path(fedvox.__file__).parent
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(package, custom / "fedvox", ignore=ignored)
+        _write_manifest(job)
+
+
+def _write_manifest(job: Path) -> None:
+    files = sorted(path for path in job.rglob("*") if path.is_file())
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(job).as_posix()}\n"
+        for path in files
+    ]
+    (job / CUSTOM / MANIFEST).write_text("".join(lines), encoding="utf-8")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [_value(part) for part in text.split(",")] if "," in text else text

@@ -1,0 +1,39 @@
+"""Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+from fedvox.data.phantoms.writer import write_phantom_site
+
+PHANTOM_COUNTS = {"train": 3, "val": 1, "test": 2}
+
+settings.register_profile("fedvox", deadline=None, derandomize=True, database=None)
+settings.load_profile("fedvox")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def single_threaded_torch() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def phantom_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A function from ``ct`` or ``mr`` to the folder of a phantom site, written on first use.
+
+    The folder is shared by all tests: copy it before changing anything in it.
+    """
+    sites: dict[str, Path] = {}
+
+    def site(modality: str) -> Path:
+        if modality not in sites:
+            folder = tmp_path_factory.mktemp("phantom-sites") / modality
+            number = ("ct", "mr").index(modality) + 1
+            write_phantom_site(folder, modality, PHANTOM_COUNTS, seed=0, site=number, spacing_mm=12)
+            sites[modality] = folder
+        return sites[modality]
+
+    return site
