@@ -55,6 +55,6 @@ def write_arrays(
     """Writes numpy arrays as safetensors, atomically."""
     from safetensors.numpy import save_file
 
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_path(path) as temporary:
         save_file(contiguous, str(temporary), metadata=dict(metadata or {}))

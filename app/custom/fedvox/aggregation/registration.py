@@ -43,6 +43,9 @@ class Registration:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
+_BLANK = Registration(version="", label_map="")
+
+
 def registration_from(values: Mapping[str, Any], site: str) -> Registration:
     """Reads a registration that arrived from a site.
 
@@ -53,9 +56,12 @@ def registration_from(values: Mapping[str, Any], site: str) -> Registration:
         known = {name: values[name] for name in Registration.__dataclass_fields__ if name in values}
         for name in ("annotated", "modalities"):
             known[name] = tuple(str(entry) for entry in known.get(name, ()))
-        return Registration(**known)
+        own = Registration(**known)
     except (TypeError, KeyError):
-        raise ConfigError(f"{site} sent no readable registration; update its fedvox") from None
+        own = None
+    if own is None or any(type(vars(own)[k]) is not type(v) for k, v in vars(_BLANK).items()):
+        raise ConfigError(f"{site} sent no readable registration; update its fedvox")
+    return own
 
 
 def refusals(

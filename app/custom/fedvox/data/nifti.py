@@ -48,7 +48,7 @@ def load_image(path: Path) -> Volume:
         DataError: missing, truncated, damaged, not 3D, not finite, constant, or without geometry.
     """
     image = _open(path)
-    data = np.asarray(image.dataobj, dtype=np.float32)
+    data = _voxels(image, np.float32)
     if not np.isfinite(data).all():
         count = int(data.size - np.isfinite(data).sum())
         raise DataError(f"the image holds {count} voxels that are NaN or infinite; export it again")
@@ -61,13 +61,16 @@ def load_label(path: Path) -> Volume:
     """Reads a label volume as int16.
 
     Raises:
-        DataError: as for images, or values that are not whole numbers.
+        DataError: as for images, or values that are not whole numbers of 16 bits.
     """
     image = _open(path)
-    data = np.asarray(image.dataobj)
+    data = _voxels(image)
     whole = np.issubdtype(data.dtype, np.integer)
-    if not whole and not np.array_equal(data, np.rint(data)):
+    if not whole and not (np.isfinite(data).all() and np.array_equal(data, np.rint(data))):
         raise DataError("the label holds fractions; save it as whole numbers")
+    limits = np.iinfo(np.int16)
+    if data.min() < limits.min or data.max() > limits.max:
+        raise DataError(f"the label holds values beyond {limits.max}; give organs small numbers")
     return Volume(data.astype(np.int16), image.affine, image.header)
 
 
@@ -124,6 +127,17 @@ def _open(path: Path) -> Any:
         raise DataError(f"the file is not readable as NIfTI ({kind}); export it again") from None
     _check_geometry(image)
     return image
+
+
+def _voxels(image: Any, dtype: Any = None) -> np.ndarray:
+    """Reads the voxels; a file that is shorter than its header says is noticed only here."""
+    if image.get_data_dtype().kind not in "iuf":
+        raise DataError("the voxels are colour or complex, not plain numbers; export it again")
+    try:
+        return np.asarray(image.dataobj, dtype=dtype)
+    except Exception as error:
+        kind = type(error).__name__
+        raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None
 
 
 def _check_geometry(image: Any) -> None:

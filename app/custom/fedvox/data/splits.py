@@ -55,6 +55,9 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
         raise ConfigError(
             f"{path}: unknown key '{min(unknown)}'; allowed: train, val, test, allow_overlap"
         )
+    allow_overlap = content.get("allow_overlap", False)
+    if not isinstance(allow_overlap, bool):
+        raise ConfigError(f"{path}: 'allow_overlap' must be true or false, not {allow_overlap!r}")
     by_id = {case.id: case for case in cases}
     result: dict[str, list[Case]] = {}
     for name in SPLITS:
@@ -63,7 +66,7 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
         if absent:
             raise ConfigError(f"{path}: {absent} ids under '{name}' are not in the data set")
         result[name] = [by_id[case_id] for case_id in ids]
-    if not content.get("allow_overlap", False):
+    if not allow_overlap:
         _refuse_overlap(result, path)
     return result
 

@@ -9,10 +9,11 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.aggregator import Aggregator
 from nvflare.app_common.abstract.model import ModelLearnableKey
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.round import Round
 from fedvox.errors import FedVoxError
-from fedvox.flare.messages import META, update_from
+from fedvox.flare.messages import META, UNREADABLE, update_from
 from fedvox.flare.server_run import server_run
 
 
@@ -23,6 +24,12 @@ class FedVoxAggregator(Aggregator):
         super().__init__()
         self._round: Round | None = None
         self._lock = threading.Lock()
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Opens the round when it starts, so that its record holds its whole duration."""
+        if event_type == AppEventType.ROUND_STARTED:
+            with self._lock:
+                self.open_round(fl_ctx)
 
     def reset(self, fl_ctx: FLContext) -> None:
         """Forgets the finished round."""
@@ -55,7 +62,7 @@ class FedVoxAggregator(Aggregator):
             except FedVoxError as refusal:
                 self.log_warning(fl_ctx, f"update of {site} refused: {refusal}")
                 return False
-            except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            except UNREADABLE as error:
                 reason = f"unreadable: {type(error).__name__}"
                 current.refuse(site, reason)
                 self.log_warning(fl_ctx, f"update of {site} refused: {reason}")

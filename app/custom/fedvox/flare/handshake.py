@@ -57,6 +57,7 @@ class Handshake(FLComponent):
             ConfigError: a site cannot take part, or too few sites came.
         """
         deadline = time.monotonic() + self.timeout
+        seen: dict[str, Registration] = {}
         while not abort_signal.triggered:
             names = {client.name for client in fl_ctx.get_engine().get_clients()}
             with self._lock:
@@ -72,6 +73,8 @@ class Handshake(FLComponent):
                     )
                 break
             time.sleep(0.2)
+        if abort_signal.triggered:
+            return
         run = server_run(fl_ctx)
         run.registered = {site: own.cases for site, own in seen.items()}
         run.phantom = any(own.phantom for own in seen.values())

@@ -13,6 +13,8 @@ SERVER_PREFIX = "SRV_"
 MODEL_BEST = "global_best"
 MODEL_LAST = "global_last"
 META = "fedvox"
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+"""What reading a malformed message can raise."""
 
 _CLAIMS = ("round", "cases", "steps", "modality", "loss", "seconds", "validation", "down_bytes")
 
@@ -33,7 +35,6 @@ def update_from(site: str, claims: Mapping[str, Any], arrays: Arrays, round_inde
         arrays: the weights, untrusted.
         round_index: the round that the transport says the result belongs to.
     """
-    validation = claims.get("validation") or {}
     return Update(
         site=site,
         round=round_index,
@@ -43,9 +44,14 @@ def update_from(site: str, claims: Mapping[str, Any], arrays: Arrays, round_inde
         modality=str(claims.get("modality", "")),
         loss=float(claims.get("loss", float("nan"))),
         seconds=float(claims.get("seconds", 0.0)),
-        validation={str(k): _score(v) for k, v in validation.items()},
+        validation=validation_from(claims.get("validation") or {}),
         down_bytes=int(claims.get("down_bytes", 0)),
     )
+
+
+def validation_from(claimed: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
+    """Reads a site's validation scores: modality -> (mean Dice, cases), as far as they can be."""
+    return {str(modality): _score(entry) for modality, entry in claimed.items()}
 
 
 def _score(entry: Any) -> tuple[float, int]:

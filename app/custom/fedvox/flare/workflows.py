@@ -18,7 +18,13 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from fedvox.aggregation.selection import ModalityScores, better, pool_validation
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.messages import MODEL_LAST, SERVER_PREFIX, TASK_SUBMIT
+from fedvox.flare.messages import (
+    MODEL_LAST,
+    SERVER_PREFIX,
+    TASK_SUBMIT,
+    UNREADABLE,
+    validation_from,
+)
 from fedvox.flare.places import RESULTS, SITE_REPORT, is_simulator, workspace_of
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
@@ -90,7 +96,7 @@ class WriteResults(Controller):
             owner = str(fl_ctx.get_prop(AppConstants.MODEL_OWNER))
             try:
                 self._keep(site, owner.removeprefix(SERVER_PREFIX), result)
-            except (FedVoxError, ValueError, TypeError, KeyError) as error:
+            except (FedVoxError, *UNREADABLE) as error:
                 kind = type(error).__name__
                 self.log_error(fl_ctx, f"result of {site} on {owner} is unreadable ({kind})")
         elif event_type == EventType.END_RUN:
@@ -154,11 +160,11 @@ class WriteResults(Controller):
         origins = {(row.site, row.model) for row in rows} | {(p.site, p.model) for p in shared}
         if origins - {(site, model)}:
             raise ValueError("rows of another site or model")
+        validation = validation_from(report["validation"])
         self.rows += rows
         self.shared += shared
         if model == MODEL_LAST:
-            scores = report["validation"].items()
-            self.last_validation[site] = {str(m): (float(d), int(n)) for m, (d, n) in scores}
+            self.last_validation[site] = validation
 
 
 def _final_record(version: int, validation: dict[str, float]) -> dict[str, object]:

@@ -26,5 +26,5 @@ def build_network(settings: NetworkSettings, classes: int, seed: int) -> nn.Modu
     """
     builder = NETWORKS[settings.name]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA
         return builder(settings, 1, classes)

@@ -95,7 +95,7 @@ def read_model(path: Path) -> TrainedModel:
         description = read_json(path.with_suffix(".json"))
         if description.get("format") != FORMAT:
             raise ModelError(f"{path.with_suffix('.json')}: not a model description of fedvox")
-        job = job_from(description["settings"], str(path.with_suffix(".json")))
+        job = job_from(description.get("settings", {}), str(path.with_suffix(".json")))
     except ConfigError as error:
         raise ModelError(str(error)) from None
     if description.get("hash") != weights_hash(weights):

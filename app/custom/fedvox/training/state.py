@@ -17,7 +17,10 @@ _NAME = re.compile(r"optimizer_(\d+)\.safetensors$")
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> None:
-    """Writes the state after ``round_index`` atomically and drops older ones but the last two."""
+    """Writes the state after ``round_index`` atomically; keeps it and the one before it.
+
+    States of later rounds belong to a course that the server gave up, and are dropped too.
+    """
     tensors = {
         f"{parameter}.{key}": value
         for parameter, entries in optimizer.state_dict()["state"].items()
@@ -25,8 +28,10 @@ def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
         if isinstance(value, torch.Tensor)
     }
     write_tensors(folder / f"optimizer_{round_index:05d}.safetensors", tensors)
-    for old in sorted(_saved(folder).items())[:-KEEP]:
-        old[1].unlink()
+    saved = _saved(folder)
+    kept = sorted(index for index in saved if index <= round_index)[-KEEP:]
+    for index in set(saved) - set(kept):
+        saved[index].unlink()
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> bool:

@@ -43,7 +43,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
             )
     with torch.no_grad():
         for name, tensor in own.items():
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(weights[name])))
+            tensor.copy_(torch.from_numpy(np.asarray(weights[name], order="C")))
 
 
 def weights_hash(weights: Mapping[str, np.ndarray]) -> str:

@@ -1,0 +1,108 @@
+"""What the federation costs: a simulator job against the same local rounds without FLARE.
+
+Ours: `nvflare simulator` of jobs/fedgin with -n 2 -t 2; the wall time of its rounds, from the first
+round's start to the last one's end. Rival: two processes side by side, one per site, that do the
+same local rounds (validation of the received model included) without any server. Start-up,
+phantom writing and preprocessing are excluded on both sides. Repeated in turn; medians.
+
+Example:
+    python benchmarks/federation_tax.py
+    python benchmarks/federation_tax.py --quick
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+JOBS = Path(__file__).parents[1] / "jobs"
+
+
+def simulate(job: Path, work: Path) -> list[dict[str, float]]:
+    """Runs the job and returns per round its seconds and those of the slowest site's training."""
+    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-n", "2", "-t", "2"]
+    with (work.parent / f"{work.name}.log").open("w") as log:
+        subprocess.run([*command, "-w", str(work)], check=True, stdout=log, stderr=log)
+    lines = (work / "server/simulate_job/fedvox/rounds.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    return [
+        {
+            "seconds": record["seconds"],
+            "training": max(entry["train_seconds"] for entry in record["contributors"]),
+        }
+        for record in records
+        if record["contributors"]
+    ]
+
+
+def local_rounds(job_folder: Path, site: str, work: Path) -> float:
+    """All local rounds of one site without a server; seconds, start-up excluded."""
+    from fedvox.data.site_data import open_site
+    from fedvox.flare.job_folder import job_settings
+    from fedvox.flare.site_setup import phantom_site
+    from fedvox.training.device import prepare_device
+    from fedvox.training.evaluate import validate
+    from fedvox.training.reference import initial_model, local_update
+
+    job = job_settings(job_folder)
+    device = prepare_device(job.training)
+    settings = phantom_site(site, job.phantom, work / site / "phantom")
+    data = open_site(site, settings, job.data, work / site / "state")
+    model = initial_model(job)
+    validate(model, data.val[:1], job, device)
+    start = time.monotonic()
+    for index in range(job.training.rounds):
+        local_update(model, data, job, index, work / site / "state", device)
+    return time.monotonic() - start
+
+
+def main() -> int:
+    """Runs both in turn and prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="rounds per run (default 3)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each kind (default 3)")
+    parser.add_argument("--quick", action="store_true", help="one tiny run: a smoke run")
+    args = parser.parse_args()
+    repeats, overrides = args.repeats, [f"training.rounds={args.rounds}"]
+    if args.quick:
+        repeats, overrides = 1, ["training.rounds=1", "training.steps=2"]
+        overrides += ["phantom.train=2", "phantom.val=1", "phantom.test=1"]
+    from fedvox.flare.job_folder import export_job
+
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        job = export_job(JOBS / "fedgin", work / "job", "pinned", overrides)
+        federated, alone, outside = [], [], []
+        for repeat in range(repeats):
+            rounds = simulate(job, work / f"simulator{repeat}")
+            federated.append(sum(entry["seconds"] for entry in rounds))
+            outside += [entry["seconds"] - entry["training"] for entry in rounds]
+            with ProcessPoolExecutor(2) as pool:
+                runs = [
+                    pool.submit(local_rounds, job, site, work / f"alone{repeat}")
+                    for site in ("site-1", "site-2")
+                ]
+                alone.append(max(run.result() for run in runs))
+            print(f"federated {federated[-1]:.1f} s, alone {alone[-1]:.1f} s", flush=True)
+    figures = {
+        "ratio": round(statistics.median(f / a for f, a in zip(federated, alone)), 4),
+        "seconds_per_round_outside_training": round(statistics.median(outside), 2),
+        "federated_seconds": round(statistics.median(federated), 2),
+        "alone_seconds": round(statistics.median(alone), 2),
+        "repeats": repeats,
+        "cores": os.cpu_count(),
+    }
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Two sites hold CT only; the global model is tested on MRI of other patients. Phantom data.
+
+FedGIN against its rival FedAvg: the settings of jobs/fedgin, once with GIN and once without; same
+anatomies, draws, steps and geometric augmentation. Trained in process, which gives the simulator's
+weights (see tests/jobs).
+
+Example:
+    python benchmarks/gin_transfer.py
+    python benchmarks/gin_transfer.py --quick
+"""
+
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+JOB = Path(__file__).parents[1] / "jobs/fedgin/app/config/training.json"
+ARMS = {"fedavg": "none", "fedgin": "gin"}
+
+
+def run_arm(arm: str, seed: int, quick: bool) -> dict[str, float]:
+    """Trains on two CT sites and returns mean Dice per modality on unseen cases."""
+    from fedvox.data.site_data import SiteData, open_site
+    from fedvox.flare.site_setup import phantom_site
+    from fedvox.metrics.summary import summarise
+    from fedvox.training.device import prepare_device, to_device
+    from fedvox.training.evaluate import score_cases
+    from fedvox.training.reference import initial_model, run_reference
+    from fedvox.training.settings import read_job
+    from fedvox.training.weights import load_weights
+
+    job = read_job(JOB)
+    phantom = dataclasses.replace(job.phantom, modalities=("ct", "ct", "mr"), seed=seed)
+    training = dataclasses.replace(job.training, seed=seed)
+    if quick:
+        phantom = dataclasses.replace(phantom, train=2, val=1, test=2)
+        training = dataclasses.replace(training, rounds=1, steps=2)
+    augmentation = dataclasses.replace(job.augmentation, name=ARMS[arm])
+    job = dataclasses.replace(job, phantom=phantom, training=training, augmentation=augmentation)
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        sites: list[SiteData] = []
+        for index in (1, 2, 3):
+            site = f"site-{index}"
+            settings = phantom_site(site, phantom, work / "data" / site)
+            sites.append(open_site(site, settings, job.data, work / "state" / site))
+        result = run_reference(sites[:2], job, work / "run")
+        device = prepare_device(job.training)
+        model = to_device(initial_model(job), device)
+        load_weights(model, result.last)
+        rows = [
+            row
+            for site_data in (sites[0], sites[2])
+            for row in score_cases(model, arm, site_data.test, job, site_data.name, "test", device)
+        ]
+    return {
+        row.modality: row.dice_mean for row in summarise(rows, resamples=10) if row.organ == "mean"
+    }
+
+
+def main() -> int:
+    """Runs all arms and seeds, two at a time, and prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
+    parser.add_argument("--quick", action="store_true", help="one seed, two steps: a smoke run")
+    args = parser.parse_args()
+    seeds = 1 if args.quick else args.seeds
+    start = time.monotonic()
+    dice: dict[tuple[str, int], dict[str, float]] = {}
+    with ProcessPoolExecutor(args.workers) as pool:
+        runs = {
+            (arm, seed): pool.submit(run_arm, arm, seed, args.quick)
+            for seed in range(seeds)
+            for arm in ARMS
+        }
+        for (arm, seed), run in runs.items():
+            dice[arm, seed] = run.result()
+            scores = ", ".join(f"{m} {d:.3f}" for m, d in sorted(dice[arm, seed].items()))
+            print(f"seed {seed} {arm}: {scores} ({time.monotonic() - start:.0f} s)", flush=True)
+    means = {
+        (arm, modality): statistics.mean(dice[arm, seed][modality] for seed in range(seeds))
+        for arm in ARMS
+        for modality in ("ct", "mr")
+    }
+    figures = {
+        "fedavg_mr_dice": round(means["fedavg", "mr"], 4),
+        "fedgin_mr_dice": round(means["fedgin", "mr"], 4),
+        "gain": round(means["fedgin", "mr"] - means["fedavg", "mr"], 4),
+        "fedavg_ct_dice": round(means["fedavg", "ct"], 4),
+        "fedgin_ct_dice": round(means["fedgin", "ct"], 4),
+        "seeds": seeds,
+    }
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from fedvox.aggregation.update import Update
+
+
+@pytest.fixture
+def model() -> dict[str, np.ndarray]:
+    """A global model of two tensors."""
+    return {"bias": np.zeros(3, np.float32), "weight": np.zeros((2, 3), np.float32)}
+
+
+@pytest.fixture
+def update_of() -> Callable[..., Update]:
+    """A function from a site and its arrays to an update with honest claims."""
+
+    def make(site: str, arrays: dict[str, np.ndarray], **claims: object) -> Update:
+        return Update(
+            **{"site": site, "round": 0, "arrays": arrays, "cases": 4, "steps": 10} | claims
+        )
+
+    return make

@@ -1,0 +1,108 @@
+import dataclasses
+import json
+
+import pytest
+
+from fedvox.aggregation.registration import Registration, refusals, registration_from
+from fedvox.errors import ConfigError
+
+GOOD = Registration(
+    version="1.0.0",
+    label_map="abc",
+    annotated=("liver", "spleen"),
+    modalities=("ct",),
+    cases=5,
+    source="folder-1",
+)
+
+
+def judged(**sites: Registration) -> list[str]:
+    return refusals(sites, "1.0.0", "abc", ("liver", "spleen"), ("ct", "mr"))
+
+
+def changed(**values: object) -> Registration:
+    return dataclasses.replace(GOOD, **values)
+
+
+def test_fitting_sites_are_not_refused():
+    assert judged(a=GOOD, b=changed(source="folder-2", modalities=("mr",))) == []
+
+
+def test_registration_survives_its_journey():
+    travelled = json.loads(json.dumps(GOOD.to_dict()))
+    assert registration_from(travelled, "a") == GOOD
+
+
+def test_newer_site_may_tell_more_than_the_server_knows():
+    assert registration_from({**GOOD.to_dict(), "gpus": 8}, "a") == GOOD
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"version": "1.0.0"},
+        {**GOOD.to_dict(), "modalities": 5},
+        {**GOOD.to_dict(), "cases": "many"},
+        {**GOOD.to_dict(), "version": None},
+        {**GOOD.to_dict(), "error": ["x"]},
+    ],
+)
+def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
+    with pytest.raises(ConfigError, match="site-7 sent no readable registration; update its fed"):
+        registration_from(values, "site-7")
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            changed(version="0.9.0"),
+            "clinic runs fedvox 0.9.0, the server 1.0.0; install the same version",
+        ),
+        (
+            changed(label_map="xyz"),
+            "clinic has another label map; submit the job again to all sites",
+        ),
+        (changed(cases=0), "clinic: no usable training case; check its site file"),
+        (
+            changed(modalities=("ct", "t1+flair")),
+            "clinic holds flair, t1, the job uses ct, mr; change 'data.modalities' or leave the "
+            "site out",
+        ),
+        (changed(error="no disk; make room"), "clinic: no disk; make room"),
+        (changed(error="clinic: no disk; make room"), "clinic: no disk; make room"),
+        (
+            changed(annotated=("liver",)),
+            "no site annotates spleen; take it out of 'data.organs' or add a site that does",
+        ),
+    ],
+)
+def test_refusal_names_the_site_and_the_remedy(own, message):
+    assert judged(clinic=own) == [message]
+
+
+def test_other_version_hides_what_follows_from_it():
+    (message,) = judged(a=changed(version="2.0.0", label_map="xyz", cases=0, error="boom"))
+    assert "2.0.0" in message
+    assert "1.0.0" in message
+
+
+def test_every_unfit_site_is_named_in_name_order():
+    messages = judged(b=changed(cases=0), a=changed(version="0.1"), c=GOOD)
+    assert [message[0] for message in messages] == ["a", "b"]
+
+
+def test_one_folder_read_by_two_sites_is_refused():
+    (message,) = judged(b=GOOD, a=GOOD)
+    assert message.startswith("a and b read the same data folder; give each its own")
+    assert "FEDVOX_SITE=" in message
+
+
+def test_sites_that_do_not_tell_their_folder_are_not_compared():
+    assert judged(a=changed(source=""), b=changed(source="")) == []
+
+
+def test_organ_that_one_site_annotates_is_enough():
+    sites = {"a": changed(annotated=("liver",)), "b": changed(annotated=("spleen",), source="2")}
+    assert judged(**sites) == []

@@ -1,0 +1,62 @@
+import pytest
+
+from fedvox.data.case import Case, LabelFile
+from fedvox.data.readers import READERS
+from fedvox.data.readers.plain import read, single_modality, stem, volumes
+from fedvox.errors import ConfigError, DataError
+
+
+def test_every_image_is_a_case_with_the_label_of_the_same_name(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["b", "a"])
+    values = {1: "liver", 2: "spleen"}
+    assert read(tmp_path, ["mr"]) == [
+        Case(
+            id=name,
+            patient=name,
+            images={"mr": tmp_path / "images" / f"{name}.nii.gz"},
+            labels=(LabelFile(tmp_path / "labels" / f"{name}.nii.gz", values),),
+        )
+        for name in ("a", "b")
+    ]
+
+
+def test_image_without_a_label_stays_a_case_so_that_it_is_counted(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["a", "b"])
+    (tmp_path / "labels" / "b.nii.gz").unlink()
+    assert [case.id for case in read(tmp_path, ["ct"])] == ["a", "b"]
+
+
+def test_hidden_and_other_files_are_no_volumes(tmp_path):
+    for name in ("b.nii", "a.nii.gz", ".hidden.nii.gz", "._a.nii.gz", "notes.txt", "a.nii.bak"):
+        (tmp_path / name).touch()
+    assert [path.name for path in volumes(tmp_path)] == ["a.nii.gz", "b.nii"]
+
+
+@pytest.mark.parametrize("name", ["scan.1.nii", "scan.1.nii.gz"])
+def test_stem_drops_both_endings_and_no_other_dot(tmp_path, name):
+    assert stem(tmp_path / name) == "scan.1"
+
+
+def test_folder_without_a_label_table_is_refused(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["a"])
+    (tmp_path / "labels.json").unlink()
+    with pytest.raises(DataError, match=r"no labels\.json"):
+        read(tmp_path, ["ct"])
+
+
+def test_folder_without_images_is_refused(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, [])
+    with pytest.raises(DataError, match="no images"):
+        read(tmp_path, ["ct"])
+
+
+@pytest.mark.parametrize("modalities", [["ct", "mr"], []])
+def test_layout_of_one_modality_refuses_several(modalities):
+    with pytest.raises(ConfigError, match=f"lists {len(modalities)}"):
+        single_modality(modalities)
+
+
+def test_readers_are_registered_by_name():
+    assert {"plain", "msd", "phantom"} <= set(READERS)
+    with pytest.raises(ConfigError, match=r"unknown dataset 'btcv'; choose one of: .*plain"):
+        READERS["btcv"]

@@ -1,0 +1,133 @@
+import dataclasses
+import json
+import os
+import shutil
+
+import pytest
+
+from fedvox.data.settings import DataSettings
+from fedvox.data.site import SiteSettings
+from fedvox.data.site_data import open_site
+from fedvox.errors import ConfigError, DataError
+
+SETTINGS = DataSettings(organs=("liver", "spleen"), spacing=(6.0, 6.0, 6.0), patch=(8, 8, 8))
+NAMES = [f"miller_anna_{number}" for number in range(10)]
+
+
+@pytest.fixture
+def site(tmp_path, make_plain_site):
+    """Ten cases: seven for training, one for validation, two for the test."""
+    root = make_plain_site(tmp_path / "scans", NAMES)
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": NAMES[:7], "val": NAMES[7:8], "test": NAMES[8:]}))
+    return SiteSettings(
+        dataset="plain",
+        root=str(root),
+        modalities=("ct",),
+        split=str(split),
+        cache=str(tmp_path / "cache"),
+    )
+
+
+def damage(site: SiteSettings, *names: str) -> None:
+    for name in names:
+        os.truncate(f"{site.root}/images/{name}.nii.gz", 200)
+
+
+def test_site_opens_with_its_splits(site, tmp_path):
+    data = open_site("site-1", site, SETTINGS, tmp_path / "state")
+    assert [len(part) for part in (data.train, data.val, data.test)] == [7, 1, 2]
+    assert len(data.cases) == 10 and data.skipped == {}
+    assert data.annotated == {"liver", "spleen"} and data.modalities == ["ct"]
+    assert data.name == "site-1" and data.share == "summary" and not data.phantom
+
+
+def test_prepared_cases_lie_in_the_cache_or_else_in_the_state_folder(site, tmp_path):
+    open_site("a", site, SETTINGS, tmp_path / "state")
+    assert len(list((tmp_path / "cache" / "prepared").iterdir())) == 10
+    assert not (tmp_path / "state").exists()
+    open_site("a", dataclasses.replace(site, cache=""), SETTINGS, tmp_path / "state")
+    assert len(list((tmp_path / "state" / "prepared").iterdir())) == 10
+
+
+def test_case_codes_stay_the_same_under_the_sites_own_secret(site, tmp_path):
+    first, again = (open_site("a", site, SETTINGS, tmp_path) for _ in range(2))
+    assert [case.code for case in first.cases] == [case.code for case in again.cases]
+    key = tmp_path / "cache" / "site_key"
+    assert len(key.read_bytes()) == 32 and key.stat().st_mode & 0o777 == 0o600
+    elsewhere = open_site("a", dataclasses.replace(site, cache=""), SETTINGS, tmp_path / "s")
+    assert {c.code for c in elsewhere.cases}.isdisjoint(c.code for c in first.cases)
+
+
+def test_bad_case_is_skipped_and_counted_under_a_fingerprint(site, tmp_path):
+    damage(site, NAMES[0])
+    data = open_site("a", dataclasses.replace(site, max_bad_fraction=0.1), SETTINGS, tmp_path)
+    assert len(data.train) == 6 and len(data.skipped) == 1
+    ((fingerprint, reason),) = data.skipped.items()
+    assert len(fingerprint) == 8 and int(fingerprint, 16) >= 0
+    assert "damaged or truncated" in reason and "miller" not in fingerprint + reason
+
+
+def test_more_bad_cases_than_allowed_stop_the_site_with_their_number(site, tmp_path):
+    damage(site, NAMES[0], NAMES[9])
+    settings = dataclasses.replace(site, max_bad_fraction=0.1)
+    with pytest.raises(DataError, match="site-1: 2 of 10 cases are unusable") as caught:
+        open_site("site-1", settings, SETTINGS, tmp_path)
+    assert "max_bad_fraction 0.1" in str(caught.value)
+    assert "miller" not in str(caught.value)
+
+
+def test_no_bad_case_is_allowed_where_the_site_says_zero(site, tmp_path):
+    strict = dataclasses.replace(site, max_bad_fraction=0.0)
+    assert len(open_site("a", strict, SETTINGS, tmp_path).cases) == 10
+    damage(site, NAMES[3])
+    with pytest.raises(DataError, match="1 of 10 cases are unusable"):
+        open_site("a", strict, SETTINGS, tmp_path)
+
+
+def test_site_without_a_training_case_is_refused(site, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"val": NAMES[:2], "test": NAMES[2:]}))
+    with pytest.raises(DataError, match="a: no training case among 10; check 'root' and 'split'"):
+        open_site("a", site, SETTINGS, tmp_path)
+
+
+def test_site_whose_training_cases_are_all_bad_is_refused(site, tmp_path):
+    damage(site, *NAMES[:7])
+    with pytest.raises(DataError, match="no training case among 10"):
+        open_site("a", dataclasses.replace(site, max_bad_fraction=1.0), SETTINGS, tmp_path)
+
+
+def test_site_that_annotates_none_of_the_jobs_organs_is_refused(site, tmp_path):
+    settings = dataclasses.replace(SETTINGS, organs=("pancreas", "aorta"))
+    with pytest.raises(DataError, match=r"annotates any of the job's organs \(pancreas, aorta\)"):
+        open_site("a", site, settings, tmp_path)
+
+
+def test_partly_annotated_site_names_what_it_has(site, tmp_path):
+    settings = dataclasses.replace(SETTINGS, organs=("pancreas", "liver"))
+    assert open_site("a", site, settings, tmp_path).annotated == {"liver"}
+
+
+def test_unknown_data_set_lists_the_readers(site, tmp_path):
+    with pytest.raises(ConfigError, match=r"unknown dataset 'btcv'; choose one of: .*plain"):
+        open_site("a", dataclasses.replace(site, dataset="btcv"), SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_phantom_data_are_flagged(phantom_site, tmp_path, modality):
+    root = str(phantom_site(modality))
+    site = SiteSettings(dataset="phantom", root=root, modalities=(modality,), split="dataset")
+    settings = dataclasses.replace(SETTINGS, spacing=(12.0, 12.0, 12.0))
+    data = open_site("a", site, settings, tmp_path)
+    assert data.phantom and data.modalities == [modality]
+    assert [len(part) for part in (data.train, data.val, data.test)] == [3, 1, 2]
+    assert all(min(case.counts) > 0 for case in data.cases)
+
+
+def test_one_folder_read_by_two_sites_has_one_source(site, tmp_path):
+    first = open_site("a", site, SETTINGS, tmp_path).source
+    assert open_site("b", site, SETTINGS, tmp_path).source == first
+    copy = shutil.copytree(site.root, tmp_path / "copy")
+    other = dataclasses.replace(site, root=str(copy))
+    assert open_site("b", other, SETTINGS, tmp_path).source != first
+    assert "scans" not in first and len(first) == 16

@@ -1,0 +1,209 @@
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from nvflare.apis.analytix import AnalyticsData
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.shareable import Shareable
+from nvflare.apis.signal import Signal
+from nvflare.app_common.app_constant import AppConstants
+
+import fedvox
+from fedvox.flare import messages
+from fedvox.flare.executor import FedVoxExecutor
+from fedvox.training.weights import weights_hash
+
+
+@pytest.fixture
+def site(party, phantom_site):
+    """A production site with a site file."""
+    made = party("site-1")
+    content = {
+        "dataset": "phantom",
+        "root": str(phantom_site("ct")),
+        "modalities": ["ct"],
+        "split": "dataset",
+        "share": "cases",
+    }
+    (made.root / "local" / "fedvox_site.json").write_text(json.dumps(content))
+    return made
+
+
+def start(site) -> FedVoxExecutor:
+    executor = FedVoxExecutor()
+    executor.handle_event(EventType.START_RUN, site.context())
+    return executor
+
+
+def registration(site) -> dict[str, object]:
+    return site.context().get_all_public_props()[messages.REGISTRATION]
+
+
+def execute(executor, site, task: str, data: Shareable, abort: Signal | None = None) -> Shareable:
+    return executor.execute(task, data, site.context(), abort or Signal())
+
+
+def validate_task(weights, owner: str) -> Shareable:
+    task = DXO(DataKind.WEIGHTS, data=weights).to_shareable()
+    task.set_header(AppConstants.MODEL_OWNER, owner)
+    return task
+
+
+def errors(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_site_tells_the_server_what_it_holds(site):
+    start(site)
+    told = registration(site)
+    assert told["version"] == fedvox.__version__
+    assert (told["cases"], told["modalities"], told["phantom"]) == (3, ["ct"], True)
+    assert told["annotated"] == ["liver", "spleen"]
+    assert told["error"] == ""
+    assert json.loads(json.dumps(told)) == told
+
+
+def test_registration_holds_no_path(site, phantom_site):
+    start(site)
+    assert str(phantom_site("ct")) not in json.dumps(registration(site))
+
+
+def test_site_without_site_file_publishes_an_error_and_writes_no_phantoms(party, caplog):
+    bare = party("site-9")
+    executor = start(bare)
+    assert registration(bare)["error"].startswith("site-9: no fedvox_site.json")
+    assert registration(bare)["cases"] == 0
+    assert len(errors(caplog)) == 1
+    assert not list(bare.root.rglob("*.nii.gz"))
+    assert executor.site is None
+
+
+def test_simulator_site_without_site_file_trains_on_announced_phantoms(party, caplog):
+    simulated = party("site-2", job_id="simulate_job")
+    start(simulated)
+    told = registration(simulated)
+    assert (told["phantom"], told["modalities"], told["cases"]) == (True, ["mr"], 2)
+    assert "USING PHANTOM DATA (mr)" in caplog.text
+
+
+def test_site_with_wrong_settings_publishes_the_error(party, tiny):
+    tiny["training"]["epochs"] = 1
+    site = party("site-1", job=tiny)
+    start(site)
+    assert "unknown key 'training.epochs'" in registration(site)["error"]
+
+
+def test_other_events_open_nothing(site):
+    executor = FedVoxExecutor()
+    executor.handle_event(EventType.END_RUN, site.context())
+    assert executor.site is None
+    assert messages.REGISTRATION not in site.context().get_all_public_props()
+
+
+def test_train_submit_and_validate_in_three_processes(site, weights, train_task):
+    trained = execute(start(site), site, "train", train_task(weights))
+    update = from_shareable(trained)
+    assert update.data_kind == DataKind.WEIGHTS
+    assert update.data.keys() == weights.keys()
+    assert weights_hash(update.data) != weights_hash(weights)
+    claims = update.get_meta_prop(messages.META)
+    assert (claims["round"], claims["cases"], claims["steps"]) == (0, 3, 1)
+
+    submitted = from_shareable(execute(start(site), site, "submit_model", Shareable()))
+    assert weights_hash(submitted.data) == weights_hash(update.data)
+
+    answered = execute(start(site), site, "validate", validate_task(submitted.data, "site-1"))
+    report = from_shareable(answered).data
+    assert {(row["site"], row["model"]) for row in report["rows"]} == {("site-1", "site-1")}
+    assert report["validation"]["ct"][1] == 1
+
+
+def test_training_task_sent_twice_gives_the_same_weights(site, weights, train_task):
+    hashes = [
+        weights_hash(from_shareable(execute(start(site), site, "train", train_task(weights))).data)
+        for _ in range(2)
+    ]
+    assert hashes[0] == hashes[1]
+
+
+def test_received_weights_are_not_changed_in_place(site, weights, train_task):
+    before = weights_hash(weights)
+    execute(start(site), site, "train", train_task(weights))
+    assert weights_hash(weights) == before
+
+
+def test_metrics_of_a_round_are_sent_as_one_event(site, weights, train_task):
+    execute(start(site), site, "train", train_task(weights))
+    ((_, data),) = [event for event in site.engine.events if event[0] == "analytix_log_stats"]
+    values = AnalyticsData.from_dxo(from_shareable(data)).value
+    assert set(values) == {"train_loss", "train_seconds", "val_dice_ct"}
+
+
+def test_pictures_of_a_global_model_stay_in_the_site_s_run_folder(site, weights):
+    executor = start(site)
+    answer = execute(executor, site, "validate", validate_task(weights, "SRV_global_last"))
+    folder = site.run_dir / "fedvox" / "site_report"
+    assert [path.name for path in folder.iterdir()] == ["overlay_global_last_site-1_1.png"]
+    report = from_shareable(answer).data
+    assert set(report) == {"validation", "rows", "shared"}
+    assert {row["model"] for row in report["rows"]} == {"global_last"}
+
+
+def test_site_that_never_trained_submits_nothing(site):
+    answer = execute(start(site), site, "submit_model", Shareable())
+    assert answer.get_return_code() == ReturnCode.EMPTY_RESULT
+
+
+def test_unknown_task_is_answered_as_such(site):
+    answer = execute(start(site), site, "send_patients", Shareable())
+    assert answer.get_return_code() == ReturnCode.TASK_UNKNOWN
+
+
+def test_aborted_training_gives_no_update(site, weights, train_task):
+    abort = Signal()
+    abort.trigger("stop")
+    answer = execute(start(site), site, "train", train_task(weights), abort)
+    assert answer.get_return_code() == ReturnCode.TASK_ABORTED
+    assert not list(site.root.rglob("local_model.safetensors"))
+
+
+def test_weights_of_another_network_are_one_error_line_and_an_exception_code(
+    site, train_task, caplog
+):
+    answer = execute(start(site), site, "train", train_task({"w": np.zeros(3, np.float32)}))
+    assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    (line,) = errors(caplog)
+    assert line.startswith("site-1: the weights belong to another network")
+
+
+def test_task_for_a_site_that_could_not_start_is_refused(party, weights, train_task, caplog):
+    bare = party("site-9")
+    executor = start(bare)
+    caplog.clear()
+    answer = execute(executor, bare, "train", train_task(weights))
+    assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    (line,) = errors(caplog)
+    assert line == "site-9: the site could not open its data at the start of the run"
+
+
+def test_full_gpu_is_an_error_line_with_a_remedy(site, weights, train_task, caplog, monkeypatch):
+    def full(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("fedvox.flare.executor.local_update", full)
+    answer = execute(start(site), site, "train", train_task(weights))
+    assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    (line,) = errors(caplog)
+    assert "memory is too small; lower training.batch or data.patch" in line
+
+
+def test_state_of_earlier_rounds_is_part_of_the_registration(site, weights, train_task):
+    executor = start(site)
+    assert registration(site)["state"] == ""
+    execute(executor, site, "train", train_task(weights))
+    start(site)
+    assert len(registration(site)["state"]) == 16

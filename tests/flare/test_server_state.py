@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from fedvox.aggregation.selection import Best
+from fedvox.errors import ModelError
+from fedvox.flare.server_state import ServerState
+
+
+def model(value: float) -> dict[str, np.ndarray]:
+    return {"w": np.full(8, value, np.float32), "scale": np.asarray(value, np.float32)}
+
+
+def value_of(weights) -> float:
+    assert weights["scale"].shape == ()
+    return float(weights["w"][0])
+
+
+@pytest.fixture
+def state(tmp_path) -> ServerState:
+    return ServerState(tmp_path / "state")
+
+
+def test_fresh_run_has_no_models(state):
+    assert (state.version, state.best, state.rounds()) == (0, None, [])
+    assert state.load_last() is None
+    assert state.load_best() is None
+
+
+def test_finished_round_is_found_again_by_another_process(state, record):
+    state.finish_round(model(0), model(1), record(0))
+    state.finish_round(model(1), model(2), record(1, {"ct": 0.5}))
+    again = ServerState(state.folder)
+    assert again.version == 2
+    assert value_of(again.load_last()) == 2
+    assert [entry["round"] for entry in again.rounds()] == [0, 1]
+    assert again.best == Best(1, 0.5)
+    assert value_of(again.load_best()) == 1
+
+
+def test_best_is_kept_when_later_rounds_are_worse(state, record):
+    for index, score in enumerate([0.1, 0.8, 0.5, 0.6]):
+        state.finish_round(model(index), model(index + 1), record(index, {"ct": score}))
+    assert state.best == Best(1, 0.8)
+    assert value_of(state.load_best()) == 1
+    assert value_of(state.load_last()) == 4
+
+
+def test_later_model_wins_a_tie(state, record):
+    for index in range(3):
+        state.finish_round(model(index), model(index + 1), record(index, {"ct": 0.5}))
+    assert state.best == Best(2, 0.5)
+    assert value_of(state.load_best()) == 2
+
+
+def test_untrained_model_is_never_the_best(state, record):
+    state.finish_round(model(0), model(1), record(0, {"ct": 1.0}))
+    assert state.best is None
+
+
+def test_round_that_was_not_validated_leaves_the_best_alone(state, record):
+    state.finish_round(model(0), model(1), record(0))
+    state.finish_round(model(1), model(2), record(1, {"ct": 0.5}))
+    state.finish_round(model(2), model(3), record(2))
+    assert state.best == Best(1, 0.5)
+
+
+def test_round_that_is_repeated_after_a_restart_is_recorded_once(state, record):
+    state.finish_round(model(0), model(1), record(0))
+    state.finish_round(model(1), model(2), record(1))
+    state.finish_round(model(1), model(3), record(1))
+    assert [entry["round"] for entry in state.rounds()] == [0, 1]
+    assert state.version == 2
+    assert value_of(state.load_last()) == 3
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_truncated_checkpoint_is_refused_with_a_remedy(state, record, name):
+    for index in range(2):
+        state.finish_round(model(index), model(index + 1), record(index, {"ct": 0.5}))
+    path = state.folder / f"{name}.safetensors"
+    path.write_bytes(path.read_bytes()[:-3])
+    load = {"last": state.load_last, "best": state.load_best}[name]
+    with pytest.raises(ModelError, match=rf"{name}\.safetensors is damaged; submit the job afresh"):
+        load()
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_checkpoint_with_a_flipped_bit_is_refused(state, record, name):
+    for index in range(2):
+        state.finish_round(model(index), model(index + 1), record(index, {"ct": 0.5}))
+    path = state.folder / f"{name}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    load = {"last": state.load_last, "best": state.load_best}[name]
+    with pytest.raises(ModelError, match=rf"{name}\.safetensors is not the one it wrote"):
+        load()
+
+
+def test_missing_checkpoint_is_refused(state, record):
+    state.finish_round(model(0), model(1), record(0))
+    (state.folder / "last.safetensors").unlink()
+    with pytest.raises(ModelError, match="is damaged"):
+        state.load_last()

@@ -1,0 +1,51 @@
+"""The job folders in the repository: real files, one source of settings, the right version."""
+
+import filecmp
+import json
+from pathlib import Path
+
+import pytest
+
+import fedvox
+from fedvox.flare.job_folder import export_job, job_settings, list_jobs
+
+JOBS = Path(__file__).parents[2] / "jobs"
+
+
+@pytest.mark.parametrize("name", list_jobs(JOBS))
+def test_job_holds_real_files_only(name: str) -> None:
+    assert not [path for path in (JOBS / name).rglob("*") if path.is_symlink()]
+
+
+@pytest.mark.parametrize("name", list_jobs(JOBS))
+def test_job_pins_the_package_version(name: str) -> None:
+    custom = sorted(path.name for path in (JOBS / name / "app/custom").iterdir())
+    assert custom == ["fedvox_version.txt"]
+    pin = (JOBS / name / "app/custom/fedvox_version.txt").read_text().strip()
+    assert pin == fedvox.__version__
+
+
+@pytest.mark.parametrize("name", list_jobs(JOBS))
+def test_job_is_named_like_its_folder(name: str) -> None:
+    assert json.loads((JOBS / name / "meta.json").read_text())["name"] == name
+    assert job_settings(JOBS / name).name == name
+
+
+def test_fedavg_is_fedgin_without_gin_byte_for_byte(tmp_path: Path) -> None:
+    changes = ["augmentation.name=none"]
+    derived = export_job(JOBS / "fedgin", tmp_path, "pinned", changes, "fedavg")
+    names = [
+        str(path.relative_to(derived))
+        for path in derived.rglob("*")
+        if path.is_file() and path.name != "README.md"
+    ]
+    assert len(names) >= 5
+    same, other, missing = filecmp.cmpfiles(derived, JOBS / "fedavg", names, shallow=False)
+    assert (other, missing) == ([], [])
+    assert sorted(same) == sorted(names)
+
+
+def test_fedgin_settings_are_written_as_export_writes_them(tmp_path: Path) -> None:
+    copy = export_job(JOBS / "fedgin", tmp_path, "pinned")
+    name = "app/config/training.json"
+    assert (copy / name).read_bytes() == (JOBS / "fedgin" / name).read_bytes()

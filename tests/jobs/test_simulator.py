@@ -1,0 +1,179 @@
+"""Whole jobs under `nvflare simulator`, on tiny phantoms, against the in-process reference."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from fedvox.data.site_data import open_site
+from fedvox.flare.job_folder import export_job, job_settings
+from fedvox.flare.site_setup import phantom_site
+from fedvox.training.reference import run_reference
+
+pytestmark = pytest.mark.system
+JOBS = Path(__file__).parents[2] / "jobs"
+TINY = [
+    "data.spacing=[12,12,12]",
+    "data.patch=[16,16,16]",
+    "network.channels=[4,8]",
+    "phantom.train=3",
+    "phantom.val=1",
+    "phantom.test=2",
+    "phantom.spacing_mm=12",
+    "training.rounds=2",
+    "training.steps=3",
+]
+FILES = {
+    "metrics.csv",
+    "summary.csv",
+    "rounds.jsonl",
+    "progress.png",
+    "report.html",
+    "model.safetensors",
+    "model.json",
+    "tb",
+}
+
+
+def simulate(
+    job: Path, work: Path, threads: int = 2, sites: int = 2, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-w", str(work)]
+    return subprocess.run(
+        [*command, "-n", str(sites), "-t", str(threads)],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**os.environ, **environment},
+        cwd=work.parent,
+    )
+
+
+def last_error(run: subprocess.CompletedProcess[str]) -> str:
+    errors = [line for line in (run.stdout + run.stderr).splitlines() if " - ERROR - " in line]
+    return errors[-1] if errors else ""
+
+
+def results(work: Path) -> Path:
+    return work / "server/simulate_job/fedvox"
+
+
+def summary(folder: Path) -> dict[tuple[str, str, str], float]:
+    with (folder / "summary.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    return {(r["model"], r["modality"], r["organ"]): float(r["dice_mean"]) for r in rows}
+
+
+@pytest.fixture(scope="module")
+def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_job(JOBS / "fedgin", tmp_path_factory.mktemp("job"), "pinned", TINY, "tiny")
+
+
+@pytest.fixture(scope="module")
+def parallel(tiny_job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("parallel") / "work"
+    run = simulate(tiny_job, work, threads=2)
+    assert run.returncode == 0, run.stdout[-3000:]
+    (work / "output.txt").write_text(run.stdout)
+    return work
+
+
+@pytest.fixture(scope="module")
+def swapped(tiny_job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("swapped") / "work"
+    run = simulate(tiny_job, work, threads=1)
+    assert run.returncode == 0, run.stdout[-3000:]
+    return work
+
+
+def test_run_leaves_every_promised_file(parallel: Path) -> None:
+    found = {path.name for path in results(parallel).iterdir()}
+    assert found >= FILES
+    assert {"overlay_global_last_site-1_1.png", "overlay_global_last_site-2_1.png"} <= found
+    assert {path.name for path in (results(parallel) / "tb").iterdir()} == {"site-1", "site-2"}
+
+
+def test_run_prints_the_table_and_where_the_files_lie(parallel: Path) -> None:
+    output = (parallel / "output.txt").read_text()
+    assert "Dice (phantom data, not patients" in output
+    assert str(results(parallel)) in output
+    assert "NO SITE FILE, USING PHANTOM DATA" in output
+
+
+def test_rounds_name_contributors_weights_and_bytes(parallel: Path) -> None:
+    lines = (results(parallel) / "rounds.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [record["round"] for record in records] == [0, 1, 2]
+    for record in records[:2]:
+        assert [entry["site"] for entry in record["contributors"]] == ["site-1", "site-2"]
+        assert sum(entry["weight"] for entry in record["contributors"]) == pytest.approx(1)
+        assert record["bytes_up"] > 0 and record["bytes_down"] > 0 and record["seconds"] > 0
+    assert set(records[2]["validation"]) == {"ct", "mr"}
+
+
+def test_fewer_threads_than_sites_give_the_same_numbers(parallel: Path, swapped: Path) -> None:
+    ours, theirs = (
+        load_file(str(next(work.glob("server/simulate_job/fedvox_state/*/last.safetensors"))))
+        for work in (parallel, swapped)
+    )
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    assert summary(results(parallel)) == summary(results(swapped))
+
+
+def test_simulator_equals_the_in_process_reference(
+    tiny_job: Path, parallel: Path, tmp_path: Path
+) -> None:
+    job = job_settings(tiny_job)
+    sites = []
+    for name in ("site-1", "site-2"):
+        settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
+        sites.append(open_site(name, settings, job.data, tmp_path / name))
+    reference = run_reference(sites, job, tmp_path / "run")
+    path = next(parallel.glob("server/simulate_job/fedvox_state/*/last.safetensors"))
+    simulated = load_file(str(path))
+    assert simulated.keys() == reference.last.keys()
+    for name, array in reference.last.items():
+        np.testing.assert_allclose(simulated[name], array, rtol=0, atol=1e-6)
+
+
+def test_an_organ_nobody_annotates_is_refused_before_training(tmp_path: Path) -> None:
+    changes = [*TINY, "data.organs=liver,stomach"]
+    job = export_job(JOBS / "fedgin", tmp_path, "pinned", changes, "unannotated")
+    run = simulate(job, tmp_path / "work")
+    assert run.returncode != 0
+    assert "no site annotates stomach; take it out of 'data.organs'" in last_error(run)
+    assert not list((tmp_path / "work").rglob("optimizer_*.safetensors"))
+
+
+def test_an_unknown_key_is_named_before_training(tiny_job: Path, tmp_path: Path) -> None:
+    import shutil
+
+    job = tmp_path / "job"
+    shutil.copytree(tiny_job, job)
+    path = job / "app/config/training.json"
+    path.write_text(path.read_text().replace('"rounds"', '"roundz"'))
+    run = simulate(job, tmp_path / "work")
+    assert run.returncode != 0
+    assert "unknown key 'training.roundz'" in last_error(run)
+
+
+def test_two_sites_that_read_one_folder_are_refused(
+    tiny_job: Path, parallel: Path, tmp_path: Path
+) -> None:
+    site = {
+        "dataset": "phantom",
+        "root": str(parallel / "site-1/simulate_job/phantom"),
+        "modalities": ["ct"],
+        "split": "dataset",
+    }
+    path = tmp_path / "fedvox_site.json"
+    path.write_text(json.dumps(site))
+    run = simulate(tiny_job, tmp_path / "work", FEDVOX_SITE=str(path))
+    assert run.returncode != 0
+    assert "site-1 and site-2 read the same data folder" in last_error(run)

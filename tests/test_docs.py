@@ -1,0 +1,236 @@
+"""The documentation against the code: settings, commands, records and links.
+
+``python tests/test_docs.py`` writes the tables of settings in docs/ again.
+"""
+
+import dataclasses
+import inspect
+import json
+import re
+import shlex
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fedvox.aggregation.registration import Registration
+from fedvox.aggregation.round import Round
+from fedvox.aggregation.store import UpdateStore
+from fedvox.aggregation.update import Update
+from fedvox.commands.main import build_parser
+from fedvox.config import build, to_mapping
+from fedvox.data.site import SiteSettings
+from fedvox.errors import UpdateRefused
+from fedvox.flare.job_folder import apply_overrides, find_job, list_jobs
+from fedvox.metrics.table import METRICS_COLUMNS, SUMMARY_COLUMNS
+from fedvox.training.settings import JobSettings
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted(DOCS.rglob("*.md")),
+    *sorted((ROOT / "jobs").rglob("README.md")),
+]
+TABLE = re.compile(r"(<!-- settings: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+ENTRY = re.compile(r"^    (\w[\w, ]*): (.*)$")
+MADE_LATER = {"docs/images/overlay.png", "docs/images/report.png"}
+
+
+# ---- tables of settings, from the dataclasses ----
+
+
+def described(cls: type) -> dict[str, str]:
+    """Field -> what the class docstring says of it."""
+    found: dict[str, str] = {}
+    names: list[str] = []
+    inside = False
+    for line in inspect.cleandoc(cls.__doc__ or "").splitlines():
+        if line and not line.startswith(" "):
+            inside, names = line in ("Attributes:", "Args:"), []
+            continue
+        entry = ENTRY.match(line)
+        if inside and entry:
+            names = [name.strip() for name in entry[1].split(",")]
+            found |= dict.fromkeys(names, entry[2])
+        elif inside and line.strip():
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return {name: plain(text) for name, text in found.items()}
+
+
+def plain(text: str) -> str:
+    """reStructuredText to Markdown, as far as docstrings use it."""
+    text = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text)
+    return text.replace("``", "`").replace("|", "\\|")
+
+
+def table(cls: type, prefix: str = "") -> str:
+    """A Markdown table of the fields of a settings class; sections follow as their own rows."""
+    return "| key | default | allowed | meaning |\n|---|---|---|---|\n" + "".join(rows(cls, prefix))
+
+
+def rows(cls: type, prefix: str) -> Iterator[str]:
+    hints, texts = typing.get_type_hints(cls), described(cls)
+    for field in dataclasses.fields(cls):
+        key, hint = prefix + field.name, hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            yield from rows(hint, f"{key}.")
+        else:
+            default = "required" if missing(field) else f"`{json.dumps(field.default)}`"
+            yield f"| `{key}` | {default} | {allowed(field, hint)} | {texts[field.name]} |\n"
+
+
+def missing(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING
+
+
+def allowed(field: dataclasses.Field, hint: object) -> str:
+    if choices := field.metadata.get("choices"):
+        return ", ".join(f"`{choice}`" for choice in choices)
+    low, high = (field.metadata.get(name) for name in ("low", "high"))
+    if low is not None:
+        return f"{low:g} to {high:g}" if high is not None else f"from {low:g}"
+    return "`true`, `false`" if hint is bool else "text"
+
+
+SECTIONS = {
+    f"training.json/{field.name}": table(hint, f"{field.name}.")
+    for field in dataclasses.fields(JobSettings)
+    if dataclasses.is_dataclass(hint := typing.get_type_hints(JobSettings)[field.name])
+} | {"fedvox_site.json": table(SiteSettings)}
+
+
+def renewed(text: str) -> str:
+    """A page with its tables of settings as the code has them now."""
+    return TABLE.sub(lambda m: f"{m[1]}{SECTIONS.get(m[2], m[3])}{m[4]}", text)
+
+
+@pytest.mark.parametrize("page", ["researcher.md", "hospital-it.md"])
+def test_tables_of_settings_are_those_of_the_code(page: str) -> None:
+    text = (DOCS / page).read_text()
+    assert text == renewed(text), "run 'python tests/test_docs.py' and look at the difference"
+
+
+def test_every_setting_is_documented_once_and_no_other() -> None:
+    keys = re.findall(r"^\| `([\w.]+)` \|", section("researcher.md", "training.json/"), re.M)
+    job = build(JobSettings, {"name": "job", "data": {"organs": ["liver"]}}, "job")
+    assert sorted([*keys, "name"]) == sorted(flat(to_mapping(job)))
+    keys = re.findall(r"^\| `(\w+)` \|", section("hospital-it.md", "fedvox_site.json"), re.M)
+    assert keys == [field.name for field in dataclasses.fields(SiteSettings)]
+
+
+def section(page: str, name: str) -> str:
+    text = (DOCS / page).read_text()
+    return "".join(body for _, found, body, _ in TABLE.findall(text) if found.startswith(name))
+
+
+def flat(mapping: dict[str, object], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        found += flat(value, f"{name}.") if isinstance(value, dict) else [name]
+    return found
+
+
+# ---- commands ----
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every ``fedvox`` and ``nvflare simulator`` line of the pages, continuation lines joined."""
+    found = []
+    for page in PAGES:
+        for language, body in FENCE.findall(page.read_text()):
+            if language == "bash":
+                lines = body.replace("\\\n", " ").splitlines()
+                found += [(page.name, line.strip()) for line in lines if "fedvox" in line]
+    return found
+
+
+def words_of(line: str) -> list[str]:
+    return [word for word in shlex.split(line, comments=True) if not re.match(r"[A-Z_]+=", word)]
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_fedvox_commands_are_understood(page: str, line: str) -> None:
+    words = words_of(line)
+    if not words or words[0] != "fedvox" or words[1:] == ["--help"]:
+        pytest.skip("another program")
+    args = build_parser().parse_args(words[1:])
+    if hasattr(args, "set"):
+        source = find_job(args.name, ROOT / "jobs") / "app/config/training.json"
+        apply_overrides(json.loads(source.read_text()), args.set)
+
+
+def test_jobs_and_make_targets_that_pages_name_exist() -> None:
+    text = "\n".join(page.read_text() for page in PAGES)
+    blocks = "\n".join(body for _, body in FENCE.findall(text))
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"^make (\w+)", blocks, re.M)) <= targets
+    jobs = {*list_jobs(ROOT / "jobs"), "fedavg"}  # fedavg is made by 'make jobs'
+    assert set(re.findall(r"\bjobs/(\w+)", blocks)) <= jobs
+    scripts = set(re.findall(r"benchmarks/\w+\.py", text))
+    assert [name for name in scripts if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_json_examples_are_json(page: Path) -> None:
+    for language, body in FENCE.findall(page.read_text()):
+        if language == "json":
+            json.loads(body if body.lstrip().startswith("{") else f"{{{body}}}")
+
+
+@pytest.mark.parametrize("name", ["data.md", "hospital-it.md", "operator.md", "researcher.md"])
+def test_site_file_examples_are_accepted(name: str) -> None:
+    for language, body in FENCE.findall((DOCS / name).read_text()):
+        if language == "json" and '"dataset"' in body:
+            build(SiteSettings, json.loads(body), name)
+
+
+# ---- records, links ----
+
+
+def test_fields_of_a_round_are_documented(tmp_path: Path) -> None:
+    model = {"weight": np.zeros(2, np.float32)}
+    current = Round(0, model, UpdateStore(tmp_path), "cases")
+    update = Update(site="a", round=0, arrays=model, cases=1, steps=1)
+    current.accept(update)
+    with pytest.raises(UpdateRefused):
+        current.accept(update)
+    _, record = current.close()
+    text = (DOCS / "operator.md").read_text()
+    documented = set(re.findall(r"^\| `([\w.]+)` \|", text, re.M))
+    wanted = set(record)
+    wanted |= {f"contributors.{name}" for name in record["contributors"][0]}
+    wanted |= {f"refused.{name}" for name in record["refused"][0]}
+    assert wanted <= documented
+
+
+def test_everything_that_a_registration_carries_is_documented() -> None:
+    text = (DOCS / "hospital-it.md").read_text()
+    assert [f for f in Registration.__dataclass_fields__ if f"`{f}`" not in text] == []
+
+
+def test_columns_of_the_tables_are_documented() -> None:
+    text = (DOCS / "researcher.md").read_text()
+    assert ",".join(METRICS_COLUMNS) in text and ",".join(SUMMARY_COLUMNS) in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if "://" in target:
+            continue
+        places = [page.parent / target]
+        if page.parent == DOCS / "jobs":  # copied to jobs/<name>/README.md by 'make jobs'
+            places = [ROOT / "jobs/fedavg" / target]
+        name = str(places[0].resolve().relative_to(ROOT))
+        assert places[0].resolve().exists() or name in MADE_LATER, f"{page.name}: {target}"
+
+
+if __name__ == "__main__":
+    for path in DOCS.rglob("*.md"):
+        path.write_text(renewed(path.read_text()), encoding="utf-8")

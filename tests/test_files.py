@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from fedvox.files import atomic_path, write_arrays, write_json, write_tensors, write_text
+
+
+def test_text_is_written_whole_in_utf8_and_makes_its_folder(tmp_path):
+    path = tmp_path / "new" / "folder" / "note.txt"
+    write_text(path, "Öse\n")
+    assert path.read_bytes() == "Öse\n".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["note.txt"]
+
+
+def test_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "result.json"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("disk full")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_error_while_writing_a_new_file_leaves_nothing(tmp_path):
+    with pytest.raises(KeyboardInterrupt), atomic_path(tmp_path / "new.bin") as temporary:
+        temporary.write_bytes(b"half")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "state.txt"
+    write_text(path, "old")
+    with atomic_path(path) as temporary:
+        temporary.write_text("ne")
+        assert path.read_text() == "old"
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+def test_temporary_lies_beside_the_target_and_keeps_its_suffix(tmp_path):
+    with atomic_path(tmp_path / "volume.png") as temporary:
+        assert temporary.parent == tmp_path and temporary.suffix == ".png"
+        assert temporary.name.startswith(".")
+
+
+def test_written_file_is_readable_by_others(tmp_path):
+    write_text(tmp_path / "page.html", "x")
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o644
+
+
+def test_json_is_indented_and_ends_with_a_newline(tmp_path):
+    write_json(tmp_path / "a.json", {"b": [1, 2]})
+    text = (tmp_path / "a.json").read_text()
+    assert json.loads(text) == {"b": [1, 2]}
+    assert text.startswith('{\n  "b"') and text.endswith("}\n")
+
+
+def test_unwritable_json_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"b": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensors_and_arrays_come_back_with_their_metadata(tmp_path):
+    values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    view = torch.from_numpy(values).permute(2, 0, 1)  # safetensors itself refuses such a view
+    write_tensors(tmp_path / "t.safetensors", {"w": view}, {"round": "3"})
+    write_arrays(tmp_path / "a.safetensors", {"w": values.transpose(2, 0, 1)}, {"round": "3"})
+    for name in ("t", "a"):
+        with safe_open(str(tmp_path / f"{name}.safetensors"), "np") as file:
+            assert np.array_equal(file.get_tensor("w"), values.transpose(2, 0, 1))
+            assert file.metadata() == {"round": "3"}
+
+
+def test_array_without_axes_keeps_its_shape(tmp_path):
+    write_arrays(tmp_path / "a.safetensors", {"steps": np.array(7)})
+    with safe_open(str(tmp_path / "a.safetensors"), "np") as file:
+        assert file.get_tensor("steps").shape == () and file.get_tensor("steps") == 7
+
+
+def test_tensors_that_cannot_be_written_leave_nothing(tmp_path):
+    shared = torch.zeros(4)
+    with pytest.raises(RuntimeError):
+        write_tensors(tmp_path / "t.safetensors", {"a": shared, "b": shared})
+    assert list(tmp_path.iterdir()) == []

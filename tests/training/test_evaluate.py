@@ -1,0 +1,97 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from fedvox.training import evaluate
+from fedvox.training.evaluate import Validation, mean_dice, predict_labels, score_cases, validate
+
+
+class Background(nn.Module):
+    """Calls every voxel background."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits = torch.zeros(len(x), 3, *x.shape[2:])
+        logits[:, 0] = 1
+        return logits
+
+
+@pytest.fixture
+def all_seeing(monkeypatch, sites):
+    """Makes prediction return the reference of the case whose image it is given."""
+    cases = [case for site in sites for case in site.cases]
+
+    def scores(model, image, job, device):
+        (case,) = [case for case in cases if torch.equal(case.tensor("image"), image)]
+        return nn.functional.one_hot(case.tensor("label").long(), 3).movedim(-1, 0).float()
+
+    monkeypatch.setattr(evaluate, "predict_scores", scores)
+
+
+def test_right_prediction_has_dice_one_per_modality(all_seeing, sites, job, cpu):
+    cases = [*sites[1].val, *sites[0].val, *sites[0].test]
+    found = validate(Background(), cases, job, cpu)
+    assert found == {"ct": Validation(1.0, 3), "mr": Validation(1.0, 1)}
+    assert list(found) == ["ct", "mr"]
+
+
+def test_empty_prediction_has_dice_zero(sites, job, cpu):
+    assert validate(Background(), sites[0].val, job, cpu) == {"ct": Validation(0.0, 1)}
+
+
+def test_site_without_validation_cases_reports_nothing(job, cpu):
+    assert validate(Background(), [], job, cpu) == {}
+
+
+def test_mean_dice_is_the_mean_over_organs_that_are_present(sites, job):
+    case = sites[0].val[0]
+    prediction = case.tensor("label").clone()
+    prediction[prediction == 2] = 0
+    assert mean_dice(prediction, case, job.data.organs) == 0.5
+    absent = dataclasses.replace(case, counts=(case.counts[0], 0))
+    assert mean_dice(prediction, absent, job.data.organs) == 1.0
+
+
+def test_organ_that_the_case_does_not_annotate_does_not_count(sites, job):
+    case = dataclasses.replace(sites[0].val[0], annotated=frozenset({"spleen"}))
+    prediction = (case.tensor("label") == 2).to(torch.uint8) * 2
+    assert mean_dice(prediction, case, job.data.organs) == 1.0
+
+
+def test_case_without_evidence_has_no_dice_and_is_left_out(sites, job, cpu):
+    case = dataclasses.replace(sites[0].val[0], annotated=frozenset())
+    assert math.isnan(mean_dice(case.tensor("label"), case, job.data.organs))
+    assert validate(Background(), [case], job, cpu) == {}
+
+
+def test_rows_name_model_site_split_case_and_every_organ(sites, job, cpu):
+    site = sites[0]
+    rows = score_cases(Background(), "global_last", site.test, job, site.name, "test", cpu)
+    assert {(row.model, row.site, row.split, row.modality) for row in rows} == {
+        ("global_last", "site-1", "test", "ct")
+    }
+    assert [(row.case, row.organ) for row in rows] == [
+        (case.code, organ) for case in site.test for organ in job.data.organs
+    ]
+    assert all(row.dice == 0.0 and row.gt_voxels > 0 for row in rows)
+
+
+def test_scores_refer_to_the_labels_on_the_scanner_s_grid(all_seeing, sites, job, cpu):
+    site = sites[0]
+    rows = score_cases(Background(), "m", site.test, job, site.name, "test", cpu)
+    stored = [case.tensor("stored_label") for case in site.test]
+    assert [row.gt_voxels for row in rows] == [
+        int((label == value).sum()) for label in stored for value in (1, 2)
+    ]
+    # the way over the 12 mm grid costs the surface voxels of organs about 12 voxels wide
+    assert all(row.dice > 0.75 for row in rows if row.organ == "liver")
+
+
+def test_predicted_labels_have_the_shape_of_the_scan(sites, job, cpu):
+    case = sites[1].test[0]
+    labels = predict_labels(Background(), case, job, cpu)
+    assert labels.shape == tuple(case.tensor("stored_label").shape)
+    assert labels.dtype == "uint8"
+    assert not labels.any()

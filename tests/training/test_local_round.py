@@ -1,0 +1,75 @@
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from fedvox.files import write_arrays
+from fedvox.training.local_round import train_round
+from fedvox.training.reference import initial_model
+from fedvox.training.weights import load_weights, weights_hash, weights_of
+
+
+def train(model, site, job, index, state, **options):
+    return train_round(
+        model, site.train, job, site.name, index, state, torch.device("cpu"), **options
+    )
+
+
+def test_restart_between_rounds_changes_no_bit(open_phantom, sites, job, state, tmp_path):
+    model = initial_model(job)
+    for index in range(2):
+        train(model, sites[0], job, index, state)
+
+    restarted = tmp_path / "restarted"
+    first = initial_model(job)
+    train(first, open_phantom("ct", "site-1"), job, 0, restarted)
+    write_arrays(tmp_path / "between.safetensors", weights_of(first))
+    del first
+    torch.manual_seed(987)
+    second = initial_model(job)
+    load_weights(second, load_file(tmp_path / "between.safetensors"))
+    train(second, open_phantom("ct", "site-1"), job, 1, restarted)
+
+    assert weights_hash(weights_of(second)) == weights_hash(weights_of(model))
+
+
+def test_round_trained_twice_gives_the_same_weights(sites, job, state):
+    model = initial_model(job)
+    train(model, sites[0], job, 0, state)
+    received = weights_of(model)
+    hashes = []
+    for _ in range(2):
+        load_weights(model, received)
+        train(model, sites[0], job, 1, state)
+        hashes.append(weights_hash(weights_of(model)))
+    assert hashes[0] == hashes[1] != weights_hash(received)
+
+
+def test_rounds_draw_different_patches(sites, job, state):
+    hashes = []
+    for index in (0, 1):
+        model = initial_model(job)
+        train(model, sites[0], job, index, state / str(index))
+        hashes.append(weights_hash(weights_of(model)))
+    assert hashes[0] != hashes[1]
+
+
+def test_result_tells_loss_steps_and_time(sites, job, state):
+    result = train(initial_model(job), sites[0], job, 0, state)
+    assert result.steps == job.training.steps
+    assert result.seconds > 0
+    # Dice loss is at most 1, cross-entropy of an untrained network about log(3)
+    assert 0 < result.loss < 3
+
+
+@pytest.mark.parametrize("steps_before_stop", [0, 1])
+def test_stopped_round_has_no_result_and_writes_no_state(sites, job, state, steps_before_stop):
+    answers = iter([False] * steps_before_stop + [True])
+    stopped = train(initial_model(job), sites[0], job, 0, state, stop=lambda: next(answers))
+    assert stopped is None
+    assert not state.exists()
+
+
+def test_stop_is_asked_before_every_step(sites, job, state):
+    asked = []
+    train(initial_model(job), sites[0], job, 0, state, stop=lambda: asked.append(1))
+    assert len(asked) == job.training.steps

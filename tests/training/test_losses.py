@@ -1,0 +1,140 @@
+import pytest
+import torch
+
+from fedvox.training.losses import SMOOTH, marginal_log_probabilities, segmentation_loss
+
+SHAPE = (3, 4, 5)
+# float32 sums over at most 2 * 60 voxels, each rounded to 6e-8
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+def draw(batch: int, organs: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    source = torch.Generator().manual_seed(seed)
+    logits = torch.randn(batch, organs + 1, *SHAPE, generator=source)
+    return logits, torch.randint(0, organs + 1, (batch, *SHAPE), generator=source)
+
+
+def annotations(*rows: list[int]) -> torch.Tensor:
+    return torch.tensor(rows, dtype=torch.bool)
+
+
+def plain_dice(p: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    return (2 * (p * g).sum() + SMOOTH) / (p.sum() + g.sum() + SMOOTH)
+
+
+def test_fully_annotated_equals_plain_softmax_dice_and_cross_entropy():
+    logits, label = draw(2, 3)
+    p = torch.softmax(logits, 1)
+    dice = torch.stack([plain_dice(p[:, o], (label == o).float()) for o in (1, 2, 3)])
+    cross_entropy = -p.gather(1, label[:, None]).log().mean()
+    loss = segmentation_loss(logits, label, annotations([1, 1, 1], [1, 1, 1]))
+    torch.testing.assert_close(loss, 1 - dice.mean() + cross_entropy, **CLOSE)
+
+
+def test_focal_loss_equals_its_formula():
+    logits, label = draw(2, 2)
+    p = torch.softmax(logits, 1)
+    dice = torch.stack([plain_dice(p[:, o], (label == o).float()) for o in (1, 2)])
+    true = p.gather(1, label[:, None])
+    focal = -((1 - true) ** 2 * true.log()).mean()
+    loss = segmentation_loss(logits, label, annotations([1, 1], [1, 1]), "dice_focal")
+    torch.testing.assert_close(loss, 1 - dice.mean() + focal, **CLOSE)
+
+
+def test_unannotated_organ_counts_as_background():
+    logits, label = draw(1, 2)
+    label[label == 2] = 0
+    merged = torch.stack([torch.logaddexp(logits[:, 0], logits[:, 2]), logits[:, 1]], 1)
+    expected = segmentation_loss(merged, label, annotations([1]))
+    loss = segmentation_loss(logits, label, annotations([1, 0]))
+    torch.testing.assert_close(loss, expected, **CLOSE)
+
+
+def test_confusing_an_unannotated_organ_with_background_has_no_gradient():
+    logits, label = draw(1, 2)
+    label[label == 2] = 0
+    logits.requires_grad_()
+    segmentation_loss(logits, label, annotations([1, 0])).backward()
+    p = torch.softmax(logits.detach(), 1)
+    # moving by (p_2, -p_0) in the logits of background and organ 2 keeps p_0 + p_2 as it is
+    slope = logits.grad[:, 0] * p[:, 2] - logits.grad[:, 2] * p[:, 0]
+    torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-8)
+    assert logits.grad[:, 1].abs().max() > 1e-3
+
+
+def test_annotated_organ_confused_with_background_has_a_gradient():
+    logits, label = draw(1, 2)
+    label[label == 2] = 0
+    logits.requires_grad_()
+    segmentation_loss(logits, label, annotations([1, 1])).backward()
+    p = torch.softmax(logits.detach(), 1)
+    slope = logits.grad[:, 0] * p[:, 2] - logits.grad[:, 2] * p[:, 0]
+    assert slope.abs().max() > 1e-3
+
+
+def test_sample_without_any_annotation_teaches_nothing():
+    logits, _ = draw(1, 2)
+    logits.requires_grad_()
+    loss = segmentation_loss(logits, torch.zeros(1, *SHAPE), annotations([0, 0]))
+    loss.backward()
+    # all probability is background: cross-entropy 0 and a constant Dice term of 1
+    torch.testing.assert_close(loss.detach(), torch.tensor(1.0), **CLOSE)
+    torch.testing.assert_close(logits.grad, torch.zeros_like(logits), rtol=0, atol=1e-7)
+
+
+def test_mixed_batch_uses_each_organ_only_where_it_is_annotated():
+    logits, label = draw(2, 2)
+    label[1][label[1] == 2] = 0
+    p = torch.softmax(logits, 1)
+    liver = plain_dice(p[:, 1], (label == 1).float())
+    spleen = plain_dice(p[:1, 2], (label[:1] == 2).float())
+    true = p.gather(1, label[:, None])[:, 0]
+    second = torch.where(label[1] == 0, p[1, 0] + p[1, 2], p[1, 1])
+    cross_entropy = -torch.stack([true[0], second]).log().mean()
+    loss = segmentation_loss(logits, label, annotations([1, 1], [1, 0]))
+    torch.testing.assert_close(loss, 1 - (liver + spleen) / 2 + cross_entropy, **CLOSE)
+
+
+def test_second_sample_cannot_teach_an_organ_it_does_not_annotate():
+    logits, label = draw(2, 2)
+    label[1][label[1] == 2] = 0
+    logits.requires_grad_()
+    segmentation_loss(logits, label, annotations([1, 1], [1, 0])).backward()
+    p = torch.softmax(logits.detach(), 1)
+    slope = logits.grad[:, 0] * p[:, 2] - logits.grad[:, 2] * p[:, 0]
+    torch.testing.assert_close(slope[1], torch.zeros(SHAPE), rtol=0, atol=1e-8)
+    assert slope[0].abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["dice_ce", "dice_focal"])
+def test_perfect_prediction_costs_nothing(name):
+    _, label = draw(2, 2)
+    logits = 40.0 * torch.nn.functional.one_hot(label, 3).movedim(-1, 1).float()
+    loss = segmentation_loss(logits, label, annotations([1, 1], [1, 1]), name)
+    # e^-40 of wrong class, and Dice rounds at 6e-8
+    assert abs(float(loss)) < 1e-6
+
+
+def test_hopeless_prediction_costs_one_for_dice_and_the_margin_for_cross_entropy():
+    label = torch.ones(1, *SHAPE, dtype=torch.long)
+    logits = torch.zeros(1, 2, *SHAPE)
+    logits[:, 0] = 40.0
+    assert float(segmentation_loss(logits, label, annotations([1]))) == pytest.approx(
+        41.0, rel=1e-6
+    )
+
+
+def test_marginal_probabilities_of_used_channels_sum_to_one():
+    logits, _ = draw(1, 3)
+    p = marginal_log_probabilities(logits, annotations([1, 0, 1])).exp()
+    used = p[:, [0, 1, 3]].sum(1)
+    torch.testing.assert_close(used, torch.ones_like(used), **CLOSE)
+
+
+def test_loss_is_finite_for_huge_logits():
+    logits, label = draw(1, 2)
+    logits = (1e4 * logits).requires_grad_()
+    loss = segmentation_loss(logits, label, annotations([1, 0]), "dice_focal")
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()

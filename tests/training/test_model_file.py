@@ -1,0 +1,114 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import fedvox
+from fedvox.errors import ModelError
+from fedvox.training.model_file import describe_model, read_model, write_model
+from fedvox.training.reference import initial_model
+from fedvox.training.weights import weights_of
+
+
+@pytest.fixture
+def written(job, tmp_path):
+    weights = weights_of(initial_model(job))
+    return write_model(tmp_path, weights, describe_model(job, weights, 3, True, ["ct", "mr"]))
+
+
+def change_description(path, **values) -> None:
+    file = path.with_suffix(".json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def test_model_comes_back_with_everything_that_prediction_needs(written, job):
+    model = read_model(written)
+    assert model.job == job
+    expected = weights_of(initial_model(job))
+    assert model.weights.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(model.weights[name], array)
+
+
+def test_description_says_what_the_model_is(written):
+    description = json.loads(written.with_suffix(".json").read_text())
+    assert description["fedvox_version"] == fedvox.__version__
+    assert description["organs"] == ["liver", "spleen"]
+    assert description["modalities"] == ["ct", "mr"]
+    assert (description["round"], description["phantom"]) == (3, True)
+    assert description["network"]["channels"] == [4, 8]
+    assert description["preprocessing"]["spacing"] == [12.0, 12.0, 12.0]
+
+
+@pytest.mark.parametrize("keep", [0, 7, 100, -1])
+def test_truncated_file_is_an_error_with_a_remedy(written, keep):
+    written.write_bytes(written.read_bytes()[:keep])
+    with pytest.raises(ModelError, match="not a whole safetensors file; copy it again"):
+        read_model(written)
+
+
+def test_pickle_is_never_read(written, tmp_path):
+    class Canary:
+        def __reduce__(self):
+            return (tmp_path.joinpath("executed").touch, ())
+
+    written.write_bytes(pickle.dumps(Canary()))
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
+        read_model(written)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_flipped_bit_in_the_weights_is_an_error_with_a_remedy(written, bit):
+    content = bytearray(written.read_bytes())
+    content[-5] ^= 1 << bit
+    written.write_bytes(content)
+    with pytest.raises(ModelError, match=r"not those that model\.json describes; copy both"):
+        read_model(written)
+
+
+def test_description_of_another_model_is_an_error_with_a_remedy(written):
+    change_description(written, hash="0" * 64)
+    with pytest.raises(ModelError, match=r"not those that model\.json describes; copy both"):
+        read_model(written)
+
+
+@pytest.mark.parametrize("value", [0, 2, "1", None])
+def test_other_format_is_an_error(written, value):
+    change_description(written, format=value)
+    with pytest.raises(ModelError, match=r"model\.json: not a model description of fedvox"):
+        read_model(written)
+
+
+def test_missing_description_is_an_error_with_a_remedy(written):
+    written.with_suffix(".json").unlink()
+    with pytest.raises(ModelError, match=r"model\.json: file not found; check the path"):
+        read_model(written)
+
+
+def test_broken_description_is_an_error_with_a_remedy(written):
+    written.with_suffix(".json").write_text('{"format": 1,')
+    with pytest.raises(ModelError, match=r"model\.json: not valid JSON near line 1; mend it"):
+        read_model(written)
+
+
+@pytest.mark.parametrize("settings", [{}, [], {"name": "x", "data": {"organs": ["liver"]}, "y": 1}])
+def test_description_with_other_settings_is_an_error_that_names_the_file(written, settings):
+    change_description(written, settings=settings)
+    with pytest.raises(ModelError, match=r"model\.json: "):
+        read_model(written)
+
+
+def test_description_without_settings_is_an_error_that_names_the_key(written):
+    file = written.with_suffix(".json")
+    content = json.loads(file.read_text())
+    del content["settings"]
+    file.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=r"model\.json: key 'name' is missing"):
+        read_model(written)
+
+
+def test_missing_model_is_an_error_with_a_remedy(tmp_path):
+    with pytest.raises(ModelError, match=r"no such model file; give the model\.safetensors of a"):
+        read_model(tmp_path / "model.safetensors")

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+import torch
+
+from fedvox.training.local_round import train_round
+from fedvox.training.reference import initial_model, local_update, run_reference
+from fedvox.training.weights import weights_hash, weights_of
+
+
+@pytest.fixture(scope="module")
+def result(sites, job, tmp_path_factory):
+    return run_reference(sites, job, tmp_path_factory.mktemp("reference"))
+
+
+def test_two_runs_give_the_same_bits(result, sites, job, tmp_path):
+    torch.manual_seed(4321)
+    again = run_reference(sites, job, tmp_path)
+    assert weights_hash(again.last) == weights_hash(result.last)
+    assert weights_hash(again.best) == weights_hash(result.best)
+    assert again.choice == result.choice
+
+
+def test_order_of_sites_does_not_matter(result, sites, job, tmp_path):
+    turned = run_reference(sites[::-1], job, tmp_path)
+    assert weights_hash(turned.last) == weights_hash(result.last)
+
+
+def test_one_site_equals_plain_local_training(sites, job, tmp_path, cpu):
+    federated = run_reference(sites[:1], job, tmp_path / "federated")
+    model = initial_model(job)
+    for index in range(job.training.rounds):
+        train_round(model, sites[0].train, job, sites[0].name, index, tmp_path / "local", cpu)
+    assert weights_hash(weights_of(model)) == weights_hash(federated.last)
+
+
+def test_first_round_is_the_mean_of_what_the_sites_trained(make_job, sites, tmp_path, cpu):
+    job = make_job(training={"rounds": 1})
+    federated = run_reference(sites, job, tmp_path / "federated")
+    trained = []
+    for site in sites:
+        model = initial_model(job)
+        train_round(model, site.train, job, site.name, 0, tmp_path / site.name, cpu)
+        trained.append(weights_of(model))
+    for name, array in federated.last.items():
+        # both sites have three training cases, so the mean is plain; one rounding to float32
+        expected = (trained[0][name].astype(np.float64) + trained[1][name]) / 2
+        np.testing.assert_allclose(array, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_records_cover_every_round_and_site(result, job):
+    assert [record["round"] for record in result.rounds] == list(range(job.training.rounds))
+    for record in result.rounds:
+        assert [entry["site"] for entry in record["contributors"]] == ["site-1", "site-2"]
+        assert [entry["weight"] for entry in record["contributors"]] == [0.5, 0.5]
+        assert set(record["validation"]) == {"ct", "mr"}
+        assert record["refused"] == []
+
+
+def test_best_model_is_a_model_that_was_validated(result, job):
+    assert 0 <= result.choice.version <= job.training.rounds
+    if result.choice.version == job.training.rounds:
+        assert weights_hash(result.best) == weights_hash(result.last)
+    scores = [sum(r["validation"].values()) / 2 for r in result.rounds]
+    assert result.choice.score >= max(scores)
+
+
+def test_seed_of_the_job_decides_the_initial_weights(make_job):
+    hashes = [
+        weights_hash(weights_of(initial_model(make_job(training={"seed": seed}))))
+        for seed in (0, 0, 1)
+    ]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_update_claims_what_the_site_did(sites, job, tmp_path, cpu):
+    update = local_update(initial_model(job), sites[1], job, 0, tmp_path, cpu)
+    assert (update.site, update.round, update.cases, update.steps) == ("site-2", 0, 3, 2)
+    assert update.modality == "mr"
+    assert update.validation["mr"][1] == 1
+    assert update.down_bytes == sum(array.nbytes for array in update.arrays.values())
+
+
+def test_validation_in_an_update_is_that_of_the_received_model(sites, job, tmp_path, cpu):
+    slow, fast = (
+        local_update(initial_model(job), sites[0], job, index, tmp_path / str(index), cpu)
+        for index in (0, 1)
+    )
+    assert slow.validation == fast.validation
+    assert weights_hash(slow.arrays) != weights_hash(fast.arrays)
+
+
+def test_stopped_round_gives_no_update(sites, job, tmp_path, cpu):
+    assert local_update(initial_model(job), sites[0], job, 0, tmp_path, cpu, lambda: True) is None

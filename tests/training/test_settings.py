@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fedvox.config import to_mapping
+from fedvox.errors import ConfigError
+from fedvox.training.settings import job_from, read_job
+
+ROOT = Path(__file__).parents[2]
+JOBS = sorted(ROOT.glob("jobs/*/app/config/training.json"))
+MINIMAL = {"name": "j", "data": {"organs": ["liver"]}}
+
+
+def test_repository_has_jobs():
+    assert "fedgin" in [path.parts[-4] for path in JOBS]
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.parts[-4])
+def test_job_of_the_repository_is_valid_and_named_like_its_folder(path):
+    assert read_job(path).name == path.parts[-4]
+
+
+def test_settings_survive_json():
+    job = job_from(MINIMAL)
+    assert job_from(json.loads(json.dumps(to_mapping(job)))) == job
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("training", "epochs"),
+        ("data", "voxel_size"),
+        ("network", "depth"),
+        ("augmentation", "blur"),
+        ("evaluation", "hd"),
+        ("phantom", "size"),
+    ],
+)
+def test_unknown_key_is_named_with_file_and_allowed_keys(tmp_path, section, key):
+    path = tmp_path / "training.json"
+    content = {**MINIMAL, section: {**MINIMAL.get(section, {}), key: 1}}
+    path.write_text(json.dumps(content))
+    with pytest.raises(ConfigError) as error:
+        read_job(path)
+    assert str(error.value).startswith(f"{path}: unknown key '{section}.{key}'; allowed: ")
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"training": {"rounds": 0}}, "'training.rounds' is 0; it must be at least 1"),
+        ({"training": {"steps": 2.5}}, "'training.steps' must be a whole number, not 2.5"),
+        ({"training": {"loss": "hinge"}}, "'training.loss' is 'hinge'; allowed: dice_ce, dice_"),
+        ({"training": {"warmup": 0.9}}, "'training.warmup' is 0.9; it must be at most 0.5"),
+        ({"training": {"threads": True}}, "'training.threads' must be a whole number, not True"),
+        ({"training": {"learning_rate": float("nan")}}, "'training.learning_rate' is nan"),
+        ({"evaluation": {"overlap": 1.0}}, "'evaluation.overlap' is 1.0; it must be at most 0.9"),
+        ({"training": 3}, "'training' must be an object with named keys"),
+    ],
+)
+def test_value_out_of_range_is_named_with_what_is_allowed(section, message):
+    with pytest.raises(ConfigError) as error:
+        job_from(MINIMAL | section, "training.json")
+    assert f"training.json: {message}" in str(error.value)
+
+
+@pytest.mark.parametrize("missing", ["name", "data"])
+def test_missing_key_is_named(missing):
+    content = {key: value for key, value in MINIMAL.items() if key != missing}
+    with pytest.raises(ConfigError, match=f"key '{missing}' is missing; add it"):
+        job_from(content)
+
+
+def test_whole_number_is_accepted_where_a_number_is_meant():
+    rate = job_from(MINIMAL | {"training": {"learning_rate": 1}}).training.learning_rate
+    assert rate == 1.0
+    assert isinstance(rate, float)

@@ -1,0 +1,94 @@
+import itertools
+
+import pytest
+import torch
+
+from fedvox.data.patches import draw_batch
+from fedvox.seeding import generator
+from fedvox.training.reference import initial_model
+from fedvox.training.step import build_step
+from fedvox.training.weights import weights_hash, weights_of
+
+ADDRESS = (0, "site-1", 0, 0)
+
+
+@pytest.fixture
+def batch(sites, job):
+    return draw_batch(sites[0].train, job.data, 2, generator(0, "batch"))
+
+
+@pytest.fixture
+def still_job(make_job):
+    """A job without any augmentation."""
+    return make_job(augmentation={"name": "none", "geometric": {"probability": 0.0}})
+
+
+def test_loss_falls_over_a_few_steps_on_one_volume(still_job, batch, cpu):
+    step = build_step(still_job, initial_model(still_job), cpu)
+    losses = [float(step(batch, ADDRESS, 0.01)) for _ in range(15)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(b < a for a, b in itertools.pairwise(losses[:4]))
+
+
+def test_same_address_draws_the_same_augmentation(job, batch, cpu):
+    step = build_step(job, initial_model(job), cpu)
+    first, again = step.augmented(batch, ADDRESS), step.augmented(batch, ADDRESS)
+    other = step.augmented(batch, (0, "site-1", 0, 1))
+    for a, b in zip(first, again):
+        assert torch.equal(a, b)
+    assert not torch.equal(first[0], other[0])
+
+
+def test_augmentation_leaves_the_batch_itself_alone(job, batch, cpu):
+    image, label = batch.image.clone(), batch.label.clone()
+    build_step(job, initial_model(job), cpu).augmented(batch, ADDRESS)
+    assert torch.equal(batch.image, image)
+    assert torch.equal(batch.label, label)
+
+
+def test_job_without_augmentation_trains_on_the_drawn_patches(still_job, batch, cpu):
+    image, label, annotated = build_step(still_job, initial_model(still_job), cpu).augmented(
+        batch, ADDRESS
+    )
+    # resampling on the identical grid interpolates with weights that round at 1e-6
+    torch.testing.assert_close(image, batch.image, rtol=0, atol=1e-5)
+    assert torch.equal(label, batch.label)
+    assert torch.equal(annotated, batch.annotated)
+
+
+def test_gin_is_on_in_training(job, batch, cpu, monkeypatch):
+    def forbidden(*args):
+        raise AssertionError("GIN was applied")
+
+    monkeypatch.setattr("fedvox.augment.gin.apply_gin", forbidden)
+    step = build_step(job, initial_model(job), cpu)
+    with pytest.raises(AssertionError, match="GIN was applied"):
+        step(batch, ADDRESS, 0.01)
+
+
+def test_rate_of_zero_changes_nothing(job, batch, cpu):
+    model = initial_model(job)
+    before = weights_hash(weights_of(model))
+    step = build_step(job, model, cpu)
+    step(batch, ADDRESS, 0.0)
+    assert weights_hash(weights_of(model)) == before
+    step(batch, ADDRESS, 0.01)
+    assert weights_hash(weights_of(model)) != before
+
+
+def test_gradient_is_clipped_to_the_norm_of_the_job(make_job, batch, cpu):
+    job = make_job(training={"gradient_norm": 0.001})
+    model = initial_model(job)
+    build_step(job, model, cpu)(batch, ADDRESS, 0.01)
+    norm = torch.linalg.vector_norm(
+        torch.stack([parameter.grad.norm() for parameter in model.parameters()])
+    )
+    # the library divides by norm + 1e-6
+    assert float(norm) == pytest.approx(0.001, rel=1e-3)
+
+
+def test_global_random_state_is_not_touched(job, batch, cpu):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    build_step(job, initial_model(job), cpu)(batch, ADDRESS, 0.01)
+    assert torch.equal(torch.get_rng_state(), before)
