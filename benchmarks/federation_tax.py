@@ -19,26 +19,34 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 JOBS = Path(__file__).parents[1] / "jobs"
 
 
-def simulate(job: Path, work: Path) -> list[dict[str, float]]:
-    """Runs the job and returns per round its seconds and those of the slowest site's training."""
+def simulate(job: Path, work: Path) -> tuple[float, list[float]]:
+    """Runs the job.
+
+    Returns:
+        Seconds from the first round's start to the last one's end by the log's own clock, the
+        handover between rounds included, and per round the seconds of the slowest site's training.
+    """
     command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-n", "2", "-t", "2"]
-    with (work.parent / f"{work.name}.log").open("w") as log:
-        subprocess.run([*command, "-w", str(work)], check=True, stdout=log, stderr=log)
-    lines = (work / "server/simulate_job/fedvox/rounds.jsonl").read_text().splitlines()
-    records = [json.loads(line) for line in lines]
-    return [
-        {
-            "seconds": record["seconds"],
-            "training": max(entry["train_seconds"] for entry in record["contributors"]),
-        }
-        for record in records
-        if record["contributors"]
-    ]
+    log = work.parent / f"{work.name}.log"
+    with log.open("w") as stream:
+        subprocess.run([*command, "-w", str(work)], check=True, stdout=stream, stderr=stream)
+    lines = log.read_text().splitlines()
+    start = next(_clock(line) for line in lines if line.endswith("Round 0 started."))
+    end = next(_clock(line) for line in lines if "Finished ScatterAndGather Training" in line)
+    records = (work / "server/simulate_job/fedvox/rounds.jsonl").read_text().splitlines()
+    parts = [json.loads(record)["contributors"] for record in records]
+    training = [max(entry["train_seconds"] for entry in part) for part in parts if part]
+    return (end - start).total_seconds(), training
+
+
+def _clock(line: str) -> datetime:
+    return datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f")
 
 
 def local_rounds(job_folder: Path, site: str, work: Path) -> float:
@@ -82,9 +90,9 @@ def main() -> int:
         job = export_job(JOBS / "fedgin", work / "job", "pinned", overrides)
         federated, alone, outside = [], [], []
         for repeat in range(repeats):
-            rounds = simulate(job, work / f"simulator{repeat}")
-            federated.append(sum(entry["seconds"] for entry in rounds))
-            outside += [entry["seconds"] - entry["training"] for entry in rounds]
+            seconds, training = simulate(job, work / f"simulator{repeat}")
+            federated.append(seconds)
+            outside.append((seconds - sum(training)) / len(training))
             with ProcessPoolExecutor(2) as pool:
                 runs = [
                     pool.submit(local_rounds, job, site, work / f"alone{repeat}")

@@ -1,4 +1,4 @@
-"""The main job on 200 real MRI cases: hippocampus of the Medical Segmentation Decathlon, four sites.
+"""The main job on 200 real MRI cases of the hippocampus (MSD task 4), dealt out to four sites.
 
 Exports jobs/fedgin with overrides only (organs, spacing, patch, length), deals the cases of the MSD
 folder out to four sites (10 test and 3 validation cases each, the rest trains) and runs the
@@ -27,7 +27,7 @@ from fedvox.seeding import generator
 JOB = Path(__file__).parents[1] / "jobs/fedgin"
 OVERRIDES = [
     "data.organs=hippocampus_anterior,hippocampus_posterior",
-    "data.modalities=[\"mr\"]",
+    'data.modalities=["mr"]',
     "data.spacing=[1,1,1]",
     "data.patch=[40,56,40]",
     "training.rounds=5",

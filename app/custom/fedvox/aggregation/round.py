@@ -113,6 +113,19 @@ class Round:
         }
 
 
+def round_text(record: Mapping[str, Any], rounds: int) -> str:
+    """A round's record as one line for the log: losses, validation Dice, refusals, duration."""
+    losses = ", ".join(f"{e['site']} {e['train_loss']:.3f}" for e in record["contributors"])
+    dice = ", ".join(f"{name} {value:.3f}" for name, value in record["validation"].items())
+    refused = ", ".join(entry["site"] for entry in record["refused"])
+    return (
+        f"round {record['round'] + 1} of {rounds}: loss {losses or 'none'}; "
+        f"validation Dice before it {dice or 'none'}; "
+        + (f"refused {refused}; " if refused else "")
+        + f"{record['seconds']:.0f} s"
+    )
+
+
 def _mean_dice(update: Update) -> float | None:
     pooled = pool_validation([update.validation])
     return sum(pooled.values()) / len(pooled) if pooled else None

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import fedvox
 from fedvox.commands import job, phantom, predict, report
@@ -21,9 +22,17 @@ examples:
 """
 
 
+class OneLineParser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line, and where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints the message and ends with exit code 2."""
+        self.exit(2, f"fedvox: error: {message}; see '{self.prog} --help'\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="fedvox",
         description="One 3D segmentation model across hospitals, without moving a scan.",
         epilog=_EPILOG,

@@ -11,7 +11,7 @@ from nvflare.app_common.abstract.model import ModelLearnableKey
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fedvox.aggregation.round import Round
+from fedvox.aggregation.round import Round, round_text
 from fedvox.errors import FedVoxError
 from fedvox.flare.messages import META, UNREADABLE, update_from
 from fedvox.flare.server_run import server_run
@@ -74,7 +74,9 @@ class FedVoxAggregator(Aggregator):
         with self._lock:
             current = self.open_round(fl_ctx)
             model, record = current.close()
-            server_run(fl_ctx).state.finish_round(current.model, model, record)
+            run = server_run(fl_ctx)
+            run.state.finish_round(current.model, model, record)
+            self.log_info(fl_ctx, round_text(record, run.job.training.rounds))
             if not record["contributors"]:
                 self.log_warning(
                     fl_ctx, f"round {current.index}: no usable update, the model stays as it was"

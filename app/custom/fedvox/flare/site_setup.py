@@ -44,6 +44,10 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
     if path is not None:
         site = read_site_file(path)
     elif is_simulator(fl_ctx):
+        logger.warning(
+            "%s: NO SITE FILE, USING PHANTOM DATA: a test instrument, not evidence about patients",
+            name,
+        )
         site = phantom_site(name, job.phantom, run_dir(fl_ctx) / "phantom")
     else:
         raise ConfigError(
@@ -55,7 +59,7 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
 
 
 def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSettings:
-    """Describes, and on first use writes, the phantom data of a simulator site, loudly.
+    """Describes, and on first use writes, the phantom data of a simulator site.
 
     Args:
         name: the site's name; its number k chooses entry (k − 1) mod n of the modalities.
@@ -66,12 +70,6 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
     index = int(number.group(1)) if number else 1
     modality = settings.modalities[(index - 1) % len(settings.modalities)]
     if not folder.is_dir():
-        logger.warning(
-            "%s: NO SITE FILE, USING PHANTOM DATA (%s): a test instrument, not evidence about "
-            "patients",
-            name,
-            modality,
-        )
         counts = {"train": settings.train, "val": settings.val, "test": settings.test}
         write_phantom_site(
             folder,

@@ -1,0 +1,107 @@
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fedvox.commands.main import main
+from fedvox.flare.job_folder import MANIFEST
+
+JOBS = ["--jobs", str(Path(__file__).parents[2] / "jobs")]
+
+
+def settings(job: Path) -> dict:  # type: ignore[type-arg]
+    return dict(json.loads((job / "app/config/training.json").read_text()))
+
+
+def test_list_names_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job", "list", "--json", *JOBS]) == 0
+    assert {"fedavg", "fedgin"} <= set(json.loads(capsys.readouterr().out))
+    assert main(["job", "list", *JOBS]) == 0
+    assert "fedgin       augmentation gin" in capsys.readouterr().out
+
+
+def test_show_prints_defaults_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job", "show", "fedgin", *JOBS]) == 0
+    output = capsys.readouterr().out
+    assert "augmentation.gin.probability = 1.0" in output
+    assert 'name = "fedgin"' in output
+    assert main(["job", "show", "fedgin", "--json", *JOBS]) == 0
+    assert json.loads(capsys.readouterr().out)["training"]["seed"] == 0
+
+
+def test_preinstalled_export_carries_no_code(tmp_path: Path) -> None:
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), *JOBS]) == 0
+    assert not (tmp_path / "fedgin/app/custom").exists()
+    assert not list((tmp_path / "fedgin").rglob("*.py"))
+
+
+def test_carried_export_holds_the_package_and_a_manifest_of_every_file(tmp_path: Path) -> None:
+    assert (
+        main(["job", "export", "fedgin", "--out", str(tmp_path), "--code", "carried", *JOBS]) == 0
+    )
+    job = tmp_path / "fedgin"
+    assert (job / "app/custom/fedvox/augment/gin.py").is_file()
+    assert not [path for path in job.rglob("*") if path.is_symlink() or path.name == "__pycache__"]
+    lines = (job / "app/custom" / MANIFEST).read_text().splitlines()
+    listed = dict(reversed(line.split("  ", 1)) for line in lines)
+    files = {str(p.relative_to(job)) for p in job.rglob("*") if p.is_file()}
+    assert set(listed) == files - {f"app/custom/{MANIFEST}"}
+    for name, digest in listed.items():
+        assert hashlib.sha256((job / name).read_bytes()).hexdigest() == digest
+
+
+def test_manifest_is_read_by_sha256sum(tmp_path: Path) -> None:
+    assert (
+        main(["job", "export", "fedgin", "--out", str(tmp_path), "--code", "carried", *JOBS]) == 0
+    )
+    command = ["sha256sum", "--check", "--quiet", f"app/custom/{MANIFEST}"]
+    assert subprocess.run(command, cwd=tmp_path / "fedgin").returncode == 0
+
+
+def test_overrides_reach_the_exported_job(tmp_path: Path) -> None:
+    changes = ["training.rounds=3", "data.organs=liver,spleen", "augmentation.gin.probability=0.5"]
+    arguments = [word for change in changes for word in ("--set", change)]
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), *arguments, *JOBS]) == 0
+    result = settings(tmp_path / "fedgin")
+    assert result["training"]["rounds"] == 3
+    assert result["data"]["organs"] == ["liver", "spleen"]
+    assert result["augmentation"]["gin"]["probability"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("training.roundz=3", "unknown key 'training.roundz'"),
+        ("training.rounds=0", "at least 1"),
+        ("training.rounds=many", "a whole number"),
+        ("data.organs=heartt,liver", "unknown organ 'heartt'"),
+        ("training.rounds", "key.path=value"),
+        ("augmentation.name=blur", "choose one of: gin, none"),
+        ("name.first=x", "'name' holds a value"),
+    ],
+)
+def test_wrong_override_is_named_and_leaves_nothing(
+    change: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["job", "export", "fedgin", "--out", str(tmp_path), "--set", change, *JOBS]
+    assert main(arguments) == 1
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_export_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), *JOBS]) == 0
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), *JOBS]) == 1
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_unknown_job_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job", "show", "fedgen", *JOBS]) == 1
+    assert "choose one of: fedavg, fedgin" in capsys.readouterr().err
+
+
+def test_no_jobs_folder_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["job", "list", "--jobs", str(tmp_path / "none")]) == 1
+    assert "--jobs DIR" in capsys.readouterr().err

@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import pytest
+
+import fedvox
+from fedvox.commands.main import main
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"fedvox {fedvox.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["phantom"], ["job"], ["job", "export"], ["predict"], ["report"]]
+)
+def test_every_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*command, "--help"])
+    assert stop.value.code == 0
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_help_needs_no_torch() -> None:
+    code = (
+        "import sys; from fedvox.commands.main import build_parser; build_parser().format_help(); "
+        "sys.exit('torch' in sys.modules or 'monai' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_no_command_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2
+
+
+def test_stop_by_hand_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", stop)
+    assert main(["job", "list"]) == 130

@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from fedvox.commands.main import main
+from fedvox.training.model_file import describe_model, write_model
+from fedvox.training.reference import initial_model
+from fedvox.training.settings import job_from
+from fedvox.training.weights import weights_of
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    job = job_from(
+        {
+            "name": "tiny",
+            "data": {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]},
+            "network": {"channels": [4, 8]},
+        }
+    )
+    weights = weights_of(initial_model(job))
+    return write_model(tmp_path, weights, describe_model(job, weights, 1, True, ["ct", "mr"]))
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    data = rng.normal(300, 100, (20, 24, 18)).clip(0).astype(np.int16)
+    affine = np.array([[0, -5.0, 0, 60], [6.0, 0, 0, -40], [0, 0, -4.0, 30], [0, 0, 0, 1]])
+    image = nib.Nifti1Image(data, affine)
+    image.header["descrip"] = b"kept"
+    image.set_sform(affine, 1)
+    image.set_qform(affine, 1)
+    nib.save(image, tmp_path / "scan.nii.gz")
+    return tmp_path / "scan.nii.gz"
+
+
+def predict(model: Path, scan: Path, output: Path, *more: str) -> int:
+    arguments = ["--model", model, "--input", scan, "--modality", "mr", "--output", output]
+    return main(["predict", *map(str, arguments), *more])
+
+
+def test_labels_lie_on_exactly_the_scans_grid(model: Path, scan: Path, tmp_path: Path) -> None:
+    assert predict(model, scan, tmp_path / "seg.nii.gz") == 0
+    image, labels = nib.load(scan), nib.load(tmp_path / "seg.nii.gz")
+    assert labels.shape == image.shape
+    assert np.array_equal(labels.affine, image.affine)
+    for field in ("qform_code", "sform_code", "pixdim", "xyzt_units", "descrip"):
+        assert np.array_equal(labels.header[field], image.header[field]), field
+    assert labels.get_data_dtype() == np.uint8
+    assert set(np.unique(labels.dataobj)) <= {0, 1, 2}
+
+
+def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(
+    model: Path, scan: Path, tmp_path: Path
+) -> None:
+    image = nib.load(scan)
+    turned = nib.Nifti1Image(np.asarray(image.dataobj), image.affine).as_reoriented(
+        np.array([[2, -1], [0, 1], [1, -1]])
+    )
+    turned.set_sform(turned.affine, 1)
+    nib.save(turned, tmp_path / "turned.nii.gz")
+    assert predict(model, scan, tmp_path / "a.nii.gz") == 0
+    assert predict(model, tmp_path / "turned.nii.gz", tmp_path / "b.nii.gz") == 0
+    first = nib.as_closest_canonical(nib.load(tmp_path / "a.nii.gz"))
+    second = nib.as_closest_canonical(nib.load(tmp_path / "b.nii.gz"))
+    assert np.allclose(first.affine, second.affine, atol=1e-4)
+    assert np.array_equal(first.dataobj, second.dataobj)
+    assert len(np.unique(first.dataobj)) > 1
+
+
+def test_json_tells_values_volumes_and_that_the_model_is_a_phantoms(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model, scan, tmp_path / "seg.nii", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    labels = np.asarray(nib.load(tmp_path / "seg.nii").dataobj)
+    voxel_ml = 5 * 6 * 4 / 1000
+    for organ, value in (("liver", 1), ("spleen", 2)):
+        assert result["organs"][organ]["value"] == value
+        expected = (labels == value).sum() * voxel_ml
+        assert result["organs"][organ]["ml"] == pytest.approx(expected, abs=1e-3)
+    assert result["phantom_model"] is True
+
+
+def fails(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> None:
+    error = capsys.readouterr().err
+    assert error.startswith("fedvox: error: ") and error.count("\n") == 1
+    for word in words:
+        assert word in error
+    assert not list(folder.glob("seg*")) and not list(folder.glob(".writing*"))
+
+
+def test_truncated_model_is_refused(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.write_bytes(model.read_bytes()[:-100])
+    assert predict(model, scan, tmp_path / "seg.nii.gz") == 1
+    fails(capsys, tmp_path, "not a whole safetensors file")
+
+
+def test_a_scan_given_as_model_is_refused(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(scan, scan, tmp_path / "seg.nii.gz") == 1
+    fails(capsys, tmp_path, "safetensors")
+
+
+def test_unknown_modality_lists_the_models_own(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model, scan, tmp_path / "seg.nii.gz", "--modality", "pet") == 1
+    fails(capsys, tmp_path, "pet", "ct, mr")
+
+
+def test_missing_modality_is_a_usage_error(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "--model", str(model), "--input", str(scan), "--output", "seg.nii"])
+    assert stop.value.code == 2
+    assert "--modality" in capsys.readouterr().err
+
+
+def test_mri_declared_as_ct_is_refused(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model, scan, tmp_path / "seg.nii.gz", "--modality", "ct") == 1
+    fails(capsys, tmp_path, "no value below 0")
+
+
+def test_ct_declared_as_mri_is_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = np.random.default_rng(0).normal(0, 50, (16, 16, 16)).astype(np.int16)
+    data[:8] -= 1000
+    nib.save(nib.Nifti1Image(data, np.diag([5.0, 5, 5, 1])), tmp_path / "ct.nii.gz")
+    assert predict(model, tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz") == 1
+    fails(capsys, tmp_path, "use --modality ct")
+
+
+def test_output_must_be_named_as_nifti(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model, scan, tmp_path / "seg.png") == 1
+    fails(capsys, tmp_path, ".nii")
+
+
+def test_unreadable_scan_is_refused(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan.write_bytes(scan.read_bytes()[:500])
+    assert predict(model, scan, tmp_path / "seg.nii.gz") == 1
+    fails(capsys, tmp_path, "damaged or truncated")
