@@ -141,18 +141,15 @@ def flat(mapping: dict[str, object], prefix: str = "") -> list[str]:
 
 
 def commands(program: str) -> list[tuple[str, str]]:
-    """Every line of the pages' shell blocks that starts a program, continuation lines joined."""
+    """Every line of the pages' shell blocks that starts so, continuation lines joined."""
+    wanted = program.split()
     found = []
     for page in PAGES:
         for language, body in FENCE.findall(page.read_text()):
             if language == "bash":
                 lines = body.replace("\\\n", " ").splitlines()
                 found += [(page.name, line.strip()) for line in lines]
-    return [
-        (page, line)
-        for page, line in found
-        if words_of(line)[: len(program.split())] == program.split()
-    ]
+    return [(page, line) for page, line in found if words_of(line)[: len(wanted)] == wanted]
 
 
 def words_of(line: str) -> list[str]:

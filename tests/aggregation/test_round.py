@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fedvox.aggregation.round import Round
+from fedvox.aggregation.round import Round, round_text
 from fedvox.aggregation.store import UpdateStore
 from fedvox.errors import ConfigError, UpdateRefused
 
@@ -141,3 +141,20 @@ def test_memory_does_not_grow_with_the_number_of_sites(tmp_path, update_of):
 def test_unknown_aggregator_is_refused_when_the_round_opens(open_round):
     with pytest.raises(ConfigError, match="unknown aggregator"):
         open_round(aggregator="magic")
+
+
+def test_line_of_a_round_names_losses_validation_and_refusals(open_round, model, update_of):
+    current = open_round()
+    with pytest.raises(UpdateRefused):
+        current.accept(update_of("c", {}))
+    for site, loss in (("b", 0.5), ("a", 1.25)):
+        current.accept(update_of(site, filled(model, 1.0), loss=loss, validation={"ct": (0.5, 1)}))
+    record = current.close()[1] | {"seconds": 2.4}
+    assert round_text(record, 8) == (
+        "round 1 of 8: loss a 1.250, b 0.500; validation Dice before it ct 0.500; refused c; 2 s"
+    )
+
+
+def test_line_of_a_round_that_nobody_answered_says_so(open_round):
+    record = open_round().close()[1] | {"seconds": 0.0}
+    assert round_text(record, 2) == "round 1 of 2: loss none; validation Dice before it none; 0 s"

@@ -139,7 +139,7 @@ def test_ct_declared_as_mri_is_refused(
     data[:8] -= 1000
     nib.save(nib.Nifti1Image(data, np.diag([5.0, 5, 5, 1])), tmp_path / "ct.nii.gz")
     assert predict(model, tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz") == 1
-    fails(capsys, tmp_path, "use --modality ct")
+    fails(capsys, tmp_path, "its modality is ct")
 
 
 def test_output_must_be_named_as_nifti(

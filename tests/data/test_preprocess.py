@@ -125,6 +125,13 @@ def test_prepared_ball_has_the_volume_of_the_stored_one():
     assert float(prepared.sum()) * cell == pytest.approx(4 / 3 * np.pi * 42**3, rel=0.03)
 
 
+def test_tie_between_two_labels_goes_to_the_smaller_one():
+    label = np.zeros((2, 4, 2), np.uint8)
+    label[1, :2], label[:, 2:] = 1, np.array([1, 2])[:, None, None]
+    geometry = geometry_of(volume(label), (2.0, 2.0, 2.0))
+    assert prepare_label(label, geometry, 2).tolist() == [[[0], [1]]]
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_linear_ramp_stays_on_its_line_in_millimetres(axis):
     shape, spacing = (20, 20, 20), (3.0, 2.0, 4.0)
@@ -157,10 +164,11 @@ def test_prepared_image_lies_in_0_to_1(seed, modality, spacing):
 
 
 def test_mr_window_spans_the_percentiles_of_the_body():
-    # Air is 0; the body is 1000, 1001, ..., 1100: a tenth of the range parts them.
-    data = np.concatenate([np.zeros(899), np.arange(1000, 1101)]).astype(np.float32)
+    # Noise up to 90 is air, 200, 209, ..., 1100 is body: a tenth of the range lies between them.
+    air = np.linspace(0, 90, 899)
+    data = np.concatenate([air, np.arange(200, 1101, 9)]).astype(np.float32)
     low, high = intensity_window(torch.from_numpy(data.reshape(10, 10, 10)), "mr", SETTINGS)
-    assert (low, high) == pytest.approx((1000.5, 1099.5))
+    assert (low, high) == pytest.approx((204.5, 1095.5))
 
 
 @given(st.floats(0.1, 50.0), st.floats(-500.0, 500.0))
@@ -200,3 +208,10 @@ def test_restored_class_is_the_one_with_the_largest_interpolated_score():
     scores = torch.tensor([[1.0, 0.0], [0.0, 0.9]]).reshape(2, 2, 1, 1)
     # Along x the scores at the four stored voxels are 1, .75, .25, 0 and 0, .225, .675, .9.
     assert restore_labels(scores, geometry)[:, 0, 0].tolist() == [0, 0, 1, 1]
+
+
+def test_tie_between_two_restored_scores_goes_to_the_smaller_label():
+    geometry = Geometry((2, 2, 2), ((0, 1), (1, 1), (2, 1)), (2, 2, 2), (1.0, 1.0, 1.0))
+    scores = torch.full((3, 2, 2, 2), 0.25)
+    scores[1:, 0] = 0.5
+    assert restore_labels(scores, geometry)[:, 0, 0].tolist() == [1, 0]

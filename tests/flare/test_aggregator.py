@@ -4,6 +4,7 @@ from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.abstract.model import make_model_learnable
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.messages import META
@@ -149,3 +150,11 @@ def test_next_round_starts_empty(aggregator, context, server):
     model = from_shareable(aggregator.aggregate(later)).data
     np.testing.assert_array_equal(model["w"], np.full(4, 4.0))
     assert [entry["round"] for entry in server.run().state.rounds()] == [0, 1]
+
+
+def test_duration_of_a_round_counts_from_its_start(aggregator, context, server, monkeypatch):
+    seconds = iter([100.0, 142.5])
+    monkeypatch.setattr("fedvox.aggregation.round.time.monotonic", lambda: next(seconds))
+    aggregator.handle_event(AppEventType.ROUND_STARTED, context())
+    aggregator.accept(answer(arrays(1)), context())
+    assert close(aggregator, context, server)[1]["seconds"] == 42.5

@@ -42,7 +42,7 @@ def test_no_model_before_the_first_round_ends(server):
 def test_damaged_model_is_not_sent_to_sites(server, record):
     state = server.run().state
     state.finish_round(model(0), model(1), record(0))
-    path = state.folder / "last.safetensors"
+    path = state.model_path(state.version)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelError, match="damaged"):
         SafetensorsLocator().locate_model("global_last", server.context())

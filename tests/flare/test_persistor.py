@@ -35,7 +35,7 @@ def test_checkpoint_of_another_architecture_is_refused(server, record):
 def test_damaged_checkpoint_is_refused(server, weights, record):
     state = server.run().state
     state.finish_round(weights, weights, record(0))
-    path = state.folder / "last.safetensors"
+    path = state.model_path(state.version)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelError, match="damaged; submit the job afresh"):
         loaded(server)
@@ -49,7 +49,7 @@ def test_saving_without_a_checkpoint_is_an_error_with_a_remedy(server, weights):
 def test_saving_after_the_aggregator_wrote_the_round_leaves_it_alone(server, weights, record):
     state = server.run().state
     state.finish_round(weights, weights, record(0))
-    path = state.folder / "last.safetensors"
+    path = state.model_path(state.version)
     before = path.stat().st_mtime_ns
     SafetensorsPersistor().save_model(make_model_learnable(weights, {}), server.context())
     assert path.stat().st_mtime_ns == before

@@ -77,10 +77,10 @@ def test_round_that_is_repeated_after_a_restart_is_recorded_once(state, record):
 def test_truncated_checkpoint_is_refused_with_a_remedy(state, record, name):
     for index in range(2):
         state.finish_round(model(index), model(index + 1), record(index, {"ct": 0.5}))
-    path = state.folder / f"{name}.safetensors"
+    path = state.model_path({"last": state.version, "best": state.best.version}[name])
     path.write_bytes(path.read_bytes()[:-3])
     load = {"last": state.load_last, "best": state.load_best}[name]
-    with pytest.raises(ModelError, match=rf"{name}\.safetensors is damaged; submit the job afresh"):
+    with pytest.raises(ModelError, match="is damaged; submit the job afresh"):
         load()
 
 
@@ -88,17 +88,31 @@ def test_truncated_checkpoint_is_refused_with_a_remedy(state, record, name):
 def test_checkpoint_with_a_flipped_bit_is_refused(state, record, name):
     for index in range(2):
         state.finish_round(model(index), model(index + 1), record(index, {"ct": 0.5}))
-    path = state.folder / f"{name}.safetensors"
+    path = state.model_path({"last": state.version, "best": state.best.version}[name])
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     load = {"last": state.load_last, "best": state.load_best}[name]
-    with pytest.raises(ModelError, match=rf"{name}\.safetensors is not the one it wrote"):
+    with pytest.raises(ModelError, match="is not the one it wrote"):
         load()
 
 
 def test_missing_checkpoint_is_refused(state, record):
     state.finish_round(model(0), model(1), record(0))
-    (state.folder / "last.safetensors").unlink()
+    (state.model_path(state.version)).unlink()
     with pytest.raises(ModelError, match="is damaged"):
         state.load_last()
+
+
+def test_server_killed_before_it_names_a_model_finds_the_round_before(state, record, monkeypatch):
+    state.finish_round(model(0), model(1), record(0))
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fedvox.flare.server_state.write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        state.finish_round(model(1), model(2), record(1))
+    assert state.version == 1
+    assert value_of(state.load_last()) == 1
+    assert [entry["round"] for entry in state.rounds()] == [0]

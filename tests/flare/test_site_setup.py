@@ -44,12 +44,22 @@ def test_number_of_the_site_chooses_its_modality(tmp_path, written, name, modali
     assert (site.dataset, site.split) == ("phantom", "dataset")
 
 
-def test_phantoms_are_announced_loudly(tmp_path, written, caplog):
-    phantom_site("site-2", PhantomSettings(), tmp_path / "phantom")
-    ((_, level, message),) = [entry for entry in caplog.record_tuples if entry[0] == LOGGER]
-    assert level == logging.WARNING
-    assert message.startswith("site-2: NO SITE FILE, USING PHANTOM DATA (mr)")
-    assert "not evidence about patients" in message
+def test_phantoms_are_announced_loudly_whenever_a_process_starts(party, tiny, caplog):
+    site = party("site-2", job_id="simulate_job")
+    for _ in range(2):
+        caplog.clear()
+        set_up_site(site.context(), job_from(tiny))
+        ((_, level, message),) = [entry for entry in caplog.record_tuples if entry[0] == LOGGER]
+        assert level == logging.WARNING
+        assert message.startswith("site-2: NO SITE FILE, USING PHANTOM DATA")
+        assert "not evidence about patients" in message
+
+
+def test_site_with_a_site_file_announces_no_phantoms(party, tiny, phantom_site, caplog):
+    site = party("site-1", job_id="simulate_job")
+    site_file(site, phantom_site)
+    set_up_site(site.context(), job_from(tiny))
+    assert "PHANTOM" not in caplog.text
 
 
 def test_phantoms_are_written_once(tmp_path, written):

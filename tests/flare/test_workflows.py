@@ -264,10 +264,11 @@ def test_resumed_run_starts_where_its_state_ends(training, trained):
 
 def test_damaged_state_stops_the_run_with_a_reason(training, trained):
     server, _ = trained
-    (server.run().state.folder / "last.safetensors").write_bytes(b"")
+    state = server.run().state
+    state.model_path(state.version).write_bytes(b"")
     training.start_controller(server.context())
     (reason,) = server.engine.panics
-    assert "last.safetensors is damaged; submit the job afresh" in reason
+    assert "is damaged; submit the job afresh" in reason
 
 
 def test_refusal_in_the_handshake_stops_the_run_before_any_task(training, server, monkeypatch):

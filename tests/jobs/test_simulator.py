@@ -119,7 +119,9 @@ def test_rounds_name_contributors_weights_and_bytes(parallel: Path) -> None:
 
 def test_fewer_threads_than_sites_give_the_same_numbers(parallel: Path, swapped: Path) -> None:
     ours, theirs = (
-        load_file(str(next(work.glob("server/simulate_job/fedvox_state/*/last.safetensors"))))
+        load_file(
+            str(next(work.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors")))
+        )
         for work in (parallel, swapped)
     )
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
@@ -135,7 +137,7 @@ def test_simulator_equals_the_in_process_reference(
         settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
         sites.append(open_site(name, settings, job.data, tmp_path / name))
     reference = run_reference(sites, job, tmp_path / "run")
-    path = next(parallel.glob("server/simulate_job/fedvox_state/*/last.safetensors"))
+    path = next(parallel.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors"))
     simulated = load_file(str(path))
     assert simulated.keys() == reference.last.keys()
     for name, array in reference.last.items():

@@ -1,10 +1,14 @@
+import dataclasses
+
 import pytest
 import torch
 from safetensors.numpy import load_file
 
 from fedvox.files import write_arrays
+from fedvox.training import local_round
 from fedvox.training.local_round import train_round
 from fedvox.training.reference import initial_model
+from fedvox.training.schedule import learning_rate
 from fedvox.training.weights import load_weights, weights_hash, weights_of
 
 
@@ -73,3 +77,47 @@ def test_stop_is_asked_before_every_step(sites, job, state):
     asked = []
     train(initial_model(job), sites[0], job, 0, state, stop=lambda: asked.append(1))
     assert len(asked) == job.training.steps
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Notes what each step is given, instead of training."""
+    steps = []
+
+    class Recorder:
+        def __init__(self, job, model, device) -> None:
+            self.optimizer = torch.optim.AdamW(model.parameters())
+
+        def __call__(self, batch, address, rate) -> torch.Tensor:
+            steps.append((batch.image, address, rate))
+            return torch.tensor(0.5)
+
+    monkeypatch.setattr(local_round, "build_step", Recorder)
+    monkeypatch.setattr(local_round, "save_optimizer", lambda *args: None)
+    return steps
+
+
+def test_learning_rate_follows_the_schedule_over_all_rounds(sites, job, state, recorded):
+    for index in range(job.training.rounds):
+        train(initial_model(job), sites[0], job, index, state)
+    expected = [learning_rate(job.training, step) for step in range(4)]
+    assert [rate for _, _, rate in recorded] == expected
+    assert len(set(expected)) == 4
+
+
+def test_every_step_of_every_round_and_site_draws_its_own_patches(sites, job, state, recorded):
+    for name in ("site-1", "site-2"):
+        site = dataclasses.replace(sites[0], name=name)
+        for index in range(2):
+            train(initial_model(job), site, job, index, state / name)
+    assert len({image.numpy().tobytes() for image, _, _ in recorded}) == 8
+    assert [address for _, address, _ in recorded] == [
+        (job.training.seed, name, index, step)
+        for name in ("site-1", "site-2")
+        for index in range(2)
+        for step in range(2)
+    ]
+
+
+def test_loss_of_the_round_is_the_mean_over_its_steps(sites, job, state, recorded):
+    assert train(initial_model(job), sites[0], job, 0, state).loss == 0.5

@@ -35,10 +35,10 @@ def test_loading_leaves_integer_buffers_as_they_are():
 def test_weights_are_float32_copies():
     model = network().double()
     weights = weights_of(model)
-    before = float(model[0].weight.flatten()[0])
+    before = float(model[0].weight.detach().flatten()[0])
     weights["0.weight"][:] = 99
     assert all(array.dtype == np.float32 for array in weights.values())
-    assert float(model[0].weight.flatten()[0]) == before
+    assert float(model[0].weight.detach().flatten()[0]) == before
 
 
 def test_scalar_parameter_travels():
@@ -49,7 +49,7 @@ def test_scalar_parameter_travels():
 
     target = Scaled(0.0)
     load_weights(target, weights_of(Scaled(2.5)))
-    assert float(target.scale) == 2.5
+    assert target.scale.item() == 2.5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """One round at the server: screen, store, weigh, average, record."""
 
+import math
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -66,10 +67,10 @@ class Round:
             "modality": update.modality,
             "weight": weight,
             "reason": reason,
-            "train_loss": update.loss,
+            "train_loss": _finite(update.loss),
             "val_dice": _mean_dice(update),
             "update_norm": _distance(update.arrays, self.model),
-            "train_seconds": round(update.seconds, 3),
+            "train_seconds": _finite(round(update.seconds, 3)),
             "bytes_up": _size(update.arrays),
             "bytes_down": update.down_bytes,
         }
@@ -115,7 +116,10 @@ class Round:
 
 def round_text(record: Mapping[str, Any], rounds: int) -> str:
     """A round's record as one line for the log: losses, validation Dice, refusals, duration."""
-    losses = ", ".join(f"{e['site']} {e['train_loss']:.3f}" for e in record["contributors"])
+    losses = ", ".join(
+        f"{e['site']} {'unknown' if e['train_loss'] is None else format(e['train_loss'], '.3f')}"
+        for e in record["contributors"]
+    )
     dice = ", ".join(f"{name} {value:.3f}" for name, value in record["validation"].items())
     refused = ", ".join(entry["site"] for entry in record["refused"])
     return (
@@ -124,6 +128,11 @@ def round_text(record: Mapping[str, Any], rounds: int) -> str:
         + (f"refused {refused}; " if refused else "")
         + f"{record['seconds']:.0f} s"
     )
+
+
+def _finite(value: float) -> float | None:
+    """A claimed number as JSON can hold it."""
+    return value if math.isfinite(value) else None
 
 
 def _mean_dice(update: Update) -> float | None:

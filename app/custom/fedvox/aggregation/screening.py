@@ -37,7 +37,8 @@ def screen(
 def _screen_claims(update: Update, cases: int | None) -> None:
     limit = MAX_CASES if cases is None else cases
     if not 1 <= update.cases <= limit:
-        raise UpdateRefused(f"claims {update.cases} training cases, registered {limit}")
+        bound = "at most" if cases is None else "registered"
+        raise UpdateRefused(f"claims {update.cases} training cases, {bound} {limit}")
     if not 1 <= update.steps <= MAX_STEPS:
         raise UpdateRefused(f"claims {update.steps} steps")
 

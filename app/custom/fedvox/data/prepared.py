@@ -19,6 +19,7 @@ import torch
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
 from fedvox.data.nifti import check_same_grid, load_image, load_label
+from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
@@ -111,8 +112,9 @@ def _prepare(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     volumes = {name: load_image(path) for name, path in case.images.items()}
     first = next(iter(volumes.values()))
-    for other in volumes.values():
-        check_same_grid(first, other)
+    for name, volume in volumes.items():
+        check_same_grid(first, volume)
+        check_modality(volume, name)
     geometry = geometry_of(first, settings.spacing)
     stored = _organ_labels(case, first, settings.organs)
     label = prepare_label(stored, geometry, len(settings.organs))

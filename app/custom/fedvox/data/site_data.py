@@ -14,6 +14,7 @@ from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.splits import SPLITS, split_cases
 from fedvox.errors import DataError
+from fedvox.files import atomic_path
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,19 @@ def open_site(
     """
     from tqdm import tqdm
 
-    split = split_cases(READERS[site.dataset](Path(site.root), site.modalities), site.split)
+    split = split_cases(_listed(site), site.split)
     folder = Path(site.cache) / "prepared" if site.cache else state / "prepared"
     key = _site_key(folder.parent, site)
     prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
     skipped: dict[str, str] = {}
     listed = [(part, case) for part in SPLITS for case in split[part]]
     bar = tqdm(listed, desc=f"{name}: preparing cases", disable=None if progress else True)
+    owners: dict[str, tuple[str, str]] = {}
     for part, case in bar:
         try:
-            prepared[part].append(prepare_case(case, settings, folder, key))
+            ready = prepare_case(case, settings, folder, key)
+            _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
+            prepared[part].append(ready)
         except DataError as error:
             skipped[_fingerprint(case, key)] = str(error)
     _refuse_unusable(name, site, prepared, skipped, settings)
@@ -90,10 +94,29 @@ def open_site(
         val=prepared["val"],
         test=prepared["test"],
         share=site.share,
-        phantom=site.dataset == "phantom",
+        phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
         skipped=skipped,
         source=_source(site),
     )
+
+
+def _listed(site: SiteSettings) -> list[Case]:
+    """The reader's cases; a listing that breaks the reader is bad data, not a bug of ours."""
+    try:
+        return READERS[site.dataset](Path(site.root), site.modalities)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"the data set's listing is not in the '{site.dataset}' layout "
+            f"({type(error).__name__}); compare it with docs/data.md"
+        ) from None
+
+
+def _refuse_twin(first: tuple[str, str], case_id: str, part: str) -> None:
+    """Refuses the same voxels under another name in another split: a leak into the results."""
+    if first[0] != case_id and first[1] != part:
+        raise DataError(
+            f"its voxels are those of a case under '{first[1]}', it stands under '{part}'; keep one"
+        )
 
 
 def _refuse_unusable(
@@ -128,9 +151,9 @@ def _site_key(folder: Path, site: SiteSettings) -> bytes:
         return b"phantom"
     path = folder / "site_key"
     if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_bytes(secrets.token_bytes(32))
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(secrets.token_bytes(32))
+        path.chmod(0o600)
     return path.read_bytes()
 
 

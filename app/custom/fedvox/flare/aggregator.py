@@ -46,6 +46,7 @@ class FedVoxAggregator(Aggregator):
                 run.state.store,
                 run.job.training.client_weight,
                 run.registered,
+                run.job.training.aggregator,
             )
         return self._round
 

@@ -1,6 +1,7 @@
 """The site's side of a job: three tasks, each handed to the training room."""
 
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ from fedvox.training.weights import load_weights
 
 logger = logging.getLogger(__name__)
 LOCAL_MODEL = "local_model.safetensors"
+
+
+def origin_of(error: BaseException, task: str) -> str:
+    """The kind of an exception and where it arose, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "fedvox" in frame.filename] or list(frames)
+    place = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "unknown place"
+    return f"task {task} failed with {type(error).__name__} at {place}; see docs/hospital-it.md"
 
 
 class FedVoxExecutor(Executor):
@@ -78,6 +87,9 @@ class FedVoxExecutor(Executor):
                 "%s: the GPU's memory is too small; lower training.batch or data.patch",
                 fl_ctx.get_identity_name(),
             )
+        except Exception as error:
+            # The message of a foreign exception may hold a file name; where it arose does not.
+            logger.error("%s: %s", fl_ctx.get_identity_name(), origin_of(error, task_name))
         return make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     def _start(self, fl_ctx: FLContext) -> Registration:

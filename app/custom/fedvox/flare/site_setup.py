@@ -42,7 +42,7 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
     config = Path(workspace_of(fl_ctx).get_site_config_dir())
     path = find_site_file(name, (config,))
     if path is not None:
-        site = read_site_file(path)
+        site = _read_without_path(name, path)
     elif is_simulator(fl_ctx):
         logger.warning(
             "%s: NO SITE FILE, USING PHANTOM DATA: a test instrument, not evidence about patients",
@@ -56,6 +56,14 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
         )
     state = state_dir(fl_ctx, Path(site.cache) if site.cache else None)
     return SiteSetup(open_site(name, site, job.data, state, progress=True), state)
+
+
+def _read_without_path(site: str, path: Path) -> SiteSettings:
+    """Reads the site file; its errors go to the server, so they name it without its folder."""
+    try:
+        return read_site_file(path)
+    except ConfigError as error:
+        raise ConfigError(f"{site}: {str(error).replace(f'{path.parent}/', '')}") from None
 
 
 def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSettings:

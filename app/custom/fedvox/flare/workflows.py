@@ -1,5 +1,6 @@
 """The three workflows of a job: training, cross-site evaluation, results."""
 
+import math
 import shutil
 from pathlib import Path
 
@@ -160,6 +161,8 @@ class WriteResults(Controller):
         origins = {(row.site, row.model) for row in rows} | {(p.site, p.model) for p in shared}
         if origins - {(site, model)}:
             raise ValueError("rows of another site or model")
+        if not all(0 <= row.dice <= 1 or math.isnan(row.dice) for row in rows):
+            raise ValueError("Dice outside 0 to 1")
         validation = validation_from(report["validation"])
         self.rows += rows
         self.shared += shared

@@ -41,8 +41,8 @@ of the patient (70% training, 10% validation, 20% test), which keeps each patien
 is taken in each case first. Sites that share only means enter as strata, weighted by their cases,
 with mean ± 1.96 · √Σ(nᵢ·seᵢ)² / N. A single case has no interval.</li>
 <li><strong>HD95</strong> is the 95th percentile of the symmetric surface distance in mm;
-<strong>NSD</strong> the share of both surfaces that lies within the tolerance (2 mm by default)
-of the other.</li>
+<strong>NSD</strong> the share of both surfaces that lies within the tolerance of the other (the
+job's evaluation.nsd_tolerance_mm).</li>
 <li><strong>Empty masks.</strong> Organ in neither reference nor prediction: no evidence, left out.
 Organ invented: Dice and NSD 0, no HD95. Organ missed: Dice and NSD 0, HD95 is the diagonal of the
 image, so that leaving an organ out cannot improve the mean.</li>

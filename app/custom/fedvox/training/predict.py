@@ -7,15 +7,14 @@ import numpy as np
 import torch
 
 from fedvox.data.nifti import Volume, load_image, save_label
+from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
-from fedvox.errors import ConfigError, DataError
+from fedvox.errors import ConfigError
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.inference import predict_scores
 from fedvox.training.model_file import TrainedModel
 from fedvox.training.reference import initial_model
 from fedvox.training.weights import load_weights
-
-AIR_HU = -300
 
 
 def predict_file(
@@ -76,21 +75,6 @@ def segment(
     progress(f"segmenting on the {device.type.upper()}")
     scores = predict_scores(to_device(model, device), torch.stack([image]), job, device)
     return restore_labels(scores, geometry)
-
-
-def check_modality(volume: Volume, modality: str) -> None:
-    """Refuses a scan whose numbers contradict the named modality: air at −1000 HU tells a CT.
-
-    Raises:
-        DataError: names what the numbers say.
-    """
-    cold = float((volume.data < AIR_HU).mean())
-    if modality == "ct" and volume.data.min() >= 0:
-        raise DataError("the scan has no value below 0, a CT in HU has; use another --modality")
-    if modality != "ct" and cold > 0.05:
-        raise DataError(
-            f"{cold:.0%} of the scan lies below {AIR_HU}, as air in a CT does; use --modality ct"
-        )
 
 
 def _check(trained: TrainedModel, modality: str, output: Path) -> None:

@@ -56,7 +56,11 @@ def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> 
     records = []
     for index in range(job.training.rounds):
         current = Round(
-            index, weights, UpdateStore(folder / "incoming"), job.training.client_weight
+            index,
+            weights,
+            UpdateStore(folder / "incoming"),
+            job.training.client_weight,
+            aggregator=job.training.aggregator,
         )
         for site in sites:
             load_weights(model, weights)

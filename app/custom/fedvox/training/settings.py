@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedvox.aggregation import AGGREGATORS
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings, PhantomSettings
@@ -26,6 +27,7 @@ class TrainingSettings:
         loss: ``dice_ce`` or ``dice_focal``.
         gradient_norm: gradients are clipped to this norm.
         client_weight: ``cases``, ``steps`` or ``uniform``.
+        aggregator: a registered aggregator.
         threads: CPU threads per site process; part of a run's identity.
         seed: seeds the initial weights and every draw.
         device: ``auto`` takes a GPU when there is one.
@@ -42,10 +44,15 @@ class TrainingSettings:
     loss: str = setting("dice_ce", choices=("dice_ce", "dice_focal"))
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
     client_weight: str = setting("cases", choices=("cases", "steps", "uniform"))
+    aggregator: str = "mean"
     threads: int = setting(1, low=1, high=256)
     seed: int = setting(0, low=0)
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     precision: str = setting("auto", choices=("auto", "float32"))
+
+    def __post_init__(self) -> None:
+        """Checks the aggregator's name."""
+        AGGREGATORS[self.aggregator]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ def label_values(table: Mapping[str, Any], source: str) -> dict[int, str | None]
     """
     values: dict[int, str | None] = {}
     for key, entry in table.items():
-        name, value = (entry, key) if str(key).isdigit() else (key, entry)
-        if not str(value).isdigit() or not isinstance(name, str):
+        name, value = (entry, key) if str(key).isdecimal() else (key, entry)
+        if not str(value).isdecimal() or not isinstance(name, str):
             raise DataError(f"{source}: label entry '{key}' is not a name with a whole number")
         if int(value) == 0:
             continue
