@@ -81,7 +81,7 @@ def summarise(
     contributors: dict[tuple[str, str, str], list[_Estimate]] = defaultdict(list)
     tests = [row for row in rows if row.split == TEST_SPLIT]
     for key, group in _by_group(tests).items():
-        contributors[key].append(_estimate(group, resamples, derive_seed(seed, *key)))
+        contributors[key].append(_estimate(group, resamples, derive_seed(seed, *key[1:])))
     for part in sorted(shared, key=lambda part: part.site):
         if part.split == TEST_SPLIT:
             contributors[part.model, part.modality, part.organ].append(_of_shared(part))
@@ -110,7 +110,7 @@ def reduce_rows(
     for site, split in sorted(places):
         groups = _by_group(places[site, split])
         for key in sorted(groups, key=_order):
-            part = _estimate(groups[key], resamples, derive_seed(seed, site, split, *key))
+            part = _estimate(groups[key], resamples, derive_seed(seed, site, split, *key[1:]))
             reduced.append(_shared_summary(site, split, key, part))
     return reduced
 
