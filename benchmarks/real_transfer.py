@@ -40,8 +40,15 @@ def job_mapping(augmentation: str, steps: int, seed: int, threads: int) -> dict[
             "foreground": 0.67,
         },
         "augmentation": {"name": augmentation},
-        "network": {"channels": [16, 32, 64, 128], "residual_units": 2},
-        "training": {"rounds": 1, "steps": steps, "batch": 2, "threads": threads, "seed": seed},
+        "network": {"channels": [16, 32, 64, 128, 128], "residual_units": 0},
+        "training": {
+            "rounds": 1,
+            "steps": steps,
+            "batch": 2,
+            "learning_rate": 0.01,
+            "threads": threads,
+            "seed": seed,
+        },
     }
 
 

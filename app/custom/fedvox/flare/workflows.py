@@ -20,6 +20,7 @@ from fedvox.aggregation.selection import ModalityScores, better, pool_validation
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.messages import (
+    MODEL_BEST,
     MODEL_LAST,
     SERVER_PREFIX,
     TASK_SUBMIT,
@@ -145,7 +146,8 @@ class WriteResults(Controller):
             describe_model(run.job, weights, number, run.phantom, run.modalities),
         )
         if is_simulator(fl_ctx):
-            _collect_overlays(Path(workspace_of(fl_ctx).get_root_dir()).parent, run.results)
+            root = Path(workspace_of(fl_ctx).get_root_dir()).parent
+            _collect_overlays(root, run.results, last_is_best)
         rows, shared = choose_rows(self.rows, self.shared, last_is_best)
         summary = write_results(
             run.results, rows, shared, rounds, run.job.evaluation.resamples, run.phantom
@@ -174,6 +176,7 @@ def _final_record(version: int, validation: dict[str, float]) -> dict[str, objec
     """The last global model's validation, which no training round measures."""
     return {
         "round": version,
+        "final": True,
         "seconds": 0.0,
         "bytes_up": 0,
         "bytes_down": 0,
@@ -183,7 +186,11 @@ def _final_record(version: int, validation: dict[str, float]) -> dict[str, objec
     }
 
 
-def _collect_overlays(root: Path, results: Path) -> None:
-    """Under the simulator all sites are one person's: their overlays join the report."""
+def _collect_overlays(root: Path, results: Path, last_is_best: bool) -> None:
+    """Under the simulator all sites are one person's: their overlays join the report.
+
+    Where the last model is the best, sites drew an earlier candidate as the best: it stays behind.
+    """
     for picture in sorted(root.glob(f"*/simulate_job/{RESULTS}/{SITE_REPORT}/overlay_*.png")):
-        shutil.copy2(picture, results / picture.name)
+        if not (last_is_best and picture.name.startswith(f"overlay_{MODEL_BEST}_")):
+            shutil.copy2(picture, results / picture.name)

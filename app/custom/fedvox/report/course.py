@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fedvox.report.html import byte_size, duration, escape, number, table
-from fedvox.report.rounds import number_of
+from fedvox.report.rounds import number_of, training_rounds
 
 Record = Mapping[str, Any]
 
@@ -45,7 +45,8 @@ def _totals(rounds: Sequence[Record]) -> str:
     refused = sum(len(record.get("refused") or []) for record in rounds)
     sites = {part.get("site") for record in rounds for part in record.get("contributors") or []}
     return (
-        f"<p>{_count(len(rounds), 'round')}, {_count(len(sites), 'contributing site')}, "
+        f"<p>{_count(training_rounds(rounds), 'round')}, "
+        f"{_count(len(sites), 'contributing site')}, "
         f"{_count(refused, 'refused update')}; {duration(seconds)} in all, "
         f"{byte_size(up)} sent up and {byte_size(down)} sent down.</p>"
     )
@@ -59,7 +60,8 @@ def _round_lines(record: Record) -> list[str]:
     """The round's own cells span the lines of its sites."""
     accepted = [_contributor(part) for part in record.get("contributors") or []]
     refused = [_refused(part) for part in record.get("refused") or []]
-    lines = accepted + refused or ['<td colspan="7">no contribution</td>']
+    nothing = "validation of the last model" if record.get("final") else "no contribution"
+    lines = accepted + refused or [f'<td colspan="7">{nothing}</td>']
     dice = record.get("validation") or {}
     scores = "<br>".join(f"{escape(m.upper())} {number(number_of(dice, m))}" for m in sorted(dice))
     span = f' rowspan="{len(lines)}"'

@@ -11,7 +11,7 @@ from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
 from fedvox.report.course import rounds_table
 from fedvox.report.html import document, escape, image, section
-from fedvox.report.rounds import read_rounds
+from fedvox.report.rounds import read_rounds, training_rounds
 from fedvox.report.scores import comparison, details, headline
 
 PHANTOM_BANNER = "Phantom data: a test instrument, not evidence about patients"
@@ -128,12 +128,13 @@ def write_report(folder: Path) -> Path:
 
 def _header(run: RunFiles, job: str) -> str:
     banner = f'<p class="banner" role="note">{PHANTOM_BANNER}</p>' if run.phantom else ""
+    trained = training_rounds(run.rounds)
     network = run.model.get("network")
     name = network.get("name") if isinstance(network, Mapping) else None
     facts = [
         f"{name} network" if name else "",
         ", ".join(str(m).upper() for m in run.model.get("modalities") or []),
-        f"{len(run.rounds)} rounds" if len(run.rounds) > 1 else "",
+        f"{trained} rounds" if trained > 1 else "",
     ]
     line = " · ".join(escape(fact) for fact in facts if fact)
     return (

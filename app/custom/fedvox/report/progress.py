@@ -117,7 +117,7 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
     if len(modalities) > 1:
         axes.plot(numbers, means, "--", lw=2, c=_INK, label="mean")
     best, number = max(known)
-    label = f"best: {best:.3f} entering round {-number}"
+    label = f"best: {best:.3f} after {-number} rounds"
     axes.plot(
         [-number], [best], "*", ms=15, c="#F0C000", mec=_INK, ls="none", zorder=5, label=label
     )

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +54,8 @@ def mean_validation(record: Mapping[str, Any]) -> float:
     ]
     known = [score for score in scores if math.isfinite(score)]
     return sum(known) / len(known) if known else math.nan
+
+
+def training_rounds(rounds: Sequence[Mapping[str, Any]]) -> int:
+    """Number of rounds that trained: the record of the final validation does not count."""
+    return sum(not record.get("final") for record in rounds)
