@@ -40,12 +40,12 @@ def job_mapping(augmentation: str, steps: int, seed: int, threads: int) -> dict[
             "foreground": 0.67,
         },
         "augmentation": {"name": augmentation},
-        "network": {"channels": [16, 32, 64, 128, 128], "residual_units": 0},
+        "network": {"channels": [16, 32, 64, 128], "residual_units": 2},
         "training": {
             "rounds": 1,
             "steps": steps,
             "batch": 2,
-            "learning_rate": 0.01,
+            "learning_rate": 0.003,
             "threads": threads,
             "seed": seed,
         },
@@ -109,7 +109,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the four volumes")
-    parser.add_argument("--steps", type=int, default=2000, help="training steps (default 2000)")
+    parser.add_argument("--steps", type=int, default=1600, help="training steps (default 1600)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="CPU threads per arm (default 1)")
     parser.add_argument("--quick", action="store_true", help="20 steps: a smoke run")
