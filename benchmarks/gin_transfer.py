@@ -23,7 +23,7 @@ JOB = Path(__file__).parents[1] / "jobs/fedgin/app/config/training.json"
 ARMS = {"fedavg": "none", "fedgin": "gin"}
 
 
-def run_arm(arm: str, seed: int, quick: bool) -> dict[str, float]:
+def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     """Trains on two CT sites and returns mean Dice per modality on unseen cases."""
     from fedvox.data.site_data import SiteData, open_site
     from fedvox.flare.site_setup import phantom_site
@@ -36,7 +36,7 @@ def run_arm(arm: str, seed: int, quick: bool) -> dict[str, float]:
 
     job = read_job(JOB)
     phantom = dataclasses.replace(job.phantom, modalities=("ct", "ct", "mr"), seed=seed)
-    training = dataclasses.replace(job.training, seed=seed)
+    training = dataclasses.replace(job.training, seed=seed, rounds=rounds)
     if quick:
         phantom = dataclasses.replace(phantom, train=2, val=1, test=2)
         training = dataclasses.replace(training, rounds=1, steps=2)
@@ -69,6 +69,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per run (default 5)")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
     parser.add_argument("--quick", action="store_true", help="one seed, two steps: a smoke run")
     args = parser.parse_args()
@@ -77,7 +78,7 @@ def main() -> int:
     dice: dict[tuple[str, int], dict[str, float]] = {}
     with ProcessPoolExecutor(args.workers) as pool:
         runs = {
-            (arm, seed): pool.submit(run_arm, arm, seed, args.quick)
+            (arm, seed): pool.submit(run_arm, arm, seed, args.rounds, args.quick)
             for seed in range(seeds)
             for arm in ARMS
         }
@@ -97,6 +98,7 @@ def main() -> int:
         "fedavg_ct_dice": round(means["fedavg", "ct"], 4),
         "fedgin_ct_dice": round(means["fedgin", "ct"], 4),
         "seeds": seeds,
+        "rounds": args.rounds,
     }
     print(json.dumps(figures))
     return 0
