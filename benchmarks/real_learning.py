@@ -29,9 +29,9 @@ OVERRIDES = [
     "data.organs=hippocampus_anterior,hippocampus_posterior",
     'data.modalities=["mr"]',
     "data.spacing=[1,1,1]",
-    "data.patch=[40,56,40]",
-    "training.rounds=5",
-    "training.steps=120",
+    "data.patch=[48,64,48]",
+    "training.rounds=6",
+    "training.steps=150",
     "evaluation.site_models=false",
     "evaluation.nsd_tolerance_mm=1",
 ]

@@ -76,3 +76,13 @@ def test_whole_number_is_accepted_where_a_number_is_meant():
     rate = job_from(MINIMAL | {"training": {"learning_rate": 1}}).training.learning_rate
     assert rate == 1.0
     assert isinstance(rate, float)
+
+
+def test_patch_that_the_levels_do_not_divide_is_refused():
+    job = {
+        "name": "x",
+        "data": {"organs": ["liver"], "patch": [40, 56, 40]},
+        "network": {"channels": [8, 16, 32, 64, 64]},
+    }
+    with pytest.raises(ConfigError, match=r"\[40, 56, 40\].*5 levels of.*multiple of 16"):
+        job_from(job)

@@ -28,3 +28,8 @@ def build_network(settings: NetworkSettings, classes: int, seed: int) -> nn.Modu
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA
         return builder(settings, 1, classes)
+
+
+def patch_multiple(settings: NetworkSettings) -> int:
+    """What each edge of a patch must be a multiple of: each level but the first halves it."""
+    return int(2 ** (len(settings.channels) - 1))

@@ -9,6 +9,8 @@ from fedvox.aggregation import AGGREGATORS
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings, PhantomSettings
+from fedvox.errors import ConfigError
+from fedvox.networks import NETWORKS, patch_multiple
 from fedvox.networks.settings import NetworkSettings
 
 
@@ -85,6 +87,20 @@ class JobSettings:
     network: NetworkSettings = setting(NetworkSettings)
     training: TrainingSettings = setting(TrainingSettings)
     evaluation: EvaluationSettings = setting(EvaluationSettings)
+
+    def __post_init__(self) -> None:
+        """Checks what spans sections.
+
+        Raises:
+            ConfigError: the network's name is unknown or its levels do not divide the patch.
+        """
+        NETWORKS[self.network.name]
+        multiple = patch_multiple(self.network)
+        if any(edge % multiple for edge in self.data.patch):
+            raise ConfigError(
+                f"'data.patch' is {list(self.data.patch)}; with the {len(self.network.channels)} "
+                f"levels of 'network.channels' each edge must be a multiple of {multiple}"
+            )
 
 
 def read_job(path: Path) -> JobSettings:
