@@ -145,3 +145,28 @@ def test_unreadable_file_is_an_error_that_names_it(tmp_path, content, word):
     with pytest.raises(ConfigError, match=word) as caught:
         read_json(path)
     assert str(path) in str(caught.value)
+
+
+def test_read_json_accepts_a_byte_order_mark(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + b'{"a": 1}')
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("text", ['{"a": 1, "a": 2}', '{"b": {"a": 1, "a": 1}}'])
+def test_read_json_refuses_a_key_that_stands_twice(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="key 'a' stands twice") as caught:
+        read_json(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("text", [None, "{", '{"miller": 1, "miller": 2}', "[]", "[" * 100000])
+def test_read_json_names_a_sites_file_without_folder_and_key(tmp_path, text):
+    path = tmp_path / "miller" / "a.json"
+    path.parent.mkdir()
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=r"^labels\.json: ") as caught:
+        read_json(path, "labels.json")
+    assert "miller" not in str(caught.value)

@@ -88,3 +88,15 @@ def test_tensors_that_cannot_be_written_leave_nothing(tmp_path):
     with pytest.raises(RuntimeError):
         write_tensors(tmp_path / "t.safetensors", {"a": shared, "b": shared})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_tensors_that_the_disk_refuses_are_an_os_error(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def fail(*args, **kwargs):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
+    assert list(tmp_path.iterdir()) == []

@@ -158,3 +158,25 @@ def test_line_of_a_round_names_losses_validation_and_refusals(open_round, model,
 def test_line_of_a_round_that_nobody_answered_says_so(open_round):
     record = open_round().close()[1] | {"seconds": 0.0}
     assert round_text(record, 2) == "round 1 of 2: loss none; validation Dice before it none; 0 s"
+
+
+def test_registered_site_that_sent_nothing_is_named(open_round, model, update_of):
+    current = open_round(registered={"a": 5, "b": 5, "c": 5})
+    current.accept(update_of("a", filled(model, 1.0), cases=5))
+    with pytest.raises(UpdateRefused):
+        current.accept(update_of("c", {}, cases=5))
+    record = current.close()[1]
+    assert record["missing"] == ["b"]
+    assert "nothing from b;" in round_text(record, 1)
+
+
+def test_claimed_numbers_that_are_not_finite_are_kept_out_of_the_record(
+    open_round, model, update_of
+):
+    current = open_round()
+    current.accept(update_of("a", filled(model, 1.0), loss=float("nan"), seconds=float("inf")))
+    record = current.close()[1]
+    (entry,) = record["contributors"]
+    assert (entry["train_loss"], entry["train_seconds"]) == (None, None)
+    assert "loss a unknown" in round_text(record, 1)
+    json.loads(json.dumps(record, allow_nan=False))

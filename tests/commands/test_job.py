@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.flare.job_folder import MANIFEST
+from fedvox.flare.job_folder import MANIFEST, apply_overrides
 
 JOBS = ["--jobs", str(Path(__file__).parents[2] / "jobs")]
 
@@ -105,3 +105,65 @@ def test_unknown_job_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None
 def test_no_jobs_folder_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["job", "list", "--jobs", str(tmp_path / "none")]) == 1
     assert "--jobs DIR" in capsys.readouterr().err
+
+
+def exported(folder: Path, *changes: str, name: str = "fedgin") -> int:
+    more = [word for change in changes for word in ("--set", change)]
+    return main(["job", "export", "fedgin", "--out", str(folder), "--name", name, *more, *JOBS])
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "a.b", "a/b", "ä", "x" * 65, "x\n"])
+def test_name_that_is_no_plain_word_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exported(tmp_path / "out", name=name) == 1
+    assert "use 1 to 64 letters, digits" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_name_is_not_set_by_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exported(tmp_path, "name=other") == 1
+    assert "--set name=other" in (error := capsys.readouterr().err) and "use --name" in error
+
+
+@pytest.mark.parametrize(
+    ("change", "organs"),
+    [
+        ("data.organs= liver , spleen ", ["liver", "spleen"]),
+        ("data.organs=liver", ["liver"]),
+        ('data.organs=["liver"]', ["liver"]),
+    ],
+)
+def test_lists_may_have_blanks_or_a_single_element(
+    change: str, organs: list[str], tmp_path: Path
+) -> None:
+    assert exported(tmp_path, change) == 0
+    assert settings(tmp_path / "fedgin")["data"]["organs"] == organs
+
+
+def test_list_that_the_file_leaves_to_its_default_takes_a_single_element() -> None:
+    mapping = {"name": "a", "data": {"organs": ["liver"]}}
+    result = apply_overrides(mapping, ["phantom.modalities=ct"])
+    assert result["phantom"]["modalities"] == ["ct"] and "phantom" not in mapping
+
+
+def test_error_names_the_override_to_blame_and_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exported(tmp_path, "training.rounds=3", "training.steps=0", "training.batch=2") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("fedvox: error: --set training.steps=0: 'training.steps' is 0")
+    assert error.count("--set") == 1 and error.count("\n") == 1
+
+
+def test_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "out").touch()
+    assert exported(tmp_path / "out") == 1
+    assert capsys.readouterr().err == f"fedvox: error: {tmp_path / 'out'}: File exists\n"
+
+
+def test_printed_command_quotes_the_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exported(tmp_path / "my jobs") == 0
+    assert f"-j '{tmp_path}/my jobs/fedgin'" in capsys.readouterr().out

@@ -44,3 +44,25 @@ def test_stop_by_hand_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", stop)
     assert main(["job", "list"]) == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "/a/b"), "/a/b: No space left on device"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("no number"), "no number"),
+    ],
+)
+def test_error_of_the_system_is_one_line(
+    error: OSError,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*arguments: object) -> int:
+        raise error
+
+    monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", fail)
+    assert main(["job", "list"]) == 1
+    assert capsys.readouterr().err == f"fedvox: error: {line}\n"

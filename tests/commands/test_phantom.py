@@ -1,5 +1,6 @@
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_sites_can_be_read_through_their_site_files(tmp_path, capsys):
         assert sorted(str(case.split) for case in cases) == ["test", "train", "val"]
     printed = capsys.readouterr().out
     assert "phantom: a test instrument, not evidence about patients" in printed
-    assert f"FEDVOX_SITE={out}/{{site}}.json nvflare simulator jobs/fedgin" in printed
+    assert f"FEDVOX_SITE={out}/{{site}}.json nvflare simulator jobs/fedgin -n 2 -t 2" in printed
 
 
 def test_json_output_is_one_object(tmp_path, capsys):
@@ -48,7 +49,7 @@ def test_json_output_is_one_object(tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["note"] == "phantom: a test instrument, not evidence about patients"
     assert result["sites"][0]["counts"] == {"train": 1, "val": 1, "test": 1}
-    assert result["next"].endswith("nvflare simulator jobs/fedgin")
+    assert result["next"].endswith("nvflare simulator jobs/fedgin -n 1 -t 1")
 
 
 @pytest.mark.parametrize(
@@ -93,3 +94,22 @@ def test_help_shows_examples_and_says_what_phantoms_are(capsys):
     printed = capsys.readouterr().out
     assert "fedvox phantom --out data" in printed
     assert "a test instrument, not evidence about patients" in printed
+
+
+def test_printed_command_quotes_the_folder(tmp_path, capsys):
+    small(tmp_path / "my data", "--sites", "ct", "--json")
+    command = json.loads(capsys.readouterr().out)["next"]
+    assert shlex.split(command)[0] == f"FEDVOX_SITE={tmp_path}/my data/{{site}}.json"
+
+
+def test_negative_seed_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="--seed is -1; it must be 0 or more"):
+        small(tmp_path / "data", "--seed", "-1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["", " "])
+def test_empty_out_is_a_usage_error(out, capsys):
+    with pytest.raises(SystemExit):
+        call("--out", out)
+    assert "--out: is empty; name a folder" in capsys.readouterr().err

@@ -155,3 +155,81 @@ def test_unreadable_scan_is_refused(
     scan.write_bytes(scan.read_bytes()[:500])
     assert predict(model, scan, tmp_path / "seg.nii.gz") == 1
     fails(capsys, tmp_path, "damaged or truncated")
+
+
+def test_scan_is_never_the_output(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = scan.read_bytes()
+    (tmp_path / "link.nii.gz").symlink_to(scan)
+    for output in (scan, tmp_path / "link.nii.gz"):
+        assert predict(model, scan, output, "--force") == 1
+        fails(capsys, tmp_path, "it is the scan itself")
+    assert scan.read_bytes() == content
+
+
+def test_existing_output_is_replaced_only_by_force(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "old.nii.gz"
+    output.write_bytes(b"precious")
+    assert predict(model, scan, output) == 1
+    fails(capsys, tmp_path, "exists already", "--force")
+    assert output.read_bytes() == b"precious"
+    assert predict(model, scan, output, "--force") == 0
+    assert nib.load(output).shape == nib.load(scan).shape
+
+
+def test_place_that_cannot_hold_the_output_is_refused_before_segmenting(
+    model: Path,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise AssertionError("the scan was segmented")
+
+    monkeypatch.setattr("fedvox.training.predict.predict_file", fail)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.nii").mkdir()
+    assert predict(model, scan, tmp_path / "file" / "x" / "seg.nii") == 1
+    fails(capsys, tmp_path, "is a file, not a folder")
+    assert predict(model, scan, tmp_path / "folder.nii") == 1
+    fails(capsys, tmp_path, "it is a folder")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    assert predict(model, scan, tmp_path / "new" / "seg.nii") == 1
+    fails(capsys, tmp_path, "cannot be written")
+
+
+def test_error_of_the_scan_names_it(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model, tmp_path / "none.nii.gz", tmp_path / "seg.nii.gz") == 1
+    fails(capsys, tmp_path, f"{tmp_path / 'none.nii.gz'}: the file is missing")
+
+
+@pytest.mark.parametrize("threads", ["0", "-2"])
+def test_fewer_than_one_thread_is_refused(
+    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threads: str
+) -> None:
+    assert predict(model, scan, tmp_path / "seg.nii.gz", "--threads", threads) == 1
+    fails(capsys, tmp_path, f"--threads is {threads}; it must be at least 1")
+
+
+@pytest.mark.parametrize(("trained_on", "noted"), [(["ct"], True), (["ct", "mr"], False)])
+def test_modality_that_no_site_had_is_noted(
+    model: Path,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    trained_on: list[str],
+    noted: bool,
+) -> None:
+    description = json.loads(model.with_suffix(".json").read_text()) | {"modalities": trained_on}
+    del description["phantom"]
+    model.with_suffix(".json").write_text(json.dumps(description))
+    assert predict(model, scan, tmp_path / "seg.nii.gz", "--json") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["phantom_model"] is False
+    assert ("note: no site of this modality trained the model" in printed.err) is noted

@@ -221,3 +221,20 @@ def test_places_are_voxels_of_their_organ_and_few(tmp_path, cache, write_nifti):
     assert len(spleen) == 432  # every fourth: the smallest step with at most 500
     assert (result.tensor("label")[tuple(spleen.T)] == 1).all()
     assert result.tensor("places.1").tolist() == [[17, 17, 17]]
+
+
+@pytest.mark.parametrize("size", [0, 5, 400, -100])
+def test_damaged_prepared_file_is_made_again(case, cache, size):
+    first = prepare_case(case, SETTINGS, cache, KEY)
+    content = first.path.read_bytes()
+    first.path.write_bytes(content[:size])
+    assert prepare_case(case, SETTINGS, cache, KEY) == first
+    assert first.path.read_bytes() == content
+
+
+def test_path_that_cannot_be_one_is_refused_without_its_name(case, cache):
+    for name in (f"{CANARY}\0.nii.gz", CANARY * 100):
+        wrong = dataclasses.replace(case, images={"ct": case.images["ct"].with_name(name)})
+        with pytest.raises(DataError, match="cannot be reached") as caught:
+            prepare_case(wrong, SETTINGS, cache, KEY)
+        assert CANARY not in str(caught.value)

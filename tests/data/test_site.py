@@ -108,3 +108,25 @@ def test_first_local_folder_that_has_a_file_wins_and_none_means_none(tmp_path):
     (tmp_path / "y").mkdir()
     (tmp_path / "y" / SITE_FILE).write_text("{}")
     assert find_site_file("a", (tmp_path / "x", tmp_path / "y"), {}) == tmp_path / "y" / SITE_FILE
+
+
+@pytest.mark.parametrize("key", ["root", "cache", "split"])
+def test_paths_must_be_texts_without_nul(write_site, key):
+    with pytest.raises(ConfigError, match=f"'{key}' must be a text"):
+        read_site_file(write_site(**{key: 3}))
+    with pytest.raises(ConfigError, match=f"'{key}' holds a NUL character"):
+        read_site_file(write_site(**{key: "a\0b"}))
+
+
+@pytest.mark.parametrize("key", ["root", "split"])
+def test_empty_path_is_refused(write_site, key):
+    with pytest.raises(ConfigError, match=f"'{key}' is empty"):
+        read_site_file(write_site(**{key: ""}))
+
+
+def test_home_folder_is_expanded(write_site, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    site = read_site_file(write_site(root="~/scans", cache="~/cache"))
+    assert (site.root, site.cache) == (str(tmp_path / "scans"), str(tmp_path / "cache"))
+    with pytest.raises(ConfigError, match="'cache' leads nowhere"):
+        read_site_file(write_site(cache="~no_such_user_here/x"))

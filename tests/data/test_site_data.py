@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import open_site
@@ -131,3 +132,53 @@ def test_one_folder_read_by_two_sites_has_one_source(site, tmp_path):
     other = dataclasses.replace(site, root=str(copy))
     assert open_site("b", other, SETTINGS, tmp_path).source != first
     assert "scans" not in first and len(first) == 16
+
+
+@pytest.mark.parametrize(("copy_of", "words"), [(0, "another case under 'train'"), (8, "'test'")])
+def test_same_voxels_under_two_names_are_used_once(site, tmp_path, copy_of, words):
+    # Cases are read in the order train, val, test: the copy stands last in its part.
+    kept, twin = (NAMES[0], NAMES[6]) if copy_of == 0 else (NAMES[7], NAMES[8])
+    for part in ("images", "labels"):
+        shutil.copy(f"{site.root}/{part}/{kept}.nii.gz", f"{site.root}/{part}/{twin}.nii.gz")
+    data = open_site("a", dataclasses.replace(site, max_bad_fraction=0.1), SETTINGS, tmp_path)
+    (reason,) = data.skipped.values()
+    assert words in reason and "miller" not in reason and len(data.cases) == 9
+
+
+def test_damaged_site_key_is_refused_with_the_remedy(site, tmp_path):
+    open_site("a", site, SETTINGS, tmp_path)
+    (tmp_path / "cache" / "site_key").write_bytes(b"short")
+    with pytest.raises(DataError, match="site_key holds 5 bytes, not 32; restore it, or delete"):
+        open_site("a", site, SETTINGS, tmp_path)
+
+
+def test_first_reason_is_shown_where_all_cases_may_be_bad(site, tmp_path):
+    damage(site, *NAMES)
+    with pytest.raises(
+        DataError, match=r"no training case among 10.*damaged or truncated"
+    ) as caught:
+        open_site("a", dataclasses.replace(site, max_bad_fraction=1.0), SETTINGS, tmp_path)
+    assert "miller" not in str(caught.value)
+
+
+@pytest.mark.parametrize("blocked", ["cache", "cache/prepared"])
+def test_cache_that_cannot_be_written_stops_the_site_in_one_line(site, tmp_path, blocked):
+    path = tmp_path / blocked
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    lenient = dataclasses.replace(site, max_bad_fraction=1.0)
+    with pytest.raises(
+        DataError, match=r"cache folder cannot be written \(.*mend 'cache'"
+    ) as caught:
+        open_site("a", lenient, SETTINGS, tmp_path)
+    assert str(tmp_path) not in str(caught.value)
+
+
+def test_data_folder_that_cannot_be_read_is_refused_without_its_name(site, tmp_path, monkeypatch):
+    def fail(root, modalities):
+        raise PermissionError(13, "Permission denied", str(root))
+
+    monkeypatch.setitem(READERS._entries, "plain", fail)
+    with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)") as caught:
+        open_site("a", site, SETTINGS, tmp_path)
+    assert str(tmp_path) not in str(caught.value)

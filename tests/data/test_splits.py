@@ -77,8 +77,10 @@ def test_file_lists_cases_and_leaves_out_the_others(from_file):
 
 
 def test_file_with_an_unknown_key_is_refused(from_file):
-    with pytest.raises(ConfigError, match="unknown key 'training'; allowed: train, val, test"):
-        from_file({"training": ["a"]}, [case("a")])
+    words = r"^split\.json: unknown keys \(1\); allowed: train, val, test"
+    with pytest.raises(ConfigError, match=words) as caught:
+        from_file({"miller": ["a"]}, [case("a")])
+    assert "miller" not in str(caught.value)
 
 
 def test_ids_that_the_data_set_lacks_are_counted_and_not_named(from_file):
@@ -108,3 +110,26 @@ def test_allow_overlap_must_be_true_or_false(from_file, word):
 def test_several_examinations_of_one_patient_may_stand_in_one_split(from_file):
     split = from_file({"train": ["a", "b"]}, [case("a", "p"), case("b", "p")])
     assert ids(split)["train"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("listed", ["abc", {"a": 1}, None, [1], [["a"]], ["a", None]])
+def test_part_of_a_file_must_be_a_list_of_texts(from_file, listed):
+    with pytest.raises(ConfigError, match=r"^split\.json: 'train' must be a list of case ident"):
+        from_file({"train": listed}, [case("a"), case("b"), case("c")])
+
+
+def test_id_that_a_part_repeats_is_refused_without_its_name(from_file):
+    with pytest.raises(ConfigError, match="'train' repeats 1 of its ids") as caught:
+        from_file({"train": ["miller", "a", "miller"]}, [case("miller"), case("a")])
+    assert "miller" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"train": [], "train": []}', "[]"])
+def test_unreadable_file_is_named_without_its_folder(tmp_path, content):
+    path = tmp_path / "miller" / "split.json"
+    path.parent.mkdir()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigError, match=r"^split\.json: ") as caught:
+        split_cases([case("a")], str(path))
+    assert "miller" not in str(caught.value)

@@ -299,3 +299,33 @@ def test_sites_own_models_are_collected_only_when_the_job_says_so(party, tiny, a
     workflow.start_controller(server.context())
     assert workflow._submit_model_task_name == task
     assert server.engine.panics == []
+
+
+@pytest.mark.parametrize("job_id", ["simulate_job", "real-job"])
+def test_site_that_did_not_evaluate_is_named_and_fails_the_simulator(
+    party, weights, record, caplog, job_id
+):
+    server = party(f"{job_id}/server", job_id=job_id)
+    server.run().registered = {"a": 3, "b": 3}
+    server.run().state.finish_round(weights, weights, record(0))
+    results = WriteResults()
+    results.last_validation["a"] = {"ct": (0.5, 1)}
+    results.control_flow(Signal(), server.context())
+    assert (server.run().results / "report.html").is_file()
+    told = server.engine.panics if job_id == "simulate_job" else [caplog.records[-1].message]
+    assert len(told) == 1 and "b did not evaluate global_last" in told[0]
+
+
+def test_simulator_workspace_with_a_blank_in_its_path_is_refused(party, training):
+    server = party("out of reach/server", job_id="simulate_job")
+    training.start_controller(server.context())
+    (reason,) = server.engine.panics
+    assert "choose another with -w" in reason
+
+
+def test_case_rows_with_an_impossible_dice_are_refused_as_a_whole(deliver, caplog):
+    results = WriteResults()
+    rows = [row("global_last", "a", 0.5), row("global_last", "a", 17.0)]
+    deliver(results, "a", "SRV_global_last", report(rows))
+    assert results.rows == []
+    assert "unreadable" in caplog.text

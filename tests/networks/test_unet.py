@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fedvox.errors import ConfigError
-from fedvox.networks import NETWORKS, build_network
+from fedvox.networks import NETWORKS, build_network, patch_multiple
 from fedvox.networks.settings import NetworkSettings
 
 TINY = NetworkSettings(channels=(2, 4, 8), residual_units=1)
@@ -75,3 +75,7 @@ def test_each_sample_is_normalised_on_its_own():
     x = torch.rand(2, 1, 8, 8, 8, generator=torch.Generator().manual_seed(0))
     alone, together = network(x[:1]), network(x)[:1]
     assert torch.allclose(alone, together, atol=1e-5)  # float32 sums in another order
+
+
+def test_patch_multiple_is_two_to_the_number_of_halvings():
+    assert patch_multiple(NetworkSettings(channels=(4, 8, 16, 16, 16))) == 16

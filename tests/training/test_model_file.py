@@ -74,6 +74,21 @@ def test_description_of_another_model_is_an_error_with_a_remedy(written):
         read_model(written)
 
 
+@pytest.mark.parametrize("key", ["organs", "network", "preprocessing"])
+def test_changed_description_is_an_error_with_a_remedy(written, key):
+    change_description(written, **{key: []})
+    with pytest.raises(ModelError, match=r"not those that model\.json describes; copy both"):
+        read_model(written)
+
+
+def test_organs_in_another_order_are_noticed(written):
+    settings = json.loads(written.with_suffix(".json").read_text())["settings"]
+    settings["data"]["organs"] = settings["data"]["organs"][::-1]
+    change_description(written, settings=settings, organs=settings["data"]["organs"])
+    with pytest.raises(ModelError, match=r"not those that model\.json describes; copy both"):
+        read_model(written)
+
+
 @pytest.mark.parametrize("value", [0, 2, "1", None])
 def test_other_format_is_an_error(written, value):
     change_description(written, format=value)

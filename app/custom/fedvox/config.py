@@ -80,24 +80,49 @@ def to_mapping(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
+def read_json(path: Path, name: str | None = None) -> dict[str, Any]:
+    """Reads a JSON object; a UTF-8 byte order mark is accepted.
+
+    Args:
+        path: the file.
+        name: what errors call the file, default its path. Given for files of a site's data, whose
+            errors leave the site: these then name neither the folder nor a key.
 
     Raises:
-        ConfigError: the file is missing or is not a JSON object; names file and line.
+        ConfigError: the file is missing, is not a JSON object or holds a key twice; names file and
+            line.
     """
+    where = name or str(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_object)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: file not found; check the path") from None
+        raise ConfigError(f"{where}: file not found; check the path") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+        raise ConfigError(f"{where}: cannot be read ({error.strerror}); check the path") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         line = getattr(error, "lineno", 1)
-        raise ConfigError(f"{path}: not valid JSON near line {line}; mend it") from None
+        raise ConfigError(f"{where}: not valid JSON near line {line}; mend it") from None
+    except RecursionError:
+        raise ConfigError(f"{where}: nested too deeply to be read; mend it") from None
+    except _RepeatedKey as error:
+        key = "a key" if name else f"key '{error}'"
+        raise ConfigError(f"{where}: {key} stands twice in one object; keep one") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: must hold one JSON object {{...}}")
+        raise ConfigError(f"{where}: must hold one JSON object {{...}}")
     return content
+
+
+class _RepeatedKey(Exception):
+    """A JSON object names a key twice; Python's reader would keep the last one silently."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise _RepeatedKey(key)
+        result[key] = value
+    return result
 
 
 def _join(prefix: str, key: str) -> str:

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import json
 import os
 import tempfile
@@ -38,6 +39,18 @@ def write_json(path: Path, content: Mapping[str, Any] | list[Any]) -> None:
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+@contextmanager
+def _os_errors(path: Path) -> Iterator[None]:
+    """safetensors reports a full disk as its own error; callers expect an ``OSError``."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        reason = "disk full or not writable" if "I/O" in str(error) else "not writable as tensors"
+        raise OSError(errno.EIO, reason, str(path)) from None
+
+
 def write_tensors(
     path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -45,7 +58,7 @@ def write_tensors(
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
 
 
@@ -56,5 +69,5 @@ def write_arrays(
     from safetensors.numpy import save_file
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with atomic_path(path) as temporary:
+    with atomic_path(path) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=dict(metadata or {}))

@@ -101,3 +101,54 @@ def test_incomplete_listing_is_refused(folder, listing, words):
 def test_folder_without_a_listing_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no dataset\.json"):
         read(tmp_path, ["ct"])
+
+
+@pytest.mark.parametrize("channels", ["MRI", ["MRI"], {"0": "MRI"}])
+def test_modality_may_be_a_table_a_list_or_a_text(folder, channels):
+    root = folder({**MSD, "modality": channels})
+    assert len(read(root, ["mr"])) == 2
+    with pytest.raises(DataError, match="says 'MRI', the site file says 'ct'"):
+        read(root, ["ct"])
+
+
+@pytest.mark.parametrize("channels", [3, [["MRI"]], {"0": 1}])
+def test_modality_of_another_form_is_refused(folder, channels):
+    with pytest.raises(DataError, match='"modality" must name the channels'):
+        read(folder({**MSD, "modality": channels}), ["mr"])
+
+
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_modality_that_no_job_knows_is_refused(folder, modality):
+    with pytest.raises(DataError, match=r"says 'pet'.*only CT and MRI"):
+        read(folder({**MSD, "modality": {"0": "PET"}}), [modality])
+
+
+def test_channel_names_of_nnunet_that_are_normalisations_trust_the_site_file(folder):
+    listing = {**MSD, "modality": {"0": "noNorm"}}
+    assert read(folder(listing), ["ct"])[0].modality == "ct"
+
+
+@pytest.mark.parametrize("path", ["../miller.nii.gz", "imagesTr/../../miller.nii", "/miller.nii"])
+@pytest.mark.parametrize("part", ["image", "label"])
+def test_listed_file_outside_the_folder_is_refused_without_its_name(folder, path, part):
+    entry = {**MSD["training"][0], part: path}
+    with pytest.raises(DataError, match="a file outside 'root'") as caught:
+        read(folder({**MSD, "training": [entry]}), ["mr"])
+    assert "miller" not in str(caught.value)
+
+
+def test_listed_file_must_be_a_text(folder):
+    with pytest.raises(DataError, match="must be a text"):
+        read(folder({**MSD, "training": [{"image": 3, "label": "a.nii"}]}), ["mr"])
+
+
+def test_case_listed_twice_is_refused(folder):
+    with pytest.raises(DataError, match="1 cases repeat another's name"):
+        read(folder({**MSD, "training": [MSD["training"][0]] * 2}), ["mr"])
+
+
+def test_damaged_listing_is_named_without_its_folder(tmp_path):
+    (tmp_path / "dataset.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"^dataset\.json: ") as caught:
+        read(tmp_path, ["ct"])
+    assert str(tmp_path) not in str(caught.value)

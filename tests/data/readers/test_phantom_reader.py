@@ -3,7 +3,7 @@ import pytest
 from fedvox.data.phantoms.tissue import ORGANS
 from fedvox.data.readers.phantom import read
 from fedvox.data.splits import split_cases
-from fedvox.errors import DataError
+from fedvox.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize("modality", ["ct", "mr"])
@@ -29,3 +29,10 @@ def test_plain_folder_is_no_phantom_folder(tmp_path, make_plain_site):
     make_plain_site(tmp_path, ["a"])
     with pytest.raises(DataError, match=r"no phantom\.json"):
         read(tmp_path, ["ct"])
+
+
+def test_damaged_listing_is_named_without_its_folder(tmp_path):
+    (tmp_path / "phantom.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"^phantom\.json: ") as caught:
+        read(tmp_path, ["ct"])
+    assert str(tmp_path) not in str(caught.value)

@@ -60,3 +60,20 @@ def test_readers_are_registered_by_name():
     assert {"plain", "msd", "phantom"} <= set(READERS)
     with pytest.raises(ConfigError, match=r"unknown dataset 'btcv'; choose one of: .*plain"):
         READERS["btcv"]
+
+
+def test_one_name_with_both_endings_is_refused_without_it(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["miller", "a"])
+    (tmp_path / "images" / "miller.nii").touch()
+    with pytest.raises(DataError, match="1 cases repeat another's name") as caught:
+        read(tmp_path, ["ct"])
+    assert "miller" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{", '{"liver": 1, "liver": 2}'])
+def test_damaged_label_table_is_named_without_its_folder(tmp_path, make_plain_site, text):
+    make_plain_site(tmp_path, ["a"])
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"^labels\.json: ") as caught:
+        read(tmp_path, ["ct"])
+    assert str(tmp_path) not in str(caught.value)

@@ -110,8 +110,14 @@ class Round:
             "bytes_down": sum(entry["bytes_down"] for entry in contributors),
             "contributors": contributors,
             "refused": sorted(self.refused, key=lambda entry: (entry["site"], entry["reason"])),
+            "missing": self._missing(),
             "validation": pool_validation(reports),
         }
+
+    def _missing(self) -> list[str]:
+        """Registered sites of which nothing came: lost, failed or too slow."""
+        heard = set(self.accepted) | {entry["site"] for entry in self.refused}
+        return sorted(set(self.registered) - heard)
 
 
 def round_text(record: Mapping[str, Any], rounds: int) -> str:
@@ -126,6 +132,7 @@ def round_text(record: Mapping[str, Any], rounds: int) -> str:
         f"round {record['round'] + 1} of {rounds}: loss {losses or 'none'}; "
         f"validation Dice before it {dice or 'none'}; "
         + (f"refused {refused}; " if refused else "")
+        + (f"nothing from {', '.join(record['missing'])}; " if record["missing"] else "")
         + f"{record['seconds']:.0f} s"
     )
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 _EPILOG = """\
@@ -52,7 +53,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
     )
-    export.add_argument("--name", dest="new_name", help="name of the exported job")
+    export.add_argument(
+        "--name", dest="new_name", help="name of the exported job (letters, digits, _ and -)"
+    )
 
 
 def run_list(args: argparse.Namespace) -> int:
@@ -97,9 +100,9 @@ def run_export(args: argparse.Namespace) -> int:
         return 0
     print(target)
     if args.code == "preinstalled":
-        print(f"Next: nvflare job submit -j {target}")
+        print(f"Next: nvflare job submit -j {shlex.quote(str(target))}")
     else:
-        print(f"Next: nvflare simulator {target}")
+        print(f"Next: nvflare simulator {shlex.quote(str(target))}")
     return 0
 
 

@@ -61,6 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away; keep Python from complaining while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        reason = error.strerror or str(error)
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"fedvox: error: {place}{reason}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("fedvox: stopped", file=sys.stderr)
         return 130

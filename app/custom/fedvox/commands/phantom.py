@@ -41,7 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the sites")
+    parser.add_argument("--out", type=_folder, required=True, help="folder for the sites")
     parser.add_argument(
         "--sites",
         default="ct,mr",
@@ -60,6 +60,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=run)
 
 
+def _folder(text: str) -> Path:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; name a folder")
+    return Path(text)
+
+
 def run(args: argparse.Namespace) -> int:
     """Writes the sites; all of them appear, or none.
 
@@ -70,14 +76,16 @@ def run(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        ConfigError: unknown modality, fewer than three cases, a size out of range, a site that
-            exists already, or a folder that cannot be written.
+        ConfigError: unknown modality, fewer than three cases, a negative seed, a size out of range,
+            a site that exists already, or a folder that cannot be written.
     """
     from fedvox.data.phantoms.writer import PHANTOM_NOTE
     from fedvox.errors import ConfigError
 
     modalities = [name.strip() for name in args.sites.split(",")]
     counts = split_counts(args.cases)
+    if args.seed < 0:
+        raise ConfigError(f"--seed is {args.seed}; it must be 0 or more")
     try:
         sites = _write_sites(args, modalities, counts)
     except OSError as error:
@@ -85,7 +93,10 @@ def run(args: argparse.Namespace) -> int:
             f"{args.out}: cannot write here ({error.strerror}); free the disk or choose another"
         ) from None
     location = shlex.quote(str(args.out))
-    next_command = f"FEDVOX_SITE={location}/{{site}}.json nvflare simulator jobs/fedgin"
+    next_command = (
+        f"FEDVOX_SITE={location}/{{site}}.json nvflare simulator jobs/fedgin "
+        f"-n {len(sites)} -t {min(2, len(sites))}"
+    )
     if args.json:
         print(json.dumps({"note": PHANTOM_NOTE, "sites": sites, "next": next_command}, indent=2))
         return 0

@@ -99,12 +99,27 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
 
     Raises:
         DataError: the case cannot be used; the message carries no file name.
+        OSError: the cache cannot be read or written.
     """
     path = cache / f"{_cache_name(case, settings, key)}.safetensors"
-    if not path.is_file():
+    found = _cached(path)
+    if found is None:
         tensors, description = _prepare(case, settings, key)
         write_tensors(path, tensors, {"case": json.dumps(description)})
-    return _described(path)
+        found = _described(path)
+    return found
+
+
+def _cached(path: Path) -> PreparedCase | None:
+    """A prepared file, or None when there is none or it is damaged and must be made again."""
+    from safetensors import SafetensorError
+
+    if not path.is_file():
+        return None
+    try:
+        return _described(path)
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _prepare(
@@ -164,6 +179,11 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
             stat = path.stat()
         except FileNotFoundError:
             raise DataError("an image or label file is missing; restore it") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "its name is not one"
+            raise DataError(
+                f"an image or label file cannot be reached ({reason}); mend it"
+            ) from None
         parts.append([str(path), stat.st_size, stat.st_mtime_ns])
     parts.append([sorted((str(k), str(v)) for k, v in f.values.items()) for f in case.labels])
     parts.append(list(case.images))

@@ -59,3 +59,8 @@ class PhantomSettings:
     seed: int = setting(0, low=0)
     size_mm: float = setting(288.0, low=100.0, high=600.0)
     spacing_mm: float = setting(6.0, low=1.0, high=12.0)
+
+    def __post_init__(self) -> None:
+        """Checks that a site can get a modality."""
+        if not self.modalities:
+            raise ConfigError("'phantom.modalities' is empty; list at least one")

@@ -48,16 +48,36 @@ def read_site_file(path: Path) -> SiteSettings:
         ConfigError: missing or unknown key, value out of range, or no such data folder.
     """
     content = read_json(path)
-    for key in ("root", "cache"):
-        if content.get(key):
-            content[key] = str((path.parent / str(content[key])).resolve())
-    split = content.get("split", "hash")
-    if isinstance(split, str) and split not in ("hash", "dataset"):
-        content["split"] = str((path.parent / split).resolve())
+    if content.get("root") == "":
+        raise ConfigError(f"{path}: 'root' is empty; name the folder of the data")
+    if content.get("split") == "":
+        raise ConfigError(f"{path}: 'split' is empty; allowed: hash, dataset or a file's name")
+    for key in ("root", "cache", "split"):
+        value = content.get(key)
+        named = key == "split" and value in ("hash", "dataset")
+        # What is no text is left to build(), which says so.
+        if isinstance(value, str) and value and not named:
+            content[key] = _absolute(path, key, value)
     settings = build(SiteSettings, content, str(path))
-    if not Path(settings.root).is_dir():
+    try:
+        found = Path(settings.root).is_dir()
+    except OSError:
+        found = False
+    if not found:
         raise ConfigError(f"{path}: 'root' is not a folder on this machine; mend the path")
     return settings
+
+
+def _absolute(site_file: Path, key: str, value: str) -> str:
+    """A path of the site file from its own folder, with ``~`` expanded."""
+    if "\0" in value:
+        raise ConfigError(f"{site_file}: '{key}' holds a NUL character; mend the path")
+    try:
+        return str((site_file.parent / Path(value).expanduser()).resolve())
+    except (OSError, RuntimeError, ValueError):
+        raise ConfigError(
+            f"{site_file}: '{key}' leads nowhere (unknown user, loop of links); mend the path"
+        ) from None
 
 
 def find_site_file(

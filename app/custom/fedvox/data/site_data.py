@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,12 @@ from fedvox.data.site import SiteSettings
 from fedvox.data.splits import SPLITS, split_cases
 from fedvox.errors import DataError
 from fedvox.files import atomic_path
+
+KEY_BYTES = 32
+
+
+class CacheError(DataError):
+    """The folder of prepared cases cannot be used; no case is to blame."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +75,8 @@ def open_site(
         progress: shows a progress bar on a terminal.
 
     Raises:
-        DataError: too many unusable cases, no training case, or no organ of the job annotated.
+        DataError: too many unusable cases, no training case, no organ of the job annotated, or a
+            cache folder that cannot be written.
     """
     from tqdm import tqdm
 
@@ -82,9 +90,12 @@ def open_site(
     owners: dict[str, tuple[str, str]] = {}
     for part, case in bar:
         try:
-            ready = prepare_case(case, settings, folder, key)
+            with _cache_errors():
+                ready = prepare_case(case, settings, folder, key)
             _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
             prepared[part].append(ready)
+        except CacheError:
+            raise
         except DataError as error:
             skipped[_fingerprint(case, key)] = str(error)
     _refuse_unusable(name, site, prepared, skipped, settings)
@@ -104,6 +115,10 @@ def _listed(site: SiteSettings) -> list[Case]:
     """The reader's cases; a listing that breaks the reader is bad data, not a bug of ours."""
     try:
         return READERS[site.dataset](Path(site.root), site.modalities)
+    except OSError as error:
+        raise DataError(
+            f"the data folder cannot be read ({error.strerror}); mend 'root' in the site file"
+        ) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"the data set's listing is not in the '{site.dataset}' layout "
@@ -112,11 +127,26 @@ def _listed(site: SiteSettings) -> list[Case]:
 
 
 def _refuse_twin(first: tuple[str, str], case_id: str, part: str) -> None:
-    """Refuses the same voxels under another name in another split: a leak into the results."""
-    if first[0] != case_id and first[1] != part:
-        raise DataError(
-            f"its voxels are those of a case under '{first[1]}', it stands under '{part}'; keep one"
-        )
+    """Refuses the same voxels under another name: a leak between splits, a double weight in one."""
+    if first[0] == case_id:
+        return
+    if first[1] == part:
+        raise DataError(f"its voxels are those of another case under '{part}'; keep one")
+    raise DataError(
+        f"its voxels are those of a case under '{first[1]}', it stands under '{part}'; keep one"
+    )
+
+
+@contextmanager
+def _cache_errors() -> Iterator[None]:
+    """Turns a cache that cannot be used into one line that says where to mend it."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheError(
+            f"the site's cache folder cannot be written ({error.strerror}); "
+            "mend 'cache' in the site file"
+        ) from None
 
 
 def _refuse_unusable(
@@ -134,8 +164,10 @@ def _refuse_unusable(
             f"{site.max_bad_fraction:g} allows; the first is case {first[0]}: {first[1]}"
         )
     if not prepared["train"]:
+        reason = next(iter(skipped.values()), "")
         raise DataError(
             f"{name}: no training case among {total}; check 'root' and 'split' in the site file"
+            + (f"; {len(skipped)} are unusable, the first since {reason}" if reason else "")
         )
     annotated = {organ for case in prepared["train"] for organ in case.annotated}
     if not annotated:
@@ -150,11 +182,18 @@ def _site_key(folder: Path, site: SiteSettings) -> bytes:
     if site.dataset == "phantom":
         return b"phantom"
     path = folder / "site_key"
-    if not path.is_file():
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(secrets.token_bytes(32))
-        path.chmod(0o600)
-    return path.read_bytes()
+    with _cache_errors():
+        if not path.is_file():
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
+            path.chmod(0o600)
+        key = path.read_bytes()
+    if len(key) < KEY_BYTES:
+        raise DataError(
+            f"the cache folder's site_key holds {len(key)} bytes, not {KEY_BYTES}; restore it, or "
+            "delete it and the cases get new codes"
+        )
+    return key
 
 
 def _fingerprint(case: Case, key: bytes) -> str:

@@ -49,34 +49,47 @@ def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[n
 
 
 def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
-    content = read_json(path)
+    # Errors leave the site: they name the file without its folder, and neither keys nor cases.
+    where = path.name
+    content = read_json(path, where)
     unknown = set(content) - {*SPLITS, "allow_overlap"}
     if unknown:
         raise ConfigError(
-            f"{path}: unknown key '{min(unknown)}'; allowed: train, val, test, allow_overlap"
+            f"{where}: unknown keys ({len(unknown)}); allowed: train, val, test, allow_overlap"
         )
     allow_overlap = content.get("allow_overlap", False)
     if not isinstance(allow_overlap, bool):
-        raise ConfigError(f"{path}: 'allow_overlap' must be true or false, not {allow_overlap!r}")
+        raise ConfigError(f"{where}: 'allow_overlap' must be true or false, not {allow_overlap!r}")
     by_id = {case.id: case for case in cases}
     result: dict[str, list[Case]] = {}
     for name in SPLITS:
-        ids = content.get(name, [])
+        ids = _ids(content.get(name, []), name, where)
         absent = sum(case_id not in by_id for case_id in ids)
         if absent:
-            raise ConfigError(f"{path}: {absent} ids under '{name}' are not in the data set")
+            raise ConfigError(
+                f"{where}: {absent} ids under '{name}' are not in the data set; mend the list"
+            )
         result[name] = [by_id[case_id] for case_id in ids]
     if not allow_overlap:
-        _refuse_overlap(result, path)
+        _refuse_overlap(result, where)
     return result
 
 
-def _refuse_overlap(split: dict[str, list[Case]], path: Path) -> None:
+def _ids(listed: object, name: str, where: str) -> list[str]:
+    if not isinstance(listed, list) or not all(isinstance(case_id, str) for case_id in listed):
+        raise ConfigError(f"{where}: '{name}' must be a list of case identifiers, each a text")
+    repeated = len(listed) - len(set(listed))
+    if repeated:
+        raise ConfigError(f"{where}: '{name}' repeats {repeated} of its ids; list each once")
+    return listed
+
+
+def _refuse_overlap(split: dict[str, list[Case]], where: str) -> None:
     seen: dict[str, str] = {}
     for name, cases in split.items():
         for case in cases:
             if seen.setdefault(case.patient, name) != name:
                 raise ConfigError(
-                    f"{path}: one patient is under '{seen[case.patient]}' and '{name}'; list each "
+                    f"{where}: one patient is under '{seen[case.patient]}' and '{name}'; list each "
                     'patient once, or set "allow_overlap": true for a dry run'
                 )

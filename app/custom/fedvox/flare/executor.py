@@ -100,9 +100,11 @@ class FedVoxExecutor(Executor):
             label_map = label_map_hash(self.job.data.organs)
             self.device = prepare_device(self.job.training)
             self.site = set_up_site(fl_ctx, self.job)
-        except FedVoxError as error:
-            logger.error("%s: %s", site, error)
-            return Registration(fedvox.__version__, label_map, error=str(error))
+        except Exception as error:
+            reason = str(error) if isinstance(error, FedVoxError) else origin_of(error, "start")
+            reason = reason if reason.startswith(site) else f"{site}: {reason}"
+            logger.error("%s", reason)
+            return Registration(fedvox.__version__, label_map, error=reason)
         data = self.site.data
         for code, reason in data.skipped.items():
             logger.warning("%s: case %s is left out: %s", site, code, reason)

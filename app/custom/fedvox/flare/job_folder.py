@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fedvox
-from fedvox.config import read_json
+from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
 from fedvox.training.settings import JobSettings, job_from, read_job
@@ -18,6 +19,7 @@ TRAINING = Path("app/config/training.json")
 CUSTOM = Path("app/custom")
 MANIFEST = "MANIFEST.sha256"
 VERSION_PIN = "fedvox_version.txt"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def jobs_folder(given: Path | None = None) -> Path:
@@ -61,25 +63,74 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
     Args:
         mapping: left as it is.
         overrides: values are read as JSON; what is no JSON is a text. A list may be written
-            without brackets and quotes: ``data.organs=liver,spleen``.
+            without brackets and quotes, ``data.organs=liver,spleen``, and a list of one element
+            as that element, ``data.organs=liver``.
 
     Raises:
-        ConfigError: no ``=``, an unknown key or a value out of range.
+        ConfigError: no ``=``, an unknown key or a value out of range; names the override.
     """
+    result = _changed(mapping, overrides)
+    problem = _problem(result)
+    if not problem:
+        return result
+    # An override is to blame if the job without it has no problem or another one.
+    blamed = [
+        override
+        for index, override in enumerate(overrides)
+        if _problem_of(mapping, [*overrides[:index], *overrides[index + 1 :]]) != problem
+    ]
+    where = ", ".join(f"--set {override}" for override in blamed or overrides)
+    raise ConfigError(f"{where or TRAINING.name}: {problem}")
+
+
+def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     result: dict[str, Any] = json.loads(json.dumps(mapping))
+    defaults = _with_defaults(mapping)
     for override in overrides:
         path, separator, text = override.partition("=")
         if not separator or not path:
             raise ConfigError(f"--set {override}: write it as key.path=value")
+        if path == "name":
+            raise ConfigError(f"--set {override}: the job's name is not set so; use --name")
         *parents, last = path.split(".")
-        target = result
+        target, known = result, defaults
         for part in parents:
-            target = target.setdefault(part, {})
+            target, known = target.setdefault(part, {}), _section(known, part)
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {override}: '{part}' holds a value, not a section")
-        target[last] = _value(text)
-    job_from(result, "--set")
+        value = _value(text)
+        is_list = isinstance(target.get(last, known.get(last)), list)
+        target[last] = [value] if is_list and not isinstance(value, list | dict) else value
     return result
+
+
+def _with_defaults(mapping: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a job, to see which of them are lists; of a wrong job those that it has."""
+    try:
+        return to_mapping(job_from(mapping))
+    except ConfigError:
+        return mapping
+
+
+def _section(mapping: dict[str, Any], key: str) -> dict[str, Any]:
+    section = mapping.get(key)
+    return section if isinstance(section, dict) else {}
+
+
+def _problem(mapping: dict[str, Any]) -> str:
+    """What is wrong with a job's settings; empty when nothing is."""
+    try:
+        job_from(mapping, "job")
+    except ConfigError as error:
+        return str(error).removeprefix("job: ")
+    return ""
+
+
+def _problem_of(mapping: dict[str, Any], overrides: Sequence[str]) -> str:
+    try:
+        return _problem(_changed(mapping, overrides))
+    except ConfigError as error:
+        return str(error)
 
 
 def export_job(
@@ -101,9 +152,13 @@ def export_job(
         name: name of the exported job, default that of the source.
 
     Raises:
-        ConfigError: the target exists, or an override is wrong.
+        ConfigError: the target exists, the name cannot be one, or an override is wrong.
     """
-    name = name or source.name
+    name = source.name if name is None else name
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--name '{name}': use 1 to 64 letters, digits, '_' and '-', without blanks or dots"
+        )
     target = out / name
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another --out")
@@ -159,6 +214,7 @@ def _write_manifest(job: Path) -> None:
 
 
 def _value(text: str) -> Any:
+    text = text.strip()
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -27,6 +27,17 @@ def is_simulator(fl_ctx: FLContext) -> bool:
     return str(fl_ctx.get_job_id()) == SIMULATOR_JOB
 
 
+def check_workspace(fl_ctx: FLContext) -> None:
+    """Refuses a simulator workspace that FLARE's own command line would split into two words.
+
+    Raises:
+        ConfigError: the path holds white space.
+    """
+    root = workspace_of(fl_ctx).get_root_dir()
+    if is_simulator(fl_ctx) and any(letter.isspace() for letter in root):
+        raise ConfigError("the workspace's path holds a blank; choose another with -w")
+
+
 def run_dir(fl_ctx: FLContext) -> Path:
     """The run's folder at this server or site."""
     return Path(workspace_of(fl_ctx).get_run_dir(fl_ctx.get_job_id()))

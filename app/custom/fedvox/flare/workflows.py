@@ -27,7 +27,7 @@ from fedvox.flare.messages import (
     UNREADABLE,
     validation_from,
 )
-from fedvox.flare.places import RESULTS, SITE_REPORT, is_simulator, workspace_of
+from fedvox.flare.places import RESULTS, SITE_REPORT, check_workspace, is_simulator, workspace_of
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
 from fedvox.report.results import choose_rows, results_text, write_results, write_rounds
@@ -50,6 +50,7 @@ class FedVoxScatterAndGather(ScatterAndGather):
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads settings and state before the base class loads the model."""
         try:
+            check_workspace(fl_ctx)
             run = server_run(fl_ctx)
             self._num_rounds = run.job.training.rounds
             self._current_round = run.state.version
@@ -137,7 +138,7 @@ class WriteResults(Controller):
         weights = state.load_last() if last_is_best else state.load_best()
         if weights is None:
             raise FedVoxError("no round was finished, so there is no model to write")
-        rounds = [*state.rounds(), _final_record(version, pooled)]
+        rounds = [*state.rounds(), _final_record(version, pooled, run.phantom)]
         write_rounds(run.results / "rounds.jsonl", rounds)
         number = version if chosen is None else chosen.version
         write_model(
@@ -153,6 +154,21 @@ class WriteResults(Controller):
             run.results, rows, shared, rounds, run.job.evaluation.resamples, run.phantom
         )
         print(results_text(summary, run.results, run.phantom), flush=True)
+        self._tell_gaps(run, fl_ctx)
+
+    def _tell_gaps(self, run: ServerRun, fl_ctx: FLContext) -> None:
+        """Names the sites that did not evaluate the last model; the simulator fails for them."""
+        gaps = sorted(set(run.registered) - set(self.last_validation))
+        if not gaps:
+            return
+        message = (
+            f"{', '.join(gaps)} did not evaluate {MODEL_LAST}: the tables lack these sites; "
+            "see the first ERROR in their logs"
+        )
+        if is_simulator(fl_ctx):
+            self.system_panic(message, fl_ctx)
+        else:
+            self.log_error(fl_ctx, message)
 
     def _keep(self, site: str, model: str, result: Shareable) -> None:
         if result.get_return_code() not in (None, ReturnCode.OK):
@@ -172,16 +188,18 @@ class WriteResults(Controller):
             self.last_validation[site] = validation
 
 
-def _final_record(version: int, validation: dict[str, float]) -> dict[str, object]:
+def _final_record(version: int, validation: dict[str, float], phantom: bool) -> dict[str, object]:
     """The last global model's validation, which no training round measures."""
     return {
         "round": version,
         "final": True,
+        "phantom": phantom,
         "seconds": 0.0,
         "bytes_up": 0,
         "bytes_down": 0,
         "contributors": [],
         "refused": [],
+        "missing": [],
         "validation": validation,
     }
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fedvox.config import setting
+from fedvox.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -20,3 +21,12 @@ class NetworkSettings:
     channels: tuple[int, ...] = setting((8, 16, 32, 64), low=1, high=2048)
     residual_units: int = setting(2, low=0, high=8)
     norm: str = setting("instance", choices=("instance", "batch"))
+
+    def __post_init__(self) -> None:
+        """Checks the number of levels.
+
+        Raises:
+            ConfigError: fewer than two.
+        """
+        if len(self.channels) < 2:
+            raise ConfigError("'network.channels' needs at least two levels, e.g. [8, 16, 32, 64]")

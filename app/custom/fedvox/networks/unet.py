@@ -2,7 +2,6 @@
 
 from torch import nn
 
-from fedvox.errors import ConfigError
 from fedvox.networks.settings import NetworkSettings
 
 
@@ -14,16 +13,11 @@ def build_unet(settings: NetworkSettings, in_channels: int, classes: int) -> nn.
         in_channels: modalities per case.
         classes: organs plus background.
 
-    Raises:
-        ConfigError: fewer than two levels.
-
     Reference:
         Kerfoot et al., "Left-Ventricle Quantification Using Residual U-Net", STACOM 2018 (MONAI).
     """
     from monai.networks.nets import UNet
 
-    if len(settings.channels) < 2:
-        raise ConfigError("'network.channels' needs at least two levels, e.g. [8, 16, 32, 64]")
     return UNet(
         spatial_dims=3,
         in_channels=in_channels,

@@ -60,6 +60,7 @@ def _round_lines(record: Record) -> list[str]:
     """The round's own cells span the lines of its sites."""
     accepted = [_contributor(part) for part in record.get("contributors") or []]
     refused = [_refused(part) for part in record.get("refused") or []]
+    refused += [_absent(site) for site in record.get("missing") or []]
     nothing = "validation of the last model" if record.get("final") else "no contribution"
     lines = accepted + refused or [f'<td colspan="7">{nothing}</td>']
     dice = record.get("validation") or {}
@@ -85,6 +86,15 @@ def _contributor(part: Record) -> str:
         f"<td>{escape(str(part.get('modality', '')).upper())}</td>"
         f'<td class="n">{weight}</td><td>{escape(part.get("reason") or "–")}</td>'
         f'<td class="n">{loss}</td><td class="n">{dice}</td><td class="n">{norm}</td>'
+    )
+
+
+def _absent(site: object) -> str:
+    style = ' style="background:#fdecea"'
+    return (
+        f"<td{style}>{escape(site)}</td>"
+        f'<td{style} colspan="6"><strong>Missing:</strong> nothing came in this round; see its log'
+        "</td>"
     )
 
 

@@ -70,8 +70,9 @@ class RunFiles:
 
     @property
     def phantom(self) -> bool:
-        """Whether the run's cases are phantoms, as far as ``model.json`` tells."""
-        return bool(self.model.get("phantom", False))
+        """Whether the run's cases are phantoms: ``model.json`` or the last round's record tells."""
+        recorded = any(record.get("phantom") for record in self.rounds)
+        return bool(self.model.get("phantom", False)) or recorded
 
 
 def read_run(folder: Path) -> RunFiles:

@@ -68,6 +68,8 @@ def write_results(
 def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> str:
     """What a run prints at its end: the Dice table and where the files lie."""
     page = folder / "report.html"
+    if not summary:
+        return f"\nno test case at any site, so there is no Dice table\n\nreport:  {page}\n"
     return f"\n{format_table(summary, phantom)}\n\nresults: {folder}\nreport:  {page}\n"
 
 

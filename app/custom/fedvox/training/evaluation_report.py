@@ -1,6 +1,7 @@
 """What a site answers when it is asked to validate a model."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,6 +36,8 @@ def evaluation_report(
         for split, cases in (("val", site.val), ("test", site.test))
         for row in score_cases(model, name, cases, job, site.name, split, device)
     ]
+    if site.phantom:
+        rows = [replace(row, case=f"phantom-{row.case}") for row in rows]
     report: dict[str, Any] = {
         "validation": {m: [score.dice, score.cases] for m, score in found.items()},
         "rows": [],

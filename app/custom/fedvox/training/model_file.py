@@ -4,6 +4,8 @@ The JSON file holds everything that prediction needs; the hash ties it to the we
 damaged file or weights of another run are noticed. No pickle is ever read.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from fedvox.training.settings import JobSettings, job_from
 from fedvox.training.weights import weights_hash
 
 FORMAT = 1
+PROTECTED = ("settings", "organs", "network", "preprocessing", "hash")
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,15 @@ def describe_model(
         "modalities": modalities,
         "network": settings["network"],
         "preprocessing": settings["data"],
-        "hash": weights_hash(weights),
+        "hash": model_hash(weights, settings),
         "settings": settings,
     }
+
+
+def model_hash(weights: Arrays, settings: Mapping[str, Any]) -> str:
+    """SHA-256 over the weights and the settings, so that neither can change alone."""
+    text = weights_hash(weights) + json.dumps(settings, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_model(folder: Path, weights: Arrays, description: Mapping[str, Any]) -> Path:
@@ -98,8 +107,9 @@ def read_model(path: Path) -> TrainedModel:
         job = job_from(description.get("settings", {}), str(path.with_suffix(".json")))
     except ConfigError as error:
         raise ModelError(str(error)) from None
-    if description.get("hash") != weights_hash(weights):
+    own = describe_model(job, weights, 0, False, [])
+    if any(description.get(key) != own[key] for key in PROTECTED):
         raise ModelError(
-            f"{path}: the weights are not those that model.json describes; copy both files again"
+            f"{path}: weights or settings are not those that model.json describes; copy both again"
         )
     return TrainedModel(job, weights, description)

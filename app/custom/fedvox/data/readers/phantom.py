@@ -18,7 +18,7 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     """
     if not (root / "phantom.json").is_file():
         raise DataError("the folder has no phantom.json; write phantoms with 'fedvox phantom'")
-    listing = read_json(root / "phantom.json")
+    listing = read_json(root / "phantom.json", "phantom.json")
     modality = plain.single_modality(modalities)
     if listing["modality"] != modality:
         raise DataError(

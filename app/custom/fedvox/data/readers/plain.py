@@ -18,12 +18,12 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         modalities: exactly one; a plain folder holds one modality.
 
     Raises:
-        DataError: a part of the layout is missing.
+        DataError: a part of the layout is missing, or two images share an identifier.
     """
     modality = single_modality(modalities)
     if not (root / "labels.json").is_file():
         raise DataError('the data folder has no labels.json; write one like {"liver": 1}')
-    values = label_values(read_json(root / "labels.json"), "labels.json")
+    values = label_values(read_json(root / "labels.json", "labels.json"), "labels.json")
     cases = []
     for image in volumes(root / "images"):
         label = root / "labels" / image.name
@@ -31,7 +31,21 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         cases.append(Case(name, name, {modality: image}, (LabelFile(label, values),)))
     if not cases:
         raise DataError("the data folder has no images/*.nii or images/*.nii.gz; check 'root'")
+    refuse_repeated(cases)
     return cases
+
+
+def refuse_repeated(cases: Sequence[Case]) -> None:
+    """Refuses two cases with one identifier, as ``p.nii`` and ``p.nii.gz`` give.
+
+    Raises:
+        DataError: with their number.
+    """
+    repeated = len(cases) - len({case.id for case in cases})
+    if repeated:
+        raise DataError(
+            f"{repeated} cases repeat another's name (as .nii and .nii.gz would); keep one of each"
+        )
 
 
 def volumes(folder: Path) -> list[Path]:
