@@ -47,8 +47,9 @@ def _os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        reason = "disk full or not writable" if "I/O" in str(error) else "not writable as tensors"
-        raise OSError(errno.EIO, reason, str(path)) from None
+        if "I/O" not in str(error):
+            raise
+        raise OSError(errno.EIO, "disk full or not writable", str(path)) from None
 
 
 def write_tensors(
