@@ -4,6 +4,10 @@ The rival folds the batch into the groups of one 3D convolution per layer, as th
 does, with kernels padded to 3x3x3 only where the samples' drawn sizes differ. Both sides get the
 same draws, in turn, and must give the same outputs. A training step is forward, backward and
 AdamW of a MONAI U-Net (16, 32, 64, 128, 256) with Dice + cross-entropy on the same patches.
+
+Example:
+    python benchmarks/gin_speed.py
+    python benchmarks/gin_speed.py --quick
 """
 
 import argparse
@@ -132,7 +136,9 @@ def gpu_host_syncs(patch: int) -> int:
 
 def main() -> None:
     """Reads the arguments, runs the measurements, prints one JSON object as the last line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="smoke run: small patch, few repeats")
     parser.add_argument("--patch", type=int, help="voxels along each side (default 96, quick 32)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")

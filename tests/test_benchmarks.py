@@ -1,0 +1,37 @@
+"""Every benchmark that needs no data of its own runs with --quick and ends in one JSON line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.system
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+KEYS = {
+    "gin_speed": {"speedup", "step_share"},
+    "gin_transfer": {"fedavg_mr_dice", "fedgin_mr_dice", "seeds"},
+    "gpu_step": {"steps_per_second", "gin_share", "speed_against_monai"},
+    "federation_tax": {"ratio", "seconds_per_round_outside_training"},
+}
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(FOLDER / f"{name}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+
+
+@pytest.mark.parametrize("name", sorted(KEYS))
+def test_quick_run_ends_in_one_json_line_with_the_promised_keys(name: str) -> None:
+    result = run(name, "--quick")
+    assert result.returncode == 0, result.stderr[-2000:]
+    figures = json.loads(result.stdout.splitlines()[-1])
+    assert set(figures) >= KEYS[name]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_help_shows_an_example(name: str) -> None:
+    result = run(name, "--help")
+    assert result.returncode == 0
+    assert f"python benchmarks/{name}.py" in result.stdout
