@@ -31,7 +31,7 @@ OVERRIDES = [
     "data.spacing=[0.75,0.75,0.75]",
     "data.patch=[48,64,48]",
     "training.rounds=6",
-    "training.steps=150",
+    "training.steps=400",
     "evaluation.site_models=false",
     "evaluation.nsd_tolerance_mm=1",
 ]
