@@ -69,7 +69,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds per run (default 5)")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds per run (default 7)")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
     parser.add_argument("--quick", action="store_true", help="one seed, two steps: a smoke run")
     args = parser.parse_args()
