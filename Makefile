@@ -1,20 +1,38 @@
 # make run    the main job on phantom data, with its report in runs/fedgin
 # make test   the whole test suite
 # make unit   the quick part of it (under 3 minutes)
+# make poc    a dry run of three hospitals on this machine, over mTLS: runs/poc/
+# make provision    builds the start-up kits of provisioning/project.yml: runs/provision/
+# make secure-run   runs these kits on this machine and submits the job: runs/secure/
 # make jobs   derives jobs/fedavg from jobs/fedgin
+# ARGS="..." goes on to poc and secure-run, as in: make poc ARGS="--sites ct,mr"
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORK := runs/.work
 
-.PHONY: run test unit lint jobs clean
+PROJECT := provisioning/project.yml
+ARGS ?=
+
+.PHONY: run test unit lint jobs poc provision secure-run clean
 
 run: $(READY)
 	@mkdir -p $(WORK) && rm -rf $(WORK)/fedgin
 	$(BIN)/nvflare simulator jobs/fedgin -n 2 -t 2 -w $(WORK)/fedgin
 	@rm -rf runs/fedgin && cp -r $(WORK)/fedgin/server/simulate_job/fedvox runs/fedgin
 	@echo "copied to runs/fedgin; open runs/fedgin/report.html"
+
+poc: $(READY)
+	@$(BIN)/python poc/dry_run.py $(ARGS)
+
+provision: $(READY)
+	@$(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force
+	@echo "kits: the newest prod_NN under runs/provision/; provisioning/README.md says who gets what"
+
+secure-run: $(READY)
+	@test -d runs/provision || $(MAKE) --no-print-directory provision
+	@$(BIN)/python provisioning/secure_run.py --project $(PROJECT) $(ARGS)
 
 test: $(READY) lint
 	$(BIN)/python -m pytest --cov=fedvox --cov-report=term:skip-covered --cov-fail-under=90

@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
 
 from fedvox.data.phantoms.writer import write_phantom_site
+from fedvox.flare.loopback.kits import free_ports, read_project, with_ports
+
+ROOT = Path(__file__).parents[1]
 
 PHANTOM_COUNTS = {"train": 3, "val": 1, "test": 2}
 
@@ -37,6 +41,37 @@ def phantom_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         return sites[modality]
 
     return site
+
+
+@pytest.fixture(scope="session")
+def project() -> Callable[[], dict[str, Any]]:
+    """A function to provisioning/project.yml as it lies in the repository, but on free ports."""
+
+    def read() -> dict[str, Any]:
+        found = with_ports(read_project(ROOT / "provisioning/project.yml"), *free_ports(2))
+        for builder in found["builders"]:
+            if "policies" in builder.get("args", {}):
+                builder["args"]["policies"] = str(ROOT / "provisioning/policies")
+        return found
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def tiny_overrides() -> list[str]:
+    """Overrides that make jobs/fedgin a matter of seconds."""
+    return [
+        "data.spacing=[12,12,12]",
+        "data.patch=[16,16,16]",
+        "network.channels=[4,8]",
+        "training.steps=2",
+        "training.rounds=1",
+        "training.device=cpu",
+        "phantom.train=2",
+        "phantom.val=1",
+        "phantom.test=1",
+        "phantom.spacing_mm=12",
+    ]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -167,8 +167,8 @@ def test_fedvox_commands_are_understood(page: str, line: str) -> None:
 def test_jobs_and_make_targets_that_pages_name_exist() -> None:
     text = "\n".join(page.read_text() for page in PAGES)
     blocks = "\n".join(body for _, body in FENCE.findall(text))
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
-    assert set(re.findall(r"^make (\w+)", blocks, re.M)) <= targets
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"^make ([\w-]+)", blocks, re.M)) <= targets
     jobs = {*list_jobs(ROOT / "jobs"), "fedavg"}  # fedavg is made by 'make jobs'
     assert set(re.findall(r"\bjobs/(\w+)", blocks)) <= jobs
     scripts = set(re.findall(r"benchmarks/\w+\.py", text))

@@ -10,13 +10,16 @@ import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_constant import FilterKey, FLContextKey
 from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.private.privacy_manager import Scope
 
+from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.flare.versions import installed_versions
 from fedvox.training.reference import initial_model
 from fedvox.training.settings import job_from
 from fedvox.training.weights import weights_of
@@ -74,13 +77,16 @@ class Party:
         self.config.mkdir(parents=True, exist_ok=True)
         if job is not None:
             (self.config / "training.json").write_text(json.dumps(job))
+            (self.config / "versions.json").write_text(json.dumps(installed_versions()))
+        self.scope = Scope()
+        self.scope.add_task_result_filter(OutgoingFilter(), FilterKey.OUT)
 
     def context(self, peer: FLContext | None = None, **props: object) -> FLContext:
         """A fresh context; ``props`` are private and not sticky."""
         fl_ctx = self.manager.new_context()
         if peer is not None:
             fl_ctx.set_peer_context(peer)
-        for key, value in props.items():
+        for key, value in {FLContextKey.SCOPE_OBJECT: self.scope, **props}.items():
             fl_ctx.set_prop(key, value, private=True, sticky=False)
         return fl_ctx
 

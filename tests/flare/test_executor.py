@@ -14,7 +14,7 @@ from nvflare.app_common.app_constant import AppConstants
 
 import fedvox
 from fedvox.flare import messages
-from fedvox.flare.executor import FedVoxExecutor, origin_of
+from fedvox.flare.executor import FedVoxExecutor, failure_text
 from fedvox.training.weights import weights_hash
 
 
@@ -209,9 +209,9 @@ def test_state_of_earlier_rounds_is_part_of_the_registration(site, weights, trai
     assert len(registration(site)["state"]) == 16
 
 
-def test_origin_of_an_exception_tells_kind_and_place_but_not_its_message():
+def test_failure_text_of_an_exception_tells_kind_and_place_but_not_its_message():
     try:
         raise OSError("/data/MUELLER_HANS.nii.gz")
     except OSError as error:
-        text = origin_of(error, "train")
+        text = failure_text(error, "train")
     assert "OSError at test_executor.py:" in text and "MUELLER" not in text

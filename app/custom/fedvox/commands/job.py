@@ -16,6 +16,8 @@ examples:
   fedvox job export fedgin --out mine --code pinned --set training.rounds=3
   fedvox job export fedgin --out mine --code pinned --name liver --set data.organs='["liver"]'
       a changed copy for the simulator: nvflare simulator mine/liver
+  fedvox job diff received/fedgin --text
+      what a job that carries code would run, against the package installed here
 """
 
 
@@ -43,6 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         action.set_defaults(run=function)
     for action in (show, export):
         action.add_argument("name", help="name of the job")
+    _add_diff(actions)
     export.add_argument("--out", type=Path, required=True, help="folder for the exported job")
     export.add_argument(
         "--code",
@@ -56,6 +59,41 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export.add_argument(
         "--name", dest="new_name", help="name of the exported job (letters, digits, _ and -)"
     )
+
+
+def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    diff = actions.add_parser(
+        "diff",
+        help="compare the code that a job carries with the installed package",
+        description="For a site that reviews a job: exit code 0 only if the job matches its own "
+        "manifest and carries exactly the reviewed package.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    diff.add_argument("folder", type=Path, help="the received job folder")
+    diff.add_argument("--against", type=Path, help="reviewed package (default the installed one)")
+    diff.add_argument("--text", action="store_true", help="print changed lines too")
+    diff.add_argument("--json", action="store_true", help="print as JSON")
+    diff.set_defaults(run=run_diff)
+
+
+def run_diff(args: argparse.Namespace) -> int:
+    """Prints what differs; 0 when nothing does."""
+    from fedvox.flare.carried import review, unified
+
+    sealed, code = review(args.folder, args.against)
+    if args.json:
+        print(json.dumps({"manifest": sealed, "code": code}, indent=2))
+    else:
+        for line in sealed:
+            print(f"against its manifest: {line}")
+        for line in code:
+            print(f"against the reviewed package: {line}")
+        if args.text:
+            print(unified(args.folder, code, args.against), end="")
+        if not sealed and not code:
+            print("the job matches its manifest and carries exactly the reviewed package")
+    return int(bool(sealed or code))
 
 
 def run_list(args: argparse.Namespace) -> int:

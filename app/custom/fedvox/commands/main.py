@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fedvox
-from fedvox.commands import job, phantom, predict, report
+from fedvox.commands import doctor, job, phantom, predict, report
 from fedvox.errors import FedVoxError
 
 _EPILOG = """\
@@ -17,6 +17,7 @@ examples:
   fedvox predict --model runs/fedgin/model.safetensors --input scan.nii.gz --modality mr \\
       --output seg.nii.gz
   fedvox report runs/fedgin
+  fedvox doctor --kit /opt/fedvox/site-1 --job submit/fedgin
 
 'fedvox COMMAND --help' shows each command's options and examples.
 """
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fedvox {fedvox.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (phantom, job, predict, report):
+    for command in (phantom, job, predict, report, doctor):
         command.add_parser(subparsers)
     return parser
 

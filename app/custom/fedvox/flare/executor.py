@@ -1,7 +1,6 @@
 """The site's side of a job: three tasks, each handed to the training room."""
 
 import logging
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,11 @@ from fedvox.data.organs import label_map_hash
 from fedvox.errors import FedVoxError
 from fedvox.files import write_arrays
 from fedvox.flare import messages
-from fedvox.flare.places import RESULTS, SITE_REPORT, load_job, run_dir
+from fedvox.flare.carried import check_carried
+from fedvox.flare.outgoing import check_policy
+from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
 from fedvox.flare.site_setup import SiteSetup, set_up_site
+from fedvox.privacy.redaction import exception_line
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluation_report import evaluation_report
@@ -39,12 +41,9 @@ logger = logging.getLogger(__name__)
 LOCAL_MODEL = "local_model.safetensors"
 
 
-def origin_of(error: BaseException, task: str) -> str:
-    """The kind of an exception and where it arose, without its message."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "fedvox" in frame.filename] or list(frames)
-    place = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "unknown place"
-    return f"task {task} failed with {type(error).__name__} at {place}; see docs/hospital-it.md"
+def failure_text(error: BaseException, task: str) -> str:
+    """A failed task as the kind of its exception and where it arose, without its message."""
+    return f"task {task} failed with {exception_line(error)}; see docs/hospital-it.md"
 
 
 class FedVoxExecutor(Executor):
@@ -89,19 +88,21 @@ class FedVoxExecutor(Executor):
             )
         except Exception as error:
             # The message of a foreign exception may hold a file name; where it arose does not.
-            logger.error("%s: %s", fl_ctx.get_identity_name(), origin_of(error, task_name))
+            logger.error("%s: %s", fl_ctx.get_identity_name(), failure_text(error, task_name))
         return make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     def _start(self, fl_ctx: FLContext) -> Registration:
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
+            check_policy(fl_ctx)
             self.job = load_job(fl_ctx)
+            check_carried(custom_dir(fl_ctx))
             label_map = label_map_hash(self.job.data.organs)
             self.device = prepare_device(self.job.training)
             self.site = set_up_site(fl_ctx, self.job)
         except Exception as error:
-            reason = str(error) if isinstance(error, FedVoxError) else origin_of(error, "start")
+            reason = str(error) if isinstance(error, FedVoxError) else failure_text(error, "start")
             reason = reason if reason.startswith(site) else f"{site}: {reason}"
             logger.error("%s", reason)
             return Registration(fedvox.__version__, label_map, error=reason)

@@ -1,6 +1,5 @@
 """Job folders: find, describe, and export in the form that a federation's sites accept."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -13,11 +12,12 @@ import fedvox
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
+from fedvox.flare.versions import VERSIONS, installed_versions
+from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
 CUSTOM = Path("app/custom")
-MANIFEST = "MANIFEST.sha256"
 VERSION_PIN = "fedvox_version.txt"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -172,6 +172,7 @@ def export_job(
         )
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
         write_training(staging / name / TRAINING, settings)
+        write_json(staging / name / VERSIONS, installed_versions())
         _add_code(staging / name, code)
         (staging / name).replace(target)
     finally:
@@ -201,16 +202,7 @@ def _add_code(job: Path, code: str) -> None:
         package = Path(fedvox.__file__).parent
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(package, custom / "fedvox", ignore=ignored)
-        _write_manifest(job)
-
-
-def _write_manifest(job: Path) -> None:
-    files = sorted(path for path in job.rglob("*") if path.is_file())
-    lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(job).as_posix()}\n"
-        for path in files
-    ]
-    (job / CUSTOM / MANIFEST).write_text("".join(lines), encoding="utf-8")
+        write_manifest(job, custom / MANIFEST)
 
 
 def _value(text: str) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fedvox.aggregation.update import Arrays, Update
+from fedvox.privacy.outgoing import CLAIMS
 
 REGISTRATION = "fedvox_registration"
 TASK_TRAIN = "train"
@@ -16,12 +17,10 @@ META = "fedvox"
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 """What reading a malformed message can raise."""
 
-_CLAIMS = ("round", "cases", "steps", "modality", "loss", "seconds", "validation", "down_bytes")
-
 
 def claims_of(update: Update) -> dict[str, Any]:
     """What a site says of its update, as plain values."""
-    values = {name: getattr(update, name) for name in _CLAIMS}
+    values = {name: getattr(update, name) for name in sorted(CLAIMS)}
     values["validation"] = {k: [d, n] for k, (d, n) in update.validation.items()}
     return values
 

@@ -9,6 +9,7 @@ from nvflare.apis.workspace import Workspace
 
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
+from fedvox.flare.versions import VERSIONS, differing, installed_versions, parse_versions
 from fedvox.training.settings import JobSettings, read_job
 
 SIMULATOR_JOB = "simulate_job"
@@ -52,16 +53,25 @@ def load_job(fl_ctx: FLContext) -> JobSettings:
     """Reads ``training.json`` of the running job.
 
     Raises:
-        ConfigError: the file is missing or wrong.
+        ConfigError: the file is missing or wrong, or the job was exported with other versions of
+            fedvox, FLARE or torch than this machine has; both are named.
     """
     config = Path(workspace_of(fl_ctx).get_app_config_dir(fl_ctx.get_job_id()))
     path = config / "training.json"
     if not path.is_file():
         raise ConfigError("the job has no app/config/training.json; export it again")
+    wrong = differing(parse_versions(config / VERSIONS.name), installed_versions())
+    if wrong:
+        raise ConfigError(f"{'; '.join(wrong)}; install the job's versions or export it here")
     try:
         return read_job(path)
     except ConfigError as error:
         raise ConfigError(str(error).replace(str(path), "training.json")) from None
+
+
+def custom_dir(fl_ctx: FLContext) -> Path:
+    """The job's ``app/custom`` at this server or site; it need not exist."""
+    return Path(workspace_of(fl_ctx).get_app_custom_dir(str(fl_ctx.get_job_id())))
 
 
 def state_dir(fl_ctx: FLContext, root: Path | None = None) -> Path:

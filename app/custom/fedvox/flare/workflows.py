@@ -1,7 +1,6 @@
 """The three workflows of a job: training, cross-site evaluation, results."""
 
 import math
-import shutil
 from pathlib import Path
 
 from nvflare.apis.client import Client
@@ -20,17 +19,29 @@ from fedvox.aggregation.selection import ModalityScores, better, pool_validation
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.messages import (
-    MODEL_BEST,
     MODEL_LAST,
     SERVER_PREFIX,
     TASK_SUBMIT,
     UNREADABLE,
     validation_from,
 )
-from fedvox.flare.places import RESULTS, SITE_REPORT, check_workspace, is_simulator, workspace_of
+from fedvox.flare.places import (
+    RESULTS,
+    SIMULATOR_JOB,
+    SITE_REPORT,
+    check_workspace,
+    is_simulator,
+    workspace_of,
+)
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
-from fedvox.report.results import choose_rows, results_text, write_results, write_rounds
+from fedvox.report.results import (
+    choose_rows,
+    collect_overlays,
+    results_text,
+    write_results,
+    write_rounds,
+)
 from fedvox.training.model_file import describe_model, write_model
 
 
@@ -148,7 +159,8 @@ class WriteResults(Controller):
         )
         if is_simulator(fl_ctx):
             root = Path(workspace_of(fl_ctx).get_root_dir()).parent
-            _collect_overlays(root, run.results, last_is_best)
+            folders = sorted(root.glob(f"*/{SIMULATOR_JOB}/{RESULTS}/{SITE_REPORT}"))
+            collect_overlays(folders, run.results, last_is_best)
         rows, shared = choose_rows(self.rows, self.shared, last_is_best)
         summary = write_results(
             run.results, rows, shared, rounds, run.job.evaluation.resamples, run.phantom
@@ -202,13 +214,3 @@ def _final_record(version: int, validation: dict[str, float], phantom: bool) -> 
         "missing": [],
         "validation": validation,
     }
-
-
-def _collect_overlays(root: Path, results: Path, last_is_best: bool) -> None:
-    """Under the simulator all sites are one person's: their overlays join the report.
-
-    Where the last model is the best, sites drew an earlier candidate as the best: it stays behind.
-    """
-    for picture in sorted(root.glob(f"*/simulate_job/{RESULTS}/{SITE_REPORT}/overlay_*.png")):
-        if not (last_is_best and picture.name.startswith(f"overlay_{MODEL_BEST}_")):
-            shutil.copy2(picture, results / picture.name)

@@ -1,6 +1,7 @@
 """Writes everything a run leaves behind, apart from what sites keep to themselves."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -76,3 +77,19 @@ def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> 
 def write_rounds(path: Path, rounds: Sequence[Mapping[str, Any]]) -> None:
     """Writes ``rounds.jsonl`` atomically."""
     write_text(path, "".join(json.dumps(record) + "\n" for record in rounds))
+
+
+def collect_overlays(folders: Sequence[Path], results: Path, last_is_best: bool) -> None:
+    """On one machine all sites are one person's: their overlays join the report.
+
+    Where the last model is the best, sites drew an earlier candidate as the best: it stays behind.
+
+    Args:
+        folders: the sites' picture folders.
+        results: the run's folder.
+        last_is_best: the last round's model was chosen.
+    """
+    for folder in folders:
+        for picture in sorted(folder.glob("overlay_*.png")):
+            if not (last_is_best and picture.name.startswith(f"overlay_{BEST}_")):
+                shutil.copy2(picture, results / picture.name)

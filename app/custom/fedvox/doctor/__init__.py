@@ -1,0 +1,1 @@
+"""Checks of host, start-up kit, data and job before a site takes part."""

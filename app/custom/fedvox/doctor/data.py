@@ -1,0 +1,138 @@
+"""Checks of a site's data as far as a minute allows; ``fedvox check`` looks at every case."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedvox.data.case import Case
+from fedvox.data.prepared import PreparedCase, prepare_case
+from fedvox.data.readers import READERS
+from fedvox.data.site import SiteSettings
+from fedvox.doctor.finding import FAIL, Finding, passed
+from fedvox.errors import DataError
+from fedvox.training.settings import JobSettings
+
+SAMPLE = 6
+SECONDS = 20.0
+STEPS = 3
+
+
+@dataclass
+class Sample:
+    """A few cases of the site, prepared as the job asks.
+
+    Attributes:
+        listed: cases that the reader lists.
+        ready: prepared ones.
+        problems: reasons of the others.
+    """
+
+    listed: int
+    ready: list[PreparedCase]
+    problems: list[str]
+
+
+def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
+    """Prepares a few cases, evenly spread over the list, within a time limit.
+
+    Raises:
+        DataError: the data set cannot be listed or is empty.
+    """
+    cases = list_cases(site)
+    if not cases:
+        raise DataError("the reader finds no case; compare 'root' with docs/data.md")
+    chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
+    sample = Sample(len(cases), [], [])
+    deadline = time.monotonic() + SECONDS
+    for case in chosen if len(cases) > SAMPLE else cases:
+        try:
+            sample.ready.append(prepare_case(case, job.data, folder, b"doctor"))
+        except DataError as error:
+            sample.problems.append(str(error))
+        if time.monotonic() > deadline:
+            break
+    return sample
+
+
+def list_cases(site: SiteSettings) -> Sequence[Case]:
+    """The reader's cases.
+
+    Raises:
+        DataError: the folder is not in the reader's layout.
+    """
+    try:
+        return READERS[site.dataset](Path(site.root), site.modalities)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"the data set's listing is not in the '{site.dataset}' layout "
+            f"({type(error).__name__}); compare it with docs/data.md"
+        ) from None
+
+
+def label_problems(sample: Sample) -> list[str]:
+    """Reasons that speak of a label and not of an image."""
+    return [reason for reason in sample.problems if "label" in reason]
+
+
+def check_data(sample: Sample) -> Finding:
+    """Can cases be read, and are their numbers those of the modality?"""
+    looked = len(sample.ready) + len(sample.problems)
+    labels = label_problems(sample)
+    images = [reason for reason in sample.problems if reason not in labels]
+    if images:
+        return Finding(
+            "data",
+            FAIL,
+            f"{len(images)} of {looked} sampled cases cannot be used: {images[0]}",
+            "mend or remove them; docs/data.md lists what is checked",
+        )
+    return passed("data", f"{looked} of {sample.listed} cases sampled, all readable")
+
+
+def check_labels(sample: Sample, job: JobSettings) -> Finding:
+    """Do labels fit their images, and is an organ of the job annotated?"""
+    labels = label_problems(sample)
+    if labels:
+        return Finding(
+            "labels",
+            FAIL,
+            f"{len(labels)} sampled cases have wrong labels: {labels[0]}",
+            "mend the labels or the label table",
+        )
+    annotated = sorted({organ for case in sample.ready for organ in case.annotated})
+    if not annotated:
+        return Finding(
+            "labels",
+            FAIL,
+            "no sampled case annotates an organ of the job",
+            f"the job needs one of {', '.join(job.data.organs)}",
+        )
+    return passed("labels", f"annotated: {', '.join(annotated)}")
+
+
+def measure_round(sample: Sample, job: JobSettings) -> float:
+    """Seconds of one local round, extrapolated from a few steps and one validation.
+
+    Raises:
+        DataError: no case could be prepared.
+    """
+    import dataclasses
+
+    from fedvox.training.device import prepare_device, to_device
+    from fedvox.training.evaluate import validate
+    from fedvox.training.local_round import train_round
+    from fedvox.training.reference import initial_model
+
+    if not sample.ready:
+        raise DataError("no usable case to measure with; mend the data first")
+    short = dataclasses.replace(job, training=dataclasses.replace(job.training, steps=STEPS))
+    device = prepare_device(job.training)
+    model = to_device(initial_model(job), device)
+    with tempfile.TemporaryDirectory() as name:
+        result = train_round(model, sample.ready, short, "doctor", 0, Path(name), device)
+    start = time.monotonic()
+    validate(model, sample.ready[:1], job, device)
+    seconds = 0.0 if result is None else result.seconds
+    return seconds / STEPS * job.training.steps + (time.monotonic() - start) * sample.listed * 0.1

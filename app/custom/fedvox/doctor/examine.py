@@ -1,0 +1,145 @@
+"""All checks in the order in which a site's way into a federation breaks."""
+
+import datetime as dt
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from fedvox.data.site import SITE_FILE, SiteSettings, read_site_file
+from fedvox.doctor import data, host, job, kit, network
+from fedvox.doctor.finding import FAIL, Finding, run_check
+from fedvox.errors import ConfigError
+from fedvox.flare.job_folder import job_settings
+from fedvox.training.settings import JobSettings
+
+Check = tuple[str, Callable[[], Finding]]
+
+
+def examine(
+    kit_folder: Path | None,
+    job_folder: Path | None,
+    site_file: Path | None,
+    root_ca: str = "",
+    tell: Callable[[str], None] = lambda name: None,
+) -> list[Finding]:
+    """Checks what can be checked with what is given.
+
+    Args:
+        kit_folder: unpacked start-up kit; its checks and those of the network need it.
+        job_folder: job that is about to run.
+        site_file: ``fedvox_site.json``, default the one in the kit's ``local``.
+        root_ca: SHA-256 fingerprint of the root CA that the operator told by another channel.
+        tell: is called with each check's name before it runs.
+
+    Raises:
+        ConfigError: a given folder is not what it should be.
+    """
+    opened = kit.open_kit(kit_folder) if kit_folder else None
+    settings = job_settings(job_folder) if job_folder else None
+    if site_file is None and opened and opened.kind == "client":
+        site_file = opened.folder / "local" / SITE_FILE
+    site: SiteSettings | ConfigError | None = None
+    if site_file is not None:
+        try:
+            site = read_site_file(site_file)
+        except ConfigError as error:
+            site = ConfigError(str(error).replace(f"{site_file.parent}/", ""))
+    checks = _host_checks(opened, site, settings)
+    checks += [("versions", lambda: job.check_versions(job_folder))]
+    if opened:
+        checks += _kit_checks(opened, site, root_ca)
+    if opened and job_folder:
+        given, place = opened, job_folder
+        checks += [("allow-list", lambda: job.check_allow_list(place, given))]
+    findings = []
+    for name, check in checks:
+        tell(name)
+        findings.append(run_check(name, check))
+    if site is not None and settings is not None:
+        tell("data")
+        findings += _data_findings(site, settings, job_folder)
+    return findings
+
+
+def _host_checks(
+    opened: kit.Kit | None, site: SiteSettings | ConfigError | None, settings: JobSettings | None
+) -> list[Check]:
+    folders = [opened.folder] if opened else [Path.cwd()]
+    if isinstance(site, SiteSettings) and site.cache:
+        folders.append(Path(site.cache))
+    device = settings.training.device if settings else "auto"
+    return [
+        ("gpu", lambda: host.check_gpu(device)),
+        ("ram", host.check_ram),
+        ("shm", host.check_shm),
+        ("disk", lambda: host.check_disk(folders)),
+        ("clock", lambda: host.check_clock(_moments(opened))),
+    ]
+
+
+def _moments(opened: kit.Kit | None) -> list[tuple[str, dt.datetime]]:
+    """What must lie in the past: this package's files and the kit's certificate."""
+    import fedvox
+
+    installed = dt.datetime.fromtimestamp(Path(fedvox.__file__).stat().st_mtime, dt.UTC)
+    moments = [("the installed fedvox", installed)]
+    if opened:
+        moments.append(("the kit's certificate", opened.certificate.not_valid_before_utc))
+    return moments
+
+
+def _kit_checks(
+    opened: kit.Kit, site: SiteSettings | ConfigError | None, root_ca: str
+) -> list[Check]:
+    folders = [opened.folder]
+    if isinstance(site, SiteSettings) and site.cache:
+        folders.append(Path(site.cache))
+    return [
+        ("kit", lambda: kit.check_seal(opened)),
+        ("ca", lambda: kit.check_ca(opened, root_ca)),
+        ("certificate", lambda: kit.check_certificate(opened)),
+        ("permissions", lambda: kit.check_permissions(opened, folders)),
+        ("policies", lambda: kit.check_policies(opened)),
+        ("dns", lambda: network.check_dns(opened)),
+        ("port", lambda: network.check_port(opened)),
+    ]
+
+
+def _data_findings(
+    site: SiteSettings | ConfigError, settings: JobSettings, job_folder: Path | None
+) -> list[Finding]:
+    if isinstance(site, ConfigError):
+        error = site
+        message, _, remedy = str(error).rpartition("; ")
+        return [Finding("data", FAIL, message or remedy, remedy if message else "mend the file")]
+    described = site
+    foreign = set(described.modalities) - set(settings.data.modalities)
+    if foreign:
+        return [
+            Finding(
+                "data",
+                FAIL,
+                f"the site holds {', '.join(sorted(foreign))}, the job uses "
+                f"{', '.join(settings.data.modalities)}",
+                "change 'modalities' in the site file, or leave this job out",
+            )
+        ]
+    taken: list[data.Sample] = []
+    with tempfile.TemporaryDirectory() as name:
+
+        def sampled() -> Finding:
+            taken.append(data.take_sample(described, settings, Path(name)))
+            return data.check_data(taken[0])
+
+        findings = [run_check("data", sampled)]
+        if taken and (taken[0].ready or data.label_problems(taken[0])):
+            findings.append(run_check("labels", lambda: data.check_labels(taken[0], settings)))
+        if taken and taken[0].ready and job_folder:
+            place = job_folder
+            findings.append(
+                run_check(
+                    "waiting",
+                    lambda: job.check_waiting(place, data.measure_round(taken[0], settings)),
+                )
+            )
+    return findings

@@ -1,0 +1,69 @@
+"""Checks of the way to the server: name, port, TLS."""
+
+import socket
+import ssl
+
+from fedvox.doctor.finding import FAIL, Finding, passed
+from fedvox.doctor.kit import Kit
+
+TIMEOUT = 5.0
+
+
+def check_dns(kit: Kit) -> Finding:
+    """Does the server's name lead to an address?"""
+    host, _ = kit.target
+    try:
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
+    except OSError as error:
+        return Finding(
+            "dns",
+            FAIL,
+            f"the server's name '{host}' leads to no address ({error.strerror or error})",
+            "ask your network's staff to resolve it, or add a line to /etc/hosts",
+        )
+    return passed("dns", f"{host} is {', '.join(sorted(addresses))}")
+
+
+def check_port(kit: Kit) -> Finding:
+    """Does the server's port answer, with a certificate of our root CA, and does it accept ours?"""
+    host, port = kit.target
+    if kit.kind == "server":
+        return _check_own_port(port)
+    startup = kit.folder / "startup"
+    try:
+        with socket.create_connection((host, port), timeout=TIMEOUT) as plain:
+            context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
+            context.load_cert_chain(startup / "client.crt", startup / "client.key")
+            with context.wrap_socket(plain, server_hostname=host) as secured:
+                version = secured.version()
+    except ssl.SSLError as error:
+        return Finding(
+            "port",
+            FAIL,
+            f"{host}:{port} answers, but not as the server of this kit ({error.reason or error})",
+            "compare the root CA's fingerprint with the operator's; a proxy that opens TLS must "
+            "let this connection pass",
+        )
+    except OSError as error:
+        return Finding(
+            "port",
+            FAIL,
+            f"{host}:{port} does not answer ({error.strerror or error})",
+            f"let outgoing TCP to port {port} pass the firewall, or wait until the server runs",
+        )
+    return passed("port", f"{host}:{port} answers over {version} with this project's certificate")
+
+
+def _check_own_port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", port))
+        except OSError as error:
+            return Finding(
+                "port",
+                FAIL,
+                f"port {port} cannot be used ({error.strerror})",
+                "stop the program that holds it, or provision another port",
+            )
+    return passed("port", f"port {port} is free")

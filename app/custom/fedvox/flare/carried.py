@@ -1,0 +1,93 @@
+"""Code that a job carries, compared with the package that this machine runs."""
+
+import difflib
+from pathlib import Path
+
+import fedvox
+from fedvox.errors import ConfigError
+from fedvox.manifest import MANIFEST, differences, digests
+
+CARRIED = Path("app/custom/fedvox")
+
+
+def installed_package() -> Path:
+    """Folder of the running package."""
+    return Path(fedvox.__file__).parent
+
+
+def code_differences(carried: Path, installed: Path) -> list[str]:
+    """One line per source file that differs: changed, added (only in the job) or missing there."""
+    own, theirs = digests(installed), digests(carried)
+    theirs = {name: digest for name, digest in theirs.items() if not _is_signature(name)}
+    lines = [f"{name}: missing" for name in own if name not in theirs]
+    lines += [f"{name}: added" for name in theirs if name not in own]
+    lines += [f"{n}: changed" for n in own if n in theirs and own[n] != theirs[n]]
+    return sorted(lines)
+
+
+def check_carried(custom: Path) -> None:
+    """Refuses to run a job whose carried code is not the code that runs.
+
+    A package that is installed comes before one that is carried, so a site that has both would
+    silently run its own.
+
+    Args:
+        custom: the job's ``app/custom`` at this site.
+
+    Raises:
+        ConfigError: the carried package differs from the running one.
+    """
+    carried, running = custom / "fedvox", installed_package()
+    if not carried.is_dir() or carried.resolve() == running.resolve():
+        return
+    found = code_differences(carried, running)
+    if found:
+        raise ConfigError(
+            f"the job carries another fedvox than the one installed here, which would run instead "
+            f"({len(found)} files differ, the first is {found[0]}); install the job's version or "
+            "ask for a job without code"
+        )
+
+
+def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[str]]:
+    """What a site wants to know before it approves a job that carries code.
+
+    Args:
+        job: the job's folder.
+        installed: the reviewed package to compare with, default the running one.
+
+    Returns:
+        Files that differ from the job's own manifest, and source files that differ from the
+        reviewed package.
+
+    Raises:
+        ConfigError: the job carries no code, or no manifest.
+    """
+    if not (job / CARRIED).is_dir():
+        raise ConfigError(f"{job} carries no code: nothing to compare; configuration only")
+    sealed = differences(job, job / CARRIED.parent / MANIFEST)
+    sealed = [line for line in sealed if not _is_signature(line)]
+    return sealed, code_differences(job / CARRIED, installed or installed_package())
+
+
+def unified(job: Path, lines: list[str], installed: Path | None = None) -> str:
+    """The differing source files line by line, reviewed package first."""
+    base = installed or installed_package()
+    text: list[str] = []
+    for line in lines:
+        name = line.rpartition(":")[0]
+        text += difflib.unified_diff(
+            _lines(base / name), _lines(job / CARRIED / name), f"reviewed/{name}", f"job/{name}"
+        )
+    return "".join(text)
+
+
+def _is_signature(name: str) -> bool:
+    """FLARE signs each folder of a submitted job with two files of its own."""
+    return name.rpartition("/")[2].startswith(".__nvfl_")
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)

@@ -1,0 +1,67 @@
+"""Refuses to start from a start-up kit that is not the one that was provisioned."""
+
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from nvflare.apis.fl_component import FLComponent
+
+from fedvox.errors import ConfigError
+from fedvox.files import atomic_path
+from fedvox.manifest import MANIFEST, differences
+
+SIGNATURE = f"{MANIFEST}.sig"
+ROOT = "startup/rootCA.pem"
+PARTS = ("startup",)
+"""Folders of a kit that nobody may change; a site tightens its policies in ``local/``."""
+_REMEDY = "unpack the kit afresh or ask the operator for a new one"
+
+
+def sign_manifest(kit: Path, key: rsa.RSAPrivateKey) -> None:
+    """Signs the kit's manifest with the root key: RSA PKCS#1 v1.5 over SHA-256.
+
+    This signature has no random part, so provisioning the same kit twice gives the same bytes.
+    ``openssl dgst -sha256 -verify`` checks it too.
+    """
+    content = (kit / MANIFEST).read_bytes()
+    with atomic_path(kit / SIGNATURE) as temporary:
+        temporary.write_bytes(key.sign(content, padding.PKCS1v15(), hashes.SHA256()))
+
+
+def check_kit(kit: Path) -> None:
+    """Verifies the manifest's signature and compares the kit's ``startup`` folder with it.
+
+    Raises:
+        ConfigError: names the files that differ.
+    """
+    found = differences(kit, kit / MANIFEST, PARTS)
+    if found:
+        raise ConfigError(
+            f"the start-up kit is not the one that was provisioned: {'; '.join(found)}; {_REMEDY}"
+        )
+    try:
+        root = x509.load_pem_x509_certificate((kit / ROOT).read_bytes()).public_key()
+        if not isinstance(root, rsa.RSAPublicKey):
+            raise ValueError("no RSA key")
+        signed = (kit / MANIFEST).read_bytes(), (kit / SIGNATURE).read_bytes()
+        root.verify(signed[1], signed[0], padding.PKCS1v15(), hashes.SHA256())
+    except (InvalidSignature, ValueError, OSError):
+        raise ConfigError(
+            f"{MANIFEST} of the start-up kit is not signed by the project's root CA; {_REMEDY}"
+        ) from None
+
+
+class KitGuard(FLComponent):
+    """Component of ``local/resources.json``: building it checks the kit, so that neither FLARE's
+    parent process starts from a changed kit. FLARE changes into the workspace before it builds
+    its components.
+
+    Raises:
+        ConfigError: a file of ``startup/`` was changed, removed or added.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        check_kit(Path.cwd())

@@ -1,0 +1,1 @@
+"""A whole federation on this machine, over mTLS: kits, processes, submission, results."""

@@ -1,0 +1,71 @@
+"""One whole run on this machine: kits, sites with phantoms, submission, rounds, results."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fedvox.data.site import SITE_FILE
+from fedvox.errors import ConfigError
+from fedvox.files import write_json
+from fedvox.flare.job_folder import export_job, find_job, job_settings, jobs_folder
+from fedvox.flare.loopback.federation import Federation
+from fedvox.flare.loopback.kits import Kits
+from fedvox.flare.loopback.submission import collect, require_finished, watch
+from fedvox.flare.site_setup import phantom_site
+
+
+def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalities: str) -> Path:
+    """Exports the job that the run submits.
+
+    Args:
+        name: a job in ``jobs/``.
+        work: the exported job appears in its folder ``jobs``.
+        code: ``preinstalled``, ``carried`` or ``pinned``.
+        overrides: changes to ``training.json``.
+        modalities: phantom modality of each site, comma-separated.
+    """
+    out = work / "jobs"
+    shutil.rmtree(out / name, ignore_errors=True)
+    changes = [f"phantom.modalities={json.dumps(modalities.split(','))}", *overrides]
+    return export_job(find_job(name, jobs_folder()), out, code, changes, name)
+
+
+def write_phantom_sites(kits: Kits, job: Path, work: Path) -> None:
+    """Writes phantoms for every site, the same that the simulator uses, and the sites' files."""
+    settings = job_settings(job).phantom
+    for site in kits.names("client"):
+        data = work / "data" / site
+        shutil.rmtree(data, ignore_errors=True)
+        described: dict[str, Any] = asdict(phantom_site(site, settings, data))
+        described["root"] = str(data.resolve())
+        described["cache"] = str((work / "cache" / site).resolve())
+        write_json(kits.kit(site) / "local" / SITE_FILE, described)
+
+
+def finish(
+    federation: Federation, session: Any, job_id: str, job: Path, work: Path, out: Path
+) -> Path:
+    """Watches a submitted job to its end and collects its files.
+
+    Raises:
+        FedVoxError: the job failed; names the reason.
+    """
+    status = watch(federation, session, job_id, job_settings(job).training.rounds)
+    require_finished(federation, job_id, status)
+    return collect(federation, session, job_id, work, out)
+
+
+def fresh_folder(path: Path) -> Path:
+    """Empties and makes a work folder.
+
+    Raises:
+        ConfigError: the path holds a blank, which FLARE's scripts cannot take.
+    """
+    if any(letter.isspace() for letter in str(path.resolve())):
+        raise ConfigError(f"{path}: FLARE's start scripts take no path with a blank")
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path

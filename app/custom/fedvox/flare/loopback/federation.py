@@ -1,0 +1,127 @@
+"""Starts, watches and stops the processes of a federation on this machine."""
+
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fedvox.errors import FedVoxError
+from fedvox.flare.loopback.guard import MARK, marked, start_guard
+from fedvox.flare.loopback.kits import Kits, flare_environment
+
+READY_SECONDS = 120.0
+
+
+class Federation:
+    """A server and its sites as processes; a context manager that leaves none behind.
+
+    Args:
+        kits: their start-up kits, in which they also work.
+        sites: names of the sites to start, default all.
+        changes: environment variables of all processes.
+    """
+
+    def __init__(
+        self, kits: Kits, sites: Iterable[str] | None = None, changes: dict[str, str] | None = None
+    ) -> None:
+        self.kits = kits
+        self.sites = list(kits.names("client") if sites is None else sites)
+        self.mark = uuid.uuid4().hex
+        self.environment = flare_environment({**(changes or {}), MARK: self.mark})
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Federation":
+        self._guard = start_guard(self.mark)
+        try:
+            self.start(self.kits.server)
+            for site in self.sites:
+                self.start(site)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self, name: str) -> None:
+        """Starts a participant through its kit's own script, which restarts it if it dies."""
+        kit = self.kits.kit(name)
+        script = kit / "startup" / "sub_start.sh"
+        if not script.is_file():
+            raise FedVoxError(f"{kit}: no start-up kit; build the kits with make provision")
+        with self.output(name).open("ab") as output:
+            subprocess.Popen(
+                ["bash", str(script)],
+                cwd=kit,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def output(self, name: str) -> Path:
+        """Where a participant's console output goes."""
+        return self.kits.folder / f"{name}.console.txt"
+
+    def stop(self) -> None:
+        """Ends all processes; returns when none is left."""
+        guard, self._guard = self._guard, None
+        if guard is None or guard.stdin is None:
+            return
+        guard.stdin.close()
+        guard.wait()
+
+    def processes(self) -> list[int]:
+        """Ids of the federation's living processes."""
+        return [process.pid for process in marked(self.mark)]
+
+    def session(self, user: str) -> Any:
+        """A FLARE API session of a person; close it, or Python hangs on its threads.
+
+        Raises:
+            FedVoxError: the server does not answer in time.
+        """
+        from nvflare.fuel.flare_api.flare_api import new_secure_session
+
+        deadline = time.monotonic() + READY_SECONDS
+        while True:
+            try:
+                return new_secure_session(user, str(self.kits.kit(user)), timeout=5.0)
+            except Exception as error:  # FLARE raises one of a dozen kinds while the server starts
+                if time.monotonic() > deadline:
+                    raise FedVoxError(
+                        f"the server does not let {user} in ({type(error).__name__}); see "
+                        f"{self.output(self.kits.server)}"
+                    ) from None
+                time.sleep(0.5)
+
+    def wait_for_sites(self, session: Any, tell: Callable[[str], None] = lambda text: None) -> None:
+        """Waits until all started sites are registered at the server.
+
+        Raises:
+            FedVoxError: names the sites that are not, and where their output lies.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        joined: set[str] = set()
+        while not set(self.sites) <= joined:
+            now = {client.name for client in session.get_system_info().client_info}
+            for site in sorted(now - joined):
+                tell(f"{site} joined")
+            joined |= now
+            if time.monotonic() > deadline:
+                missing = [site for site in self.sites if site not in joined]
+                raise FedVoxError(
+                    f"{', '.join(missing)} did not join within {READY_SECONDS:g} s; see "
+                    f"{self.output(missing[0])}"
+                )
+            time.sleep(0.5)

@@ -1,0 +1,161 @@
+"""Builds start-up kits for a federation on this machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedvox.errors import ConfigError
+from fedvox.files import write_text
+
+
+@dataclass(frozen=True)
+class Kits:
+    """Start-up kits of one project.
+
+    Attributes:
+        folder: ``prod_NN``, with one kit per participant.
+        project: the project file's content.
+    """
+
+    folder: Path
+    project: Mapping[str, Any]
+
+    def names(self, kind: str, role: str | None = None) -> list[str]:
+        """Participants of a type (``server``, ``client``, ``admin``) and, for people, a role."""
+        return [
+            str(entry["name"])
+            for entry in self.project["participants"]
+            if entry["type"] == kind and role in (None, entry.get("role"))
+        ]
+
+    def kit(self, name: str) -> Path:
+        """The kit of a participant."""
+        return self.folder / name
+
+    @property
+    def server(self) -> str:
+        """The server's name."""
+        return self.names("server")[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    for entry in sockets:
+        entry.bind(("127.0.0.1", 0))
+    ports = [int(entry.getsockname()[1]) for entry in sockets]
+    for entry in sockets:
+        entry.close()
+    return ports
+
+
+def read_project(path: Path) -> dict[str, Any]:
+    """Reads a project file.
+
+    Raises:
+        ConfigError: it is missing or no YAML mapping with participants.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        raise ConfigError(f"{path}: missing or no YAML; give a project file") from None
+    if not isinstance(content, dict) or not isinstance(content.get("participants"), list):
+        raise ConfigError(f"{path}: no participants; start from provisioning/project.yml")
+    return content
+
+
+def with_ports(project: Mapping[str, Any], learn: int, admin: int) -> dict[str, Any]:
+    """The same project with other ports of its server."""
+    ports = {"fed_learn_port": learn, "admin_port": admin}
+    participants = [
+        {**entry, **ports} if entry["type"] == "server" else entry
+        for entry in project["participants"]
+    ]
+    return {**project, "participants": participants}
+
+
+def latest_kits(project: Mapping[str, Any], folder: Path) -> Kits:
+    """The newest kits of a project in a provisioning folder.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    made = sorted((folder / str(project["name"])).glob("prod_*"))
+    if not made:
+        raise ConfigError(f"{folder}: no kits of project {project['name']}; run make provision")
+    return Kits(made[-1], project)
+
+
+def copy_kits(kits: Kits, target: Path) -> Kits:
+    """Copies kits to a folder in which they may run; the originals stay as they were built."""
+    shutil.copytree(kits.folder, target)
+    return Kits(target, kits.project)
+
+
+def require_free_ports(project: Mapping[str, Any]) -> None:
+    """Refuses to start a server whose ports are taken.
+
+    Raises:
+        ConfigError: names the port.
+    """
+    server = next(entry for entry in project["participants"] if entry["type"] == "server")
+    for key in ("fed_learn_port", "admin_port"):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", int(server[key])))
+            except OSError:
+                raise ConfigError(
+                    f"port {server[key]} ({key}) is in use on this machine; stop its owner or "
+                    "write another port into the project file and build the kits again"
+                ) from None
+
+
+def provision(project: Mapping[str, Any], work: Path, command: str = "provision") -> Kits:
+    """Builds the kits of a project with ``nvflare provision`` or ``nvflare poc prepare``.
+
+    Args:
+        project: the project file's content.
+        work: folder for the project file and the kits; kits of an earlier call are kept, and so
+            are root CA and certificates.
+        command: ``provision`` or ``poc``.
+
+    Raises:
+        ConfigError: the command failed; its last line says why.
+    """
+    import yaml
+
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / "project.yml"
+    write_text(path, yaml.safe_dump(dict(project), sort_keys=False))
+    tool = [sys.executable, "-m", "nvflare.cli"]
+    environment = None
+    if command == "poc":
+        # FLARE notes the workspace in the user's home; a dry run leaves the home alone.
+        home = work / "home"
+        home.mkdir(exist_ok=True)
+        kits = work / "poc"
+        environment = flare_environment({"HOME": str(home), "NVFLARE_POC_WORKSPACE": str(kits)})
+        tool += ["poc", "prepare", "-i", str(path), "--force"]
+    else:
+        kits = work
+        tool += ["provision", "-p", str(path), "-w", str(kits), "--force"]
+    done = subprocess.run(tool, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        raise ConfigError(f"building the kits failed: {lines[-1] if lines else 'no output'}")
+    return latest_kits(project, kits)
+
+
+def flare_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with changes, and with this Python first on the path."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, **changes}

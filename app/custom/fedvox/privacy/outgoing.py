@@ -1,0 +1,88 @@
+"""What may leave a site as the result of a task: weights, claims, evaluation reports, no more."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fedvox.errors import ConfigError
+
+CLAIMS = frozenset(
+    ("round", "cases", "steps", "modality", "loss", "seconds", "validation", "down_bytes")
+)
+REPORT = frozenset(("validation", "rows", "shared"))
+_TENSOR_NAME = re.compile(r"[A-Za-z_][\w.]{0,200}")
+_WORD = re.compile(r"[\w+,.-]{0,64}")
+
+
+def check_weights(data: Any) -> None:
+    """Named floating-point arrays of at least one element, nothing else.
+
+    Raises:
+        ConfigError: something else is among them.
+    """
+    if not isinstance(data, Mapping) or not data:
+        raise ConfigError("outgoing weights are not a mapping of arrays; nothing was sent")
+    for name, array in data.items():
+        if not isinstance(name, str) or not _TENSOR_NAME.fullmatch(name):
+            raise ConfigError("outgoing weights hold an unusual tensor name; nothing was sent")
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            raise ConfigError("outgoing weights hold something that is no array; nothing was sent")
+
+
+def check_claims(claims: Any) -> None:
+    """Numbers, words and validation scores under known names.
+
+    Raises:
+        ConfigError: an unknown name or a value of another form.
+    """
+    if not isinstance(claims, Mapping) or set(claims) - CLAIMS:
+        raise ConfigError("an outgoing update claims more than is known; nothing was sent")
+    _check_plain({name: value for name, value in claims.items() if name != "validation"})
+    _check_scores(claims.get("validation", {}))
+
+
+def check_report(report: Any, share_cases: bool, fields: frozenset[str]) -> None:
+    """An evaluation report: validation scores and rows of the known columns.
+
+    Args:
+        report: what is about to leave.
+        share_cases: False forbids per-case rows.
+        fields: every column that a row may have.
+
+    Raises:
+        ConfigError: an unknown part, a value of another form, or per-case rows where forbidden.
+    """
+    if not isinstance(report, Mapping) or set(report) - REPORT:
+        raise ConfigError("an outgoing report holds an unknown part; nothing was sent")
+    _check_scores(report.get("validation", {}))
+    rows = report.get("rows", [])
+    if rows and not share_cases:
+        raise ConfigError(
+            "the site's policy keeps per-case rows at the site; set 'share' to summary in the site "
+            "file; nothing was sent"
+        )
+    for row in [*rows, *report.get("shared", [])]:
+        if not isinstance(row, Mapping) or set(row) - fields:
+            raise ConfigError("an outgoing report holds an unknown column; nothing was sent")
+        _check_plain(row)
+
+
+def _check_scores(scores: Any) -> None:
+    """Modality -> [mean Dice, number of cases]."""
+    if not isinstance(scores, Mapping):
+        raise ConfigError("outgoing validation scores are unreadable; nothing was sent")
+    for name, pair in scores.items():
+        _check_plain({"name": name})
+        if not isinstance(pair, list | tuple) or len(pair) != 2:
+            raise ConfigError("outgoing validation scores are unreadable; nothing was sent")
+        _check_plain(dict(enumerate(pair)))
+
+
+def _check_plain(values: Mapping[Any, Any]) -> None:
+    """Numbers, flags and short words without blanks or slashes; no path and no sentence fits."""
+    for value in values.values():
+        plain = value is None or isinstance(value, int | float)
+        if not plain and not (isinstance(value, str) and _WORD.fullmatch(value)):
+            raise ConfigError("an outgoing value is neither number nor word; nothing was sent")

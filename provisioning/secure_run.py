@@ -1,0 +1,111 @@
+"""The provisioned kits as a running federation on this machine: submit, watch, download, stop.
+
+Starts the kits that `make provision` built (server and three hospitals, mTLS, carried code off),
+submits the job once through the admin console and once through the FLARE API, compares both results
+and stops everything, also after Ctrl-C or a failure. Hospitals read phantoms.
+
+Examples:
+    python provisioning/secure_run.py
+    python provisioning/secure_run.py --via api --set training.rounds=1 --set training.steps=10
+"""
+
+import argparse
+import csv
+import sys
+import zipfile
+from pathlib import Path
+
+from fedvox.errors import FedVoxError
+from fedvox.flare.loopback.dry_run import finish, fresh_folder, make_job, write_phantom_sites
+from fedvox.flare.loopback.federation import Federation
+from fedvox.flare.loopback.kits import (
+    Kits,
+    copy_kits,
+    latest_kits,
+    read_project,
+    require_free_ports,
+)
+from fedvox.flare.loopback.submission import submit, submit_by_console
+
+PROJECT = Path(__file__).parent / "project.yml"
+
+
+def main() -> int:
+    """Runs it; exit code 0 only if every submission finished on all sites."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--project", type=Path, default=PROJECT, help="project file")
+    parser.add_argument("--kits", type=Path, default=Path("runs/provision"), help="built kits")
+    parser.add_argument("--job", default="fedgin", help="a job in jobs/ (default fedgin)")
+    parser.add_argument("--code", choices=("preinstalled", "carried"), default="preinstalled")
+    parser.add_argument("--via", choices=("console", "api", "both"), default="both")
+    parser.add_argument("--sites", default="ct,mr,mr", help="modality per site (default ct,mr,mr)")
+    parser.add_argument("--out", type=Path, default=Path("runs/secure"), help="run folder to write")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    args = parser.parse_args()
+    try:
+        run(args)
+    except FedVoxError as error:
+        print(f"secure run: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("secure run: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(args: argparse.Namespace) -> None:
+    """Starts the kits, submits, compares, stops."""
+    work = fresh_folder(args.out.parent / ".work" / args.out.name)
+    project = read_project(args.project)
+    require_free_ports(project)
+    kits = copy_kits(latest_kits(project, args.kits), work / "kits")
+    lead = kits.names("admin", "lead")[0]
+    job = make_job(args.job, work, args.code, args.set, args.sites)
+    write_phantom_sites(kits, job, work)
+    ways = ["console", "api"] if args.via == "both" else [args.via]
+    results = {}
+    with Federation(kits) as federation:
+        session = federation.session(lead)
+        try:
+            federation.wait_for_sites(session, print)
+            for way in ways:
+                job_id = (
+                    submit(session, job, work)
+                    if way == "api"
+                    else submit_by_console(federation, lead, job)
+                )
+                print(f"submitted {args.job} through the {way} as {job_id}")
+                out = args.out if way == ways[-1] else args.out.with_name(f"{args.out.name}-{way}")
+                results[way] = finish(federation, session, job_id, job, work, out)
+        finally:
+            session.close()
+    print(f"files that travelled: {', '.join(travelled(kits, job_id))}")
+    if len(results) == 2:
+        print(f"largest difference in Dice between both: {difference(*results.values()):.1e}")
+    print(f"results: {args.out}\nreport:  {args.out / 'report.html'}")
+
+
+def travelled(kits: Kits, job_id: str) -> list[str]:
+    """Files of the job archive in the server's store: everything that went to the sites."""
+    archive = kits.kit(kits.server) / "jobs-storage" / "jobs" / job_id / "data"
+    with zipfile.ZipFile(archive) as content:
+        return sorted(content.namelist())
+
+
+def difference(first: Path, second: Path) -> float:
+    """Largest difference of a mean Dice between two runs' ``summary.csv``."""
+    tables = []
+    for folder in (first, second):
+        with (folder / "summary.csv").open() as stream:
+            rows = csv.DictReader(stream)
+            tables.append({(r["model"], r["modality"], r["organ"]): r["dice_mean"] for r in rows})
+    if tables[0].keys() != tables[1].keys():
+        raise FedVoxError("the two runs' tables have different rows")
+    pairs = [(a, tables[1][key]) for key, a in tables[0].items()]
+    return max((abs(float(a) - float(b)) for a, b in pairs if a and b), default=0.0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

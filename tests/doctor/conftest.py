@@ -1,0 +1,99 @@
+"""A provisioned site with phantoms, a job, and a server that answers over mTLS."""
+
+import json
+import shutil
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedvox.flare.job_folder import export_job
+from fedvox.flare.loopback.kits import Kits, provision
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Place:
+    """What `fedvox doctor` is given."""
+
+    kit: Path
+    job: Path
+    data: Path
+
+    @property
+    def startup(self) -> Path:
+        return self.kit / "startup"
+
+    @property
+    def local(self) -> Path:
+        return self.kit / "local"
+
+    def arguments(self) -> list[str]:
+        return ["doctor", "--kit", str(self.kit), "--job", str(self.job), "--json"]
+
+
+@pytest.fixture(scope="session")
+def kits(tmp_path_factory: pytest.TempPathFactory, project: Callable[[], dict[str, Any]]) -> Kits:
+    """Kits of the repository's own project on free ports."""
+    return provision(project(), tmp_path_factory.mktemp("provision"))
+
+
+@pytest.fixture(scope="session")
+def tiny_job(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: list[str]) -> Path:
+    return export_job(
+        ROOT / "jobs/fedgin", tmp_path_factory.mktemp("jobs"), overrides=tiny_overrides
+    )
+
+
+@pytest.fixture
+def place(kits: Kits, tiny_job: Path, phantom_site, tmp_path: Path) -> Place:
+    """A copy of everything, to be damaged."""
+    shutil.copytree(kits.kit("site-1"), tmp_path / "kit")
+    shutil.copytree(tiny_job, tmp_path / "job")
+    shutil.copytree(phantom_site("ct"), tmp_path / "data")
+    site = {
+        "dataset": "phantom",
+        "root": str(tmp_path / "data"),
+        "modalities": ["ct"],
+        "split": "dataset",
+        "cache": str(tmp_path / "cache"),
+    }
+    (tmp_path / "kit/local/fedvox_site.json").write_text(json.dumps(site))
+    return Place(tmp_path / "kit", tmp_path / "job", tmp_path / "data")
+
+
+@pytest.fixture
+def server(kits: Kits) -> Iterator[None]:
+    """Answers TLS handshakes on the server's port and wants a certificate of the project."""
+    startup = kits.kit(kits.server) / "startup"
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=startup / "rootCA.pem")
+    context.load_cert_chain(startup / "server.crt", startup / "server.key")
+    context.verify_mode = ssl.CERT_REQUIRED
+    entry = next(p for p in kits.project["participants"] if p["type"] == "server")
+    listener = socket.create_server(("127.0.0.1", int(entry["fed_learn_port"])))
+    stopped = threading.Event()
+
+    def serve() -> None:
+        while not stopped.is_set():
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                context.wrap_socket(plain, server_side=True).close()
+            except OSError:
+                plain.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield
+    stopped.set()
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(timeout=5)

@@ -1,0 +1,109 @@
+"""No process outlives the command that started it, however that command ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import psutil
+import pytest
+
+from fedvox.flare.loopback.guard import MARK, end_all, marked, start_guard
+
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+CALLER = """
+import subprocess, sys, time
+from fedvox.flare.loopback.guard import MARK, start_guard
+import os
+mark = sys.argv[1]
+start_guard(mark)
+for code in sys.argv[2:]:
+    subprocess.Popen([sys.executable, "-c", code], env={**os.environ, MARK: mark},
+                     start_new_session=True)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def mark():
+    value = uuid.uuid4().hex
+    yield value
+    end_all(value)
+
+
+def start(mark, code):
+    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, MARK: mark})
+
+
+def gone(mark, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not marked(mark)
+
+
+def wait_for(mark, count):
+    deadline = time.monotonic() + 10
+    while len(marked(mark)) < count and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def test_processes_that_ignore_the_request_are_ended_too(mark):
+    processes = [start(mark, STUBBORN), start(mark, "import time; time.sleep(60)")]
+    wait_for(mark, 2)
+    time.sleep(0.3)
+    assert end_all(mark) == 2
+    assert marked(mark) == []
+    assert not any(psutil.pid_exists(process.pid) for process in processes)
+
+
+def test_other_processes_are_left_alone(mark):
+    other = start(uuid.uuid4().hex, "import time; time.sleep(60)")
+    try:
+        end_all(mark)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_closing_the_pipe_cleans_up(mark):
+    guard = start_guard(mark)
+    process = start(mark, "import time; time.sleep(60)")
+    guard.stdin.close()
+    assert guard.wait(timeout=20) == 0
+    assert process.wait(timeout=5) != 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_killed_command_leaves_nothing(mark, how):
+    command = [sys.executable, "-c", CALLER, mark, STUBBORN, "import time; time.sleep(60)"]
+    caller = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert caller.stdout.readline() == b"ready\n"
+    wait_for(mark, 2)
+    caller.send_signal(how)
+    caller.wait()
+    assert gone(mark)
+    caller.stdout.close()
+
+
+def test_a_killed_shell_above_the_command_counts_too(mark):
+    inner = [sys.executable, "-c", CALLER, mark, "import time; time.sleep(60)"]
+    outer = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    shell = subprocess.Popen(
+        [sys.executable, "-c", outer, *inner], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert shell.stdout.readline() == b"ready\n"
+    wait_for(mark, 1)
+    children = psutil.Process(shell.pid).children()
+    shell.kill()
+    shell.wait()
+    try:
+        assert gone(mark)
+    finally:
+        for child in children:
+            child.kill()
+        shell.stdout.close()

@@ -1,0 +1,80 @@
+"""Code that a job carries: what differs, and that nothing else runs in its place."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fedvox.commands.main import main
+from fedvox.errors import ConfigError
+from fedvox.flare.carried import check_carried, installed_package
+from fedvox.flare.job_folder import export_job
+
+JOB = Path(__file__).parents[2] / "jobs/fedgin"
+
+
+@pytest.fixture
+def carried(tmp_path):
+    return export_job(JOB, tmp_path, "carried")
+
+
+def change(job, name="augment/gin.py", text="\nevil = True\n"):
+    path = job / "app/custom/fedvox" / name
+    path.write_text((path.read_text() if path.is_file() else "") + text)
+
+
+def test_an_untouched_export_carries_the_reviewed_package(carried, capsys):
+    assert main(["job", "diff", str(carried)]) == 0
+    assert "carries exactly the reviewed package" in capsys.readouterr().out
+    check_carried(carried / "app/custom")
+
+
+def test_a_changed_file_is_named_against_manifest_and_package(carried, capsys):
+    change(carried)
+    assert main(["job", "diff", str(carried), "--text"]) == 1
+    output = capsys.readouterr().out
+    assert "against its manifest: app/custom/fedvox/augment/gin.py: changed" in output
+    assert "against the reviewed package: augment/gin.py: changed" in output
+    assert "+evil = True" in output
+
+
+def test_added_and_missing_files_are_named(carried, capsys):
+    change(carried, "augment/new.py")
+    (carried / "app/custom/fedvox/seeding.py").unlink()
+    assert main(["job", "diff", str(carried), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["code"] == ["augment/new.py: added", "seeding.py: missing"]
+    assert "app/custom/fedvox/seeding.py: missing" in found["manifest"]
+
+
+def test_signatures_that_flare_adds_at_submission_do_not_count(carried, capsys):
+    (carried / "app" / ".__nvfl_sig.json").write_text("{}")
+    (carried / ".__nvfl_submitter.crt").write_text("")
+    (carried / "app/custom/fedvox/.__nvfl_sig.json").write_text("{}")
+    check_carried(carried / "app/custom")
+    assert main(["job", "diff", str(carried)]) == 0
+
+
+def test_another_release_can_be_the_reviewed_one(carried, tmp_path, capsys):
+    reviewed = tmp_path / "reviewed"
+    shutil.copytree(installed_package(), reviewed)
+    (reviewed / "errors.py").write_text("# older\n")
+    assert main(["job", "diff", str(carried), "--against", str(reviewed)]) == 1
+    assert "errors.py: changed" in capsys.readouterr().out
+
+
+def test_a_job_without_code_has_nothing_to_compare(tmp_path, capsys):
+    job = export_job(JOB, tmp_path)
+    assert main(["job", "diff", str(job)]) == 1
+    assert "configuration only" in capsys.readouterr().err
+
+
+def test_other_code_than_the_installed_does_not_run_unnoticed(carried):
+    change(carried)
+    with pytest.raises(ConfigError, match=r"1 files differ, the first is augment/gin\.py: changed"):
+        check_carried(carried / "app/custom")
+
+
+def test_a_job_that_carries_no_package_is_not_checked(tmp_path):
+    check_carried(tmp_path)

@@ -1,0 +1,61 @@
+"""The site's filter between executor and server, and the refusal to work without it."""
+
+import numpy as np
+import pytest
+from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.private.privacy_manager import Scope
+
+from fedvox.errors import ConfigError
+from fedvox.flare.messages import META
+from fedvox.flare.outgoing import OutgoingFilter, check_policy
+
+
+def sent(kind: str, data: object, **meta: object) -> Shareable:
+    return DXO(kind, data=data, meta=meta).to_shareable()
+
+
+def test_weights_with_claims_pass(party):
+    result = sent(DataKind.WEIGHTS, {"a": np.zeros(2, np.float32)}, **{META: {"cases": 3}})
+    assert OutgoingFilter().process(result, party("site-1").context()) is result
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        sent(DataKind.WEIGHTS, {"a": "text"}),
+        sent(DataKind.WEIGHTS, {"a": np.zeros(2)}, **{META: {"name": "x"}}),
+        sent(DataKind.METRICS, {"thumbnail": 1}),
+        sent(DataKind.COLLECTION, {"x": DXO(DataKind.METRICS, data={"a": 1})}),
+        Shareable({"raw": "x"}),
+    ],
+)
+def test_everything_else_is_refused(party, result):
+    with pytest.raises(ConfigError, match="nothing was sent"):
+        OutgoingFilter().process(result, party("site-1").context())
+
+
+def test_a_failed_task_passes(party):
+    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    assert OutgoingFilter().process(reply, party("site-1").context()) is reply
+
+
+def test_the_policy_decides_about_rows(party):
+    row = {"model": "m", "site": "site-1", "organ": "liver", "dice": 0.5}
+    result = sent(DataKind.METRICS, {"validation": {}, "rows": [row], "shared": []})
+    OutgoingFilter().process(result, party("site-1").context())
+    with pytest.raises(ConfigError, match="per-case rows"):
+        OutgoingFilter(share_cases=False).process(result, party("site-1").context())
+
+
+@pytest.mark.parametrize("scope", [None, Scope()])
+def test_a_site_without_the_filter_refuses_to_work(party, scope):
+    fl_ctx = party("site-1").context(**{FLContextKey.SCOPE_OBJECT: scope})
+    with pytest.raises(ConfigError, match=r"privacy\.json"):
+        check_policy(fl_ctx)
+
+
+def test_the_simulator_needs_no_policy(party):
+    site = party("site-1", "simulate_job")
+    check_policy(site.context(**{FLContextKey.SCOPE_OBJECT: None}))

@@ -1,0 +1,82 @@
+"""Only weights, claims and reports of the known form may leave a site."""
+
+import numpy as np
+import pytest
+
+from fedvox.errors import ConfigError
+from fedvox.privacy.outgoing import check_claims, check_report, check_weights
+
+COLUMNS = frozenset(("model", "site", "case", "organ", "dice"))
+ROW = {"model": "global_last", "site": "site-1", "case": "3f9a", "organ": "liver", "dice": 0.5}
+
+
+def test_weights_of_any_float_type_pass():
+    check_weights({"a.b.0.weight": np.zeros(3, np.float32), "bias": np.float16([1])})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        [np.zeros(3)],
+        {"a": [1.0]},
+        {"a": np.array(["MUELLER"])},
+        {"a": np.zeros(3, np.int64)},
+        {"/data/MUELLER": np.zeros(3)},
+        {"a b": np.zeros(3)},
+        {1: np.zeros(3)},
+    ],
+)
+def test_anything_else_among_weights_is_refused_without_naming_it(data):
+    with pytest.raises(ConfigError, match="nothing was sent") as caught:
+        check_weights(data)
+    assert "MUELLER" not in str(caught.value)
+
+
+def test_claims_pass():
+    check_claims({"cases": 3, "loss": 0.1, "modality": "t1+flair", "validation": {"ct": [0.5, 2]}})
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"patients": 3},
+        {"modality": "Anna Mueller"},
+        {"modality": "/data"},
+        {"cases": [1, 2]},
+        {"cases": {"a": 1}},
+        {"validation": {"ct": [0.5, 2, "x"]}},
+        {"validation": {"a b": [0.5, 2]}},
+        {"validation": [1]},
+        [1],
+    ],
+)
+def test_unknown_claims_are_refused(claims):
+    with pytest.raises(ConfigError, match="nothing was sent"):
+        check_claims(claims)
+
+
+def test_a_report_passes():
+    check_report({"validation": {"ct": [0.5, 2]}, "rows": [ROW], "shared": []}, True, COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"image": [1]},
+        {"rows": [{**ROW, "path": "x"}]},
+        {"rows": [{**ROW, "case": "MUELLER ANNA"}]},
+        {"rows": ["x"]},
+        {"shared": [{**ROW, "organ": ["liver"]}]},
+        "x",
+    ],
+)
+def test_unknown_parts_of_a_report_are_refused(report):
+    with pytest.raises(ConfigError, match="nothing was sent"):
+        check_report(report, True, COLUMNS)
+
+
+def test_the_policy_can_keep_rows_at_the_site():
+    check_report({"rows": [], "shared": [ROW]}, False, COLUMNS)
+    with pytest.raises(ConfigError, match="'share' to summary"):
+        check_report({"rows": [ROW]}, False, COLUMNS)

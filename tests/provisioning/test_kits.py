@@ -1,0 +1,126 @@
+"""Kits as provisioned: policies inside, sealed, the same bytes again, nothing re-issued."""
+
+import json
+from pathlib import Path
+
+import pytest
+from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
+
+from fedvox.errors import ConfigError
+from fedvox.flare.kit_builder import KitBuilder
+from fedvox.flare.kit_guard import check_kit
+from fedvox.flare.loopback.kits import Kits, provision
+
+POLICIES = Path(__file__).parents[2] / "provisioning/policies"
+DEFAULT_RIGHTS = "authorization.json.default"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("provision")
+
+
+@pytest.fixture(scope="module")
+def kits(work, project) -> Kits:
+    return provision(project(), work)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_every_participant_gets_a_sealed_kit(kits):
+    names = [*kits.names("server"), *kits.names("client"), *kits.names("admin")]
+    assert len(names) == 8
+    for name in names:
+        check_kit(kits.kit(name))
+
+
+def test_sites_and_server_get_the_policies_of_the_repository(kits):
+    for name, kind in (("site-1", "site"), (kits.server, "server")):
+        for path in (POLICIES / kind).glob("*.json"):
+            assert (kits.kit(name) / "local" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_private_keys_are_private(kits):
+    keys = list(kits.folder.rglob("*.key"))
+    assert len(keys) == 8
+    assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
+
+
+def test_building_again_with_one_more_site_leaves_the_other_kits_as_they_were(kits, work):
+    more = [*kits.project["participants"], {"name": "site-4", "type": "client", "org": "new"}]
+    again = provision({**kits.project, "participants": more}, work)
+    assert again.folder != kits.folder
+    for name in ("site-1", "site-2", "lead@hospital-a.org"):
+        assert files(again.kit(name)) == files(kits.kit(name))
+    check_kit(again.kit("site-4"))
+
+
+@pytest.mark.parametrize("kind", ["site", "server"])
+def test_rights_only_tighten_flares_default(kits, kind):
+    name = "site-1" if kind == "site" else kits.server
+    local = kits.kit(name) / "local"
+    default = json.loads((local / DEFAULT_RIGHTS).read_text())["permissions"]
+    own = json.loads((local / "authorization.json").read_text())["permissions"]
+    assert set(own) <= set(default)
+    for role, rights in own.items():
+        for right, condition in rights.items():
+            granted = "any" if default[role] == "any" else default[role].get(right, "none")
+            assert granted == "any" or condition in ("none", granted), (role, right)
+
+
+def test_no_carried_code_at_a_site_and_submission_by_leads_and_the_project_admin_only():
+    rights = json.loads((POLICIES / "site/authorization.json").read_text())["permissions"]
+    assert all(own.get("byoc", "none") == "none" for own in rights.values())
+    may = {role for role, own in rights.items() if own.get("submit_job", "none") != "none"}
+    assert may == {"lead", "project_admin"}
+
+
+@pytest.mark.parametrize("kind", ["site", "server"])
+def test_the_allow_list_is_ours_and_less_than_flares(kind):
+    policy = json.loads((POLICIES / kind / "resources.json").read_text())
+    others = [entry for entry in policy["class_allow_list"] if entry != "fedvox."]
+    known = {*DEFAULT_CLASS_ALLOW_LIST}
+    assert len(others) <= 2
+    assert all(entry in known or entry.endswith("TBAnalyticsReceiver") for entry in others)
+    assert policy["class_list_enforcement_mode"] == "enforce"
+
+
+def test_a_site_can_be_given_the_right_to_carried_code(kits, tmp_path):
+    people = [
+        {**entry, "byoc": True} if entry["name"] == "site-2" else entry
+        for entry in kits.project["participants"]
+    ]
+    made = provision({**kits.project, "participants": people}, tmp_path)
+    rights = {
+        site: json.loads((made.kit(site) / "local/authorization.json").read_text())["permissions"]
+        for site in ("site-1", "site-2")
+    }
+    assert rights["site-1"]["lead"]["byoc"] == "none"
+    assert rights["site-2"]["lead"]["byoc"] == "any"
+
+
+def test_missing_policies_stop_provisioning_with_a_remedy(tmp_path, kits):
+    with pytest.raises(ConfigError, match=r"site/resources\.json is missing|server/resources"):
+        KitBuilder(str(tmp_path))
+    builders = [
+        {**b, "args": {"policies": str(tmp_path)}} if "KitBuilder" in b["path"] else b
+        for b in kits.project["builders"]
+    ]
+    with pytest.raises(ConfigError, match="building the kits failed"):
+        provision({**kits.project, "builders": builders}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["sub_start.sh", "fed_client.json", "client.crt", "rootCA.pem"])
+def test_a_kit_changed_by_one_byte_is_refused_by_name(kits, tmp_path, name):
+    import shutil
+
+    kit = tmp_path / "kit"
+    shutil.copytree(kits.kit("site-1"), kit)
+    path = kit / "startup" / name
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"startup/{name}: changed"):
+        check_kit(kit)

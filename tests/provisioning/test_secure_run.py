@@ -1,0 +1,292 @@
+"""Provisioned kits as a running federation over mTLS: who gets in, which job runs, what leaves."""
+
+import datetime as dt
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from fedvox.flare.job_folder import export_job
+from fedvox.flare.loopback.dry_run import write_phantom_sites
+from fedvox.flare.loopback.federation import Federation
+from fedvox.flare.loopback.guard import MARK
+from fedvox.flare.loopback.kits import Kits, provision
+from fedvox.flare.loopback.submission import (
+    collect,
+    first_error,
+    submit,
+    submit_by_console,
+    watch,
+)
+
+pytestmark = pytest.mark.system
+JOB = Path(__file__).parents[2] / "jobs/fedgin"
+LEAD, MEMBER, ORG_ADMIN = "lead@hospital-a.org", "member@hospital-b.org", "it@hospital-a.org"
+TRIES = 10
+HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+GUEST = {"name": "guest", "type": "client", "org": "hospital_d"}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("secure")
+
+
+@pytest.fixture(scope="module")
+def kits(work: Path, project: Callable[[], dict[str, Any]]) -> Kits:
+    """Three hospitals; the first forbids carried code, the others allow it."""
+    found = project()
+    for entry in found["participants"]:
+        if entry["name"] in ("site-2", "site-3"):
+            entry["byoc"] = True
+    return provision(found, work / "kits")
+
+
+@pytest.fixture(scope="module")
+def job(work: Path, tiny_overrides: list[str]) -> Callable[..., Path]:
+    """A function that exports the tiny job in a trust mode."""
+
+    def export(code: str = "preinstalled", name: str = "tiny") -> Path:
+        changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]']
+        return export_job(JOB, work / "jobs", code, changes, name)
+
+    return export
+
+
+@pytest.fixture(scope="module")
+def plain(job: Callable[..., Path]) -> Path:
+    return job()
+
+
+@pytest.fixture(scope="module")
+def federation(kits: Kits, plain: Path, work: Path) -> Iterator[Federation]:
+    write_phantom_sites(kits, plain, work)
+    with Federation(kits) as running:
+        yield running
+    time.sleep(1)
+    assert running.processes() == []
+
+
+@pytest.fixture(scope="module")
+def lead(federation: Federation) -> Iterator[Any]:
+    session = federation.session(LEAD)
+    federation.wait_for_sites(session)
+    yield session
+    session.close()
+
+
+def contributors(folder: Path) -> list[str]:
+    first = json.loads((folder / "rounds.jsonl").read_text().splitlines()[0])
+    return [entry["site"] for entry in first["contributors"]]
+
+
+def test_a_job_without_code_runs_on_all_three_and_gives_the_simulators_numbers(
+    federation, lead, plain, work, job
+):
+    job_id = submit_by_console(federation, LEAD, plain)
+    assert watch(federation, lead, job_id, 1) == "FINISHED:COMPLETED"
+    out = collect(federation, lead, job_id, work, work / "console")
+    assert contributors(out) == ["site-1", "site-2", "site-3"]
+    archive = federation.kits.kit("localhost") / "jobs-storage/jobs" / job_id / "data"
+    names = zipfile.ZipFile(archive).namelist()
+    assert not [name for name in names if "custom" in name or name.endswith((".py", ".whl"))]
+    simulated = work / "simulator"
+    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job("pinned", "simulated"))]
+    command += ["-n", "3", "-t", "3", "-w", str(simulated)]
+    subprocess.run(command, check=True, capture_output=True, cwd=work)
+    expected = (simulated / "server/simulate_job/fedvox/summary.csv").read_text()
+    assert (out / "summary.csv").read_text() == expected
+    assert {path.name for path in out.iterdir()} >= {"report.html", "model.safetensors", "tb"}
+
+
+def test_carried_code_is_refused_where_it_is_forbidden_and_the_others_finish(
+    federation, lead, job, work
+):
+    job_id = submit(lead, job("carried", "carried"), work)
+    assert watch(federation, lead, job_id, 1) == "FINISHED:COMPLETED"
+    out = collect(federation, lead, job_id, work, work / "carried")
+    assert contributors(out) == ["site-2", "site-3"]
+    details = " ".join(lead.get_job_meta(job_id)["job_deploy_detail"])
+    assert "site-1: " in details
+    assert "BYOC" in details.split("site-1: ")[1].split("site-2")[0]
+
+
+@pytest.mark.parametrize("user", [MEMBER, ORG_ADMIN])
+def test_members_and_org_admins_cannot_submit(federation, lead, plain, work, user):
+    before = {entry["job_id"] for entry in lead.list_jobs()}
+    session = federation.session(user)
+    refused = 0
+    try:
+        for number in range(TRIES):
+            copy = work / "unwanted" / f"{user}-{number}" / "tiny"
+            shutil.copytree(plain, copy)
+            with pytest.raises(Exception, match=r"(?i)authoriz"):
+                session.submit_job(str(copy))
+            refused += 1
+    finally:
+        session.close()
+    assert refused == TRIES
+    assert {entry["job_id"] for entry in lead.list_jobs()} == before
+
+
+def test_a_class_that_a_site_does_not_allow_is_refused_by_name(federation, lead, plain, work):
+    job = work / "foreign" / "foreign"
+    shutil.copytree(plain, job)
+    path = job / "app/config/config_fed_client.json"
+    config = json.loads(path.read_text())
+    component = {"id": "x", "path": "nvflare.app_common.np.np_trainer.NPTrainer", "args": {}}
+    config["components"].append(component)
+    path.write_text(json.dumps(config))
+    job_id = submit(lead, job, work)
+    assert watch(federation, lead, job_id, 1) != "FINISHED:COMPLETED"
+    log = (federation.kits.kit("site-2") / job_id / "log.txt").read_text()
+    assert "nvflare.app_common.np.np_trainer.NPTrainer" in log
+
+
+def test_another_version_is_refused_with_both(federation, lead, plain, work):
+    job = work / "old" / "old"
+    shutil.copytree(plain, job)
+    path = job / "app/config/versions.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fedvox": "0.0.1"}))
+    job_id = submit(lead, job, work)
+    assert watch(federation, lead, job_id, 1) != "FINISHED:COMPLETED"
+    reason = first_error(federation, job_id)
+    assert "the job needs fedvox 0.0.1, this machine has 0.1.0" in reason
+
+
+def strangers(kits: Kits, folder: Path) -> dict[str, Path]:
+    """Kits of four kinds that must not get in, made from a real one."""
+    state = json.loads((kits.folder.parent / "state/cert.json").read_text())
+    root = x509.load_pem_x509_certificate(state["root_cert"].encode())
+    root_key = serialization.load_pem_private_key(state["root_pri_key"].encode(), None)
+    made = {}
+    for kind in ("foreign", "expired", "name", "none"):
+        kit = folder / kind
+        shutil.copytree(kits.kit("site-3"), kit)
+        defaults = kit / "local/resources.json.default"
+        defaults.replace(kit / "local/resources.json")  # who breaks in brings no guard of ours
+        made[kind] = kit
+    key = serialization.load_pem_private_key(
+        (made["foreign"] / "startup/client.key").read_bytes(), None
+    )
+    now = dt.datetime.now(dt.UTC)
+    other = rsa.generate_private_key(65537, 2048)
+    day = dt.timedelta(days=1)
+    pairs = {
+        "foreign": ("site-3", other, now - day, now + day),
+        "expired": ("site-3", root_key, now - 2 * day, now - day),
+        "name": ("site-9", root_key, now - day, now + day),
+    }
+    for kind, (name, signer, start, end) in pairs.items():
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(root.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(end)
+            .sign(signer, root.signature_hash_algorithm)
+        )
+        pem = certificate.public_bytes(serialization.Encoding.PEM)
+        (made[kind] / "startup/client.crt").write_bytes(pem)
+    config = made["none"] / "startup/fed_client.json"
+    text = config.read_text().replace('"mtls"', '"tls"')
+    config.write_text(text)
+    (made["none"] / "startup/client.crt").unlink()
+    (made["none"] / "startup/client.key").unlink()
+    return made
+
+
+def attempts(kits: Kits, kit: Path, names: list[str], folder: Path, mark: str) -> list[Any]:
+    """Starts FLARE clients under the given names with copies of one kit."""
+    environment = {**os.environ, MARK: mark}
+    processes = []
+    for name in names:
+        place = folder / name
+        shutil.copytree(kit, place)
+        command = [sys.executable, "-u", "-m", "nvflare.private.fed.app.client.client_train"]
+        command += ["-m", str(place), "-s", "fed_client.json", "--set", "secure_train=true"]
+        command += [f"uid={name}", "org=hospital_c", "config_folder=config"]
+        with (folder / f"{name}.txt").open("wb") as output:
+            processes.append(
+                subprocess.Popen(command, cwd=place, env=environment, stdout=output, stderr=output)
+            )
+    return processes
+
+
+def server_speaks(kits: Kits, kit: Path) -> bool:
+    """Does the server answer over TLS to a kit's certificate? A refusal closes the connection."""
+    entry = next(p for p in kits.project["participants"] if p["type"] == "server")
+    context = ssl.create_default_context(cafile=str(kit / "startup/rootCA.pem"))
+    if (kit / "startup/client.crt").is_file():
+        context.load_cert_chain(kit / "startup/client.crt", kit / "startup/client.key")
+    context.set_alpn_protocols(["h2"])
+    address = ("localhost", int(entry["fed_learn_port"]))
+    with socket.create_connection(address, timeout=10) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="localhost") as secured:
+                secured.sendall(HTTP2_HELLO)
+                return len(secured.recv(1)) > 0
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+
+# TLS takes a certificate with another name; FLARE then refuses the name that the client claims.
+@pytest.mark.parametrize("kind", ["foreign", "expired", "none", "name"])
+def test_strangers_do_not_join(federation, lead, kits, tmp_path, kind):
+    names = [f"stranger-{number}" for number in range(TRIES)]
+    kit = strangers(kits, tmp_path)[kind]
+    assert server_speaks(kits, kit) == (kind == "name")
+    processes = attempts(kits, kit, names, tmp_path, federation.mark)
+    joined: set[str] = set()
+    try:
+        deadline = time.monotonic() + 90
+        while not_tried(tmp_path, names) and time.monotonic() < deadline:
+            time.sleep(1)
+        assert not_tried(tmp_path, names) == []
+        for _ in range(10):
+            joined |= {client.name for client in lead.get_system_info().client_info}
+            time.sleep(1)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert joined == {"site-1", "site-2", "site-3"}
+
+
+def not_tried(folder: Path, names: list[str]) -> list[str]:
+    """Clients that are not as far as to speak to the server."""
+    return [n for n in names if "ObjectStreamer.Abort" not in (folder / f"{n}.txt").read_text()]
+
+
+def test_the_same_attempt_with_a_right_kit_joins(federation, lead, kits, tmp_path):
+    """The control: what keeps strangers out is their certificate, not how the test starts them."""
+    project = {**kits.project, "participants": [*kits.project["participants"], GUEST]}
+    guest = provision(project, kits.folder.parents[1]).kit("guest")
+    assert server_speaks(kits, guest)
+    processes = attempts(kits, guest, ["guest"], tmp_path, federation.mark)
+    try:
+        deadline = time.monotonic() + 60
+        joined: set[str] = set()
+        while "guest" not in joined and time.monotonic() < deadline:
+            joined = {client.name for client in lead.get_system_info().client_info}
+            time.sleep(1)
+    finally:
+        processes[0].kill()
+        processes[0].wait()
+    assert "guest" in joined
