@@ -73,8 +73,9 @@ def test_nothing_is_left_after_a_stop_in_the_middle(tmp_path, tiny_overrides, ho
             break
     assert left_over(tmp_path)
     run.send_signal(how)
-    run.stdout.close()
-    assert run.wait(timeout=60) == (130 if how == signal.SIGINT else -signal.SIGKILL)
+    output, _ = run.communicate(timeout=60)
+    expected = 130 if how == signal.SIGINT else -signal.SIGKILL
+    assert run.returncode == expected, output
     assert none_left(tmp_path)
 
 
