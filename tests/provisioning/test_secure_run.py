@@ -231,12 +231,11 @@ def attempts(kits: Kits, kit: Path, names: list[str], folder: Path, mark: str) -
 
 def server_speaks(kits: Kits, kit: Path) -> bool:
     """Does the server answer over TLS to a kit's certificate? A refusal closes the connection."""
-    entry = next(p for p in kits.project["participants"] if p["type"] == "server")
     context = ssl.create_default_context(cafile=str(kit / "startup/rootCA.pem"))
     if (kit / "startup/client.crt").is_file():
         context.load_cert_chain(kit / "startup/client.crt", kit / "startup/client.key")
     context.set_alpn_protocols(["h2"])
-    address = ("localhost", int(entry["fed_learn_port"]))
+    address = ("localhost", kits.port)
     with socket.create_connection(address, timeout=10) as plain:
         try:
             with context.wrap_socket(plain, server_hostname="localhost") as secured:

@@ -54,9 +54,9 @@ def check_kit(kit: Path) -> None:
 
 
 class KitGuard(FLComponent):
-    """Component of ``local/resources.json``: building it checks the kit, so that neither FLARE's
-    parent process starts from a changed kit. FLARE changes into the workspace before it builds
-    its components.
+    """Component of ``local/resources.json``: building it checks the kit, so that FLARE's parent
+    process does not start from a changed one. FLARE changes into the workspace before it builds its
+    components; in a container ``startup`` in there is a link into a copy of the kit.
 
     Raises:
         ConfigError: a file of ``startup/`` was changed, removed or added.
@@ -64,4 +64,4 @@ class KitGuard(FLComponent):
 
     def __init__(self) -> None:
         super().__init__()
-        check_kit(Path.cwd())
+        check_kit(Path("startup").resolve().parent)

@@ -1,5 +1,8 @@
 """Starts, watches and stops the processes of a federation on this machine."""
 
+import contextlib
+import io
+import socket
 import subprocess
 import time
 import uuid
@@ -32,6 +35,7 @@ class Federation:
         self.mark = uuid.uuid4().hex
         self.environment = flare_environment({**(changes or {}), MARK: self.mark})
         self._guard: subprocess.Popen[bytes] | None = None
+        self._scripts: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> "Federation":
         self._guard = start_guard(self.mark)
@@ -59,7 +63,7 @@ class Federation:
         if not script.is_file():
             raise FedVoxError(f"{kit}: no start-up kit; build the kits with make provision")
         with self.output(name).open("ab") as output:
-            subprocess.Popen(
+            self._scripts[name] = subprocess.Popen(
                 ["bash", str(script)],
                 cwd=kit,
                 env=self.environment,
@@ -94,9 +98,15 @@ class Federation:
         from nvflare.fuel.flare_api.flare_api import new_secure_session
 
         deadline = time.monotonic() + READY_SECONDS
+        while not self._listening() and time.monotonic() < deadline:
+            time.sleep(0.5)
+            script = self._scripts.get(self.kits.server)
+            if script is None or script.poll() is not None:
+                raise FedVoxError(f"the server does not start: {self._last_error()}")
         while True:
             try:
-                return new_secure_session(user, str(self.kits.kit(user)), timeout=5.0)
+                with contextlib.redirect_stdout(io.StringIO()):  # FLARE prints each try
+                    return new_secure_session(user, str(self.kits.kit(user)), timeout=5.0)
             except Exception as error:  # FLARE raises one of a dozen kinds while the server starts
                 if time.monotonic() > deadline:
                     raise FedVoxError(
@@ -104,6 +114,19 @@ class Federation:
                         f"{self.output(self.kits.server)}"
                     ) from None
                 time.sleep(0.5)
+
+    def _last_error(self) -> str:
+        """The last line of the server's console output that names an error, else the last one."""
+        console = self.output(self.kits.server)
+        text = console.read_text(encoding="utf-8", errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        errors = [line for line in lines if "Error" in line]
+        return (errors or lines or [f"see {console}"])[-1]
+
+    def _listening(self) -> bool:
+        """Does the server's port take connections yet?"""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.kits.port)) == 0
 
     def wait_for_sites(self, session: Any, tell: Callable[[str], None] = lambda text: None) -> None:
         """Waits until all started sites are registered at the server.

@@ -43,6 +43,12 @@ class Kits:
         """The server's name."""
         return self.names("server")[0]
 
+    @property
+    def port(self) -> int:
+        """The port on which the server takes sites and people."""
+        entry = next(e for e in self.project["participants"] if e["type"] == "server")
+        return int(entry["fed_learn_port"])
+
 
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback interface that nobody listens on now."""
@@ -91,13 +97,13 @@ def latest_kits(project: Mapping[str, Any], folder: Path) -> Kits:
     made = sorted((folder / str(project["name"])).glob("prod_*"))
     if not made:
         raise ConfigError(f"{folder}: no kits of project {project['name']}; run make provision")
-    return Kits(made[-1], project)
+    return Kits(made[-1].resolve(), project)
 
 
 def copy_kits(kits: Kits, target: Path) -> Kits:
     """Copies kits to a folder in which they may run; the originals stay as they were built."""
     shutil.copytree(kits.folder, target)
-    return Kits(target, kits.project)
+    return Kits(target.resolve(), kits.project)
 
 
 def require_free_ports(project: Mapping[str, Any]) -> None:
@@ -133,6 +139,7 @@ def provision(project: Mapping[str, Any], work: Path, command: str = "provision"
     """
     import yaml
 
+    work = work.resolve()  # FLARE writes some of these paths into the kits
     work.mkdir(parents=True, exist_ok=True)
     path = work / "project.yml"
     write_text(path, yaml.safe_dump(dict(project), sort_keys=False))

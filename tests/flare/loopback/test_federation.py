@@ -1,0 +1,81 @@
+"""A federation that cannot start says so at once and leaves nothing."""
+
+import socket
+
+import pytest
+
+from fedvox.errors import ConfigError, FedVoxError
+from fedvox.flare.loopback.federation import Federation
+from fedvox.flare.loopback.kits import (
+    Kits,
+    free_ports,
+    latest_kits,
+    read_project,
+    require_free_ports,
+    with_ports,
+)
+
+PROJECT = {
+    "name": "p",
+    "participants": [
+        {"name": "localhost", "type": "server", "fed_learn_port": 1, "admin_port": 2},
+        {"name": "site-1", "type": "client"},
+        {"name": "a@b.org", "type": "admin", "role": "lead"},
+    ],
+}
+
+
+@pytest.fixture
+def kits(tmp_path):
+    """Kits whose server only prints a line."""
+    folder = tmp_path / "p" / "prod_00"
+    for name in ("localhost", "site-1"):
+        startup = folder / name / "startup"
+        startup.mkdir(parents=True)
+        (startup / "sub_start.sh").write_text("echo wrong certificate\n")
+    return Kits(folder, with_ports(PROJECT, *free_ports(2)))
+
+
+def test_a_server_that_does_not_start_is_reported_with_its_last_line(kits):
+    federation = Federation(kits)
+    with pytest.raises(FedVoxError, match="does not start: wrong certificate"), federation:
+        federation.session("a@b.org")
+    assert federation.processes() == []
+
+
+def test_missing_kits_are_one_line_with_a_remedy(kits):
+    (kits.kit("site-1") / "startup/sub_start.sh").unlink()
+    with pytest.raises(FedVoxError, match="no start-up kit; build the kits with make provision"):
+        Federation(kits).__enter__()
+
+
+def test_a_taken_port_is_named(kits):
+    words = rf"port {kits.port} \(fed_learn_port\) is in use"
+    taken = socket.create_server(("127.0.0.1", kits.port))
+    with taken, pytest.raises(ConfigError, match=words):
+        require_free_ports(kits.project)
+    require_free_ports(kits.project)
+
+
+def test_the_newest_kits_are_found(tmp_path):
+    with pytest.raises(ConfigError, match="run make provision"):
+        latest_kits(PROJECT, tmp_path)
+    for number in ("00", "01"):
+        (tmp_path / "p" / f"prod_{number}").mkdir(parents=True)
+    assert latest_kits(PROJECT, tmp_path).folder.name == "prod_01"
+
+
+@pytest.mark.parametrize("text", [None, "a: [", "name: x", "- 1"])
+def test_a_project_file_that_is_none_is_refused(tmp_path, text):
+    path = tmp_path / "project.yml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match=r"project\.yml"):
+        read_project(path)
+
+
+def test_names_by_type_and_role(kits):
+    assert kits.names("client") == ["site-1"]
+    assert kits.names("admin", "lead") == ["a@b.org"]
+    assert kits.names("admin", "member") == []
+    assert kits.server == "localhost"
