@@ -1,5 +1,7 @@
 """What names a patient goes from a text, what an operator needs stays."""
 
+import time
+
 import pytest
 
 from fedvox.privacy.redaction import exception_line, redact
@@ -64,3 +66,11 @@ def test_the_fingerprint_does_not_depend_on_the_message():
 
 def test_an_exception_that_was_never_raised_has_no_place():
     assert "unknown place" in exception_line(KeyError("x"))
+
+
+@pytest.mark.parametrize("piece", ["a", "/", "1.", "x.y@", "a-", "1", "a b ", "'/", ".nii", "C:"])
+def test_a_long_line_takes_time_in_proportion(piece):
+    """Patterns that try again from every letter take seconds for such a line."""
+    start = time.perf_counter()
+    redact(piece * (200_000 // len(piece)))
+    assert time.perf_counter() - start < 5

@@ -10,13 +10,15 @@ import traceback
 from pathlib import Path
 
 _IMAGE = r"(?:nii(?:\.gz)?|dcm|ima|mha|mhd|nrrd|hdr|img|nhdr|png|jpe?g|tiff?)"
+_IN_WORD = r"[^\s\"',;:()\[\]{}<>/]"
+# Each pattern begins at the start of a word only, so that long lines cost linear time.
 _RULES = (
     # file:///a/b, /a/b, ~/a and C:\a\b, with the blanks that a quoted name may hold
     (re.compile(r"""(["'])(?:file:)?(?:~|[A-Za-z]:\\|/)[^"'\n]*\1"""), r"\1<path>\1"),
     (re.compile(r"(?:file:|(?<![\w.]))(?:~/|/(?=[\w.-]))[^\s\"',;:()\[\]{}<>]*"), "<path>"),
     (re.compile(r"(?<!\w)[A-Za-z]:\\[^\s\"',;()\[\]{}<>]*"), "<path>"),
-    (re.compile(rf"[^\s\"',;:()\[\]{{}}<>/]+\.{_IMAGE}\b", re.IGNORECASE), "<file>"),
-    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+\w"), "<address>"),
+    (re.compile(rf"(?<!{_IN_WORD}){_IN_WORD}+\.{_IMAGE}\b", re.IGNORECASE), "<file>"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]+"), "<address>"),
     (re.compile(r"(?<![\w-])\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?![\w-])"), "<date>"),
     (re.compile(r"(?<![\w-])\d{1,2}[-/.]\d{1,2}[-/.]\d{4}(?![\w-])"), "<date>"),
     (re.compile(r"(?<![\w.])\d+(?:\.\d+){4,}(?![\w.])"), "<uid>"),
