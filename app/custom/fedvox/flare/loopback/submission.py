@@ -66,10 +66,14 @@ def watch(federation: Federation, session: Any, job_id: str, rounds: int) -> str
 
     server = federation.kits.kit(federation.kits.server)
     records = server / STATE / job_id / federation.kits.server / "rounds.jsonl"
+    shown = 0
     with tqdm(total=rounds, desc="rounds", unit="round", disable=None) as bar:
         while True:
             status = str(session.get_job_status(job_id))
             done = len(records.read_text().splitlines()) if records.is_file() else 0
+            if bar.disable and shown < min(done, rounds):  # no terminal to draw on
+                shown = min(done, rounds)
+                print(f"round {shown} of {rounds} is done", flush=True)
             bar.update(min(done, rounds) - bar.n)
             if status.startswith("FINISHED") or status.startswith("FAILED"):
                 return status
