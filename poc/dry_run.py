@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from fedvox.errors import FedVoxError
-from fedvox.flare.loopback.dry_run import finish, fresh_folder, make_job, write_phantom_sites
+from fedvox.flare.loopback.dry_run import finish, make_job, work_folder, write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import free_ports, provision, read_project, with_ports
 from fedvox.flare.loopback.submission import submit
@@ -46,7 +46,7 @@ def main() -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Prepares, runs, collects and stops."""
-    work = fresh_folder(args.out.parent / ".work" / args.out.name)
+    work = work_folder(args.out)
     modalities = args.sites.split(",")
     project = with_ports(read_project(PROJECT), *free_ports(2))
     sites = [

@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 from fedvox.errors import FedVoxError
-from fedvox.flare.loopback.dry_run import finish, fresh_folder, make_job, write_phantom_sites
+from fedvox.flare.loopback.dry_run import finish, make_job, work_folder, write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import (
     Kits,
@@ -57,7 +57,7 @@ def main() -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Starts the kits, submits, compares, stops."""
-    work = fresh_folder(args.out.parent / ".work" / args.out.name)
+    work = work_folder(args.out)
     project = read_project(args.project)
     require_free_ports(project)
     kits = copy_kits(latest_kits(project, args.kits), work / "kits")

@@ -85,7 +85,9 @@ def server(kits: Kits) -> Iterator[None]:
             except OSError:
                 return
             try:
-                context.wrap_socket(plain, server_side=True).close()
+                with context.wrap_socket(plain, server_side=True) as secured:
+                    secured.settimeout(5)
+                    secured.recv(1)
             except OSError:
                 plain.close()
 

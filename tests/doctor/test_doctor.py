@@ -17,9 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from fedvox.commands.main import main
+from fedvox.doctor.finding import run_check
 from fedvox.doctor.host import GIB
 
 CLEAN_RUNS = 20
+FILTER = {"path": "fedvox.flare.outgoing.OutgoingFilter"}
 SECONDS = 60
 
 
@@ -165,7 +167,7 @@ def test_labels(doctor, place):
 def test_allow_list(doctor, place):
     path = place.local / "resources.json"
     policy = json.loads(path.read_text())
-    policy["class_allow_list"].remove("fedvox.")
+    policy["class_allow_list"].remove("fedvox.flare.executor.FedVoxExecutor")
     path.write_text(json.dumps(policy))
     assert found(doctor, "allow-list", "fedvox.flare.executor.FedVoxExecutor")[0] == 1
 
@@ -174,10 +176,16 @@ def test_allow_list(doctor, place):
     ("name", "change", "words"),
     [
         ("privacy.json", {"scopes": []}, "outgoing filter"),
-        ("resources.json", {"class_allow_list": ["*"]}, "every class"),
+        ("privacy.json", {"scopes": [{"task_data_filters": [FILTER]}]}, "outgoing filter"),
+        ("resources.json", {"class_allow_list": ["*"]}, "allows *"),
+        ("resources.json", {"class_allow_list": ["fedvox."]}, "allows fedvox."),
+        ("resources.json", {"class_allow_list": None}, "class_allow_list"),
+        ("resources.json", {"components": []}, "kit_guard"),
         ("resources.json", {"class_list_enforcement_mode": "warn"}, "does not enforce"),
         ("resources.json", {"allow_log_streaming": True}, "streams"),
         ("log_config.json", {"formatters": {}}, "redact"),
+        ("log_config.json", {"handlers": {"x": {"formatter": "y"}}}, "redact"),
+        ("authorization.json", {"permissions": []}, "authorization.json"),
     ],
 )
 def test_a_weakened_policy_is_named(doctor, place, name, change, words):
@@ -216,6 +224,41 @@ def test_a_bit_flip_that_gzip_notices_is_data(doctor, place):
 def test_the_machine_alone_can_be_checked(capsys):
     assert main(["doctor"]) == 0
     assert "PASS  versions" in capsys.readouterr().out
+
+
+def test_a_missing_site_file_is_a_finding(doctor, place, capsys):
+    (place.local / "fedvox_site.json").unlink()
+    assert main(["doctor", "--kit", str(place.kit), "--json"]) == 1
+    findings = {f["check"]: f for f in json.loads(capsys.readouterr().out)["findings"]}
+    assert findings["data"]["status"] == "FAIL"
+
+
+def test_a_fingerprint_without_a_kit_is_refused(capsys):
+    assert main(["doctor", "--root-ca", "ab"]) == 1
+    assert "--kit" in capsys.readouterr().err
+
+
+def test_a_certificate_that_the_server_refuses_is_found(doctor, place):
+    key, _ = own_root()
+    own = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    (place.startup / "client.key").write_bytes(own)
+    made = certificate("site-1", key.public_key(), "foreign", key)
+    (place.startup / "client.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    assert found(doctor, "port", "refuses this site's certificate")[0] == 1
+
+
+def test_a_check_that_breaks_is_a_finding_and_names_nobody():
+    def broken():
+        raise RuntimeError("driver too old for /data/MUELLER")
+
+    finding = run_check("gpu", broken)
+    assert finding.status == "FAIL"
+    assert "RuntimeError" in finding.message
+    assert "MUELLER" not in finding.message
 
 
 def test_no_kit_there_is_one_line(tmp_path, capsys):

@@ -8,8 +8,9 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.errors import ConfigError
-from fedvox.flare.carried import check_carried, installed_package
+from fedvox.flare.carried import check_carried, installed_package, review
 from fedvox.flare.job_folder import export_job
+from fedvox.manifest import MANIFEST, write_manifest
 
 JOB = Path(__file__).parents[2] / "jobs/fedgin"
 
@@ -46,6 +47,22 @@ def test_added_and_missing_files_are_named(carried, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["code"] == ["augment/new.py: added", "seeding.py: missing"]
     assert "app/custom/fedvox/seeding.py: missing" in found["manifest"]
+
+
+@pytest.mark.parametrize("name", ["sitecustomize.py", "evil/x.py", "fedvox/__pycache__/x.pyc"])
+def test_code_hidden_beside_the_package_or_in_its_cache_is_found(carried, name):
+    path = carried / "app/custom" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("print('evil')\n")
+    write_manifest(carried, carried / "app/custom" / MANIFEST)
+    assert len(review(carried)[1]) == 1
+    with pytest.raises(ConfigError, match="the job carries"):
+        check_carried(carried / "app/custom")
+
+
+def test_a_link_is_found(carried, tmp_path):
+    (carried / "app/custom/fedvox/link").symlink_to(tmp_path)
+    assert "fedvox/link: beside the package" in review(carried)[1]
 
 
 def test_signatures_that_flare_adds_at_submission_do_not_count(carried, capsys):

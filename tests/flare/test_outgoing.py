@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from nvflare.apis.dxo import DXO, DataKind
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.private.privacy_manager import Scope
@@ -18,7 +18,19 @@ def sent(kind: str, data: object, **meta: object) -> Shareable:
 
 def test_weights_with_claims_pass(party):
     result = sent(DataKind.WEIGHTS, {"a": np.zeros(2, np.float32)}, **{META: {"cases": 3}})
-    assert OutgoingFilter().process(result, party("site-1").context()) is result
+    passed = from_shareable(OutgoingFilter().process(result, party("site-1").context()))
+    assert passed.data["a"] is from_shareable(result).data["a"]
+    assert passed.meta == {META: {"cases": 3}}
+
+
+def test_what_nobody_looked_at_stays(party):
+    result = sent(DataKind.WEIGHTS, {"a": np.zeros(2, np.float32)}, other=b"scan")
+    result["extra"] = b"scan"
+    result.set_header("note", "/data/MUELLER")
+    assert b"scan" in str(dict(result)).encode()
+    passed = OutgoingFilter().process(result, party("site-1").context())
+    assert "scan" not in str(dict(passed))
+    assert "MUELLER" not in str(dict(passed))
 
 
 @pytest.mark.parametrize(
@@ -37,8 +49,17 @@ def test_everything_else_is_refused(party, result):
 
 
 def test_a_failed_task_passes(party):
-    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    assert OutgoingFilter().process(reply, party("site-1").context()) is reply
+    reply = make_reply(ReturnCode.EMPTY_RESULT)
+    reply["leak"] = b"scan"
+    passed = OutgoingFilter().process(reply, party("site-1").context())
+    assert passed.get_return_code() == ReturnCode.EMPTY_RESULT
+    assert "leak" not in passed
+
+
+def test_an_unknown_return_code_carries_no_text(party):
+    reply = make_reply("MUELLER")
+    passed = OutgoingFilter().process(reply, party("site-1").context())
+    assert passed.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
 
 
 def test_the_policy_decides_about_rows(party):

@@ -7,7 +7,10 @@ from fedvox.errors import ConfigError
 from fedvox.privacy.outgoing import check_claims, check_report, check_weights
 
 COLUMNS = frozenset(("model", "site", "case", "organ", "dice"))
-ROW = {"model": "global_last", "site": "site-1", "case": "3f9a", "organ": "liver", "dice": 0.5}
+SHARED = frozenset(("model", "site", "organ", "dice_mean"))
+CASE = "3f9a3f9a3f9a3f9a"
+ROW = {"model": "global_last", "site": "site-1", "case": CASE, "organ": "liver", "dice": 0.5}
+MEAN = {"model": "site-2", "site": "site-1", "organ": "kidney_left", "dice_mean": float("nan")}
 
 
 def test_weights_of_any_float_type_pass():
@@ -57,7 +60,9 @@ def test_unknown_claims_are_refused(claims):
 
 
 def test_a_report_passes():
-    check_report({"validation": {"ct": [0.5, 2]}, "rows": [ROW], "shared": []}, True, COLUMNS)
+    check_report(
+        {"validation": {"ct": [0.5, 2]}, "rows": [ROW], "shared": [MEAN]}, True, COLUMNS, SHARED
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,16 +72,23 @@ def test_a_report_passes():
         {"rows": [{**ROW, "path": "x"}]},
         {"rows": [{**ROW, "case": "MUELLER ANNA"}]},
         {"rows": ["x"]},
+        {"shared": [ROW]},
+        {"rows": [{**ROW, "case": "DOE_JOHN-1960-01-31.nii.gz"}]},
+        {"rows": [{**ROW, "case": "MUELLER"}]},
+        {"rows": [{**ROW, "site": "19600131"}]},
+        {"rows": [{**ROW, "dice": 10**4000}]},
+        {"rows": [{**ROW, "dice": 1e300}]},
+        {"validation": {"MUELLER": [0.5, 1]}},
         {"shared": [{**ROW, "organ": ["liver"]}]},
         "x",
     ],
 )
 def test_unknown_parts_of_a_report_are_refused(report):
     with pytest.raises(ConfigError, match="nothing was sent"):
-        check_report(report, True, COLUMNS)
+        check_report(report, True, COLUMNS, SHARED)
 
 
 def test_the_policy_can_keep_rows_at_the_site():
-    check_report({"rows": [], "shared": [ROW]}, False, COLUMNS)
+    check_report({"rows": [], "shared": [MEAN]}, False, COLUMNS, SHARED)
     with pytest.raises(ConfigError, match="'share' to summary"):
-        check_report({"rows": [ROW]}, False, COLUMNS)
+        check_report({"rows": [ROW]}, False, COLUMNS, SHARED)

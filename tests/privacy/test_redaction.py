@@ -33,6 +33,29 @@ def test_what_may_name_a_patient_is_taken_out(secret):
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("MRN-1234567 and ACC1234567, PID A1234567", ["123"]),
+        ("case 1234567-8", ["1234567"]),
+        ("series 1.2.840.113619.2.55.3.", ["113619"]),
+        ("at 2024-01-31T10:00", ["2024-01"]),
+        ("s_2024-01-31_x.txt", ["2024-01"]),
+        ("born 31.01.60", ["31.01"]),
+        ("no data/Meier_Anna/ct", ["Meier", "Anna"]),
+        (r"no \\srv\share\Meier\x", ["Meier"]),
+        ("no /data/Meier Anna/scan.dcm here", ["Meier", "Anna"]),
+        ("no /data/Meier,Anna/x", ["Meier", "Anna"]),
+        ('no "/data/O\'Neil/scan"', ["Neil"]),
+        ("no scan_Meier.npz", ["Meier"]),
+        ("patient Meier^Anna", ["Meier", "Anna"]),
+    ],
+)
+def test_shapes_that_slipped_through_once(text, names):
+    clean = redact(text)
+    assert not [name for name in names if name in clean], clean
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "round 3 of 6: loss 0.123456789, 12 s",

@@ -55,7 +55,7 @@ def differences(folder: Path, manifest: Path, parts: tuple[str, ...] = ("",)) ->
         ConfigError: the manifest cannot be read.
     """
     expected = read_manifest(manifest)
-    present = digests(folder, parts)
+    present = digests(folder, parts, caches=True)
     present.pop(_relative(manifest, folder), None)
     lines = [f"{name}: missing" for name in expected if name not in present]
     lines += [f"{n}: changed" for n, d in expected.items() if present.get(n, d) != d]
@@ -63,13 +63,18 @@ def differences(folder: Path, manifest: Path, parts: tuple[str, ...] = ("",)) ->
     return sorted(lines)
 
 
-def digests(folder: Path, parts: tuple[str, ...] = ("",)) -> dict[str, str]:
-    """Path -> SHA-256 of every file; Python's caches do not count."""
+def digests(folder: Path, parts: tuple[str, ...] = ("",), caches: bool = False) -> dict[str, str]:
+    """Path -> SHA-256 of every file.
+
+    Args:
+        folder, parts: as for :func:`write_manifest`.
+        caches: counts Python's caches too, which Python would run.
+    """
     files = {path for part in parts for path in (folder / part).rglob("*") if path.is_file()}
     return {
         _relative(path, folder): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
-        if "__pycache__" not in path.parts
+        if caches or "__pycache__" not in path.parts
     }
 
 

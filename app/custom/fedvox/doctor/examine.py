@@ -34,6 +34,8 @@ def examine(
     Raises:
         ConfigError: a given folder is not what it should be.
     """
+    if root_ca and not kit_folder:
+        raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
     opened = kit.open_kit(kit_folder) if kit_folder else None
     settings = job_settings(job_folder) if job_folder else None
     if site_file is None and opened and opened.kind == "client":
@@ -55,7 +57,7 @@ def examine(
     for name, check in checks:
         tell(name)
         findings.append(run_check(name, check))
-    if site is not None and settings is not None:
+    if isinstance(site, ConfigError) or (site is not None and settings is not None):
         tell("data")
         findings += _data_findings(site, settings, job_folder)
     return findings
@@ -106,21 +108,21 @@ def _kit_checks(
 
 
 def _data_findings(
-    site: SiteSettings | ConfigError, settings: JobSettings, job_folder: Path | None
+    site: SiteSettings | ConfigError, settings: JobSettings | None, job_folder: Path | None
 ) -> list[Finding]:
-    if isinstance(site, ConfigError):
+    if isinstance(site, ConfigError) or settings is None:
         error = site
         message, _, remedy = str(error).rpartition("; ")
         return [Finding("data", FAIL, message or remedy, remedy if message else "mend the file")]
-    described = site
-    foreign = set(described.modalities) - set(settings.data.modalities)
+    described, wanted = site, settings
+    foreign = set(described.modalities) - set(wanted.data.modalities)
     if foreign:
         return [
             Finding(
                 "data",
                 FAIL,
                 f"the site holds {', '.join(sorted(foreign))}, the job uses "
-                f"{', '.join(settings.data.modalities)}",
+                f"{', '.join(wanted.data.modalities)}",
                 "change 'modalities' in the site file, or leave this job out",
             )
         ]
@@ -128,18 +130,18 @@ def _data_findings(
     with tempfile.TemporaryDirectory() as name:
 
         def sampled() -> Finding:
-            taken.append(data.take_sample(described, settings, Path(name)))
+            taken.append(data.take_sample(described, wanted, Path(name)))
             return data.check_data(taken[0])
 
         findings = [run_check("data", sampled)]
         if taken and (taken[0].ready or data.label_problems(taken[0])):
-            findings.append(run_check("labels", lambda: data.check_labels(taken[0], settings)))
+            findings.append(run_check("labels", lambda: data.check_labels(taken[0], wanted)))
         if taken and taken[0].ready and job_folder:
             place = job_folder
             findings.append(
                 run_check(
                     "waiting",
-                    lambda: job.check_waiting(place, data.measure_round(taken[0], settings)),
+                    lambda: job.check_waiting(place, data.measure_round(taken[0], wanted)),
                 )
             )
     return findings

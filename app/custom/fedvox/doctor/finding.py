@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from fedvox.errors import FedVoxError
+from fedvox.privacy.redaction import exception_line
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 
@@ -44,6 +45,10 @@ def run_check(check: str, function: Callable[[], Finding]) -> Finding:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return Finding(check, FAIL, f"cannot be checked ({reason})", "mend the path or its rights")
+    except Exception as error:  # a broken driver, say; its message may hold a file name
+        return Finding(
+            check, FAIL, f"breaks with {exception_line(error)}", "report this line to us"
+        )
 
 
 def worst(findings: Sequence[Finding]) -> str:

@@ -36,11 +36,16 @@ def check_allow_list(job: Path, kit: Kit) -> Finding:
                 "the job carries code and this site grants nobody that right (byoc)",
                 "ask for the job without code: fedvox job export NAME --code preinstalled",
             )
-        return passed("allow-list", f"the job carries code, allowed for {', '.join(allowed)}")
+        return Finding(
+            "allow-list",
+            WARN,
+            f"the job carries code, allowed for {', '.join(allowed)}: FLARE skips the allow-list",
+            "read what it would run: fedvox job diff JOB_FOLDER --text",
+        )
     allowed = read_local(kit.folder / "local" / "resources.json").get("class_allow_list", [])
     side = "server" if kit.kind == "server" else "client"
     config = read_local(job / "app" / "config" / f"config_fed_{side}.json")
-    missing = sorted({path for path in _classes(config) if not _covered(path, allowed)})
+    missing = sorted({path for path in class_names(config) if not _covered(path, allowed)})
     if missing:
         return Finding(
             "allow-list",
@@ -77,13 +82,14 @@ def check_waiting(job: Path, round_seconds: float) -> Finding:
     return passed("waiting", f"a local round takes about {round_seconds:.0f} s here")
 
 
-def _classes(node: object) -> list[str]:
-    """Every class that a configuration names under ``path``."""
+def class_names(node: object) -> list[str]:
+    """Every class that a configuration names, under ``path`` or ``class_path``."""
     if isinstance(node, dict):
-        own = [node["path"]] if isinstance(node.get("path"), str) else []
-        return own + [name for value in node.values() for name in _classes(value)]
+        found = [node.get(key) for key in ("path", "class_path")]
+        own = [name for name in found if isinstance(name, str) and "." in name]
+        return own + [name for value in node.values() for name in class_names(value)]
     if isinstance(node, list):
-        return [name for value in node for name in _classes(value)]
+        return [name for value in node for name in class_names(value)]
     return []
 
 

@@ -17,6 +17,7 @@ from fedvox.errors import ConfigError
 
 DAYS_WARN, DAYS_FAIL = 30, 0
 OUTGOING = "fedvox.flare.outgoing.OutgoingFilter"
+GUARD = "fedvox.flare.kit_guard.KitGuard"
 
 
 @dataclass(frozen=True)
@@ -161,28 +162,67 @@ def writable(folder: Path) -> bool:
 def check_policies(kit: Kit) -> Finding:
     """Does the site's own policy protect it as the template does?"""
     local = kit.folder / "local"
-    weak = []
-    if kit.kind == "client":
-        text = json.dumps(read_local(local / "privacy.json").get("scopes", []))
-        if OUTGOING not in text:
-            weak.append("privacy.json lacks the outgoing filter")
     resources = read_local(local / "resources.json")
-    if resources.get("class_list_enforcement_mode", "enforce") != "enforce":
-        weak.append("resources.json does not enforce class_allow_list")
-    if any(entry in ("", "*") for entry in resources.get("class_allow_list", ["*"])):
-        weak.append("class_allow_list allows every class")
-    if kit.kind == "client" and resources.get("allow_log_streaming", True):
-        weak.append("the error log streams to the server")
-    if "Redacting" not in json.dumps(read_local(local / "log_config.json")):
-        weak.append("log_config.json does not redact")
+    weak = weak_resources(resources, kit.kind)
+    if kit.kind == "client" and not _filters_results(read_local(local / "privacy.json")):
+        weak.append("privacy.json does not run the outgoing filter on every scope's results")
+    if not _redacts(read_local(local / "log_config.json")):
+        weak.append("log_config.json has a handler that does not redact")
+    rights = read_local(local / "authorization.json").get("permissions")
+    if not isinstance(rights, dict):
+        weak.append("authorization.json holds no permissions")
+        rights = {}
     if weak:
         return Finding(
             "policies", FAIL, "; ".join(weak), "copy the files of provisioning/policies into local/"
         )
-    rights = read_local(local / "authorization.json").get("permissions", {})
     byoc = sorted(r for r, own in rights.items() if own == "any" or _grants(own, "byoc"))
     text = f"carried code is allowed for {', '.join(byoc)}" if byoc else "carried code is refused"
     return passed("policies", text)
+
+
+def weak_resources(resources: dict[str, Any], kind: str) -> list[str]:
+    """What a site's ``resources.json`` lets through that the template does not."""
+    weak = []
+    if resources.get("class_list_enforcement_mode", "enforce") != "enforce":
+        weak.append("resources.json does not enforce class_allow_list")
+    allowed = resources.get("class_allow_list")
+    if not isinstance(allowed, list):
+        weak.append("resources.json has no class_allow_list")
+    else:
+        wide = [str(entry) for entry in allowed if str(entry).endswith((".", "*")) or not entry]
+        weak += [f"class_allow_list allows {entry or 'everything'}" for entry in wide]
+    components = resources.get("components")
+    paths = [c.get("path") for c in components or [] if isinstance(c, dict)]
+    if GUARD not in paths:
+        weak.append("resources.json has no kit_guard")
+    if kind == "client" and resources.get("allow_log_streaming", True):
+        weak.append("the error log streams to the server")
+    return weak
+
+
+def _filters_results(privacy: dict[str, Any]) -> bool:
+    scopes = privacy.get("scopes")
+    if not isinstance(scopes, list) or not scopes:
+        return False
+    return all(
+        any(
+            isinstance(entry, dict)
+            and entry.get("path") == OUTGOING
+            and str(entry.get("direction", "out")).lower() in ("out", "inout")
+            for entry in scope.get("task_result_filters") or []
+        )
+        for scope in scopes
+        if isinstance(scope, dict)
+    )
+
+
+def _redacts(config: dict[str, Any]) -> bool:
+    formatters, handlers = config.get("formatters"), config.get("handlers")
+    if not isinstance(formatters, dict) or not isinstance(handlers, dict):
+        return False
+    safe = {name for name, own in formatters.items() if "Redacting" in str(own.get("()", ""))}
+    return all(handler.get("formatter") in safe for handler in handlers.values())
 
 
 def _grants(rights: Any, right: str) -> bool:

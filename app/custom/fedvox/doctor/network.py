@@ -7,6 +7,8 @@ from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.doctor.kit import Kit
 
 TIMEOUT = 5.0
+VERDICT = 1.0
+"""Seconds in which a server that refuses a certificate ends the connection."""
 
 
 def check_dns(kit: Kit) -> Finding:
@@ -36,6 +38,7 @@ def check_port(kit: Kit) -> Finding:
             context.load_cert_chain(startup / "client.crt", startup / "client.key")
             with context.wrap_socket(plain, server_hostname=host) as secured:
                 version = secured.version()
+                refused = _refused(secured)
     except ssl.SSLError as error:
         return Finding(
             "port",
@@ -51,7 +54,25 @@ def check_port(kit: Kit) -> Finding:
             f"{host}:{port} does not answer ({error.strerror or error})",
             f"let outgoing TCP to port {port} pass the firewall, or wait until the server runs",
         )
+    if refused:
+        return Finding(
+            "port",
+            FAIL,
+            f"{host}:{port} refuses this site's certificate",
+            "ask the operator for a new kit; its certificate is expired or of another project",
+        )
     return passed("port", f"{host}:{port} answers over {version} with this project's certificate")
+
+
+def _refused(secured: ssl.SSLSocket) -> bool:
+    """In TLS 1.3 the server judges our certificate after our handshake: it then ends the line."""
+    secured.settimeout(VERDICT)
+    try:
+        return secured.recv(1) == b""
+    except TimeoutError:
+        return False
+    except (ssl.SSLError, ConnectionError):
+        return True
 
 
 def _check_own_port(port: int) -> Finding:

@@ -8,6 +8,7 @@ from fedvox.errors import ConfigError
 from fedvox.manifest import MANIFEST, differences, digests
 
 CARRIED = Path("app/custom/fedvox")
+VERSION_PIN = "fedvox_version.txt"
 
 
 def installed_package() -> Path:
@@ -17,12 +18,23 @@ def installed_package() -> Path:
 
 def code_differences(carried: Path, installed: Path) -> list[str]:
     """One line per source file that differs: changed, added (only in the job) or missing there."""
-    own, theirs = digests(installed), digests(carried)
+    own, theirs = digests(installed), digests(carried, caches=True)
     theirs = {name: digest for name, digest in theirs.items() if not _is_signature(name)}
     lines = [f"{name}: missing" for name in own if name not in theirs]
     lines += [f"{name}: added" for name in theirs if name not in own]
     lines += [f"{n}: changed" for n in own if n in theirs and own[n] != theirs[n]]
     return sorted(lines)
+
+
+def stray_files(custom: Path) -> list[str]:
+    """Files and links of ``app/custom`` that no export of ours writes; Python would find them."""
+    lines = []
+    for path in sorted(custom.rglob("*")):
+        name = path.relative_to(custom).as_posix()
+        ours = name.startswith("fedvox/") or name in (MANIFEST, VERSION_PIN)
+        if path.is_symlink() or (path.is_file() and not ours and not _is_signature(name)):
+            lines.append(f"{name}: beside the package")
+    return lines
 
 
 def check_carried(custom: Path) -> None:
@@ -35,9 +47,12 @@ def check_carried(custom: Path) -> None:
         custom: the job's ``app/custom`` at this site.
 
     Raises:
-        ConfigError: the carried package differs from the running one.
+        ConfigError: the carried package differs from the running one, or other files lie beside it.
     """
     carried, running = custom / "fedvox", installed_package()
+    stray = stray_files(custom)
+    if stray:
+        raise ConfigError(f"the job carries files of no fedvox export: {stray[0]}; export it again")
     if not carried.is_dir() or carried.resolve() == running.resolve():
         return
     found = code_differences(carried, running)
@@ -67,7 +82,8 @@ def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[st
         raise ConfigError(f"{job} carries no code: nothing to compare; configuration only")
     sealed = differences(job, job / CARRIED.parent / MANIFEST)
     sealed = [line for line in sealed if not _is_signature(line)]
-    return sealed, code_differences(job / CARRIED, installed or installed_package())
+    code = code_differences(job / CARRIED, installed or installed_package())
+    return sealed, [*code, *stray_files(job / CARRIED.parent)]
 
 
 def unified(job: Path, lines: list[str], installed: Path | None = None) -> str:
@@ -84,7 +100,10 @@ def unified(job: Path, lines: list[str], installed: Path | None = None) -> str:
 
 def _is_signature(name: str) -> bool:
     """FLARE signs each folder of a submitted job with two files of its own."""
-    return name.rpartition("/")[2].startswith(".__nvfl_")
+    return name.rpartition("/")[2].partition(":")[0] in (
+        ".__nvfl_sig.json",
+        ".__nvfl_submitter.crt",
+    )
 
 
 def _lines(path: Path) -> list[str]:

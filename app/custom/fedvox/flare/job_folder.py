@@ -12,13 +12,13 @@ import fedvox
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
+from fedvox.flare.carried import VERSION_PIN
 from fedvox.flare.versions import VERSIONS, installed_versions
 from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
 CUSTOM = Path("app/custom")
-VERSION_PIN = "fedvox_version.txt"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 

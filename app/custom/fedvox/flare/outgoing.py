@@ -1,12 +1,12 @@
-"""The site's last word on what leaves it: a filter of the site's policy, not of the job."""
+"""What may leave a site: a filter of the site's policy, not of the job."""
 
 from dataclasses import fields
 
-from nvflare.apis.dxo import DataKind, from_shareable
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import META
@@ -14,7 +14,9 @@ from fedvox.flare.places import is_simulator
 from fedvox.metrics.table import MetricRow, SharedSummary
 from fedvox.privacy.outgoing import check_claims, check_report, check_weights
 
-_COLUMNS = frozenset(field.name for kind in (MetricRow, SharedSummary) for field in fields(kind))
+_ROW = frozenset(field.name for field in fields(MetricRow))
+_CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}
+_SHARED = frozenset(field.name for field in fields(SharedSummary))
 
 
 class OutgoingFilter(Filter):
@@ -22,6 +24,7 @@ class OutgoingFilter(Filter):
 
     It stands in ``local/privacy.json`` and runs whatever filters a job names or omits. What it does
     not know it refuses: FLARE then reports the task as failed and sends nothing of the result.
+    A job's own result filters run after it; the site's allow-list names none.
 
     Args:
         share_cases: False forbids per-case rows even where the site file says ``cases``.
@@ -32,25 +35,30 @@ class OutgoingFilter(Filter):
         self.share_cases = share_cases
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
-        """Passes a result unchanged or raises.
+        """Returns a new result of the checked parts only, or raises.
 
         Raises:
             ConfigError: says which part is not of the known form, without its content.
         """
-        if shareable.get_return_code() not in (None, ReturnCode.OK):
-            return shareable
+        code = shareable.get_return_code()
+        if code not in (None, ReturnCode.OK):
+            return make_reply(code if code in _CODES else ReturnCode.EXECUTION_EXCEPTION)
         try:
             dxo = from_shareable(shareable)
         except ValueError:
             raise ConfigError("an outgoing result has an unknown form; nothing was sent") from None
         if dxo.data_kind == DataKind.WEIGHTS:
+            claims = (dxo.meta or {}).get(META)
             check_weights(dxo.data)
-            check_claims(dxo.meta.get(META, {}))
+            check_claims(claims or {})
+            meta = {} if claims is None else {META: claims}
         elif dxo.data_kind == DataKind.METRICS:
-            check_report(dxo.data, self.share_cases, _COLUMNS)
+            check_report(dxo.data, self.share_cases, _ROW, _SHARED)
+            meta = {}
         else:
             raise ConfigError("an outgoing result has an unknown kind; nothing was sent")
-        return shareable
+        # Made anew from what was checked: headers and parts that nobody looked at stay here.
+        return DXO(dxo.data_kind, data=dxo.data, meta=meta).to_shareable()
 
 
 def check_policy(fl_ctx: FLContext) -> None:

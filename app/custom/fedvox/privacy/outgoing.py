@@ -12,8 +12,12 @@ CLAIMS = frozenset(
     ("round", "cases", "steps", "modality", "loss", "seconds", "validation", "down_bytes")
 )
 REPORT = frozenset(("validation", "rows", "shared"))
-_TENSOR_NAME = re.compile(r"[A-Za-z_][\w.]{0,200}")
-_WORD = re.compile(r"[\w+,.-]{0,64}")
+_TENSOR_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9.]{0,200}")
+_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}(?:-?[0-9]{1,4})?")
+_CODE = re.compile(r"(?:phantom-)?[0-9a-f]{8,64}")
+_MODALITIES = re.compile(r"(?:ct|mr|t1|t1ce|t2|flair)(?:[+,](?:ct|mr|t1|t1ce|t2|flair))*|")
+_FORMS = {"case": _CODE, "modality": _MODALITIES}
+LARGEST_NUMBER = 1e15
 
 
 def check_weights(data: Any) -> None:
@@ -43,13 +47,16 @@ def check_claims(claims: Any) -> None:
     _check_scores(claims.get("validation", {}))
 
 
-def check_report(report: Any, share_cases: bool, fields: frozenset[str]) -> None:
+def check_report(
+    report: Any, share_cases: bool, row_fields: frozenset[str], shared_fields: frozenset[str]
+) -> None:
     """An evaluation report: validation scores and rows of the known columns.
 
     Args:
         report: what is about to leave.
         share_cases: False forbids per-case rows.
-        fields: every column that a row may have.
+        row_fields: every column that a per-case row may have.
+        shared_fields: every column that a summary may have.
 
     Raises:
         ConfigError: an unknown part, a value of another form, or per-case rows where forbidden.
@@ -63,7 +70,12 @@ def check_report(report: Any, share_cases: bool, fields: frozenset[str]) -> None
             "the site's policy keeps per-case rows at the site; set 'share' to summary in the site "
             "file; nothing was sent"
         )
-    for row in [*rows, *report.get("shared", [])]:
+    _check_rows(rows, row_fields)
+    _check_rows(report.get("shared", []), shared_fields)
+
+
+def _check_rows(rows: Any, fields: frozenset[str]) -> None:
+    for row in rows:
         if not isinstance(row, Mapping) or set(row) - fields:
             raise ConfigError("an outgoing report holds an unknown column; nothing was sent")
         _check_plain(row)
@@ -74,15 +86,22 @@ def _check_scores(scores: Any) -> None:
     if not isinstance(scores, Mapping):
         raise ConfigError("outgoing validation scores are unreadable; nothing was sent")
     for name, pair in scores.items():
-        _check_plain({"name": name})
+        _check_plain({"modality": name})
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise ConfigError("outgoing validation scores are unreadable; nothing was sent")
         _check_plain(dict(enumerate(pair)))
 
 
 def _check_plain(values: Mapping[Any, Any]) -> None:
-    """Numbers, flags and short words without blanks or slashes; no path and no sentence fits."""
-    for value in values.values():
-        plain = value is None or isinstance(value, int | float)
-        if not plain and not (isinstance(value, str) and _WORD.fullmatch(value)):
-            raise ConfigError("an outgoing value is neither number nor word; nothing was sent")
+    """Numbers, flags, names such as ``site-1`` or ``kidney_left`` and codes of hexadecimal digits.
+
+    No path, date, number of a patient or sentence has one of these forms.
+    """
+    for key, value in values.items():
+        if isinstance(value, int | float):
+            plain = not abs(value) > LARGEST_NUMBER or value in (float("inf"), float("-inf"))
+        else:
+            form = _FORMS.get(str(key), _NAME)
+            plain = value is None or (isinstance(value, str) and bool(form.fullmatch(value)))
+        if not plain:
+            raise ConfigError("an outgoing value is neither number nor name; nothing was sent")

@@ -9,28 +9,51 @@ import re
 import traceback
 from pathlib import Path
 
-_IMAGE = r"(?:nii(?:\.gz)?|dcm|ima|mha|mhd|nrrd|hdr|img|nhdr|png|jpe?g|tiff?)"
-_IN_WORD = r"[^\s\"',;:()\[\]{}<>/]"
+_IMAGE = r"(?:nii(?:\.gz)?|dcm|ima|mha|mhd|nrrd|hdr|img|nhdr|np[yz]|png|jpe?g|tiff?)"
+_IN_WORD = r"[^\s\"',;:()\[\]{}<>/\\]"
+_IN_PATH = r"(?:[^\s\"',;:()\[\]{}<>]|[,:'](?=[^\s]))"
+_KEPT = re.compile(
+    r"(?<![\w-])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{16,64})"
+    r"(?![\w-])"
+)
+"""Job ids and hashes."""
 # Each pattern begins at the start of a word only, so that long lines cost linear time.
 _RULES = (
-    # file:///a/b, /a/b, ~/a and C:\a\b, with the blanks that a quoted name may hold
-    (re.compile(r"""(["'])(?:file:)?(?:~|[A-Za-z]:\\|/)[^"'\n]*\1"""), r"\1<path>\1"),
-    (re.compile(r"(?:file:|(?<![\w.]))(?:~/|/(?=[\w.-]))[^\s\"',;:()\[\]{}<>]*"), "<path>"),
-    (re.compile(r"(?<!\w)[A-Za-z]:\\[^\s\"',;()\[\]{}<>]*"), "<path>"),
+    # what stands in quotes and begins as a path, blanks and all
+    (re.compile(r'"(?:file:)?(?:~|[A-Za-z]:\\|\\\\|/)[^"\n]*"'), '"<path>"'),
+    (re.compile(r"'(?:file:)?(?:~|[A-Za-z]:\\|\\\\|/)[^'\n]*'"), "'<path>'"),
+    # a path with blanks that ends in an image's name
+    (
+        re.compile(rf"(?<![\w.])(?:~|[A-Za-z]:)?[/\\](?=\w)[^\"'\n<>]{{0,200}}?\.{_IMAGE}\b"),
+        "<path>",
+    ),
+    (re.compile(rf"(?:file:|(?<![\w.]))(?:~/|/(?=[\w.-])){_IN_PATH}*"), "<path>"),
+    (re.compile(rf"(?<!\w)(?:[A-Za-z]:\\|\\\\){_IN_PATH}*"), "<path>"),
+    (re.compile(rf"(?<!{_IN_WORD}){_IN_WORD}+(?:[/\\]{_IN_WORD}+){{2,}}"), "<path>"),
     (re.compile(rf"(?<!{_IN_WORD}){_IN_WORD}+\.{_IMAGE}\b", re.IGNORECASE), "<file>"),
     (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w.-]+"), "<address>"),
-    (re.compile(r"(?<![\w-])\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?![\w-])"), "<date>"),
-    (re.compile(r"(?<![\w-])\d{1,2}[-/.]\d{1,2}[-/.]\d{4}(?![\w-])"), "<date>"),
-    (re.compile(r"(?<![\w.])\d+(?:\.\d+){4,}(?![\w.])"), "<uid>"),
-    (re.compile(r"(?<![0-9A-Fa-f.-])\d{6,}(?![0-9A-Fa-f-])"), "<number>"),
+    (re.compile(r"(?<![\w^])\w++\^[\w^]+"), "<name>"),
+    (re.compile(r"(?<!\d)\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)"), "<date>"),
+    (re.compile(r"(?<!\d)\d{1,2}[-/.]\d{1,2}[-/.]\d{4}(?!\d)"), "<date>"),
+    (re.compile(r"(?<!\d)\d\d[-/.]\d\d[-/.]\d\d(?!\d)"), "<date>"),
+    (re.compile(r"(?<![\d.])\d+(?:\.\d+){4,}"), "<uid>"),
+    (re.compile(r"(?<![\d.])\d{6,}"), "<number>"),
 )
 
 
 def redact(text: str) -> str:
     """Replaces paths, image file names, addresses, dates, UIDs and numbers of 6 digits or more.
 
-    Numbers within longer hexadecimal words (hashes, job ids) and decimals stay.
+    Job ids, hashes and decimals stay.
     """
+    parts, end = [], 0
+    for kept in _KEPT.finditer(text):
+        parts += [_without_names(text[end : kept.start()]), kept.group()]
+        end = kept.end()
+    return "".join([*parts, _without_names(text[end:])])
+
+
+def _without_names(text: str) -> str:
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text

@@ -16,6 +16,8 @@ from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
 from fedvox.flare.site_setup import phantom_site
 
+MARKER = "FEDVOX_WORK"
+
 
 def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalities: str) -> Path:
     """Exports the job that the run submits.
@@ -58,14 +60,27 @@ def finish(
     return collect(federation, session, job_id, work, out)
 
 
-def fresh_folder(path: Path) -> Path:
-    """Empties and makes a work folder.
+def work_folder(out: Path) -> Path:
+    """Makes an empty work folder, ``.work/<name>`` beside the run folder that will be written.
 
     Raises:
-        ConfigError: the path holds a blank, which FLARE's scripts cannot take.
+        ConfigError: ``out`` holds something that is no run of ours, or is a folder that must not be
+            replaced; or a path holds a blank, which FLARE's scripts cannot take.
     """
-    if any(letter.isspace() for letter in str(path.resolve())):
-        raise ConfigError(f"{path}: FLARE's start scripts take no path with a blank")
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(parents=True)
-    return path
+    out = out.resolve()
+    here = Path.cwd().resolve()
+    if out == here or out in here.parents or out == Path.home():
+        raise ConfigError(f"--out {out} would be replaced whole; name a folder of its own")
+    is_run = (out / "rounds.jsonl").is_file() and (out / "model.json").is_file()
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_run and not is_free:
+        raise ConfigError(f"--out {out} holds other files than a run's; name another folder")
+    if any(letter.isspace() for letter in str(out)):
+        raise ConfigError(f"{out}: FLARE's start scripts take no path with a blank")
+    work = out.parent / ".work" / out.name
+    if work.is_dir() and any(work.iterdir()) and not (work / MARKER).is_file():
+        raise ConfigError(f"{work} holds files that are not ours; move them away")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    (work / MARKER).write_text("a dry run's work folder; emptied by the next one\n")
+    return work

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from fedvox.errors import FedVoxError
-from fedvox.flare.loopback.guard import MARK, marked, start_guard
+from fedvox.flare.loopback.guard import MARK, end_all, marked, start_guard
 from fedvox.flare.loopback.kits import Kits, flare_environment
 
 READY_SECONDS = 120.0
@@ -84,6 +84,7 @@ class Federation:
             return
         guard.stdin.close()
         guard.wait()
+        end_all(self.mark)  # in case somebody ended the guard
 
     def processes(self) -> list[int]:
         """Ids of the federation's living processes."""

@@ -16,6 +16,8 @@ import psutil
 MARK = "FEDVOX_LOOPBACK"
 PATIENCE = 2.0
 """Seconds between asking processes to end and ending them."""
+ROUNDS = 10
+"""How often processes that do not end are killed again."""
 
 
 def start_guard(mark: str) -> "subprocess.Popen[bytes]":
@@ -50,7 +52,10 @@ def end_all(mark: str) -> int:
     for process in first:
         _signal(process, "terminate")
     psutil.wait_procs(first, timeout=PATIENCE)
-    while left := marked(mark):
+    for _ in range(ROUNDS):
+        left = marked(mark)
+        if not left:
+            break
         for process in left:
             _signal(process, "kill")
         psutil.wait_procs(left, timeout=PATIENCE)
@@ -60,8 +65,8 @@ def end_all(mark: str) -> int:
 def _signal(process: psutil.Process, action: str) -> None:
     try:
         getattr(process, action)()
-    except psutil.NoSuchProcess:
-        return
+    except psutil.Error:
+        return  # ended meanwhile, or not ours to end
 
 
 def main() -> int:

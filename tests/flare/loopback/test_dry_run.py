@@ -1,0 +1,58 @@
+"""A dry run never deletes what it did not make."""
+
+from pathlib import Path
+
+import pytest
+
+from fedvox.errors import ConfigError
+from fedvox.flare.loopback.dry_run import work_folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    place = tmp_path / "checkout"
+    place.mkdir()
+    (place / "precious").write_text("x")
+    monkeypatch.chdir(place)
+    return place
+
+
+@pytest.mark.parametrize("out", [".", "..", "../..", "/", "../checkout"])
+def test_the_current_folder_and_its_parents_are_refused(here, out):
+    with pytest.raises(ConfigError, match="name a folder of its own"):
+        work_folder(Path(out))
+    assert (here / "precious").is_file()
+
+
+def test_a_folder_with_other_files_is_refused(here):
+    (here / "results").mkdir()
+    (here / "results/thesis.tex").write_text("x")
+    with pytest.raises(ConfigError, match="other files than a run's"):
+        work_folder(Path("results"))
+    assert (here / "results/thesis.tex").is_file()
+
+
+def test_an_earlier_run_and_an_empty_folder_are_taken(here):
+    first = work_folder(Path("runs/poc"))
+    (first / "old").write_text("")
+    out = here / "runs/poc"
+    out.mkdir()
+    assert list(work_folder(out).iterdir()) != []
+    for name in ("rounds.jsonl", "model.json"):
+        (out / name).write_text("")
+    second = work_folder(out)
+    assert second == first
+    assert not (second / "old").exists()
+
+
+def test_a_work_folder_of_somebody_else_is_refused(here):
+    other = here / ".work/out"
+    other.mkdir(parents=True)
+    (other / "x").write_text("")
+    with pytest.raises(ConfigError, match="not ours"):
+        work_folder(Path("out"))
+
+
+def test_a_blank_in_the_path_is_refused(here):
+    with pytest.raises(ConfigError, match="blank"):
+        work_folder(Path("my runs/poc"))
