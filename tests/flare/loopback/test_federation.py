@@ -79,3 +79,12 @@ def test_names_by_type_and_role(kits):
     assert kits.names("admin", "lead") == ["a@b.org"]
     assert kits.names("admin", "member") == []
     assert kits.server == "localhost"
+
+
+def test_nothing_is_left_even_if_somebody_killed_the_guard(kits):
+    for name in ("localhost", "site-1"):
+        (kits.kit(name) / "startup/sub_start.sh").write_text("sleep 60\n")
+    with Federation(kits) as federation:
+        assert len(federation.processes()) >= 2
+        federation._guard.kill()
+    assert federation.processes() == []
