@@ -13,8 +13,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from fedvox.errors import FedVoxError
-from fedvox.flare.loopback.dry_run import finish, make_job, work_folder, write_phantom_sites
+from fedvox.flare.loopback.dry_run import (
+    exit_code,
+    finish,
+    make_job,
+    work_folder,
+    write_phantom_sites,
+)
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import free_ports, provision, read_project, with_ports
 from fedvox.flare.loopback.submission import submit
@@ -33,15 +38,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/poc"), help="run folder to write")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
-    try:
-        run(args)
-    except FedVoxError as error:
-        print(f"dry run: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("dry run: stopped", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("dry run", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:

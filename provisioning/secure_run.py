@@ -16,7 +16,13 @@ import zipfile
 from pathlib import Path
 
 from fedvox.errors import FedVoxError
-from fedvox.flare.loopback.dry_run import finish, make_job, work_folder, write_phantom_sites
+from fedvox.flare.loopback.dry_run import (
+    exit_code,
+    finish,
+    make_job,
+    work_folder,
+    write_phantom_sites,
+)
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import (
     Kits,
@@ -44,15 +50,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/secure"), help="run folder to write")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     args = parser.parse_args()
-    try:
-        run(args)
-    except FedVoxError as error:
-        print(f"secure run: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("secure run: stopped", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("secure run", lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> None:

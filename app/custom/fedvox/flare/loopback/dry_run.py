@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fedvox.data.site import SITE_FILE
-from fedvox.errors import ConfigError
+from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
 from fedvox.flare.job_folder import export_job, find_job, job_settings, jobs_folder
 from fedvox.flare.loopback.federation import Federation
@@ -17,6 +18,23 @@ from fedvox.flare.loopback.submission import collect, require_finished, watch
 from fedvox.flare.site_setup import phantom_site
 
 MARKER = "FEDVOX_WORK"
+
+
+def exit_code(label: str, run: Callable[[], None]) -> int:
+    """Runs a command; an error of ours becomes one line on stderr.
+
+    Returns:
+        0, 1 after an error, 130 after Ctrl-C.
+    """
+    try:
+        run()
+    except FedVoxError as error:
+        print(f"{label}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{label}: stopped", file=sys.stderr)
+        return 130
+    return 0
 
 
 def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalities: str) -> Path:
