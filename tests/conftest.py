@@ -1,9 +1,12 @@
 """Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
 
+import os
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from hypothesis import settings
@@ -72,6 +75,30 @@ def tiny_overrides() -> list[str]:
         "phantom.test=1",
         "phantom.spacing_mm=12",
     ]
+
+
+@pytest.fixture(scope="session")
+def left_over() -> Callable[..., list[str]]:
+    """A function to the names of processes that still work in a folder or name it after a while."""
+
+    def look(folder: Path) -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                words = [process.cwd(), *process.cmdline()]
+            except (psutil.Error, OSError):
+                continue  # ended meanwhile
+            if process.pid != os.getpid() and any(str(folder) in word for word in words):
+                found.append(" ".join(words))
+        return found
+
+    def wait(folder: Path, seconds: float = 10.0) -> list[str]:
+        deadline = time.monotonic() + seconds
+        while (found := look(folder)) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        return found
+
+    return wait
 
 
 @pytest.hookimpl(wrapper=True)

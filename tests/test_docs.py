@@ -28,11 +28,14 @@ from fedvox.metrics.table import METRICS_COLUMNS, SUMMARY_COLUMNS
 from fedvox.training.settings import JobSettings
 
 ROOT = Path(__file__).parents[1]
+POLICIES = ROOT / "provisioning/policies"
 DOCS = ROOT / "docs"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / "jobs").rglob("README.md")),
+    *sorted((ROOT / "provisioning").glob("*.md")),
+    ROOT / "poc/README.md",
 ]
 TABLE = re.compile(r"(<!-- settings: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.DOTALL | re.MULTILINE)
@@ -97,11 +100,40 @@ def allowed(field: dataclasses.Field, hint: object) -> str:
     return "`true`, `false`" if hint is bool else "text"
 
 
+RIGHTS = {
+    "view": "look at jobs and sites",
+    "submit_job": "submit a job",
+    "clone_job": "clone a job",
+    "manage_job": "abort or delete a job",
+    "download_job": "download results",
+    "operate": "stop, restart, enable or disable",
+    "shell_commands": "read a site's files (`cat`, `tail`)",
+    "byoc": "send code with a job",
+}
+SCOPES = {
+    "any": "any",
+    "none": "no",
+    "o:site": "own site",
+    "o:submitter": "of own organisation",
+    "n:submitter": "own",
+}
+
+
+def rights() -> str:
+    """Who may do what at a site, from its policy; what is not granted is refused."""
+    policy = json.loads((POLICIES / "site/authorization.json").read_text())["permissions"]
+    header = f"| | {' | '.join(policy)} |\n|{'---|' * (len(policy) + 1)}\n"
+    return header + "".join(
+        f"| {text} | {' | '.join(SCOPES[own.get(right, 'none')] for own in policy.values())} |\n"
+        for right, text in RIGHTS.items()
+    )
+
+
 SECTIONS = {
     f"training.json/{field.name}": table(hint, f"{field.name}.")
     for field in dataclasses.fields(JobSettings)
     if dataclasses.is_dataclass(hint := typing.get_type_hints(JobSettings)[field.name])
-} | {"fedvox_site.json": table(SiteSettings)}
+} | {"fedvox_site.json": table(SiteSettings), "rights": rights()}
 
 
 def renewed(text: str) -> str:
@@ -109,10 +141,24 @@ def renewed(text: str) -> str:
     return TABLE.sub(lambda m: f"{m[1]}{SECTIONS.get(m[2], m[3])}{m[4]}", text)
 
 
-@pytest.mark.parametrize("page", ["researcher.md", "hospital-it.md"])
-def test_tables_of_settings_are_those_of_the_code(page: str) -> None:
-    text = (DOCS / page).read_text()
+@pytest.mark.parametrize(
+    "page", ["docs/researcher.md", "docs/hospital-it.md", "provisioning/README.md"]
+)
+def test_tables_are_those_of_the_code(page: str) -> None:
+    text = (ROOT / page).read_text()
+    assert TABLE.search(text)
     assert text == renewed(text), "run 'python tests/test_docs.py' and look at the difference"
+
+
+def test_the_table_of_rights_names_every_right_and_differs_at_the_server_in_code_only() -> None:
+    site, server = (
+        json.loads((POLICIES / kind / "authorization.json").read_text())["permissions"]
+        for kind in ("site", "server")
+    )
+    assert {right for own in site.values() for right in own} == set(RIGHTS)
+    assert {
+        right for role in site for right in site[role] if site[role][right] != server[role][right]
+    } == {"byoc"}
 
 
 def test_every_setting_is_documented_once_and_no_other() -> None:
@@ -241,5 +287,5 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 if __name__ == "__main__":
-    for path in DOCS.rglob("*.md"):
+    for path in (*DOCS.rglob("*.md"), ROOT / "provisioning/README.md"):
         path.write_text(renewed(path.read_text()), encoding="utf-8")

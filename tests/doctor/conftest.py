@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from fedvox.doctor.network import HTTP2
 from fedvox.flare.job_folder import export_job
 from fedvox.flare.loopback.kits import Kits, provision
 
 ROOT = Path(__file__).parents[2]
+SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 
 
 @dataclass
@@ -70,11 +72,12 @@ def place(kits: Kits, tiny_job: Path, phantom_site, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def server(kits: Kits) -> Iterator[None]:
-    """Answers TLS handshakes on the server's port and wants a certificate of the project."""
+    """Behaves as FLARE's gRPC server: wants a certificate of the project, speaks HTTP/2 only."""
     startup = kits.kit(kits.server) / "startup"
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=startup / "rootCA.pem")
     context.load_cert_chain(startup / "server.crt", startup / "server.key")
     context.verify_mode = ssl.CERT_REQUIRED
+    context.set_alpn_protocols([HTTP2])
     listener = socket.create_server(("127.0.0.1", kits.port))
     stopped = threading.Event()
 
@@ -87,7 +90,8 @@ def server(kits: Kits) -> Iterator[None]:
             try:
                 with context.wrap_socket(plain, server_side=True) as secured:
                     secured.settimeout(5)
-                    secured.recv(1)
+                    if secured.selected_alpn_protocol() == HTTP2 and secured.recv(1):
+                        secured.sendall(SETTINGS)
             except OSError:
                 plain.close()
 

@@ -4,17 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from fedvox.flare.job_folder import export_job
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
-SECONDS = 10
 
 
 def start(out: Path, *more: str) -> "subprocess.Popen[str]":
@@ -29,31 +26,11 @@ def settings(overrides: list[str]) -> list[str]:
     return [word for change in overrides for word in ("--set", change)]
 
 
-def left_over(folder: Path) -> list[psutil.Process]:
-    """Processes that work in a folder or name it."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            words = [process.cwd(), *process.cmdline()]
-        except (psutil.Error, OSError):
-            continue
-        if process.pid != os.getpid() and any(str(folder) in word for word in words):
-            found.append(process)
-    return found
-
-
-def none_left(folder: Path) -> bool:
-    deadline = time.monotonic() + SECONDS
-    while left_over(folder) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return not left_over(folder)
-
-
-def test_three_sites_give_the_simulators_table_and_files(tmp_path, tiny_overrides):
+def test_three_sites_give_the_simulators_table_and_files(tmp_path, tiny_overrides, left_over):
     run = start(tmp_path / "poc", "--sites", "ct,mr,mr", *settings(tiny_overrides))
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
-    assert none_left(tmp_path)
+    assert left_over(tmp_path) == []
     changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]']
     job = export_job(ROOT / "jobs/fedgin", tmp_path / "jobs", "pinned", changes)
     command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-n", "3", "-t", "3"]
@@ -67,20 +44,20 @@ def test_three_sites_give_the_simulators_table_and_files(tmp_path, tiny_override
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_after_a_stop_in_the_middle(tmp_path, tiny_overrides, how):
+def test_nothing_is_left_after_a_stop_in_the_middle(tmp_path, tiny_overrides, left_over, how):
     run = start(tmp_path / "poc", "--sites", "ct", *settings(tiny_overrides))
     for line in run.stdout:
         if "joined" in line:
             break
-    assert left_over(tmp_path)
+    assert left_over(tmp_path, 0)
     run.send_signal(how)
     output, _ = run.communicate(timeout=60)
     expected = 130 if how == signal.SIGINT else -signal.SIGKILL
     assert run.returncode == expected, output
-    assert none_left(tmp_path)
+    assert left_over(tmp_path) == []
 
 
-def test_a_failing_job_gives_its_reason_and_leaves_nothing(tmp_path, tiny_overrides):
+def test_a_failing_job_gives_its_reason_and_leaves_nothing(tmp_path, tiny_overrides, left_over):
     changes = [*tiny_overrides, "data.organs=liver,oesophagus"]
     run = start(tmp_path / "poc", "--sites", "ct", *settings(changes))
     output, _ = run.communicate(timeout=300)
@@ -88,7 +65,7 @@ def test_a_failing_job_gives_its_reason_and_leaves_nothing(tmp_path, tiny_overri
     last = output.strip().splitlines()[-1]
     assert last.startswith("dry run: error: ")
     assert "no site annotates oesophagus" in last
-    assert none_left(tmp_path)
+    assert left_over(tmp_path) == []
 
 
 def test_a_wrong_setting_is_one_line(tmp_path):

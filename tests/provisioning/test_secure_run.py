@@ -20,6 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from fedvox.doctor.finding import FAIL, PASS
+from fedvox.doctor.kit import open_kit
+from fedvox.doctor.network import HTTP2, HTTP2_HELLO, check_port
 from fedvox.flare.job_folder import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
@@ -37,7 +40,6 @@ pytestmark = pytest.mark.system
 JOB = Path(__file__).parents[2] / "jobs/fedgin"
 LEAD, MEMBER, ORG_ADMIN = "lead@hospital-a.org", "member@hospital-b.org", "it@hospital-a.org"
 TRIES = 10
-HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 GUEST = {"name": "guest", "type": "client", "org": "hospital_d"}
 
 
@@ -234,7 +236,7 @@ def server_speaks(kits: Kits, kit: Path) -> bool:
     context = ssl.create_default_context(cafile=str(kit / "startup/rootCA.pem"))
     if (kit / "startup/client.crt").is_file():
         context.load_cert_chain(kit / "startup/client.crt", kit / "startup/client.key")
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([HTTP2])
     address = ("localhost", kits.port)
     with socket.create_connection(address, timeout=10) as plain:
         try:
@@ -251,6 +253,8 @@ def test_strangers_do_not_join(federation, lead, kits, tmp_path, kind):
     names = [f"stranger-{number}" for number in range(TRIES)]
     kit = strangers(kits, tmp_path)[kind]
     assert server_speaks(kits, kit) == (kind == "name")
+    if kind != "none":
+        assert check_port(open_kit(kit)).status == (PASS if kind == "name" else FAIL)
     processes = attempts(kits, kit, names, tmp_path, federation.mark)
     joined: set[str] = set()
     try:
@@ -278,6 +282,7 @@ def test_the_same_attempt_with_a_right_kit_joins(federation, lead, kits, tmp_pat
     project = {**kits.project, "participants": [*kits.project["participants"], GUEST]}
     guest = provision(project, kits.folder.parents[1]).kit("guest")
     assert server_speaks(kits, guest)
+    assert check_port(open_kit(guest)).status == PASS
     processes = attempts(kits, guest, ["guest"], tmp_path, federation.mark)
     try:
         deadline = time.monotonic() + 60

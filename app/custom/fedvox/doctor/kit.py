@@ -120,7 +120,7 @@ def check_certificate(kit: Kit, now: dt.datetime | None = None) -> Finding:
     now = now or dt.datetime.now(dt.UTC)
     end = min(kit.certificate.not_valid_after_utc, kit.root.not_valid_after_utc)
     days = (end - now).days
-    remedy = "ask the operator for renewed kits: provisioning/README.md, 'Renewal'"
+    remedy = "ask the operator for renewed kits: docs/operator.md, 'Renew a certificate'"
     if days < DAYS_FAIL:
         return Finding("certificate", FAIL, f"expired {-days} days ago", remedy)
     if days < DAYS_WARN:

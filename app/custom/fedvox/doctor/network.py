@@ -9,6 +9,9 @@ from fedvox.doctor.kit import Kit
 TIMEOUT = 5.0
 VERDICT = 1.0
 """Seconds in which a server that refuses a certificate ends the connection."""
+HTTP2 = "h2"
+HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+"""Preface and empty SETTINGS frame with which a gRPC client opens (RFC 9113, section 3.4)."""
 
 
 def check_dns(kit: Kit) -> Finding:
@@ -32,13 +35,16 @@ def check_port(kit: Kit) -> Finding:
     if kit.kind == "server":
         return _check_own_port(port)
     startup = kit.folder / "startup"
+    context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
+    context.load_cert_chain(startup / "client.crt", startup / "client.key")
+    context.set_alpn_protocols([HTTP2])  # a gRPC server ends any other connection
     try:
-        with socket.create_connection((host, port), timeout=TIMEOUT) as plain:
-            context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
-            context.load_cert_chain(startup / "client.crt", startup / "client.key")
-            with context.wrap_socket(plain, server_hostname=host) as secured:
-                version = secured.version()
-                refused = _refused(secured)
+        with (
+            socket.create_connection((host, port), timeout=TIMEOUT) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            version = secured.version()
+            refused = _refused(secured)
     except ssl.SSLError as error:
         return Finding(
             "port",
@@ -68,6 +74,8 @@ def _refused(secured: ssl.SSLSocket) -> bool:
     """In TLS 1.3 the server judges our certificate after our handshake: it then ends the line."""
     secured.settimeout(VERDICT)
     try:
+        if secured.selected_alpn_protocol() == HTTP2:
+            secured.sendall(HTTP2_HELLO)
         return secured.recv(1) == b""
     except TimeoutError:
         return False

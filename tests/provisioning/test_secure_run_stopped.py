@@ -1,0 +1,76 @@
+"""`make secure-run` that is stopped or killed, or that cannot start, leaves no process."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fedvox.flare.loopback.kits import provision
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, project) -> list[str]:
+    """Arguments that name a project file and its kits."""
+    work = tmp_path_factory.mktemp("kits")
+    found = project()
+    provision(found, work)
+    return ["--project", str(work / "project.yml"), "--kits", str(work)]
+
+
+def start(out: Path, built: list[str], overrides: list[str]) -> "subprocess.Popen[str]":
+    changes = [word for change in overrides for word in ("--set", change)]
+    command = [sys.executable, "provisioning/secure_run.py", "--via", "api", *built, *changes]
+    command += ["--out", os.path.relpath(out, ROOT)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_after_a_stop_in_the_middle(
+    tmp_path, built, tiny_overrides, left_over, how
+):
+    run = start(tmp_path / "secure", built, tiny_overrides)
+    for line in run.stdout:
+        if "joined" in line:
+            break
+    assert left_over(tmp_path, 0)
+    run.send_signal(how)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), output
+    assert left_over(tmp_path) == []
+
+
+def test_a_server_that_dies_at_its_start_gives_its_reason(
+    tmp_path, built, tiny_overrides, left_over
+):
+    """The kit of the server was changed after it was sealed."""
+    kits = Path(built[3])
+    broken = tmp_path / "kits"
+    subprocess.run(["cp", "-r", str(kits), str(broken)], check=True)
+    path = broken / "fedvox/prod_00/localhost/startup/fed_server.json"
+    path.write_text(path.read_text() + " ")
+    run = start(tmp_path / "secure", [*built[:3], str(broken)], tiny_overrides)
+    output, _ = run.communicate(timeout=180)
+    assert run.returncode == 1, output
+    assert "startup/fed_server.json: changed" in output.strip().splitlines()[-1]
+    assert left_over(tmp_path) == []
+
+
+def test_a_taken_port_is_named_before_anything_starts(tmp_path, built, tiny_overrides):
+    import socket
+
+    project = yaml.safe_load(Path(built[1]).read_text())
+    server = next(p for p in project["participants"] if p["type"] == "server")
+    with socket.create_server(("127.0.0.1", server["fed_learn_port"])):
+        run = start(tmp_path / "secure", built, tiny_overrides)
+        output, _ = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert f"port {server['fed_learn_port']} (fed_learn_port) is in use" in output
