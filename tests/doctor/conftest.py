@@ -5,19 +5,22 @@ import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fedvox.commands.main import main
 from fedvox.doctor.network import HTTP2
 from fedvox.flare.job_folder import export_job
 from fedvox.flare.loopback.kits import Kits, provision
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+SECONDS = 60
 
 
 @dataclass
@@ -102,3 +105,43 @@ def server(kits: Kits) -> Iterator[None]:
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join(timeout=5)
+
+
+@pytest.fixture
+def doctor(place, server, capsys):
+    """A function that runs the command and returns exit code and finding by check."""
+
+    def run(*more: str) -> tuple[int, dict[str, dict[str, str]]]:
+        start = time.monotonic()
+        code = main([*place.arguments(), *more])
+        assert time.monotonic() - start < SECONDS
+        output = capsys.readouterr().out
+        assert str(place.data) not in output
+        return code, {f["check"]: f for f in json.loads(output)["findings"]}
+
+    return run
+
+
+@pytest.fixture
+def complaints() -> Callable[[dict[str, dict[str, str]]], set[str]]:
+    """A function from findings to the checks that did not pass."""
+
+    def select(findings: dict[str, dict[str, str]]) -> set[str]:
+        return {name for name, finding in findings.items() if finding["status"] != "PASS"}
+
+    return select
+
+
+@pytest.fixture
+def found(doctor, complaints):
+    """A function that demands a complaint with certain words and a remedy."""
+
+    def run(check: str, *words: str, more: Sequence[str] = ()) -> Any:
+        code, findings = doctor(*more)
+        assert check in complaints(findings), findings
+        text = findings[check]["message"]
+        assert all(word in text for word in words), text
+        assert findings[check]["remedy"]
+        return code, findings
+
+    return run

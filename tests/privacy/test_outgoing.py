@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.privacy.outgoing import check_claims, check_report, check_weights
+from fedvox.privacy.outgoing import (
+    check_claims,
+    check_report,
+    check_same_model,
+    check_weights,
+    signature_of,
+)
 
 COLUMNS = frozenset(("model", "site", "case", "organ", "dice"))
 SHARED = frozenset(("model", "site", "organ", "dice_mean"))
@@ -34,6 +40,42 @@ def test_anything_else_among_weights_is_refused_without_naming_it(data):
     with pytest.raises(ConfigError, match="nothing was sent") as caught:
         check_weights(data)
     assert "MUELLER" not in str(caught.value)
+
+
+MODEL = {"a.weight": np.zeros((2, 3), np.float32), "a.bias": np.zeros(2, np.float32)}
+
+
+def test_other_numbers_of_the_same_tensors_are_the_same_model():
+    trained = {name: array + 1 for name, array in reversed(MODEL.items())}
+    check_same_model(trained, signature_of(MODEL))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"MUELLER": np.zeros(1, np.float32)}, "tensors: 1 unknown"),
+        ({"a.bias": None}, "tensors: 1 missing"),
+        ({"a.bias": np.zeros(3, np.float32)}, "tensors: 1 of another shape"),
+        ({"a.bias": np.zeros((2, 1), np.float32)}, "tensors: 1 of another shape"),
+        ({"a.bias": np.zeros(2, np.float64)}, "tensors: 1 of another type"),
+        ({"a.bias": np.zeros(2, ">f4")}, "tensors: 1 of another type"),
+        (
+            {"a.bias": None, "x": np.zeros(1), "a.weight": np.zeros((3, 2), np.float16)},
+            "tensors: 1 unknown, 1 missing, 1 of another shape, 1 of another type",
+        ),
+    ],
+)
+def test_tensors_of_another_model_are_counted_and_not_named(change, words):
+    weights = {name: array for name, array in (MODEL | change).items() if array is not None}
+    with pytest.raises(ConfigError, match="nothing was sent") as caught:
+        check_same_model(weights, signature_of(MODEL))
+    assert words in str(caught.value)
+    assert "MUELLER" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [None, {}, [np.zeros(2)], {"a": [0.5]}, {"a": "text"}])
+def test_what_is_no_mapping_of_arrays_has_no_signature(data):
+    assert signature_of(data) is None
 
 
 def test_claims_pass():

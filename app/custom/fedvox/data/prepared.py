@@ -101,13 +101,22 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
         DataError: the case cannot be used; the message carries no file name.
         OSError: the cache cannot be read or written.
     """
-    path = cache / f"{_cache_name(case, settings, key)}.safetensors"
+    path = prepared_path(case, settings, cache, key)
     found = _cached(path)
     if found is None:
         tensors, description = _prepare(case, settings, key)
         write_tensors(path, tensors, {"case": json.dumps(description)})
         found = _described(path)
     return found
+
+
+def prepared_path(case: Case, settings: DataSettings, cache: Path, key: bytes) -> Path:
+    """Where the prepared form of a case lies; its name depends on files, settings and key.
+
+    Raises:
+        DataError: a file of the case is missing or cannot be reached.
+    """
+    return cache / f"{_cache_name(case, settings, key)}.safetensors"
 
 
 def _cached(path: Path) -> PreparedCase | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedvox.data.case import Case
-from fedvox.data.prepared import PreparedCase, prepare_case
+from fedvox.data.prepared import PreparedCase, prepare_case, prepared_path
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
@@ -18,6 +18,8 @@ from fedvox.errors import DataError
 from fedvox.files import atomic_path
 
 KEY_BYTES = 32
+KEY, PREPARED = "site_key", "prepared"
+PHANTOM_KEY = b"phantom"
 
 
 class CacheError(DataError):
@@ -81,7 +83,7 @@ def open_site(
     from tqdm import tqdm
 
     split = split_cases(_listed(site), site.split)
-    folder = Path(site.cache) / "prepared" if site.cache else state / "prepared"
+    folder = (Path(site.cache) if site.cache else state) / PREPARED
     key = _site_key(folder.parent, site)
     prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
     skipped: dict[str, str] = {}
@@ -109,6 +111,31 @@ def open_site(
         skipped=skipped,
         source=_source(site),
     )
+
+
+def count_prepared(site: SiteSettings, settings: DataSettings, cases: Sequence[Case]) -> int:
+    """How many cases lie prepared in the site's cache; writes nothing, makes no key.
+
+    Args:
+        site: the site file.
+        settings: the job's data settings.
+        cases: from the site's reader.
+
+    Raises:
+        OSError: the cache or its key cannot be read.
+    """
+    cache = Path(site.cache)
+    if not site.cache or not (site.dataset == "phantom" or (cache / KEY).is_file()):
+        return 0
+    key = PHANTOM_KEY if site.dataset == "phantom" else (cache / KEY).read_bytes()
+
+    def is_there(case: Case) -> bool:
+        try:
+            return prepared_path(case, settings, cache / PREPARED, key).is_file()
+        except DataError:  # no such image: it will not be prepared either, and opening reports it
+            return False
+
+    return sum(map(is_there, cases))
 
 
 def _listed(site: SiteSettings) -> list[Case]:
@@ -180,8 +207,8 @@ def _refuse_unusable(
 def _site_key(folder: Path, site: SiteSettings) -> bytes:
     """The site's secret, made on first use; for phantoms a fixed one, as nobody needs hiding."""
     if site.dataset == "phantom":
-        return b"phantom"
-    path = folder / "site_key"
+        return PHANTOM_KEY
+    path = folder / KEY
     with _cache_errors():
         if not path.is_file():
             with atomic_path(path) as temporary:

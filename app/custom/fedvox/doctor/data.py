@@ -1,6 +1,5 @@
 """Checks of a site's data as far as a minute allows; ``fedvox check`` looks at every case."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from fedvox.data.case import Case
 from fedvox.data.prepared import PreparedCase, prepare_case
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings
+from fedvox.data.site_data import count_prepared
 from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.errors import DataError
 from fedvox.training.settings import JobSettings
 
 SAMPLE = 6
 SECONDS = 20.0
-STEPS = 3
 
 
 @dataclass
@@ -27,11 +26,19 @@ class Sample:
         listed: cases that the reader lists.
         ready: prepared ones.
         problems: reasons of the others.
+        to_prepare: listed cases that do not lie prepared in the site's cache.
     """
 
     listed: int
     ready: list[PreparedCase]
     problems: list[str]
+    to_prepare: int
+
+    @property
+    def bytes_to_write(self) -> float:
+        """What preparing the rest writes, by the mean size of the sample; 0 without a sample."""
+        sizes = [case.path.stat().st_size for case in self.ready]
+        return self.to_prepare * sum(sizes) / max(1, len(sizes))
 
 
 def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
@@ -39,12 +46,14 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
 
     Raises:
         DataError: the data set cannot be listed or is empty.
+        OSError: the site's cache or its key cannot be read.
     """
     cases = list_cases(site)
     if not cases:
         raise DataError("the reader finds no case; compare 'root' with docs/data.md")
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
-    sample = Sample(len(cases), [], [])
+    left = len(cases) - count_prepared(site, job.data, cases)
+    sample = Sample(len(cases), [], [], left)
     deadline = time.monotonic() + SECONDS
     for case in chosen if len(cases) > SAMPLE else cases:
         try:
@@ -110,29 +119,3 @@ def check_labels(sample: Sample, job: JobSettings) -> Finding:
             f"the job needs one of {', '.join(job.data.organs)}",
         )
     return passed("labels", f"annotated: {', '.join(annotated)}")
-
-
-def measure_round(sample: Sample, job: JobSettings) -> float:
-    """Seconds of one local round, extrapolated from a few steps and one validation.
-
-    Raises:
-        DataError: no case could be prepared.
-    """
-    import dataclasses
-
-    from fedvox.training.device import prepare_device, to_device
-    from fedvox.training.evaluate import validate
-    from fedvox.training.local_round import train_round
-    from fedvox.training.reference import initial_model
-
-    if not sample.ready:
-        raise DataError("no usable case to measure with; mend the data first")
-    short = dataclasses.replace(job, training=dataclasses.replace(job.training, steps=STEPS))
-    device = prepare_device(job.training)
-    model = to_device(initial_model(job), device)
-    with tempfile.TemporaryDirectory() as name:
-        result = train_round(model, sample.ready, short, "doctor", 0, Path(name), device)
-    start = time.monotonic()
-    validate(model, sample.ready[:1], job, device)
-    seconds = 0.0 if result is None else result.seconds
-    return seconds / STEPS * job.training.steps + (time.monotonic() - start) * sample.listed * 0.1

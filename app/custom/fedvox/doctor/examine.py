@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedvox.data.site import SITE_FILE, SiteSettings, read_site_file
-from fedvox.doctor import data, host, job, kit, network
-from fedvox.doctor.finding import FAIL, Finding, run_check
+from fedvox.doctor import data, host, job, kit, measure, network
+from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings
 from fedvox.training.settings import JobSettings
@@ -38,15 +38,25 @@ def examine(
         raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
     opened = kit.open_kit(kit_folder) if kit_folder else None
     settings = job_settings(job_folder) if job_folder else None
+    unwritten = False
     if site_file is None and opened and opened.kind == "client":
         site_file = opened.folder / "local" / SITE_FILE
+        unwritten = settings is None and not site_file.exists()
     site: SiteSettings | ConfigError | None = None
     if site_file is not None:
         try:
             site = read_site_file(site_file)
         except ConfigError as error:
             site = ConfigError(str(error).replace(f"{site_file.parent}/", ""))
-    checks = _host_checks(opened, site, settings)
+    free = host.free_memory()
+    needs = host.Needs()
+    data_findings: list[Finding] = []
+    if isinstance(site, ConfigError):
+        data_findings = [_UNWRITTEN if unwritten else _unreadable(site)]
+    elif site is not None and settings is not None and job_folder is not None:
+        tell("data")
+        needs, data_findings = _data_findings(site, settings, job_folder, free)
+    checks = _host_checks(opened, site, settings, free, needs)
     checks += [("versions", lambda: job.check_versions(job_folder))]
     if opened:
         checks += _kit_checks(opened, site, root_ca)
@@ -57,24 +67,30 @@ def examine(
     for name, check in checks:
         tell(name)
         findings.append(run_check(name, check))
-    if isinstance(site, ConfigError) or (site is not None and settings is not None):
-        tell("data")
-        findings += _data_findings(site, settings, job_folder)
-    return findings
+    return findings + data_findings
+
+
+_UNWRITTEN = Finding(
+    "data", WARN, f"no local/{SITE_FILE} yet", f"write {SITE_FILE} before the site takes part"
+)
 
 
 def _host_checks(
-    opened: kit.Kit | None, site: SiteSettings | ConfigError | None, settings: JobSettings | None
+    opened: kit.Kit | None,
+    site: SiteSettings | ConfigError | None,
+    settings: JobSettings | None,
+    free: float,
+    needs: host.Needs,
 ) -> list[Check]:
     folders = [opened.folder] if opened else [Path.cwd()]
     if isinstance(site, SiteSettings) and site.cache:
         folders.append(Path(site.cache))
     device = settings.training.device if settings else "auto"
     return [
-        ("gpu", lambda: host.check_gpu(device)),
-        ("ram", host.check_ram),
+        ("gpu", lambda: host.check_gpu(device, needs)),
+        ("ram", lambda: host.check_ram(free, needs)),
         ("shm", host.check_shm),
-        ("disk", lambda: host.check_disk(folders)),
+        ("disk", lambda: host.check_disk(folders, folders[-1], needs)),
         ("clock", lambda: host.check_clock(_moments(opened))),
     ]
 
@@ -107,41 +123,52 @@ def _kit_checks(
     ]
 
 
+def _unreadable(error: ConfigError) -> Finding:
+    message, _, remedy = str(error).rpartition("; ")
+    return Finding("data", FAIL, message or remedy, remedy if message else "mend the file")
+
+
 def _data_findings(
-    site: SiteSettings | ConfigError, settings: JobSettings | None, job_folder: Path | None
-) -> list[Finding]:
-    if isinstance(site, ConfigError) or settings is None:
-        error = site
-        message, _, remedy = str(error).rpartition("; ")
-        return [Finding("data", FAIL, message or remedy, remedy if message else "mend the file")]
-    described, wanted = site, settings
-    foreign = set(described.modalities) - set(wanted.data.modalities)
+    site: SiteSettings, settings: JobSettings, job_folder: Path, free: float
+) -> tuple[host.Needs, list[Finding]]:
+    foreign = set(site.modalities) - set(settings.data.modalities)
     if foreign:
-        return [
-            Finding(
-                "data",
-                FAIL,
-                f"the site holds {', '.join(sorted(foreign))}, the job uses "
-                f"{', '.join(wanted.data.modalities)}",
-                "change 'modalities' in the site file, or leave this job out",
-            )
-        ]
-    taken: list[data.Sample] = []
+        failed = Finding(
+            "data",
+            FAIL,
+            f"the site holds {', '.join(sorted(foreign))}, the job uses "
+            f"{', '.join(settings.data.modalities)}",
+            "change 'modalities' in the site file, or leave this job out",
+        )
+        return host.Needs(), [failed]
     with tempfile.TemporaryDirectory() as name:
+        return _measured(site, settings, job_folder, Path(name), free)
 
-        def sampled() -> Finding:
-            taken.append(data.take_sample(described, wanted, Path(name)))
-            return data.check_data(taken[0])
 
+def _measured(
+    site: SiteSettings, settings: JobSettings, job_folder: Path, folder: Path, free: float
+) -> tuple[host.Needs, list[Finding]]:
+    """Findings about a sample of the data, and what the job was seen to take with it."""
+    taken: list[data.Sample] = []
+    rounds: list[measure.Measured] = []
+
+    def sampled() -> Finding:
+        taken.append(data.take_sample(site, settings, folder))
+        return data.check_data(taken[0])
+
+    def waited() -> Finding:
+        if free < measure.LEAST_MEMORY:
+            return Finding("waiting", WARN, "no round was measured, for want of memory", "see ram")
+        rounds.append(measure.measure_round(taken[0], settings))
+        return job.check_waiting(job_folder, rounds[0].seconds)
+
+    with measure.PeakMemory() as memory:
         findings = [run_check("data", sampled)]
         if taken and (taken[0].ready or data.label_problems(taken[0])):
-            findings.append(run_check("labels", lambda: data.check_labels(taken[0], wanted)))
-        if taken and taken[0].ready and job_folder:
-            place = job_folder
-            findings.append(
-                run_check(
-                    "waiting",
-                    lambda: job.check_waiting(place, data.measure_round(taken[0], wanted)),
-                )
-            )
-    return findings
+            findings.append(run_check("labels", lambda: data.check_labels(taken[0], settings)))
+        if taken and taken[0].ready:
+            findings.append(run_check("waiting", waited))
+    if not rounds:
+        return host.Needs(), findings
+    needs = host.Needs(memory.bytes, rounds[0].gpu, taken[0].bytes_to_write, rounds[0].state)
+    return needs, findings

@@ -1,17 +1,28 @@
 """Checks of the machine: GPU, memory, disk, clock."""
 
 import datetime as dt
+import math
 import os
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
+from fedvox.training.device import choose_device
 
 GIB = 2**30
-DISK_GIB = 10.0
-RAM_GIB = 6.0
+DISK_GIB, RAM_GIB, GPU_GIB = 10.0, 6.0, 8.0
+"""Asked for where nothing was measured."""
+CASES_FACTOR, RAM_FACTOR, GPU_FACTOR = 1.1, 1.5, 1.25
+"""The sample may hold smaller cases than the rest."""
+DISK_MARGIN = 1.0 * GIB
+"""Logs, results and FLARE's own files."""
+RAM_MARGIN = 1.0 * GIB
+"""FLARE's two processes and the messages with the weights."""
 SHM_GIB = 1.0
-GPU_GIB = 8.0
 CLOCK_SLACK = dt.timedelta(minutes=5)
 
 
@@ -23,32 +34,89 @@ def existing(path: Path) -> Path:
     return path
 
 
-def check_disk(folders: list[Path], need_gib: float = DISK_GIB) -> Finding:
-    """Free space where kit, cache and results lie."""
-    free = min(shutil.disk_usage(existing(folder)).free for folder in folders) / GIB
-    if free < need_gib:
-        return Finding(
-            "disk",
-            FAIL,
-            f"{free:.1f} GiB free, {need_gib:g} needed",
-            "make room, or name a larger 'cache' in the site file",
-        )
-    return passed("disk", f"{free:.0f} GiB free")
+@dataclass(frozen=True)
+class Needs:
+    """Bytes that the job takes here, as measured; None where nothing was measured.
+
+    Attributes:
+        ram: largest resident memory of a process that prepares cases and trains.
+        gpu: GPU memory of a round; 0 where training does not use one.
+        cases: prepared cases that are still to be written.
+        state: models and optimiser state on disk.
+    """
+
+    ram: float | None = None
+    gpu: float | None = None
+    cases: float | None = None
+    state: float = 0.0
 
 
-def check_ram(need_gib: float = RAM_GIB) -> Finding:
-    """Memory that processes can have now, and within the container's limit."""
+def check_disk(folders: Sequence[Path], store: Path, needs: Needs) -> Finding:
+    """Free space where kit and results lie and where prepared cases go.
+
+    Args:
+        folders: all of them.
+        store: the one that takes prepared cases and state.
+        needs: what the job takes; not measured, 10 GiB are asked for in each folder.
+    """
+    findings = []
+    for folder in folders:
+        free = shutil.disk_usage(existing(folder)).free
+        if needs.cases is None:
+            wanted = DISK_GIB * GIB
+            text = f"{DISK_GIB:g} GiB asked for, as no job was measured"
+        elif folder == store:
+            # A file is written whole before it replaces its predecessor.
+            wanted = needs.cases * CASES_FACTOR + 2 * needs.state + DISK_MARGIN
+            cases = f"prepared cases need about {size(needs.cases * CASES_FACTOR)}"
+            cases = cases if needs.cases else "all cases lie prepared"
+            text = f"{cases}, with models, logs and results {size(wanted)}"
+        else:
+            wanted, text = DISK_MARGIN, f"logs and results need {size(DISK_MARGIN)}"
+        findings.append((free - wanted, f"{free / GIB:.1f} GiB free, {text}"))
+    left, message = min(findings)
+    if left < 0:
+        remedy = "make room, or name a larger 'cache' in the site file"
+        return Finding("disk", FAIL, message, remedy)
+    return passed("disk", message)
+
+
+def size(count: float) -> str:
+    """Bytes for people: ``3 MiB``, ``0.4 GiB``, ``12 GiB``."""
+    if count < 0.1 * GIB:
+        return f"{math.ceil(count / 2**20)} MiB"
+    return f"{count / GIB:.1f} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
+
+
+def free_memory() -> float:
+    """Bytes of memory that processes can have now, and within the container's limit."""
     import psutil
 
-    free = min(psutil.virtual_memory().available, container_limit()) / GIB
-    if free < need_gib:
+    return float(min(psutil.virtual_memory().available, container_limit()))
+
+
+def check_ram(free: float, needs: Needs) -> Finding:
+    """Does a round fit into the memory?
+
+    Args:
+        free: from :func:`free_memory`, before anything was measured.
+        needs: what the job takes; not measured, 6 GiB are asked for.
+    """
+    if needs.ram is None:
+        wanted = RAM_GIB * GIB
+        text = f"{RAM_GIB:g} GiB asked for, as no round was measured"
+    else:
+        wanted = needs.ram * RAM_FACTOR + RAM_MARGIN
+        text = f"training needs about {size(wanted)}"
+    message = f"{free / GIB:.1f} GiB available, {text}"
+    if free < wanted:
         return Finding(
             "ram",
             FAIL,
-            f"{free:.1f} GiB available, {need_gib:g} needed",
+            message,
             "close other programs, raise the container's memory limit or take a larger machine",
         )
-    return passed("ram", f"{free:.0f} GiB available")
+    return passed("ram", message)
 
 
 def container_limit(path: Path = Path("/sys/fs/cgroup/memory.max")) -> float:
@@ -72,29 +140,46 @@ def check_shm(folder: Path = Path("/dev/shm"), need_gib: float = SHM_GIB) -> Fin
     return passed("shm", f"/dev/shm holds {size:.1f} GiB")
 
 
-def check_gpu(wanted: str) -> Finding:
-    """Is a GPU usable, and how much of its memory is really free?
+def check_gpu(wanted: str, needs: Needs) -> Finding:
+    """Is a GPU usable, and does a round fit into what is free of its memory?
+
+    Of several GPUs it looks at the one that training takes.
 
     Args:
         wanted: the job's ``training.device``: ``auto``, ``cpu`` or ``cuda``.
+        needs: what the job takes; not measured, 8 GiB are asked for.
     """
-    import torch
-
-    if wanted == "cpu" or not torch.cuda.is_available():
-        if wanted == "cuda":
-            return Finding("gpu", FAIL, "the job asks for a GPU and none is usable", _GPU_REMEDY)
+    if wanted == "cuda" and not torch.cuda.is_available():
+        return Finding("gpu", FAIL, "the job asks for a GPU and none is usable", _GPU_REMEDY)
+    device = choose_device(wanted)
+    if device.type == "cpu":
         return passed("gpu", f"not used; training runs on {os.cpu_count()} CPU cores")
-    torch.ones(8, device="cuda").sum().item()  # a driver too old fails here, not at import
-    free, total = torch.cuda.mem_get_info()
-    name = torch.cuda.get_device_name()
-    if free / GIB < GPU_GIB:
-        return Finding(
-            "gpu",
-            WARN,
-            f"{name}: {free / GIB:.1f} of {total / GIB:.1f} GiB free",
-            "end the other programs on it or ask for a job with a smaller patch",
-        )
-    return passed("gpu", f"{name}: {free / GIB:.1f} of {total / GIB:.1f} GiB free")
+    use_gpu(device)
+    free, total = torch.cuda.mem_get_info(device)
+    free += torch.cuda.memory_reserved(device)  # this process gives it back when it ends
+    name, count = torch.cuda.get_device_name(device), torch.cuda.device_count()
+    if count > 1:
+        name += f" (GPU {torch.cuda.current_device()}, the only one of {count} that training uses)"
+    if needs.gpu:
+        limit = needs.gpu * GPU_FACTOR
+        text = f"training needs about {size(limit)}"
+    else:
+        limit, text = GPU_GIB * GIB, f"{GPU_GIB:g} GiB asked for, as no round was measured"
+    message = f"{name}: {free / GIB:.1f} of {total / GIB:.1f} GiB free, {text}"
+    if free >= limit:
+        return passed("gpu", message)
+    other = ", choose another with CUDA_VISIBLE_DEVICES" if count > 1 else ""
+    return Finding(
+        "gpu",
+        WARN,
+        message,
+        f"end the other programs on it{other} or ask for a job with a smaller patch",
+    )
+
+
+def use_gpu(device: torch.device) -> None:
+    """Computes something there: a driver that is too old fails at its first use, not before."""
+    torch.ones(8, device=device).sum().item()
 
 
 def check_clock(

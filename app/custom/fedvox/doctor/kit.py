@@ -17,6 +17,7 @@ from fedvox.errors import ConfigError
 
 DAYS_WARN, DAYS_FAIL = 30, 0
 OUTGOING = "fedvox.flare.outgoing.OutgoingFilter"
+RECEIVED = "fedvox.flare.received.ReceivedModel"
 GUARD = "fedvox.flare.kit_guard.KitGuard"
 
 
@@ -161,22 +162,23 @@ def writable(folder: Path) -> bool:
 
 def check_policies(kit: Kit) -> Finding:
     """Does the site's own policy protect it as the template does?"""
+    from fedvox.flare.rights import excess_rights
+
     local = kit.folder / "local"
     resources = read_local(local / "resources.json")
     weak = weak_resources(resources, kit.kind)
-    if kit.kind == "client" and not _filters_results(read_local(local / "privacy.json")):
-        weak.append("privacy.json does not run the outgoing filter on every scope's results")
+    if kit.kind == "client":
+        weak += weak_privacy(read_local(local / "privacy.json"))
     if not _redacts(read_local(local / "log_config.json")):
         weak.append("log_config.json has a handler that does not redact")
-    rights = read_local(local / "authorization.json").get("permissions")
-    if not isinstance(rights, dict):
-        weak.append("authorization.json holds no permissions")
-        rights = {}
+    policy = read_local(local / "authorization.json")
+    weak += [f"authorization.json {clause}" for clause in excess_rights(policy)]
     if weak:
         return Finding(
             "policies", FAIL, "; ".join(weak), "copy the files of provisioning/policies into local/"
         )
-    byoc = sorted(r for r, own in rights.items() if own == "any" or _grants(own, "byoc"))
+    rights = policy["permissions"]
+    byoc = sorted(role for role, own in rights.items() if _grants(own, "byoc"))
     text = f"carried code is allowed for {', '.join(byoc)}" if byoc else "carried code is refused"
     return passed("policies", text)
 
@@ -201,16 +203,26 @@ def weak_resources(resources: dict[str, Any], kind: str) -> list[str]:
     return weak
 
 
-def _filters_results(privacy: dict[str, Any]) -> bool:
+def weak_privacy(privacy: dict[str, Any]) -> list[str]:
+    """Filters of the template that a scope of the site's ``privacy.json`` lacks."""
     scopes = privacy.get("scopes")
+    weak = []
+    if not _filtered(scopes, "task_result_filters", OUTGOING, "out"):
+        weak.append("privacy.json does not run the outgoing filter on every scope's results")
+    if not _filtered(scopes, "task_data_filters", RECEIVED, "in"):
+        weak.append("privacy.json does not note the received model (ReceivedModel) in every scope")
+    return weak
+
+
+def _filtered(scopes: Any, chain: str, path: str, direction: str) -> bool:
     if not isinstance(scopes, list) or not scopes:
         return False
     return all(
         any(
             isinstance(entry, dict)
-            and entry.get("path") == OUTGOING
-            and str(entry.get("direction", "out")).lower() in ("out", "inout")
-            for entry in scope.get("task_result_filters") or []
+            and entry.get("path") == path
+            and str(entry.get("direction", direction)).lower() in (direction, "inout")
+            for entry in scope.get(chain) or []
         )
         for scope in scopes
         if isinstance(scope, dict)

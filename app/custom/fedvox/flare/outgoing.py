@@ -11,8 +11,9 @@ from nvflare.apis.shareable import Shareable, make_reply
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import META
 from fedvox.flare.places import is_simulator
+from fedvox.flare.received import ReceivedModel, received_model
 from fedvox.metrics.table import MetricRow, SharedSummary
-from fedvox.privacy.outgoing import check_claims, check_report, check_weights
+from fedvox.privacy.outgoing import check_claims, check_report, check_same_model, check_weights
 
 _ROW = frozenset(field.name for field in fields(MetricRow))
 _CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}
@@ -24,6 +25,8 @@ class OutgoingFilter(Filter):
 
     It stands in ``local/privacy.json`` and runs whatever filters a job names or omits. What it does
     not know it refuses: FLARE then reports the task as failed and sends nothing of the result.
+    Weights leave only as tensors of the names, shapes and types of the model that the site was sent
+    (:mod:`fedvox.flare.received`); whether their numbers come from training nobody can tell here.
     A job's own result filters run after it; the site's allow-list names none.
 
     Args:
@@ -50,6 +53,7 @@ class OutgoingFilter(Filter):
         if dxo.data_kind == DataKind.WEIGHTS:
             claims = (dxo.meta or {}).get(META)
             check_weights(dxo.data)
+            check_same_model(dxo.data, received_model(fl_ctx))
             check_claims(claims or {})
             meta = {} if claims is None else {META: claims}
         elif dxo.data_kind == DataKind.METRICS:
@@ -62,19 +66,21 @@ class OutgoingFilter(Filter):
 
 
 def check_policy(fl_ctx: FLContext) -> None:
-    """Refuses to work at a site whose privacy policy does not run :class:`OutgoingFilter`.
+    """Refuses to work at a site whose privacy policy does not run the filters of this package.
 
     The simulator has no sites to protect and needs no policy.
 
     Raises:
-        ConfigError: the policy is missing or lacks the filter.
+        ConfigError: the policy is missing or lacks a filter.
     """
     if is_simulator(fl_ctx):
         return
     scope = fl_ctx.get_prop(FLContextKey.SCOPE_OBJECT)
-    filters = scope.task_result_filters[FilterKey.OUT] if scope is not None else []
-    if not any(isinstance(entry, OutgoingFilter) for entry in filters):
-        raise ConfigError(
-            "local/privacy.json does not run fedvox.flare.outgoing.OutgoingFilter; copy "
-            "provisioning/policies/site/privacy.json into the kit's local folder and restart"
-        )
+    results = scope.task_result_filters[FilterKey.OUT] if scope is not None else []
+    tasks = scope.task_data_filters[FilterKey.IN] if scope is not None else []
+    for kind, filters in ((OutgoingFilter, results), (ReceivedModel, tasks)):
+        if not any(isinstance(entry, kind) for entry in filters):
+            raise ConfigError(
+                f"local/privacy.json does not run {kind.__module__}.{kind.__name__}; copy "
+                "provisioning/policies/site/privacy.json into the kit's local folder and restart"
+            )

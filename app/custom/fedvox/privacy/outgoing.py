@@ -18,6 +18,8 @@ _CODE = re.compile(r"(?:phantom-)?[0-9a-f]{8,64}")
 _MODALITIES = re.compile(r"(?:ct|mr|t1|t1ce|t2|flair)(?:[+,](?:ct|mr|t1|t1ce|t2|flair))*|")
 _FORMS = {"case": _CODE, "modality": _MODALITIES}
 LARGEST_NUMBER = 1e15
+Signature = Mapping[str, tuple[tuple[int, ...], str]]
+"""Name -> shape and type of each tensor of a model."""
 
 
 def check_weights(data: Any) -> None:
@@ -33,6 +35,41 @@ def check_weights(data: Any) -> None:
             raise ConfigError("outgoing weights hold an unusual tensor name; nothing was sent")
         if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
             raise ConfigError("outgoing weights hold something that is no array; nothing was sent")
+
+
+def signature_of(data: Any) -> Signature | None:
+    """Shape and type of each array, by name; None for anything but a mapping of arrays."""
+    if not isinstance(data, Mapping) or not data:
+        return None
+    if not all(isinstance(array, np.ndarray) for array in data.values()):
+        return None
+    return {str(name): (tuple(array.shape), array.dtype.str) for name, array in data.items()}
+
+
+def check_same_model(weights: Mapping[str, np.ndarray], received: Signature) -> None:
+    """The tensors that leave have the names, shapes and types of those that came, no more, no less.
+
+    Args:
+        weights: as :func:`check_weights` let them pass.
+        received: the model that the site was sent.
+
+    Raises:
+        ConfigError: they differ; says in how many tensors, without their names.
+    """
+    own = signature_of(weights) or {}
+    shared = own.keys() & received.keys()
+    counts = {
+        "unknown": len(own.keys() - received.keys()),
+        "missing": len(received.keys() - own.keys()),
+        "of another shape": sum(own[name][0] != received[name][0] for name in shared),
+        "of another type": sum(own[name][1] != received[name][1] for name in shared),
+    }
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    if found:
+        raise ConfigError(
+            f"outgoing weights are not those of the received model (tensors: {found}); "
+            "nothing was sent"
+        )
 
 
 def check_claims(claims: Any) -> None:

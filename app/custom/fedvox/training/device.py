@@ -18,12 +18,24 @@ def prepare_device(settings: TrainingSettings) -> torch.device:
         ConfigError: the job asks for a GPU and there is none.
     """
     torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    return device
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The CPU or, of several GPUs, the first that is visible to this process.
+
+    Args:
+        wanted: the job's ``training.device``: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        ConfigError: the job asks for a GPU and there is none.
+    """
     has_gpu = torch.cuda.is_available()
-    if settings.device == "cuda" and not has_gpu:
+    if wanted == "cuda" and not has_gpu:
         raise ConfigError("'training.device' is cuda and no GPU is usable; set it to auto or cpu")
-    use_gpu = has_gpu and settings.device != "cpu"
-    torch.use_deterministic_algorithms(True, warn_only=use_gpu)
-    return torch.device("cuda" if use_gpu else "cpu")
+    return torch.device("cuda" if has_gpu and wanted != "cpu" else "cpu")
 
 
 def to_device(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:

@@ -1,0 +1,59 @@
+"""Which model a site was sent: names, shapes and types of its tensors, noted by a site's filter."""
+
+from nvflare.apis.dxo import DataKind, from_shareable
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+
+from fedvox.errors import ConfigError
+from fedvox.flare.places import load_job
+from fedvox.privacy.outgoing import Signature, signature_of
+from fedvox.training.reference import initial_model
+from fedvox.training.weights import weights_of
+
+RECEIVED = "fedvox_received_model"
+
+
+class ReceivedModel(Filter):
+    """Notes what model a task brings, and lets every task through unchanged.
+
+    It stands in ``local/privacy.json`` under ``task_data_filters``, before the job's own filters.
+    The note lies in the run's context: a later task of the run that brings no model finds it too.
+    A task that FLARE sends again writes the same note.
+    """
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        """Returns the task as it came.
+
+        Raises:
+            ConfigError: something else in the run holds the note's place.
+        """
+        signature = _signature(shareable)
+        if signature is None:
+            return shareable
+        if not fl_ctx.set_prop(RECEIVED, signature, private=True, sticky=True):
+            raise ConfigError(f"the job uses the property '{RECEIVED}'; it belongs to fedvox")
+        return shareable
+
+
+def received_model(fl_ctx: FLContext) -> Signature:
+    """The model of this task, else the last one that this process received.
+
+    A process that received none, as after a restart between the last round and the evaluation,
+    takes the network that the job describes.
+
+    Raises:
+        ConfigError: no model was received and the job describes none.
+    """
+    noted: Signature | None = fl_ctx.get_prop(RECEIVED)
+    if noted is None:
+        noted = signature_of(weights_of(initial_model(load_job(fl_ctx))))
+    return noted or {}
+
+
+def _signature(shareable: Shareable) -> Signature | None:
+    try:
+        dxo = from_shareable(shareable)
+    except ValueError:  # a task without a model, such as submit_model
+        return None
+    return signature_of(dxo.data) if dxo.data_kind == DataKind.WEIGHTS else None

@@ -1,0 +1,95 @@
+"""What a job takes of the machine is measured with the site's own cases."""
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from fedvox.data.site import read_site_file
+from fedvox.data.site_data import count_prepared, open_site
+from fedvox.doctor.data import list_cases, take_sample
+from fedvox.doctor.finding import run_check
+from fedvox.doctor.measure import PeakMemory, measure_round
+from fedvox.flare.job_folder import job_settings
+from fedvox.training.reference import initial_model
+from fedvox.training.weights import weights_of
+
+
+@pytest.fixture
+def job(place):
+    return job_settings(place.job)
+
+
+@pytest.fixture
+def site(place):
+    return read_site_file(place.local / "fedvox_site.json")
+
+
+def test_a_round_tells_time_and_state(site, job, tmp_path):
+    measured = measure_round(take_sample(site, job, tmp_path), job)
+    weights = sum(array.nbytes for array in weights_of(initial_model(job)).values())
+    assert measured.seconds > 0
+    assert measured.gpu == 0
+    assert 2 * weights <= measured.state < 4 * weights + 2**16  # weights and momentum, headers
+
+
+def test_a_round_without_room_on_the_gpu_is_a_failure_with_a_remedy(
+    site, job, tmp_path, monkeypatch
+):
+    def full(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("fedvox.doctor.measure.train_round", full)
+    sample = take_sample(site, job, tmp_path)
+    finding = run_check("waiting", lambda: measure_round(sample, job))
+    assert finding.status == "FAIL"
+    assert finding.message == "a local round does not fit into the GPU's memory"
+    assert "training.batch" in finding.remedy
+
+
+def test_cases_to_write_are_as_large_as_those_of_the_sample(site, job, tmp_path):
+    sample = take_sample(site, job, tmp_path)
+    written = [path.stat().st_size for path in tmp_path.glob("*.safetensors")]
+    assert len(written) == len(sample.ready) > 0
+    assert sample.to_prepare == sample.listed
+    assert sample.bytes_to_write == pytest.approx(sum(written) / len(written) * sample.listed)
+
+
+def test_peak_memory_is_that_of_the_block():
+    with PeakMemory() as idle:
+        pass
+    with PeakMemory() as busy:
+        block = bytearray(200 * 2**20)
+        block[::4096] = b"x" * len(block[::4096])
+        at_least = psutil.Process().memory_info().rss
+        del block
+    assert idle.bytes > 10 * 2**20
+    assert busy.bytes > idle.bytes + 100 * 2**20
+    assert at_least > idle.bytes
+
+
+def test_cases_that_lie_prepared_need_no_more_space(site, job, tmp_path):
+    settings, cases = job.data, list_cases(site)
+    assert count_prepared(site, settings, cases) == 0
+    assert not Path(site.cache).exists()
+    open_site("site-1", site, settings, tmp_path / "state")
+    assert count_prepared(site, settings, cases) == len(cases)
+    assert take_sample(site, job, tmp_path / "sample").bytes_to_write == 0
+    Path(next(iter(cases[0].images.values()))).unlink()
+    assert count_prepared(site, settings, cases) == len(cases) - 1
+
+
+def test_a_site_of_patients_counts_with_its_own_key(place, job, tmp_path):
+    content = json.loads((place.local / "fedvox_site.json").read_text())
+    site_file = place.local / "fedvox_site.json"
+    site_file.write_text(json.dumps(content | {"dataset": "plain", "split": "hash"}))
+    site = read_site_file(site_file)
+    cases = list_cases(site)
+    settings = job.data
+    assert count_prepared(site, settings, cases) == 0
+    open_site("site-1", site, settings, tmp_path / "state")
+    assert count_prepared(site, settings, cases) == len(cases)
+    (Path(site.cache) / "site_key").write_bytes(b"x" * 32)
+    assert count_prepared(site, settings, cases) == 0
