@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    ROOT / "provisioning/README.md",
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / "jobs").rglob("README.md")),
 ]
