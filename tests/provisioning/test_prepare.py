@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from nvflare.tool.deploy.k8s_stage import _find_k8s_launcher
 
 from fedvox.commands.main import main
 from fedvox.doctor.finding import PASS, WARN
@@ -33,10 +34,11 @@ def tool(name: str, *arguments: str) -> str:
 
 
 def rendered(chart: Path, folder: Path) -> list[dict[str, Any]]:
-    """The chart's manifests as Helm renders them, valid for Kubernetes."""
+    """The chart's manifests as Helm renders them after `deploy k8s stage`, valid for Kubernetes."""
     tool("helm", "lint", "--strict", str(chart))
     path = folder / "rendered.yml"
-    path.write_text(tool("helm", "template", "fedvox", str(chart)))
+    staged = "workspaceConfig.local.configMapName=local,workspaceConfig.startup.secretName=startup"
+    path.write_text(tool("helm", "template", "fedvox", str(chart), "--set", staged))
     tool("kubernetes-validate", "--strict", str(path))
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
@@ -65,6 +67,13 @@ def test_only_the_components_that_start_jobs_are_exchanged(prepared, clean_kits,
     assert (kit / "local/resources.json.default").read_text() == (
         kit / "local/resources.json"
     ).read_text()
+
+
+@pytest.mark.parametrize("kind", ["site", "server"])
+def test_flare_finds_its_launcher_when_it_stages_the_kit(prepared, kind):
+    found = _find_k8s_launcher(prepared("k8s", kind))
+    assert found is not None
+    assert found["args"]["namespace"] == "fedvox"
 
 
 @pytest.mark.parametrize(("runtime", "kind"), PREPARED)
@@ -183,9 +192,12 @@ def test_flares_own_pod_is_locked_down(prepared, tmp_path, kind):
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {
-        "/tmp",
-        "/var/tmp/nvflare/workspace",
+    workspace = "/var/tmp/nvflare/workspace"
+    assert {m["mountPath"]: m.get("readOnly", False) for m in container["volumeMounts"]} == {
+        "/tmp": False,
+        workspace: False,
+        f"{workspace}/local": True,
+        f"{workspace}/startup": True,
     }
     assert not [volume for volume in pod["volumes"] if "hostPath" in volume]
 
