@@ -12,7 +12,7 @@ import torch
 from hypothesis import settings
 
 from fedvox.data.phantoms.writer import write_phantom_site
-from fedvox.flare.loopback.kits import free_ports, read_project, with_ports
+from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,6 +58,12 @@ def project() -> Callable[[], dict[str, Any]]:
         return found
 
     return read
+
+
+@pytest.fixture(scope="session")
+def clean_kits(tmp_path_factory: pytest.TempPathFactory, project: Callable[[], Any]) -> Kits:
+    """Kits of the repository's project; copy one before changing it."""
+    return provision(project(), tmp_path_factory.mktemp("clean"))
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ POLICIES = ROOT / "provisioning/policies"
 DOCS = ROOT / "docs"
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    ROOT / "provisioning/README.md",
     *sorted(DOCS.rglob("*.md")),
     *sorted((ROOT / "jobs").rglob("README.md")),
     *sorted((ROOT / "provisioning").glob("*.md")),

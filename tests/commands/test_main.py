@@ -15,7 +15,18 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["phantom"], ["job"], ["job", "export"], ["predict"], ["report"]]
+    "command",
+    [
+        [],
+        ["phantom"],
+        ["job"],
+        ["job", "export"],
+        ["predict"],
+        ["report"],
+        ["kit"],
+        ["kit", "prepare"],
+        ["kit", "renew"],
+    ],
 )
 def test_every_help_shows_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from fedvox.commands.main import main
 from fedvox.doctor.job import class_names
 from fedvox.errors import ConfigError
 from fedvox.flare.kit_builder import KitBuilder
@@ -59,12 +60,13 @@ def test_building_again_with_one_more_site_leaves_the_other_kits_as_they_were(ki
     check_kit(again.kit("site-4"))
 
 
-def test_renewing_one_certificate_changes_only_that_kit(project, tmp_path):
+def test_renewing_one_certificate_changes_only_that_kit(project, tmp_path, capsys):
     before = provision(project(), tmp_path)
-    store = tmp_path / "fedvox/state/cert.json"
-    state = json.loads(store.read_text())
-    del state["site-1"]
-    store.write_text(json.dumps(state))
+    state = tmp_path / "fedvox/state"
+    assert main(["kit", "renew", "site-1", "--state", str(state)]) == 0
+    assert (state / "cert.json").stat().st_mode & 0o777 == 0o600
+    output = capsys.readouterr().out
+    assert f"Next: nvflare provision -p provisioning/project.yml -w {tmp_path} --force" in output
     after = provision(before.project, tmp_path)
     old, new = (
         x509.load_pem_x509_certificate((made.kit("site-1") / "startup/client.crt").read_bytes())

@@ -78,7 +78,7 @@ def test_the_image_is_pinned_and_not_root():
 
 
 def test_all_files_name_the_packages_version():
-    for name in ("Dockerfile", "compose.yml", "kubernetes.yml", "slurm.sh"):
+    for name in ("Dockerfile", "compose.yml", "kubernetes.yml", "slurm.sh", "k8s.yml", "slurm.yml"):
         text = (RUNTIMES / name).read_text()
         assert set(re.findall(r"fedvox:(\d[\w.]*)", text)) == {fedvox.__version__}, name
 

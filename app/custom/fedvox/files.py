@@ -14,29 +14,32 @@ import torch
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yields a temporary sibling of ``path`` that replaces it when the block ends without error."""
+def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Yields a temporary sibling of ``path`` that replaces it when the block ends without error.
+
+    The sibling can be read by its owner only; the file that appears has ``mode``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Writes a text file atomically."""
-    with atomic_path(path) as temporary:
+    with atomic_path(path, mode) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, content: Mapping[str, Any] | list[Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any] | list[Any], mode: int = 0o644) -> None:
     """Writes JSON atomically, indented, with a final newline."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2) + "\n", mode)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """SHA-256 manifests: what a folder held when it was made, in the form that ``sha256sum`` checks."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from fedvox.errors import ConfigError
@@ -54,9 +55,13 @@ def differences(folder: Path, manifest: Path, parts: tuple[str, ...] = ("",)) ->
     Raises:
         ConfigError: the manifest cannot be read.
     """
-    expected = read_manifest(manifest)
     present = digests(folder, parts, caches=True)
     present.pop(_relative(manifest, folder), None)
+    return compare(read_manifest(manifest), present)
+
+
+def compare(expected: Mapping[str, str], present: Mapping[str, str]) -> list[str]:
+    """One line per file whose SHA-256 differs or that only one side has, sorted."""
     lines = [f"{name}: missing" for name in expected if name not in present]
     lines += [f"{n}: changed" for n, d in expected.items() if present.get(n, d) != d]
     lines += [f"{name}: added" for name in present if name not in expected]

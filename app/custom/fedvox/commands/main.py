@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fedvox
-from fedvox.commands import doctor, job, phantom, predict, report
+from fedvox.commands import doctor, job, kit, phantom, predict, report
 from fedvox.errors import FedVoxError
 
 _EPILOG = """\
@@ -18,6 +18,7 @@ examples:
       --output seg.nii.gz
   fedvox report runs/fedgin
   fedvox doctor --kit /opt/fedvox/site-1 --job submit/fedgin
+  fedvox kit renew site-1 --state runs/provision/fedvox/state
 
 'fedvox COMMAND --help' shows each command's options and examples.
 """
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fedvox {fedvox.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (phantom, job, predict, report, doctor):
+    for command in (phantom, job, predict, report, doctor, kit):
         command.add_parser(subparsers)
     return parser
 

@@ -86,10 +86,24 @@ def read_local(path: Path) -> dict[str, Any]:
 
 
 def check_seal(kit: Kit) -> Finding:
-    """Is ``startup/`` byte for byte what was provisioned?"""
+    """Is ``startup/`` byte for byte what was provisioned?
+
+    A prepared kit gets a warning: nobody signed its start scripts or chart, and one who changed a
+    kit on its way could have left the same mark.
+    """
     from fedvox.flare.kit_guard import check_kit
 
-    check_kit(kit.folder)
+    prepared = check_kit(kit.folder)
+    if prepared:
+        scripts = ", ".join(sorted(prepared.scripts)) or "helm_chart/"
+        return Finding(
+            "kit",
+            WARN,
+            f"prepared for {prepared.runtime}: certificates, key and server are as provisioned and "
+            f"signed, but {scripts} and the job settings in local/ are this site's own",
+            "right if you ran 'fedvox kit prepare' here; a kit that arrived like this is not the "
+            "operator's: ask for a new one",
+        )
     return passed("kit", "startup/ is as provisioned, its manifest is signed by the root CA")
 
 
@@ -162,6 +176,7 @@ def writable(folder: Path) -> bool:
 
 def check_policies(kit: Kit) -> Finding:
     """Does the site's own policy protect it as the template does?"""
+    from fedvox.flare.kit_prepared import MARKER
     from fedvox.flare.rights import excess_rights
 
     local = kit.folder / "local"
@@ -174,9 +189,10 @@ def check_policies(kit: Kit) -> Finding:
     policy = read_local(local / "authorization.json")
     weak += [f"authorization.json {clause}" for clause in excess_rights(policy)]
     if weak:
-        return Finding(
-            "policies", FAIL, "; ".join(weak), "copy the files of provisioning/policies into local/"
-        )
+        remedy = "copy the files of provisioning/policies into local/"
+        if (kit.folder / MARKER).exists():
+            remedy = "run 'fedvox kit prepare' again on the kit as it was provisioned"
+        return Finding("policies", FAIL, "; ".join(weak), remedy)
     rights = policy["permissions"]
     byoc = sorted(role for role, own in rights.items() if _grants(own, "byoc"))
     text = f"carried code is allowed for {', '.join(byoc)}" if byoc else "carried code is refused"

@@ -10,7 +10,8 @@ from nvflare.apis.fl_component import FLComponent
 
 from fedvox.errors import ConfigError
 from fedvox.files import atomic_path
-from fedvox.manifest import MANIFEST, differences
+from fedvox.flare.kit_prepared import Prepared, read_marker
+from fedvox.manifest import MANIFEST, compare, digests, read_manifest
 
 SIGNATURE = f"{MANIFEST}.sig"
 ROOT = "startup/rootCA.pem"
@@ -30,13 +31,26 @@ def sign_manifest(kit: Path, key: rsa.RSAPrivateKey) -> None:
         temporary.write_bytes(key.sign(content, padding.PKCS1v15(), hashes.SHA256()))
 
 
-def check_kit(kit: Path) -> None:
+def check_kit(kit: Path) -> Prepared | None:
     """Verifies the manifest's signature and compares the kit's ``startup`` folder with it.
+
+    A kit that ``fedvox kit prepare`` wrote keeps the manifest in ``local/``, since FLARE gives
+    only ``startup/`` and ``local/`` to a job in its own pod or Slurm job. Its start scripts are
+    compared with the mark in ``local/prepared.json``, which nobody signed: they are the site's
+    own. Everything else must be as provisioned.
+
+    Returns:
+        How the kit was prepared; None for a kit as provisioned.
 
     Raises:
         ConfigError: names the files that differ.
     """
-    found = differences(kit, kit / MANIFEST, PARTS)
+    prepared = read_marker(kit)
+    seal = kit / "local" if prepared else kit
+    expected, present = read_manifest(seal / MANIFEST), digests(kit, PARTS, caches=True)
+    if prepared:
+        expected, present = prepared.expected(expected), prepared.visible(present)
+    found = compare(expected, present)
     if found:
         raise ConfigError(
             f"the start-up kit is not the one that was provisioned: {'; '.join(found)}; {_REMEDY}"
@@ -45,18 +59,20 @@ def check_kit(kit: Path) -> None:
         root = x509.load_pem_x509_certificate((kit / ROOT).read_bytes()).public_key()
         if not isinstance(root, rsa.RSAPublicKey):
             raise ValueError("no RSA key")
-        signed = (kit / MANIFEST).read_bytes(), (kit / SIGNATURE).read_bytes()
+        signed = (seal / MANIFEST).read_bytes(), (seal / SIGNATURE).read_bytes()
         root.verify(signed[1], signed[0], padding.PKCS1v15(), hashes.SHA256())
     except (InvalidSignature, ValueError, OSError):
         raise ConfigError(
             f"{MANIFEST} of the start-up kit is not signed by the project's root CA; {_REMEDY}"
         ) from None
+    return prepared
 
 
 class KitGuard(FLComponent):
     """Component of ``local/resources.json``: building it checks the kit, so that FLARE's parent
-    process does not start from a changed one. FLARE changes into the workspace before it builds its
-    components; in a container ``startup`` in there is a link into a copy of the kit.
+    process does not start from a changed one, nor a job. FLARE's processes work in the workspace
+    when they build components, a job in its own Slurm job in its run folder below it; in a
+    container ``startup`` is a link into a copy of the kit.
 
     Raises:
         ConfigError: a file of ``startup/`` was changed, removed or added.
@@ -64,4 +80,5 @@ class KitGuard(FLComponent):
 
     def __init__(self) -> None:
         super().__init__()
-        check_kit(Path("startup").resolve().parent)
+        here = Path() if Path("startup").is_dir() else Path("..")
+        check_kit((here / "startup").resolve().parent)
