@@ -68,6 +68,7 @@ WORDS = {
 }
 DENIED = re.compile(r"(?i)not authorized|authorization error|failed to shut down")
 SECONDS = 180
+STATUS = "nvflare system status --startup-kit lead@hospital-a.org"
 
 
 def sections(page: str) -> dict[str, list[tuple[str, str]]]:
@@ -120,6 +121,8 @@ class World:
                 given = f"{PERSON[page]}\n{typed}" if "fl_admin.sh" in line else ""
                 self.done[page, heading, line] = self.run(page, line, given)
                 self.learn(line, self.done[page, heading, line].stdout)
+                if "disable-client" in line:
+                    wait_for(lambda: "site-3" not in self.run("lead", STATUS).stdout)
 
     def run(self, role: str, line: str, given: str = "") -> "subprocess.CompletedProcess[str]":
         for word, meaning in self.words.items():
@@ -234,8 +237,7 @@ def send_kits(told: World, kits: Kits, job: Path) -> None:
 
 
 def all_joined(told: World) -> bool:
-    command = "nvflare system status --startup-kit lead@hospital-a.org"
-    text = told.run("lead", command).stdout
+    text = told.run("lead", STATUS).stdout
     return all(site in text for site in ("site-1", "site-2", "site-3"))
 
 
