@@ -1,6 +1,7 @@
 """Code that a job carries: what differs, and that nothing else runs in its place."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -71,6 +72,30 @@ def test_signatures_that_flare_adds_at_submission_do_not_count(carried, capsys):
     (carried / "app/custom/fedvox/.__nvfl_sig.json").write_text("{}")
     check_carried(carried / "app/custom")
     assert main(["job", "diff", str(carried)]) == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".__nvfl_sig.json:evil.py",
+        ".__nvfl_sig.json: evil.py",
+        "fedvox/.__nvfl_submitter.crt:evil.py",
+        "fedvox/.__nvfl_sig.json/evil.py",
+    ],
+)
+def test_a_name_that_only_begins_like_a_signature_counts(carried, name):
+    path = carried / "app/custom" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("print('evil')\n")
+    sealed, code = review(carried)
+    assert sealed == [f"app/custom/{name}: added"] and len(code) == 1
+    with pytest.raises(ConfigError, match="the job carries"):
+        check_carried(carried / "app/custom")
+
+
+def test_what_is_no_file_lies_beside_the_package(carried):
+    os.mkfifo(carried / "app/custom/fedvox/pipe")
+    assert review(carried)[1] == ["fedvox/pipe: beside the package"]
 
 
 def test_another_release_can_be_the_reviewed_one(carried, tmp_path, capsys):

@@ -5,6 +5,8 @@ import json
 import shlex
 from pathlib import Path
 
+from fedvox.commands.text import visible
+
 _EPILOG = """\
 examples:
   fedvox job list
@@ -66,7 +68,8 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "diff",
         help="compare the code that a job carries with the installed package",
         description="For a site that reviews a job: exit code 0 only if the job matches its own "
-        "manifest and carries exactly the reviewed package.",
+        "manifest, carries exactly the reviewed package, deploys nothing else and names no class "
+        "but those of the project's jobs.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -80,20 +83,24 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run_diff(args: argparse.Namespace) -> int:
     """Prints what differs; 0 when nothing does."""
     from fedvox.flare.carried import review, unified
+    from fedvox.flare.job_review import job_problems
 
     sealed, code = review(args.folder, args.against)
+    job = job_problems(args.folder)
     if args.json:
-        print(json.dumps({"manifest": sealed, "code": code}, indent=2))
+        print(json.dumps({"manifest": sealed, "code": code, "job": job}, indent=2))
     else:
         for line in sealed:
-            print(f"against its manifest: {line}")
+            print(visible(f"against its manifest: {line}"))
         for line in code:
-            print(f"against the reviewed package: {line}")
+            print(visible(f"against the reviewed package: {line}"))
+        for line in job:
+            print(visible(f"against an export: {line}"))
         if args.text:
             print(unified(args.folder, code, args.against), end="")
-        if not sealed and not code:
+        if not sealed and not code and not job:
             print("the job matches its manifest and carries exactly the reviewed package")
-    return int(bool(sealed or code))
+    return int(bool(sealed or code or job))
 
 
 def run_list(args: argparse.Namespace) -> int:

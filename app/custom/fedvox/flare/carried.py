@@ -9,6 +9,8 @@ from fedvox.manifest import MANIFEST, differences, digests
 
 CARRIED = Path("app/custom/fedvox")
 VERSION_PIN = "fedvox_version.txt"
+SIGNATURES = (".__nvfl_sig.json", ".__nvfl_submitter.crt")
+"""FLARE signs each folder of a submitted job with two files of its own."""
 
 
 def installed_package() -> Path:
@@ -32,7 +34,8 @@ def stray_files(custom: Path) -> list[str]:
     for path in sorted(custom.rglob("*")):
         name = path.relative_to(custom).as_posix()
         ours = name.startswith("fedvox/") or name in (MANIFEST, VERSION_PIN)
-        if path.is_symlink() or (path.is_file() and not ours and not _is_signature(name)):
+        plain = path.is_dir() or (path.is_file() and (ours or _is_signature(name)))
+        if path.is_symlink() or not plain:
             lines.append(f"{name}: beside the package")
     return lines
 
@@ -81,7 +84,7 @@ def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[st
     if not (job / CARRIED).is_dir():
         raise ConfigError(f"{job} carries no code: nothing to compare; configuration only")
     sealed = differences(job, job / CARRIED.parent / MANIFEST)
-    sealed = [line for line in sealed if not _is_signature(line)]
+    sealed = [line for line in sealed if not _is_signature(line.rpartition(": ")[0])]
     code = code_differences(job / CARRIED, installed or installed_package())
     return sealed, [*code, *stray_files(job / CARRIED.parent)]
 
@@ -99,11 +102,7 @@ def unified(job: Path, lines: list[str], installed: Path | None = None) -> str:
 
 
 def _is_signature(name: str) -> bool:
-    """FLARE signs each folder of a submitted job with two files of its own."""
-    return name.rpartition("/")[2].partition(":")[0] in (
-        ".__nvfl_sig.json",
-        ".__nvfl_submitter.crt",
-    )
+    return name.rpartition("/")[2] in SIGNATURES
 
 
 def _lines(path: Path) -> list[str]:

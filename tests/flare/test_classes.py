@@ -1,0 +1,30 @@
+"""Which classes a configuration names, and which a FedVox job may name."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedvox.flare.classes import CLASSES, class_names, components, foreign_classes
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(("kind", "side"), [("site", "client"), ("server", "server")])
+def test_the_list_is_that_of_the_templates(kind, side):
+    policy = json.loads((ROOT / "provisioning/policies" / kind / "resources.json").read_text())
+    assert list(CLASSES[side]) == policy["class_allow_list"]
+
+
+@pytest.mark.parametrize("side", ["client", "server"])
+@pytest.mark.parametrize("job", ["fedgin", "fedavg"])
+def test_a_job_names_those_classes_only(job, side):
+    config = json.loads((ROOT / f"jobs/{job}/app/config/config_fed_{side}.json").read_text())
+    assert sorted(set(class_names(config))) == sorted(CLASSES[side])
+    assert foreign_classes(config, side) == []
+    assert len(components(config)) == len(CLASSES[side])
+
+
+def test_a_name_is_a_component_only_where_flare_may_build_one():
+    parts = [{"id": "x", "name": "Y"}, {"path": "a.b", "name": "Y"}]
+    assert components({"components": parts, "plain": {"name": "Y"}}) == parts
