@@ -8,8 +8,8 @@ import pytest
 from cryptography import x509
 
 from fedvox.commands.main import main
-from fedvox.doctor.job import class_names
 from fedvox.errors import ConfigError
+from fedvox.flare.classes import class_names
 from fedvox.flare.kit_builder import KitBuilder
 from fedvox.flare.kit_guard import KitGuard, check_kit
 from fedvox.flare.loopback.kits import Kits, provision

@@ -1,11 +1,22 @@
 """Checks of a job against this machine and its kit: versions, allow-list, waiting times."""
 
 import json
+import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from cryptography.x509.oid import NameOID
+from nvflare.apis.fl_exception import UnsafeComponentError
+from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
+
+from fedvox.config import read_json
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
+from fedvox.flare.classes import components
 from fedvox.flare.job_folder import CUSTOM
+from fedvox.flare.job_review import META, SIDES, job_problems, starts_own_program
+from fedvox.flare.rights import granted_roles
 from fedvox.flare.versions import differing, installed_versions, read_versions
 
 WAIT_FACTOR = 2.0
@@ -24,28 +35,27 @@ def check_versions(job: Path | None) -> Finding:
 
 
 def check_allow_list(job: Path, kit: Kit) -> Finding:
-    """May this kit build every class that the job names?"""
-    if (job / CUSTOM).is_dir():
-        rights = read_local(kit.folder / "local" / "authorization.json").get("permissions", {})
-        granted = [r for r, own in rights.items() if isinstance(own, dict) and own.get("byoc")]
-        allowed = [r for r in granted if rights[r]["byoc"] != "none"]
-        if not allowed:
-            return Finding(
-                "allow-list",
-                FAIL,
-                "the job carries code and this site grants nobody that right (byoc)",
-                "ask for the job without code: fedvox job export NAME --code preinstalled",
-            )
+    """May this kit build every class that the job names, as FLARE would decide?"""
+    meta = read_json(job / META)
+    others = sorted(set(meta.get("deploy_map") or {}) - {"app"})
+    if others or not meta.get("deploy_map"):
         return Finding(
             "allow-list",
-            WARN,
-            f"the job carries code, allowed for {', '.join(allowed)}: FLARE skips the allow-list",
-            "read what it would run: fedvox job diff JOB_FOLDER --text",
+            FAIL,
+            f"meta.json deploys {', '.join(map(repr, others)) or 'no app'}, an export only 'app'",
+            "refuse the job, or ask for it as 'fedvox job export' writes it",
         )
-    allowed = read_local(kit.folder / "local" / "resources.json").get("class_allow_list", [])
-    side = "server" if kit.kind == "server" else "client"
-    config = read_local(job / "app" / "config" / f"config_fed_{side}.json")
-    missing = sorted({path for path in class_names(config) if not _covered(path, allowed)})
+    if os.path.lexists(job / CUSTOM) or starts_own_program(meta, _flare_name(kit)):
+        return _check_carried(job, kit)
+    config = read_json(job / SIDES[kit.kind])
+    missing, refused = _refusals(config, kit.folder / "local" / "resources.json")
+    if refused:
+        return Finding(
+            "allow-list",
+            FAIL,
+            f"FLARE refuses the job here: {refused[0]}",
+            "mend class_allow_list in local/resources.json if it is named, else refuse the job",
+        )
     if missing:
         return Finding(
             "allow-list",
@@ -54,6 +64,66 @@ def check_allow_list(job: Path, kit: Kit) -> Finding:
             "review these classes and add them to class_allow_list, or refuse the job",
         )
     return passed("allow-list", "covers every class of the job")
+
+
+def _check_carried(job: Path, kit: Kit) -> Finding:
+    """A job with code of its own, for which FLARE skips the allow-list."""
+    allowed = granted_roles(read_local(kit.folder / "local" / "authorization.json"), "byoc")
+    if not allowed:
+        return Finding(
+            "allow-list",
+            FAIL,
+            "the job carries code and this site grants nobody that right (byoc)",
+            "ask for the job without code: fedvox job export NAME --code preinstalled",
+        )
+    found = job_problems(job)
+    if found:
+        return Finding(
+            "allow-list",
+            FAIL,
+            f"FLARE skips the allow-list for a job with code, and {len(found)} things of this one "
+            f"are in no export; the first is {found[0]}",
+            "refuse the job, or read all: fedvox job diff JOB_FOLDER --text",
+        )
+    return Finding(
+        "allow-list",
+        WARN,
+        f"the job carries code, allowed for {', '.join(allowed)}: FLARE skips the allow-list",
+        "read what it would run: fedvox job diff JOB_FOLDER --text",
+    )
+
+
+def _refusals(config: dict[str, Any], resources: Path) -> tuple[list[str], list[str]]:
+    """Classes that the allow-list lacks, and FLARE's other reasons against the job or the list."""
+    authorizer, place = ComponentPathAuthorizer(), _Resources(resources)
+    missing, refused = set(), set()
+    for component in components(config):
+        try:
+            authorizer.authorize_component_config(component, workspace=place)
+        except UnsafeComponentError as error:
+            if "is not in allow_list" in str(error):
+                missing.add(str(component.get("path", component.get("class_path"))))
+            else:
+                refused.add(str(error))
+    return sorted(missing), sorted(refused)
+
+
+@dataclass(frozen=True)
+class _Resources:
+    """The one thing of a FLARE workspace that FLARE's authorizer asks for."""
+
+    path: Path
+
+    def get_resources_file_path(self) -> str:
+        """Where the site's policy lies."""
+        return str(self.path)
+
+
+def _flare_name(kit: Kit) -> str:
+    """The name under which FLARE starts jobs here."""
+    if kit.kind == "server":
+        return "server"
+    return str(kit.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
 def check_waiting(job: Path, round_seconds: float) -> Finding:
@@ -80,18 +150,3 @@ def check_waiting(job: Path, round_seconds: float) -> Finding:
             f"ask the operator to wait at least {need:.0f} s (wait_time_after_min_received)",
         )
     return passed("waiting", f"a local round takes about {round_seconds:.0f} s here")
-
-
-def class_names(node: object) -> list[str]:
-    """Every class that a configuration names, under ``path`` or ``class_path``."""
-    if isinstance(node, dict):
-        found = [node.get(key) for key in ("path", "class_path")]
-        own = [name for name in found if isinstance(name, str) and "." in name]
-        return own + [name for value in node.values() for name in class_names(value)]
-    if isinstance(node, list):
-        return [name for value in node for name in class_names(value)]
-    return []
-
-
-def _covered(path: str, allowed: list[str]) -> bool:
-    return any(path == e or (e.endswith(".") and path.startswith(e)) for e in allowed)
