@@ -2,11 +2,12 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from fedvox.doctor.job import check_allow_list
+from fedvox.doctor.job import check_allow_list, check_waiting
 from fedvox.doctor.kit import open_kit
 from fedvox.flare.job_folder import export_job
 
@@ -135,3 +136,47 @@ def test_a_carried_jobs_configuration_is_code(carried):
     add_component(carried, id="x", path="subprocess.check_output", args={"args": ["id"]})
     status, message = checked(carried)
     assert status == "FAIL" and "'subprocess.check_output'" in message
+
+
+JOB = ROOT / "jobs/fedgin"
+
+
+def test_a_job_that_waits_for_the_site_is_fine():
+    finding = check_waiting(JOB, round_seconds=100.0, preparing_seconds=149.0)
+    assert (finding.status, finding.message) == ("PASS", "a local round takes about 100 s here")
+
+
+def test_a_site_that_prepares_longer_than_the_start_waits_is_told_key_and_value():
+    finding = check_waiting(JOB, round_seconds=100.0, preparing_seconds=400.0)
+    assert finding.status == "WARN"
+    assert "preparing the cases takes about 400 s, it waits 300 s" in finding.message
+    assert "timeout 800 of the component 'handshake' in config_fed_server.json" in finding.remedy
+    assert "wait_time_after_min_received" not in finding.remedy
+
+
+def test_a_slow_site_is_told_both():
+    finding = check_waiting(JOB, round_seconds=2000.0, preparing_seconds=400.0)
+    assert "a local round takes about 2000 s, it waits 3600; preparing" in finding.message
+    assert "wait_time_after_min_received 4000 and timeout 800" in finding.remedy
+
+
+def test_a_handshake_without_a_timeout_waits_as_long_as_its_default(place):
+    path = place.job / "app/config/config_fed_server.json"
+    change(path, components=[{"id": "h", "path": "fedvox.flare.handshake.Handshake"}])
+    assert "it waits 120 s" in check_waiting(place.job, 1.0, 100.0).message
+    change(path, components=[])
+    assert check_waiting(place.job, 1.0, 100.0).status == "PASS"
+
+
+def test_slow_preparation_of_the_sites_own_cases_is_noticed(found, monkeypatch):
+    from fedvox.doctor import data
+
+    real = data.prepare_case
+
+    def slow(*args):
+        time.sleep(0.2)
+        return real(*args)
+
+    monkeypatch.setattr(data, "prepare_case", slow)
+    monkeypatch.setattr("fedvox.doctor.job.WAIT_FACTOR", 1e4)
+    found("waiting", "preparing the cases takes about")

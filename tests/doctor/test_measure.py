@@ -57,6 +57,14 @@ def test_cases_to_write_are_as_large_as_those_of_the_sample(site, job, tmp_path)
     assert sample.bytes_to_write == pytest.approx(sum(written) / len(written) * sample.listed)
 
 
+def test_cases_to_prepare_take_as_long_as_those_of_the_sample(site, job, tmp_path):
+    sample = take_sample(site, job, tmp_path)
+    assert sample.seconds > 0
+    looked = len(sample.ready) + len(sample.problems)
+    expected = sample.seconds / looked * sample.listed
+    assert sample.seconds_to_prepare == pytest.approx(expected)
+
+
 def test_peak_memory_is_that_of_the_block():
     with PeakMemory() as idle:
         pass
@@ -76,7 +84,8 @@ def test_cases_that_lie_prepared_need_no_more_space(site, job, tmp_path):
     assert not Path(site.cache).exists()
     open_site("site-1", site, settings, tmp_path / "state")
     assert count_prepared(site, settings, cases) == len(cases)
-    assert take_sample(site, job, tmp_path / "sample").bytes_to_write == 0
+    sample = take_sample(site, job, tmp_path / "sample")
+    assert (sample.bytes_to_write, sample.seconds_to_prepare) == (0, 0)
     Path(next(iter(cases[0].images.values()))).unlink()
     assert count_prepared(site, settings, cases) == len(cases) - 1
 

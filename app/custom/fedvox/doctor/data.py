@@ -27,12 +27,19 @@ class Sample:
         ready: prepared ones.
         problems: reasons of the others.
         to_prepare: listed cases that do not lie prepared in the site's cache.
+        seconds: what looking at the sample took.
     """
 
     listed: int
     ready: list[PreparedCase]
     problems: list[str]
     to_prepare: int
+    seconds: float = 0.0
+
+    @property
+    def seconds_to_prepare(self) -> float:
+        """What preparing the rest takes, by the mean time of the sample."""
+        return self.to_prepare * self.seconds / max(1, len(self.ready) + len(self.problems))
 
     @property
     def bytes_to_write(self) -> float:
@@ -54,13 +61,14 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
     left = len(cases) - count_prepared(site, job.data, cases)
     sample = Sample(len(cases), [], [], left)
-    deadline = time.monotonic() + SECONDS
+    start = time.monotonic()
     for case in chosen if len(cases) > SAMPLE else cases:
         try:
             sample.ready.append(prepare_case(case, job.data, folder, b"doctor"))
         except DataError as error:
             sample.problems.append(str(error))
-        if time.monotonic() > deadline:
+        sample.seconds = time.monotonic() - start
+        if sample.seconds > SECONDS:
             break
     return sample
 

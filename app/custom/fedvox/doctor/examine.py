@@ -160,7 +160,7 @@ def _measured(
         if free < measure.LEAST_MEMORY:
             return Finding("waiting", WARN, "no round was measured, for want of memory", "see ram")
         rounds.append(measure.measure_round(taken[0], settings))
-        return job.check_waiting(job_folder, rounds[0].seconds)
+        return job.check_waiting(job_folder, rounds[0].seconds, taken[0].seconds_to_prepare)
 
     with measure.PeakMemory() as memory:
         findings = [run_check("data", sampled)]

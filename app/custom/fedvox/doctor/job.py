@@ -1,6 +1,5 @@
 """Checks of a job against this machine and its kit: versions, allow-list, waiting times."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from fedvox.config import read_json
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
 from fedvox.flare.classes import components
+from fedvox.flare.handshake import Handshake
 from fedvox.flare.job_folder import CUSTOM
 from fedvox.flare.job_review import META, SIDES, job_problems, starts_own_program
 from fedvox.flare.rights import granted_roles
@@ -126,27 +126,48 @@ def _flare_name(kit: Kit) -> str:
     return str(kit.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
-def check_waiting(job: Path, round_seconds: float) -> Finding:
+def check_waiting(job: Path, round_seconds: float, preparing_seconds: float = 0.0) -> Finding:
     """Does the job wait long enough for a site as slow as this one?
+
+    A site prepares all its cases before it registers, and the job starts without a site that has
+    not registered in time.
 
     Args:
         job: the job's folder.
         round_seconds: one local round here, extrapolated from measured steps.
+        preparing_seconds: of the cases that are not prepared yet, extrapolated from a sample.
     """
-    config = json.loads((job / "app/config/config_fed_server.json").read_text())
+    config = read_json(job / SIDES["server"])
     waits = [
         float(flow["args"][key])
         for flow in config.get("workflows", [])
         for key in ("wait_time_after_min_received", "train_timeout")
         if flow.get("args", {}).get(key)
     ]
+    short, wanted = [], []
     need = WAIT_FACTOR * round_seconds
     if waits and min(waits) < need:
+        short.append(f"a local round takes about {round_seconds:.0f} s, it waits {min(waits):.0f}")
+        wanted.append(f"wait_time_after_min_received {need:.0f}")
+    start, need = _start_timeout(config), WAIT_FACTOR * preparing_seconds
+    if start is not None and start < need:
+        short.append(
+            f"preparing the cases takes about {preparing_seconds:.0f} s, it waits {start:.0f}"
+        )
+        wanted.append(f"timeout {need:.0f} of the component 'handshake'")
+    if short:
         return Finding(
             "waiting",
             WARN,
-            f"a local round takes about {round_seconds:.0f} s here, the job waits {min(waits):.0f} "
-            "s: this site would be left out",
-            f"ask the operator to wait at least {need:.0f} s (wait_time_after_min_received)",
+            f"the job would leave this site out: {'; '.join(short)} s",
+            f"ask the lead to set at least {' and '.join(wanted)} in config_fed_server.json",
         )
     return passed("waiting", f"a local round takes about {round_seconds:.0f} s here")
+
+
+def _start_timeout(config: dict[str, Any]) -> float | None:
+    """Seconds that the job's start waits for sites; None when nothing of ours waits."""
+    for component in config.get("components", []):
+        if component.get("path") == f"{Handshake.__module__}.{Handshake.__name__}":
+            return float(component.get("args", {}).get("timeout", Handshake().timeout))
+    return None
