@@ -1,18 +1,15 @@
 """Checks of a job against this machine and its kit: versions, allow-list, waiting times."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptography.x509.oid import NameOID
-from nvflare.apis.fl_exception import UnsafeComponentError
-from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
 
 from fedvox.config import read_json
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
-from fedvox.flare.classes import components
+from fedvox.flare.allow_list import refusals
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.job_folder import CUSTOM
 from fedvox.flare.job_review import META, SIDES, job_problems, starts_own_program
@@ -48,7 +45,7 @@ def check_allow_list(job: Path, kit: Kit) -> Finding:
     if os.path.lexists(job / CUSTOM) or starts_own_program(meta, _flare_name(kit)):
         return _check_carried(job, kit)
     config = read_json(job / SIDES[kit.kind])
-    missing, refused = _refusals(config, kit.folder / "local" / "resources.json")
+    missing, refused = refusals(config, kit.folder / "local" / "resources.json")
     if refused:
         return Finding(
             "allow-list",
@@ -91,32 +88,6 @@ def _check_carried(job: Path, kit: Kit) -> Finding:
         f"the job carries code, allowed for {', '.join(allowed)}: FLARE skips the allow-list",
         "read what it would run: fedvox job diff JOB_FOLDER --text",
     )
-
-
-def _refusals(config: dict[str, Any], resources: Path) -> tuple[list[str], list[str]]:
-    """Classes that the allow-list lacks, and FLARE's other reasons against the job or the list."""
-    authorizer, place = ComponentPathAuthorizer(), _Resources(resources)
-    missing, refused = set(), set()
-    for component in components(config):
-        try:
-            authorizer.authorize_component_config(component, workspace=place)
-        except UnsafeComponentError as error:
-            if "is not in allow_list" in str(error):
-                missing.add(str(component.get("path", component.get("class_path"))))
-            else:
-                refused.add(str(error))
-    return sorted(missing), sorted(refused)
-
-
-@dataclass(frozen=True)
-class _Resources:
-    """The one thing of a FLARE workspace that FLARE's authorizer asks for."""
-
-    path: Path
-
-    def get_resources_file_path(self) -> str:
-        """Where the site's policy lies."""
-        return str(self.path)
 
 
 def _flare_name(kit: Kit) -> str:
