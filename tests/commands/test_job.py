@@ -167,3 +167,19 @@ def test_printed_command_quotes_the_path(
 ) -> None:
     assert exported(tmp_path / "my jobs") == 0
     assert f"-j '{tmp_path}/my jobs/fedgin'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("code", "following"),
+    [
+        ("preinstalled", "nvflare job submit -j {0}"),
+        ("carried", "fedvox job diff {0} at each site, then nvflare job submit -j {0}"),
+        ("pinned", "nvflare simulator {0}"),
+    ],
+)
+def test_next_step_is_that_of_the_kind_of_code(
+    code: str, following: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), "--code", code, *JOBS]) == 0
+    target = tmp_path / "fedgin"
+    assert capsys.readouterr().out == f"{target}\nNext: {following.format(target)}\n"

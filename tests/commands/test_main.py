@@ -77,3 +77,24 @@ def test_error_of_the_system_is_one_line(
     monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", fail)
     assert main(["job", "list"]) == 1
     assert capsys.readouterr().err == f"fedvox: error: {line}\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["job", "show", "a\nb\x1b[2J"],
+        ["report", "a\nb\x1b[2J"],
+        ["job", "export", "fedgin", "--out", "/dev/null/a\nb\x1b[2J"],
+        ["a\nb\x1b[2J"],
+    ],
+)
+def test_names_with_control_characters_are_shown_escaped_on_one_line(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        assert main(argv) == 1
+    except SystemExit as stop:
+        assert stop.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "\x1b" not in error
+    assert "\\nb" in error

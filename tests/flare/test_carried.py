@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from fedvox.flare.carried import check_carried, installed_package, review
 from fedvox.flare.job_folder import export_job
 from fedvox.manifest import MANIFEST, write_manifest
 
-JOB = Path(__file__).parents[2] / "jobs/fedgin"
+ROOT = Path(__file__).parents[2]
+JOB = ROOT / "jobs/fedgin"
 
 
 @pytest.fixture
@@ -120,3 +123,52 @@ def test_other_code_than_the_installed_does_not_run_unnoticed(carried):
 
 def test_a_job_that_carries_no_package_is_not_checked(tmp_path):
     check_carried(tmp_path)
+
+
+def by_hand(job):
+    """Exit codes of the page's two lines for a site without fedvox."""
+    page = (ROOT / "docs/hospital-it.md").read_text()
+    lines = re.findall(r"^\(cd received/fedgin-carried && (.*)\)$", page, re.MULTILINE)
+    assert len(lines) == 2
+    return [subprocess.run(["bash", "-c", line], cwd=job).returncode for line in lines]
+
+
+def test_the_check_without_fedvox_passes_an_export(carried):
+    assert by_hand(carried) == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "name", ["app/custom/MANIFEST.py", "MANIFEST.sha256", "app2/MANIFEST/x.py", "app/x y.py"]
+)
+def test_the_check_without_fedvox_shows_a_file_that_the_list_lacks(carried, name):
+    (carried / name).parent.mkdir(parents=True, exist_ok=True)
+    (carried / name).write_text("print('evil')\n")
+    assert by_hand(carried) == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["app2", "app/custom/fedvox/seeding.py", "app/custom/fedvox"])
+def test_the_check_without_fedvox_shows_a_link(carried, tmp_path, name):
+    path = carried / name
+    if path.exists():
+        path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert by_hand(carried) == [0, 1]
+
+
+def test_the_check_without_fedvox_shows_a_changed_file(carried):
+    change(carried)
+    assert by_hand(carried) == [1, 0]
+
+
+def test_a_reviewed_package_that_is_none_is_one_line(carried, tmp_path, capsys):
+    for folder in ("/nope", str(tmp_path)):
+        assert main(["job", "diff", str(carried), "--against", folder]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"fedvox: error: --against {folder}: no fedvox package")
+
+
+def test_a_job_that_is_none_is_one_line(tmp_path, capsys):
+    assert main(["job", "diff", str(tmp_path / "a\nb")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"fedvox: error: {tmp_path}/a\\nb: no job folder")
+    assert error.count("\n") == 1

@@ -144,10 +144,13 @@ def run_export(args: argparse.Namespace) -> int:
         print(json.dumps({"job": str(target), "code": args.code}))
         return 0
     print(target)
-    if args.code == "preinstalled":
-        print(f"Next: nvflare job submit -j {shlex.quote(str(target))}")
-    else:
-        print(f"Next: nvflare simulator {shlex.quote(str(target))}")
+    place = shlex.quote(str(target))
+    following = {
+        "preinstalled": f"nvflare job submit -j {place}",
+        "carried": f"fedvox job diff {place} at each site, then nvflare job submit -j {place}",
+        "pinned": f"nvflare simulator {place}",
+    }
+    print(f"Next: {following[args.code]}")
     return 0
 
 

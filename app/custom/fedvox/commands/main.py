@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import fedvox
 from fedvox.commands import doctor, job, kit, phantom, predict, report
+from fedvox.commands.text import visible
 from fedvox.errors import FedVoxError
 
 _EPILOG = """\
@@ -29,7 +30,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints the message and ends with exit code 2."""
-        self.exit(2, f"fedvox: error: {message}; see '{self.prog} --help'\n")
+        self.exit(2, visible(f"fedvox: error: {message}; see '{self.prog} --help'") + "\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except FedVoxError as error:
-        print(f"fedvox: error: {error}", file=sys.stderr)
+        print(visible(f"fedvox: error: {error}"), file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader of our output went away; keep Python from complaining while it ends.
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         reason = error.strerror or str(error)
         place = f"{error.filename}: " if error.filename else ""
-        print(f"fedvox: error: {place}{reason}", file=sys.stderr)
+        print(visible(f"fedvox: error: {place}{reason}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("fedvox: stopped", file=sys.stderr)

@@ -79,8 +79,15 @@ def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[st
         reviewed package.
 
     Raises:
-        ConfigError: the job carries no code, or no manifest.
+        ConfigError: the job or the reviewed package is none, or the job carries no manifest.
     """
+    if not job.is_dir():
+        raise ConfigError(f"{job}: no job folder; name the folder that 'fedvox job export' wrote")
+    if installed and not (installed / "__init__.py").is_file():
+        raise ConfigError(
+            f"--against {installed}: no fedvox package; name the folder 'fedvox' that holds "
+            "__init__.py"
+        )
     if not (job / CARRIED).is_dir():
         raise ConfigError(f"{job} carries no code: nothing to compare; configuration only")
     sealed = differences(job, job / CARRIED.parent / MANIFEST)
