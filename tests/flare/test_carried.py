@@ -44,6 +44,14 @@ def test_a_changed_file_is_named_against_manifest_and_package(carried, capsys):
     assert "+evil = True" in output
 
 
+def test_no_character_of_the_job_hides_a_line_of_the_text(carried, capsys):
+    change(carried, text="\nevil = True  # \x1b[2K\x1b[1A\r\n")
+    assert main(["job", "diff", str(carried), "--text"]) == 1
+    output = capsys.readouterr().out
+    assert "+evil = True  # \\x1b[2K\\x1b[1A" in output
+    assert "\x1b" not in output and "\r" not in output
+
+
 def test_added_and_missing_files_are_named(carried, capsys):
     change(carried, "augment/new.py")
     (carried / "app/custom/fedvox/seeding.py").unlink()

@@ -97,7 +97,8 @@ def run_diff(args: argparse.Namespace) -> int:
         for line in job:
             print(visible(f"against an export: {line}"))
         if args.text:
-            print(unified(args.folder, code, args.against), end="")
+            for line in unified(args.folder, code, args.against).split("\n"):
+                print(visible(line))
         if not sealed and not code and not job:
             print("the job matches its manifest and carries exactly the reviewed package")
     return int(bool(sealed or code or job))
