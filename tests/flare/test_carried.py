@@ -30,8 +30,9 @@ def change(job, name="augment/gin.py", text="\nevil = True\n"):
 
 
 def test_an_untouched_export_carries_the_reviewed_package(carried, capsys):
-    assert main(["job", "diff", str(carried)]) == 0
-    assert "carries exactly the reviewed package" in capsys.readouterr().out
+    assert main(["job", "diff", str(carried), "--text"]) == 0
+    said = "the job matches its manifest and carries exactly the reviewed package\n"
+    assert capsys.readouterr().out == said
     check_carried(carried / "app/custom")
 
 
@@ -50,6 +51,14 @@ def test_no_character_of_the_job_hides_a_line_of_the_text(carried, capsys):
     output = capsys.readouterr().out
     assert "+evil = True  # \\x1b[2K\\x1b[1A" in output
     assert "\x1b" not in output and "\r" not in output
+
+
+def test_a_last_line_without_an_end_is_shown(carried, capsys):
+    change(carried, "augment/new.py", text="evil = True")
+    change(carried, "seeding.py", text="evil = False")
+    assert main(["job", "diff", str(carried), "--text"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "+evil = True" in lines and "+evil = False" in lines
 
 
 def test_added_and_missing_files_are_named(carried, capsys):

@@ -97,7 +97,7 @@ def run_diff(args: argparse.Namespace) -> int:
         for line in job:
             print(visible(f"against an export: {line}"))
         if args.text:
-            for line in unified(args.folder, code, args.against).split("\n"):
+            for line in unified(args.folder, code, args.against).split("\n")[:-1]:
                 print(visible(line))
         if not sealed and not code and not job:
             print("the job matches its manifest and carries exactly the reviewed package")

@@ -113,6 +113,8 @@ def _is_signature(name: str) -> bool:
 
 
 def _lines(path: Path) -> list[str]:
+    """Lines of a file, each with its end, the last one too; none of a file that is not there."""
     if not path.is_file():
         return []
-    return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return [f"{line}\n" for line in text.split("\n")]
