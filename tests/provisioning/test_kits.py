@@ -66,7 +66,8 @@ def test_renewing_one_certificate_changes_only_that_kit(project, tmp_path, capsy
     assert main(["kit", "renew", "site-1", "--state", str(state)]) == 0
     assert (state / "cert.json").stat().st_mode & 0o777 == 0o600
     output = capsys.readouterr().out
-    assert f"Next: nvflare provision -p provisioning/project.yml -w {tmp_path} --force" in output
+    words = f"Next, with your project file: nvflare provision -p PROJECT -w {tmp_path} --force"
+    assert words in output
     after = provision(before.project, tmp_path)
     old, new = (
         x509.load_pem_x509_certificate((made.kit("site-1") / "startup/client.crt").read_bytes())
