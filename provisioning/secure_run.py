@@ -55,14 +55,16 @@ def main() -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Starts the kits, submits, compares, stops."""
-    work = work_folder(args.out)
+    ways = ["console", "api"] if args.via == "both" else [args.via]
+    *earlier, last = ways
+    outs = {way: Path(f"{args.out.resolve()}-{way}") for way in earlier} | {last: args.out}
+    work = work_folder(args.out, *outs.values())
     project = read_project(args.project)
     require_free_ports(project)
     kits = copy_kits(latest_kits(project, args.kits), work / "kits")
-    lead = kits.names("admin", "lead")[0]
+    lead = kits.person("lead")
     job = make_job(args.job, work, args.code, args.set, args.sites)
     write_phantom_sites(kits, job, work)
-    ways = ["console", "api"] if args.via == "both" else [args.via]
     results = {}
     with Federation(kits) as federation:
         session = federation.session(lead)
@@ -75,8 +77,7 @@ def run(args: argparse.Namespace) -> None:
                     else submit_by_console(federation, lead, job)
                 )
                 print(f"submitted {args.job} through the {way} as {job_id}")
-                out = args.out if way == ways[-1] else args.out.with_name(f"{args.out.name}-{way}")
-                results[way] = finish(federation, session, job_id, job, work, out)
+                results[way] = finish(federation, session, job_id, job, work, outs[way])
         finally:
             session.close()
     print(f"files that travelled: {', '.join(travelled(kits, job_id))}")

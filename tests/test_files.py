@@ -5,7 +5,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from fedvox.files import atomic_path, write_arrays, write_json, write_tensors, write_text
+from fedvox.files import (
+    PRIVATE,
+    atomic_path,
+    private_folder,
+    write_arrays,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def test_text_is_written_whole_in_utf8_and_makes_its_folder(tmp_path):
@@ -13,6 +21,31 @@ def test_text_is_written_whole_in_utf8_and_makes_its_folder(tmp_path):
     write_text(path, "Öse\n")
     assert path.read_bytes() == "Öse\n".encode()
     assert [p.name for p in path.parent.iterdir()] == ["note.txt"]
+
+
+def mode(path) -> int:
+    return int(path.stat().st_mode & 0o777)
+
+
+def test_folders_made_for_a_private_file_are_private(tmp_path):
+    write_tensors(tmp_path / "a/b/t.safetensors", {"x": torch.zeros(1)}, mode=PRIVATE)
+    write_arrays(tmp_path / "a/c/t.safetensors", {"x": np.zeros(1)}, mode=PRIVATE)
+    made = [tmp_path / "a", tmp_path / "a/b", tmp_path / "a/c"]
+    assert [mode(folder) for folder in made] == [0o700] * 3
+    assert mode(tmp_path / "a/b/t.safetensors") == mode(tmp_path / "a/c/t.safetensors") == 0o600
+    write_text(tmp_path / "open/note.txt", "x")
+    assert mode(tmp_path / "open") & 0o055 == 0o055
+
+
+def test_a_private_folder_is_closed_and_those_above_it_stay(tmp_path):
+    (tmp_path / "cache/old").mkdir(parents=True)
+    for folder in (tmp_path / "cache", tmp_path / "cache/old"):
+        folder.chmod(0o755)
+    private_folder(tmp_path / "cache/old")
+    private_folder(tmp_path / "cache/new/deep")
+    assert mode(tmp_path / "cache") == 0o755
+    for name in ("old", "new", "new/deep"):
+        assert mode(tmp_path / "cache" / name) == 0o700
 
 
 def test_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -103,6 +103,38 @@ def test_a_kit_with_settings_of_its_own_for_jobs_is_not_prepared(prepare, copy_o
     assert "has its own local/study_runtime.yaml" in prepare(K8S, kit=kit)[1]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"components": None}, "local/resources.json has no list of components"),
+        ({"components": {"id": "x"}}, "local/resources.json has no list of components"),
+        ({"components": [{"path": "a.B"}]}, "local/resources.json: component 1 has no id; give"),
+        ({"components": ["x"]}, "local/resources.json: component 1 has no id; give"),
+        ({"components": [{"id": "a", "args": []}]}, "'args' of a must be a mapping"),
+    ],
+)
+def test_a_damaged_policy_is_one_line(prepare, copy_of, tmp_path, change, words):
+    kit = copy_of("site-1")
+    path = kit / "local/resources.json"
+    content = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+    code, error = prepare(K8S, kit=kit)
+    assert code == 1
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["bad name!", "Data", "-a", "a-", "a..b", "", "a" * 254, "a\nb"])
+def test_a_claim_that_kubernetes_does_not_take_is_one_line(prepare, tmp_path, name):
+    for option in (f"--data={name}", f"--cache={name}"):
+        code, error = prepare(K8S, option)
+        assert code == 1
+        assert "name claims, in lower-case letters" in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_failure_after_flares_step_leaves_nothing(prepare, tmp_path, monkeypatch):
     def lost(kit: Path, work: Path) -> None:
         policy = json.loads((work / "local/resources.json").read_text())

@@ -60,6 +60,17 @@ def test_case_codes_stay_the_same_under_the_sites_own_secret(site, tmp_path):
     assert {c.code for c in elsewhere.cases}.isdisjoint(c.code for c in first.cases)
 
 
+def test_nobody_else_reads_the_prepared_cases(site, tmp_path):
+    """They are copies of images; a cache of an earlier version is closed too."""
+    (tmp_path / "cache/prepared").mkdir(parents=True)
+    (tmp_path / "cache/prepared").chmod(0o755)
+    for where in (site, dataclasses.replace(site, cache="")):
+        data = open_site("a", where, SETTINGS, tmp_path / "state")
+        assert {case.path.stat().st_mode & 0o777 for case in data.cases} == {0o600}
+        assert {case.path.parent.stat().st_mode & 0o777 for case in data.cases} == {0o700}
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+
+
 def test_bad_case_is_skipped_and_counted_under_a_fingerprint(site, tmp_path):
     damage(site, NAMES[0])
     data = open_site("a", dataclasses.replace(site, max_bad_fraction=0.1), SETTINGS, tmp_path)

@@ -113,6 +113,8 @@ def test_train_submit_and_validate_in_three_processes(site, weights, train_task)
     claims = update.get_meta_prop(messages.META)
     assert (claims["round"], claims["cases"], claims["steps"]) == (0, 3, 1)
 
+    (kept,) = site.root.rglob("local_model.safetensors")
+    assert [path.stat().st_mode & 0o777 for path in (kept, kept.parent)] == [0o600, 0o700]
     submitted = from_shareable(execute(start(site), site, "submit_model", Shareable()))
     assert weights_hash(submitted.data) == weights_hash(update.data)
 

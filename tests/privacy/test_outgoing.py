@@ -1,9 +1,14 @@
 """Only weights, claims and reports of the known form may leave a site."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
+from fedvox.aggregation.update import Update
 from fedvox.errors import ConfigError
+from fedvox.flare.messages import claims_of
+from fedvox.metrics.table import MetricRow, SharedSummary
 from fedvox.privacy.outgoing import (
     check_claims,
     check_report,
@@ -34,6 +39,7 @@ def test_weights_of_any_float_type_pass():
         {"/data/MUELLER": np.zeros(3)},
         {"a b": np.zeros(3)},
         {1: np.zeros(3)},
+        {"a": np.zeros((0, 3), np.float32)},
     ],
 )
 def test_anything_else_among_weights_is_refused_without_naming_it(data):
@@ -78,6 +84,20 @@ def test_what_is_no_mapping_of_arrays_has_no_signature(data):
     assert signature_of(data) is None
 
 
+def test_every_column_has_a_form():
+    """Nothing that a table may hold is refused for lack of a form."""
+    names = {field.name for cls in (MetricRow, SharedSummary) for field in fields(cls)}
+    values = {"model": "global_best", "site": "site-1", "split": "val", "modality": "t1+flair"}
+    values |= {"case": "phantom-" + CASE, "organ": "mean", "cases": 3, "gt_voxels": 512**3}
+    numbers = dict.fromkeys(names - values.keys(), float("inf"))
+    check_report({"rows": [values | numbers]}, True, frozenset(names), frozenset())
+
+
+def test_claims_of_a_trained_update_pass():
+    update = Update("site-1", 3, {}, 24, 400, "ct,mr", float("nan"), 12.5, {"ct": (0.5, 2)}, 10**8)
+    check_claims(claims_of(update))
+
+
 def test_claims_pass():
     check_claims({"cases": 3, "loss": 0.1, "modality": "t1+flair", "validation": {"ct": [0.5, 2]}})
 
@@ -93,6 +113,20 @@ def test_claims_pass():
         {"validation": {"ct": [0.5, 2, "x"]}},
         {"validation": {"a b": [0.5, 2]}},
         {"validation": [1]},
+        {"cases": "Mueller_Hans"},
+        {"cases": 3.5},
+        {"cases": True},
+        {"cases": None},
+        {"steps": 19531231},
+        {"steps": -1},
+        {"seconds": 1e14},
+        {"loss": "x"},
+        {"down_bytes": 10**13},
+        {"modality": "ct" + ",mr" * 70_000},
+        {"modality": 3},
+        {"validation": {"ct": ["Hans_Mueller", 3]}},
+        {"validation": {"ct": [0.5, 19531231]}},
+        {"validation": {"ct": [2.0, 3]}},
         [1],
     ],
 )
@@ -122,6 +156,12 @@ def test_a_report_passes():
         {"rows": [{**ROW, "dice": 1e300}]},
         {"validation": {"MUELLER": [0.5, 1]}},
         {"shared": [{**ROW, "organ": ["liver"]}]},
+        {"rows": [{**ROW, "dice": "Mueller"}]},
+        {"rows": [{**ROW, "dice": 1.5}]},
+        {"rows": [{**ROW, "split": "Mueller"}]},
+        {"rows": None},
+        {"rows": {"dice": 1}},
+        {"shared": 3},
         "x",
     ],
 )

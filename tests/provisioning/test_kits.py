@@ -45,6 +45,16 @@ def test_sites_and_server_get_the_policies_of_the_repository(kits):
             assert (kits.kit(name) / "local" / path.name).read_bytes() == path.read_bytes()
 
 
+def test_sites_use_one_port_of_the_server_and_people_the_other(kits):
+    server = next(e for e in kits.project["participants"] if e["type"] == "server")
+    site = json.loads((kits.kit("site-1") / "startup/fed_client.json").read_text())
+    target = f"{kits.server}:{server['fed_learn_port']}"
+    assert [entry["service"]["target"] for entry in site["servers"]] == [target]
+    for name in kits.names("admin"):
+        person = json.loads((kits.kit(name) / "startup/fed_admin.json").read_text())
+        assert person["admin"]["port"] == server["admin_port"]
+
+
 def test_private_keys_are_private(kits):
     keys = list(kits.folder.rglob("*.key"))
     assert len(keys) == 8
@@ -66,7 +76,8 @@ def test_renewing_one_certificate_changes_only_that_kit(project, tmp_path, capsy
     assert main(["kit", "renew", "site-1", "--state", str(state)]) == 0
     assert (state / "cert.json").stat().st_mode & 0o777 == 0o600
     output = capsys.readouterr().out
-    assert f"Next: nvflare provision -p provisioning/project.yml -w {tmp_path} --force" in output
+    words = f"Next, with your project file: nvflare provision -p PROJECT -w {tmp_path} --force"
+    assert words in output
     after = provision(before.project, tmp_path)
     old, new = (
         x509.load_pem_x509_certificate((made.kit("site-1") / "startup/client.crt").read_bytes())
@@ -79,13 +90,13 @@ def test_renewing_one_certificate_changes_only_that_kit(project, tmp_path, capsy
 
 
 def test_certificates_last_as_long_as_the_page_says(kits):
-    page = (POLICIES.parent / "README.md").read_text()
+    page = (POLICIES.parents[1] / "docs/operator.md").read_text()
     certificate = x509.load_pem_x509_certificate(
         (kits.kit("site-1") / "startup/client.crt").read_bytes()
     )
     root = x509.load_pem_x509_certificate((kits.kit("site-1") / "startup/rootCA.pem").read_bytes())
     days = (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days
-    assert f"certificates last {days} days" in page
+    assert f"Certificates last {days} days" in page
     assert (root.not_valid_after_utc - root.not_valid_before_utc).days == 3650
 
 

@@ -103,6 +103,17 @@ def test_a_site_sees_its_data_read_only_and_its_gpu_by_name():
     assert "ports" not in site
 
 
+def test_a_new_named_volume_belongs_to_the_images_user():
+    named = yaml.safe_load(COMPOSE.read_text())["volumes"]
+    volumes = [v for name in ("site", "server") for v in services()[name]["volumes"]]
+    mounted = {v.split(":")[1] for v in volumes if v.split(":")[0] in named}
+    text = (RUNTIMES / "Dockerfile").read_text()
+    owned = re.search(r"mkdir (/.*) \\\n +&& chown 10001:10001 (/.*)\n", text)
+    assert owned is not None
+    assert set(owned[1].split()) == set(owned[2].split()) == mounted == {"/workspace", "/cache"}
+    assert owned.start() < text.index("USER 10001")
+
+
 def test_nothing_mounts_a_docker_socket():
     for path in RUNTIMES.iterdir():
         assert "docker.sock" not in path.read_text()
@@ -128,4 +139,4 @@ def test_the_network_policy_lets_the_pod_reach_the_server_and_nobody_reach_the_p
     project = yaml.safe_load((RUNTIMES.parent / "project.yml").read_text())
     server = next(entry for entry in project["participants"] if entry["type"] == "server")
     ports = {rule["port"] for entry in policy["egress"] for rule in entry["ports"]}
-    assert ports == {53, server["fed_learn_port"], server["admin_port"]}
+    assert ports == {53, server["fed_learn_port"]}

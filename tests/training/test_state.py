@@ -61,6 +61,16 @@ def test_first_round_has_no_state(tmp_path):
     assert optimizer.state_dict()["state"] == {}
 
 
+def test_nobody_else_reads_the_state(tmp_path):
+    model = small_model()
+    optimizer = adamw(model)
+    train(model, optimizer, range(2))
+    save_optimizer(optimizer, tmp_path / "run/site-1", 0)
+    (path,) = (tmp_path / "run/site-1").iterdir()
+    modes = [entry.stat().st_mode & 0o777 for entry in (path, path.parent, path.parent.parent)]
+    assert modes == [0o600, 0o700, 0o700]
+
+
 def test_round_is_never_started_from_its_own_or_a_later_state(tmp_path):
     model = small_model()
     optimizer = adamw(model)

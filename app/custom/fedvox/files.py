@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,14 +13,35 @@ from typing import Any
 import numpy as np
 import torch
 
+PRIVATE = 0o600
+"""Mode of files that only their owner may read."""
+
+
+def private_folder(folder: Path) -> None:
+    """Makes a folder, and what is missing above it, that only its owner can enter.
+
+    An existing folder of this user is closed to others; those above it stay as they are.
+    """
+    _make_folders(folder, 0o700)
+    status = folder.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
+
+
+def _make_folders(folder: Path, mode: int) -> None:
+    if not folder.is_dir():
+        _make_folders(folder.parent, mode)
+        folder.mkdir(mode=mode, exist_ok=True)
+
 
 @contextmanager
 def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yields a temporary sibling of ``path`` that replaces it when the block ends without error.
 
-    The sibling can be read by its owner only; the file that appears has ``mode``.
+    The sibling can be read by its owner only; the file that appears has ``mode``. Folders that are
+    made for a private file are private too.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o777)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
@@ -56,22 +78,28 @@ def _os_errors(path: Path) -> Iterator[None]:
 
 
 def write_tensors(
-    path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str] | None = None
+    path: Path,
+    tensors: Mapping[str, torch.Tensor],
+    metadata: Mapping[str, str] | None = None,
+    mode: int = 0o644,
 ) -> None:
     """Writes tensors as safetensors, atomically; never pickle."""
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary, _os_errors(path):
+    with atomic_path(path, mode) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
 
 
 def write_arrays(
-    path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+    path: Path,
+    arrays: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+    mode: int = 0o644,
 ) -> None:
     """Writes numpy arrays as safetensors, atomically."""
     from safetensors.numpy import save_file
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    with atomic_path(path) as temporary, _os_errors(path):
+    with atomic_path(path, mode) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=dict(metadata or {}))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.flare.loopback.dry_run import work_folder
+from fedvox.flare.loopback.dry_run import exit_code, work_folder
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,21 @@ def test_a_work_folder_of_somebody_else_is_refused(here):
     (other / "x").write_text("")
     with pytest.raises(ConfigError, match="not ours"):
         work_folder(Path("out"))
+
+
+def test_every_further_target_is_checked_before_anything_is_made(here):
+    (here / "out-console").mkdir()
+    (here / "out-console/thesis.tex").write_text("x")
+    with pytest.raises(ConfigError, match="out-console holds other files than a run's"):
+        work_folder(Path("out"), Path("out-console"))
+    assert {path.name for path in here.iterdir()} == {"precious", "out-console"}
+
+
+def test_a_place_that_cannot_be_written_is_one_line(capsys):
+    assert exit_code("dry run", lambda: print(work_folder(Path("/proc/x/y")))) == 1
+    assert capsys.readouterr().err == (
+        "dry run: error: /proc/x: No such file or directory; mend it or name another place\n"
+    )
 
 
 def test_a_blank_in_the_path_is_refused(here):

@@ -1,6 +1,7 @@
 """A federation that cannot start says so at once and leaves nothing."""
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from fedvox.flare.loopback.kits import (
     Kits,
     free_ports,
     latest_kits,
+    provision,
     read_project,
     require_free_ports,
     with_ports,
@@ -60,9 +62,15 @@ def test_a_taken_port_is_named(kits):
 def test_the_newest_kits_are_found(tmp_path):
     with pytest.raises(ConfigError, match="run make provision"):
         latest_kits(PROJECT, tmp_path)
+    (tmp_path / "p/prod_00.bak").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="run make provision"):
+        latest_kits(PROJECT, tmp_path)
     for number in ("00", "01"):
         (tmp_path / "p" / f"prod_{number}").mkdir(parents=True)
     assert latest_kits(PROJECT, tmp_path).folder.name == "prod_01"
+    for number in ("99", "100", "100.bak"):
+        (tmp_path / "p" / f"prod_{number}").mkdir(parents=True)
+    assert latest_kits(PROJECT, tmp_path).folder.name == "prod_100"
 
 
 @pytest.mark.parametrize("text", [None, "a: [", "name: x", "- 1"])
@@ -72,6 +80,43 @@ def test_a_project_file_that_is_none_is_refused(tmp_path, text):
         path.write_text(text)
     with pytest.raises(ConfigError, match=r"project\.yml"):
         read_project(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name: J\xfcrgen\nparticipants: []\n", "missing or no YAML"),
+        ("participants: [{name: s, type: server}]\n", "the project has no name"),
+        ("name: p\nparticipants: [a]\n", "participant 1 has no name and type"),
+        ("name: p\nparticipants: []\n", "must hold one server"),
+    ],
+)
+def test_a_project_file_of_another_form_is_refused(tmp_path, text, words):
+    path = tmp_path / "project.yml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ConfigError, match=words) as caught:
+        read_project(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", [None, "8002", 70000])
+def test_a_server_without_a_port_is_refused(port):
+    with pytest.raises(ConfigError, match="server has no fed_learn_port"):
+        require_free_ports(with_ports(PROJECT, port, 1))
+
+
+def test_flares_reason_is_told_and_not_its_code(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # KitBuilder looks for its policies below the current folder
+    project = read_project(Path(__file__).parents[3] / "poc/project.yml")
+    words = "kits failed: provisioning/policies/server/resources.json is missing; provision in"
+    with pytest.raises(ConfigError, match=words):
+        provision(project, tmp_path / "kits")
+
+
+def test_a_role_that_nobody_has_is_one_line(kits):
+    assert kits.person("lead") == "a@b.org"
+    with pytest.raises(ConfigError, match="no person with role member; add one"):
+        kits.person("member")
 
 
 def test_names_by_type_and_role(kits):

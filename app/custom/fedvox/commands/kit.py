@@ -97,5 +97,5 @@ def run_renew(args: argparse.Namespace) -> int:
     renew(args.name, args.state)
     work = shlex.quote(str(args.state.resolve().parents[1]))
     print(f"{args.name} gets a new certificate; the old one stays valid until it expires.")
-    print(f"Next: nvflare provision -p provisioning/project.yml -w {work} --force")
+    print(f"Next, with your project file: nvflare provision -p PROJECT -w {work} --force")
     return 0

@@ -23,7 +23,7 @@ from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
-from fedvox.files import write_tensors
+from fedvox.files import PRIVATE, write_tensors
 
 FORMAT = 1
 PLACES = 500
@@ -94,7 +94,7 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
     Args:
         case: from a reader.
         settings: the job's grid and window.
-        cache: folder of prepared files.
+        cache: folder of prepared files; they are copies of images, so only their owner reads them.
         key: the site's secret for case codes.
 
     Raises:
@@ -105,7 +105,7 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
     found = _cached(path)
     if found is None:
         tensors, description = _prepare(case, settings, key)
-        write_tensors(path, tensors, {"case": json.dumps(description)})
+        write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)
         found = _described(path)
     return found
 

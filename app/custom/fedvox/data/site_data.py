@@ -15,7 +15,7 @@ from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.splits import SPLITS, split_cases
 from fedvox.errors import DataError
-from fedvox.files import atomic_path
+from fedvox.files import PRIVATE, atomic_path, private_folder
 
 KEY_BYTES = 32
 KEY, PREPARED = "site_key", "prepared"
@@ -84,6 +84,8 @@ def open_site(
 
     split = split_cases(_listed(site), site.split)
     folder = (Path(site.cache) if site.cache else state) / PREPARED
+    with _cache_errors():
+        private_folder(folder)
     key = _site_key(folder.parent, site)
     prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
     skipped: dict[str, str] = {}
@@ -211,9 +213,8 @@ def _site_key(folder: Path, site: SiteSettings) -> bytes:
     path = folder / KEY
     with _cache_errors():
         if not path.is_file():
-            with atomic_path(path) as temporary:
+            with atomic_path(path, PRIVATE) as temporary:
                 temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
-            path.chmod(0o600)
         key = path.read_bytes()
     if len(key) < KEY_BYTES:
         raise DataError(

@@ -22,7 +22,7 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import FedVoxError
-from fedvox.files import write_arrays
+from fedvox.files import PRIVATE, write_arrays
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
 from fedvox.flare.outgoing import check_policy
@@ -130,7 +130,7 @@ class FedVoxExecutor(Executor):
         )
         if update is None:
             return make_reply(ReturnCode.TASK_ABORTED)
-        write_arrays(site.state / LOCAL_MODEL, update.arrays)
+        write_arrays(site.state / LOCAL_MODEL, update.arrays, mode=PRIVATE)
         self._send_metrics(update, fl_ctx)
         result = DXO(
             DataKind.WEIGHTS,

@@ -6,6 +6,7 @@ afterwards only the components that start jobs differ from it.
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,8 @@ DEFAULT = f"{RESOURCES}.default"
 WORKSPACE = "/var/tmp/nvflare/workspace"
 PARENT_PORT = 8102
 _EXCHANGED = {"resource_manager", "resource_consumer", "process_launcher"}
+_CLAIM = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?")
+"""A part between dots of a claim's name, which is a DNS-1123 subdomain of 253 letters at most."""
 _KEPT = ("privacy.json", "authorization.json", "log_config.json")
 
 
@@ -65,11 +68,16 @@ def prepare_kit(request: Request) -> Prepared:
     settings = read_config(request.config)
     runtime = str(settings["runtime"])
     kind = _check_kit(kit)
-    _check_places(request, kit, out, folders=runtime == SLURM and kind == "client")
+    _check_places(request, kit, out)
+    if runtime == SLURM and kind == "client":
+        _check_folders(request)
+    if runtime == K8S:
+        _check_claims(request)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".preparing-") as name:
         clean, work = Path(name) / kit.name, Path(name) / "prepared"
         _copy_clean(kit, clean)
+        _components(_read(kit / RESOURCES))
         try:
             _run_flare(clean, request.config, out)
             out.rename(work)  # FLARE writes the final path into scripts, so it had to be `out`
@@ -128,16 +136,45 @@ def _check_kit(kit: Path) -> str:
     return kinds[0]
 
 
-def _check_places(request: Request, kit: Path, out: Path, folders: bool) -> None:
+def _check_places(request: Request, kit: Path, out: Path) -> None:
     if out.exists():
         raise ConfigError(f"{out} exists; remove it or choose another folder with --out")
     if out.is_relative_to(kit) or kit.is_relative_to(out):
         raise ConfigError("--out must lie outside the kit, and the kit outside --out")
-    for name in (request.data, request.cache) if folders else ():
+
+
+def _check_folders(request: Request) -> None:
+    for name in (request.data, request.cache):
         if not Path(name).is_absolute():
             raise ConfigError(
                 f"under Slurm --data and --cache are folders with absolute paths, not {name!r}"
             )
+
+
+def _check_claims(request: Request) -> None:
+    for name in (request.data, request.cache):
+        if not all(_CLAIM.fullmatch(part) for part in name.split(".")) or len(name) > 253:
+            raise ConfigError(
+                "under Kubernetes --data and --cache name claims, in lower-case letters, digits "
+                f"and '-', not {name!r}"
+            )
+
+
+def _components(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The components of a ``resources.json``.
+
+    Raises:
+        ConfigError: there is no list of them, or one has no id.
+    """
+    found = content.get("components")
+    if not isinstance(found, list):
+        raise ConfigError(f"{RESOURCES} has no list of components; compare it with the template")
+    for number, entry in enumerate(found, start=1):
+        if not isinstance(entry, dict) or not isinstance(entry.get("id"), str):
+            raise ConfigError(f"{RESOURCES}: component {number} has no id; give it one")
+        if not isinstance(entry.get("args", {}), dict):
+            raise ConfigError(f"{RESOURCES}: 'args' of {entry['id']} must be a mapping; mend it")
+    return found
 
 
 def _copy_clean(kit: Path, clean: Path) -> None:
@@ -169,8 +206,8 @@ def _restore_policy(kit: Path, work: Path) -> None:
     for its launcher in the other.
     """
     own, made = _read(kit / RESOURCES), _read(work / DEFAULT)
-    theirs = {entry["id"]: entry for entry in made["components"]}
-    components = [dict(e) for e in own["components"] if e.get("id") not in _EXCHANGED]
+    theirs = {entry["id"]: entry for entry in _components(made)}
+    components = [dict(e) for e in _components(own) if e["id"] not in _EXCHANGED]
     for entry in components:
         if entry["id"] == "job_manager" and "uri_root" in entry.get("args", {}):
             entry["args"] = theirs["job_manager"]["args"]
@@ -220,8 +257,8 @@ def _verify(kit: Path, work: Path) -> None:
     before, after = _read(kit / RESOURCES), _read(work / RESOURCES)
     keys = (before.keys() | after.keys()) - {"components", "snapshot_persistor"}
     lost = [key for key in sorted(keys) if before.get(key) != after.get(key)]
-    kept = [e for e in before["components"] if e["id"] not in _EXCHANGED | {"job_manager"}]
-    lost += [entry["id"] for entry in kept if entry not in after["components"]]
+    kept = [e for e in _components(before) if e["id"] not in _EXCHANGED | {"job_manager"}]
+    lost += [entry["id"] for entry in kept if entry not in _components(after)]
     for name in _KEPT:
         old, new = kit / "local" / name, work / "local" / name
         if old.is_file() and (not new.is_file() or old.read_bytes() != new.read_bytes()):

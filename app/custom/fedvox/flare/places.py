@@ -8,7 +8,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.workspace import Workspace
 
 from fedvox.errors import ConfigError
-from fedvox.files import write_json
+from fedvox.files import PRIVATE, write_json
 from fedvox.flare.versions import VERSIONS, differing, installed_versions, parse_versions
 from fedvox.training.settings import JobSettings, read_job
 
@@ -105,7 +105,7 @@ def run_id(folder: Path, job_id: str, parent: str) -> str:
     root = json.loads(note.read_text())["run"] if note.is_file() else parent
     own = folder / "clones" / f"{job_id}.json"
     if not own.is_file():
-        write_json(own, {"run": root})
+        write_json(own, {"run": root}, mode=PRIVATE)
     return str(root)
 
 

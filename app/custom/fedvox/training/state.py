@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from fedvox.files import write_tensors
+from fedvox.files import PRIVATE, write_tensors
 
 KEEP = 2
 _NAME = re.compile(r"optimizer_(\d+)\.safetensors$")
@@ -27,7 +27,7 @@ def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
         for key, value in entries.items()
         if isinstance(value, torch.Tensor)
     }
-    write_tensors(folder / f"optimizer_{round_index:05d}.safetensors", tensors)
+    write_tensors(folder / f"optimizer_{round_index:05d}.safetensors", tensors, mode=PRIVATE)
     saved = _saved(folder)
     kept = sorted(index for index in saved if index <= round_index)[-KEEP:]
     for index in set(saved) - set(kept):

@@ -21,7 +21,7 @@ MARKER = "FEDVOX_WORK"
 
 
 def exit_code(label: str, run: Callable[[], None]) -> int:
-    """Runs a command; an error of ours becomes one line on stderr.
+    """Runs a command; an error of ours or of a file becomes one line on stderr.
 
     Returns:
         0, 1 after an error, 130 after Ctrl-C.
@@ -30,6 +30,11 @@ def exit_code(label: str, run: Callable[[], None]) -> int:
         run()
     except FedVoxError as error:
         print(f"{label}: error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = error.strerror or type(error).__name__
+        print(f"{label}: error: {where}{reason}; mend it or name another place", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{label}: stopped", file=sys.stderr)
@@ -78,23 +83,20 @@ def finish(
     return collect(federation, session, job_id, work, out)
 
 
-def work_folder(out: Path) -> Path:
+def work_folder(out: Path, *more: Path) -> Path:
     """Makes an empty work folder, ``.work/<name>`` beside the run folder that will be written.
 
+    Args:
+        out: run folder that will be written; an earlier run in it will be replaced.
+        more: further run folders that will be written.
+
     Raises:
-        ConfigError: ``out`` holds something that is no run of ours, or is a folder that must not be
+        ConfigError: one of the folders holds something that is no run of ours, or must not be
             replaced; or a path holds a blank, which FLARE's scripts cannot take.
     """
+    for folder in (out, *more):
+        _check_replaceable(folder.resolve())
     out = out.resolve()
-    here = Path.cwd().resolve()
-    if out == here or out in here.parents or out == Path.home():
-        raise ConfigError(f"--out {out} would be replaced whole; name a folder of its own")
-    is_run = (out / "rounds.jsonl").is_file() and (out / "model.json").is_file()
-    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_run and not is_free:
-        raise ConfigError(f"--out {out} holds other files than a run's; name another folder")
-    if any(letter.isspace() for letter in str(out)):
-        raise ConfigError(f"{out}: FLARE's start scripts take no path with a blank")
     work = out.parent / ".work" / out.name
     if work.is_dir() and any(work.iterdir()) and not (work / MARKER).is_file():
         raise ConfigError(f"{work} holds files that are not ours; move them away")
@@ -102,3 +104,15 @@ def work_folder(out: Path) -> Path:
     work.mkdir(parents=True)
     (work / MARKER).write_text("a dry run's work folder; emptied by the next one\n")
     return work
+
+
+def _check_replaceable(out: Path) -> None:
+    here = Path.cwd().resolve()
+    if out == here or out in here.parents or out == Path.home():
+        raise ConfigError(f"{out} would be replaced whole; name a folder of its own with --out")
+    is_run = (out / "rounds.jsonl").is_file() and (out / "model.json").is_file()
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_run and not is_free:
+        raise ConfigError(f"{out} holds other files than a run's; name another folder with --out")
+    if any(letter.isspace() for letter in str(out)):
+        raise ConfigError(f"{out}: FLARE's start scripts take no path with a blank")

@@ -1,6 +1,7 @@
 """Builds start-up kits for a federation on this machine."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -38,6 +39,17 @@ class Kits:
         """The kit of a participant."""
         return self.folder / name
 
+    def person(self, role: str) -> str:
+        """The first person of a role.
+
+        Raises:
+            ConfigError: the project has none.
+        """
+        found = self.names("admin", role)
+        if not found:
+            raise ConfigError(f"the project file has no person with role {role}; add one to it")
+        return found[0]
+
     @property
     def server(self) -> str:
         """The server's name."""
@@ -65,16 +77,24 @@ def read_project(path: Path) -> dict[str, Any]:
     """Reads a project file.
 
     Raises:
-        ConfigError: it is missing or no YAML mapping with participants.
+        ConfigError: it is missing, no YAML, or not of the form of ``provisioning/project.yml``.
     """
     import yaml
 
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise ConfigError(f"{path}: missing or no YAML; give a project file") from None
     if not isinstance(content, dict) or not isinstance(content.get("participants"), list):
         raise ConfigError(f"{path}: no participants; start from provisioning/project.yml")
+    start = "start from provisioning/project.yml"
+    if not isinstance(content.get("name"), str):
+        raise ConfigError(f"{path}: the project has no name; {start}")
+    for number, entry in enumerate(content["participants"], start=1):
+        if not isinstance(entry, dict) or not {"name", "type"} <= entry.keys():
+            raise ConfigError(f"{path}: participant {number} has no name and type; {start}")
+    if [entry["type"] for entry in content["participants"]].count("server") != 1:
+        raise ConfigError(f"{path}: participants must hold one server; {start}")
     return content
 
 
@@ -94,10 +114,12 @@ def latest_kits(project: Mapping[str, Any], folder: Path) -> Kits:
     Raises:
         ConfigError: there are none.
     """
-    made = sorted((folder / str(project["name"])).glob("prod_*"))
+    found = (folder / str(project["name"])).glob("prod_*")
+    made = [path for path in found if re.fullmatch(r"prod_[0-9]+", path.name)]
     if not made:
         raise ConfigError(f"{folder}: no kits of project {project['name']}; run make provision")
-    return Kits(made[-1].resolve(), project)
+    newest = max(made, key=lambda path: int(path.name.removeprefix("prod_")))
+    return Kits(newest.resolve(), project)
 
 
 def copy_kits(kits: Kits, target: Path) -> Kits:
@@ -110,10 +132,12 @@ def require_free_ports(project: Mapping[str, Any]) -> None:
     """Refuses to start a server whose ports are taken.
 
     Raises:
-        ConfigError: names the port.
+        ConfigError: names the port that is taken, or the key that holds none.
     """
     server = next(entry for entry in project["participants"] if entry["type"] == "server")
     for key in ("fed_learn_port", "admin_port"):
+        if not isinstance(server.get(key), int) or not 0 < server[key] < 65536:
+            raise ConfigError(f"the project file's server has no {key} from 1 to 65535; write one")
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -135,7 +159,7 @@ def provision(project: Mapping[str, Any], work: Path, command: str = "provision"
         command: ``provision`` or ``poc``.
 
     Raises:
-        ConfigError: the command failed; its last line says why.
+        ConfigError: the command failed; says why.
     """
     import yaml
 
@@ -157,9 +181,15 @@ def provision(project: Mapping[str, Any], work: Path, command: str = "provision"
         tool += ["provision", "-p", str(path), "-w", str(kits), "--force"]
     done = subprocess.run(tool, env=environment, capture_output=True, text=True)
     if done.returncode:
-        lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise ConfigError(f"building the kits failed: {lines[-1] if lines else 'no output'}")
+        raise ConfigError(f"building the kits failed: {_reason(done.stdout + done.stderr)}")
     return latest_kits(project, kits)
+
+
+def _reason(output: str) -> str:
+    """The line in which FLARE says why; hints and an error code may follow it."""
+    lines = [line.strip() for line in output.splitlines()]
+    telling = [line for line in lines if line and not line.startswith(("Hint:", "Code:"))]
+    return telling[-1].rpartition(" — ")[2] if telling else "no output"
 
 
 def flare_environment(changes: Mapping[str, str]) -> dict[str, str]:

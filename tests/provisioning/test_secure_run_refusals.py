@@ -1,0 +1,38 @@
+"""`secure_run.py` refuses in one line, before it starts or deletes anything."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "provisioning/secure_run.py"
+
+
+def refusal(folder: Path, *arguments: str) -> str:
+    """The last word of a run that must fail."""
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("out", ["runs/o", "/", "."])
+def test_no_folder_of_somebody_else_is_deleted(tmp_path, out):
+    own = tmp_path / "runs/o-console"
+    own.mkdir(parents=True)
+    (own / "thesis.tex").touch()
+    error = refusal(tmp_path, "--out", out)
+    assert "holds other files than a run's" in error or "would be replaced whole" in error
+    assert (own / "thesis.tex").is_file()
+    assert not (tmp_path / "runs/.work").exists()
+
+
+def test_a_project_without_a_lead_is_refused(tmp_path):
+    server = "{name: s, type: server, fed_learn_port: 48102, admin_port: 48103}"
+    (tmp_path / "p.yml").write_text(f"name: p\nparticipants: [{server}]\n")
+    (tmp_path / "kits/p/prod_00").mkdir(parents=True)
+    error = refusal(tmp_path, "--project", "p.yml", "--kits", "kits")
+    assert "no person with role lead; add one" in error
