@@ -8,7 +8,7 @@ import pytest
 from nvflare.fuel.sec.authz import Authorizer, AuthzContext, Person
 from nvflare.security.security import COMMAND_CATEGORIES
 
-from fedvox.flare.rights import WIDEST, excess_rights
+from fedvox.flare.rights import WIDEST, excess_rights, granted_roles
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
 
@@ -127,3 +127,31 @@ def permits(policy, role, right):
     authorizer = Authorizer("hospital-a", COMMAND_CATEGORIES)
     assert not authorizer.load_policy(policy)
     return authorizer.authorize(AuthzContext(right, Person("x", "other", role)))[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "roles"),
+    [
+        ({"byoc": "any"}, ["lead"]),
+        ({"BYOC": "any"}, ["lead"]),
+        ({" byoc ": "ANY"}, ["lead"]),
+        ({"byoc": ["o:site"]}, ["lead"]),
+        ({"byoc": "no"}, []),
+        ({"byoc": "none"}, []),
+        ({"view": "any"}, []),
+        ("any", ["lead"]),
+        ({"byoc": ["not n:x"]}, ["lead"]),
+    ],
+)
+def test_roles_with_a_right_are_those_that_flare_sees(own, roles):
+    policy = {"format_version": "1.0", "permissions": {"lead": own, "member": {"view": "any"}}}
+    assert granted_roles(policy, "byoc") == roles
+    authorizer = Authorizer("org", COMMAND_CATEGORIES)
+    assert not authorizer.load_policy(policy)
+    lead = AuthzContext("byoc", Person("jane", "org", "lead"))
+    assert authorizer.authorize(lead)[0] is bool(roles)
+
+
+def test_a_policy_that_flare_cannot_use_grants_nothing():
+    assert granted_roles({"permissions": []}, "byoc") == []
+    assert granted_roles({}, "byoc") == []

@@ -49,10 +49,7 @@ def excess_rights(policy: dict[str, Any]) -> list[str]:
     Args:
         policy: content of ``authorization.json``.
     """
-    try:
-        own, error = parse_policy_config(policy, COMMAND_CATEGORIES)
-    except TypeError as wrong:
-        own, error = None, str(wrong)
+    own, error = _parsed(policy)
     if own is None:
         return [f"cannot be used ({error})"]
     template, _ = parse_policy_config(
@@ -70,6 +67,31 @@ def excess_rights(policy: dict[str, Any]) -> list[str]:
         if told:
             clauses.append(f"grants {role} {', '.join(told)}")
     return clauses
+
+
+def granted_roles(policy: dict[str, Any], right: str) -> list[str]:
+    """Roles that have a right under some condition, as FLARE reads the policy, sorted.
+
+    A policy that FLARE cannot use grants nothing; :func:`excess_rights` says what is wrong with it.
+
+    Args:
+        policy: content of ``authorization.json``.
+        right: such as ``byoc``; FLARE counts neither case nor blanks around it.
+    """
+    own, _ = _parsed(policy)
+    if own is None:
+        return []
+    name = " ".join(right.lower().split())
+    return [role for role in sorted(set(own.get_roles())) if _granted(own, role, name)]
+
+
+def _parsed(policy: dict[str, Any]) -> tuple[Policy | None, str]:
+    """The policy as FLARE reads it, or what is wrong with it."""
+    try:
+        own, error = parse_policy_config(policy, COMMAND_CATEGORIES)
+    except TypeError as wrong:
+        return None, str(wrong)
+    return own, error
 
 
 def _rights(policy: Policy) -> set[str]:
