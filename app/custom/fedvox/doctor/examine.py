@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedvox.data.site import SITE_FILE, SiteSettings, read_site_file
-from fedvox.doctor import data, host, job, kit, measure, network
+from fedvox.doctor import data, host, job, kit, local, measure, network, policies
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings
@@ -117,7 +117,8 @@ def _kit_checks(
         ("ca", lambda: kit.check_ca(opened, root_ca)),
         ("certificate", lambda: kit.check_certificate(opened)),
         ("permissions", lambda: kit.check_permissions(opened, folders)),
-        ("policies", lambda: kit.check_policies(opened)),
+        ("local", lambda: local.check_local(opened)),
+        ("policies", lambda: policies.check_policies(opened)),
         ("dns", lambda: network.check_dns(opened)),
         ("port", lambda: network.check_port(opened)),
     ]

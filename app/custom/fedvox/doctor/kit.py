@@ -16,9 +16,6 @@ from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import ConfigError
 
 DAYS_WARN, DAYS_FAIL = 30, 0
-OUTGOING = "fedvox.flare.outgoing.OutgoingFilter"
-RECEIVED = "fedvox.flare.received.ReceivedModel"
-GUARD = "fedvox.flare.kit_guard.KitGuard"
 
 
 @dataclass(frozen=True)
@@ -172,89 +169,6 @@ def writable(folder: Path) -> bool:
     folder = existing(folder)
     mode = folder.stat().st_mode
     return os.access(folder, os.W_OK | os.X_OK) and bool(mode & 0o222)
-
-
-def check_policies(kit: Kit) -> Finding:
-    """Does the site's own policy protect it as the template does?"""
-    from fedvox.flare.kit_prepared import MARKER
-    from fedvox.flare.rights import excess_rights
-
-    local = kit.folder / "local"
-    resources = read_local(local / "resources.json")
-    weak = weak_resources(resources, kit.kind)
-    if kit.kind == "client":
-        weak += weak_privacy(read_local(local / "privacy.json"))
-    if not _redacts(read_local(local / "log_config.json")):
-        weak.append("log_config.json has a handler that does not redact")
-    policy = read_local(local / "authorization.json")
-    weak += [f"authorization.json {clause}" for clause in excess_rights(policy)]
-    if weak:
-        remedy = "copy the files of provisioning/policies into local/"
-        if (kit.folder / MARKER).exists():
-            remedy = "run 'fedvox kit prepare' again on the kit as it was provisioned"
-        return Finding("policies", FAIL, "; ".join(weak), remedy)
-    rights = policy["permissions"]
-    byoc = sorted(role for role, own in rights.items() if _grants(own, "byoc"))
-    text = f"carried code is allowed for {', '.join(byoc)}" if byoc else "carried code is refused"
-    return passed("policies", text)
-
-
-def weak_resources(resources: dict[str, Any], kind: str) -> list[str]:
-    """What a site's ``resources.json`` lets through that the template does not."""
-    weak = []
-    if resources.get("class_list_enforcement_mode", "enforce") != "enforce":
-        weak.append("resources.json does not enforce class_allow_list")
-    allowed = resources.get("class_allow_list")
-    if not isinstance(allowed, list):
-        weak.append("resources.json has no class_allow_list")
-    else:
-        wide = [str(entry) for entry in allowed if str(entry).endswith((".", "*")) or not entry]
-        weak += [f"class_allow_list allows {entry or 'everything'}" for entry in wide]
-    components = resources.get("components")
-    paths = [c.get("path") for c in components or [] if isinstance(c, dict)]
-    if GUARD not in paths:
-        weak.append("resources.json has no kit_guard")
-    if kind == "client" and resources.get("allow_log_streaming", True):
-        weak.append("the error log streams to the server")
-    return weak
-
-
-def weak_privacy(privacy: dict[str, Any]) -> list[str]:
-    """Filters of the template that a scope of the site's ``privacy.json`` lacks."""
-    scopes = privacy.get("scopes")
-    weak = []
-    if not _filtered(scopes, "task_result_filters", OUTGOING, "out"):
-        weak.append("privacy.json does not run the outgoing filter on every scope's results")
-    if not _filtered(scopes, "task_data_filters", RECEIVED, "in"):
-        weak.append("privacy.json does not note the received model (ReceivedModel) in every scope")
-    return weak
-
-
-def _filtered(scopes: Any, chain: str, path: str, direction: str) -> bool:
-    if not isinstance(scopes, list) or not scopes:
-        return False
-    return all(
-        any(
-            isinstance(entry, dict)
-            and entry.get("path") == path
-            and str(entry.get("direction", direction)).lower() in (direction, "inout")
-            for entry in scope.get(chain) or []
-        )
-        for scope in scopes
-        if isinstance(scope, dict)
-    )
-
-
-def _redacts(config: dict[str, Any]) -> bool:
-    formatters, handlers = config.get("formatters"), config.get("handlers")
-    if not isinstance(formatters, dict) or not isinstance(handlers, dict):
-        return False
-    safe = {name for name, own in formatters.items() if "Redacting" in str(own.get("()", ""))}
-    return all(handler.get("formatter") in safe for handler in handlers.values())
-
-
-def _grants(rights: Any, right: str) -> bool:
-    return isinstance(rights, dict) and rights.get(right, "none") != "none"
 
 
 def _certificate(path: Path) -> x509.Certificate:

@@ -9,7 +9,7 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder, ProvisionContext
 
 from fedvox.errors import ConfigError
-from fedvox.flare.kit_guard import PARTS, sign_manifest
+from fedvox.flare.kit_guard import LISTED, sign_manifest
 from fedvox.manifest import MANIFEST, write_manifest
 
 KIND = {ParticipantType.SERVER: "server", ParticipantType.CLIENT: "site"}
@@ -18,8 +18,8 @@ BYOC = "byoc"
 
 
 class KitBuilder(Builder):
-    """Copies ``<policies>/server`` and ``<policies>/site`` into ``local/`` of the kits, signs
-    ``startup/`` with the project's root key and writes the kit's SHA-256 manifest.
+    """Copies ``<policies>/server`` and ``<policies>/site`` into ``local/`` of the kits and
+    signs the kit's SHA-256 manifest of ``startup/`` and ``local/`` with the project's root key.
 
     Builders are finalised in reverse order: name this one right after the workspace builder, so
     that every other builder has written its files before.
@@ -48,7 +48,7 @@ class KitBuilder(Builder):
             kit = Path(ctx.get_ws_dir(participant))
             if participant.type in KIND:
                 self._write_policies(participant, Path(ctx.get_local_dir(participant)))
-            write_manifest(kit, kit / MANIFEST, PARTS)
+            write_manifest(kit, kit / MANIFEST, LISTED)
             sign_manifest(kit, ctx[CtxKey.ROOT_PRI_KEY])
 
     def _write_policies(self, participant: Participant, local: Path) -> None:
