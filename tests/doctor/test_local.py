@@ -61,10 +61,11 @@ def test_code_that_flare_would_run_is_a_failure(kit, name):
     assert "remove it" in finding.remedy
 
 
-def test_code_in_the_folder_in_which_flare_works_is_a_failure(kit, tmp_path):
+def test_code_in_the_folder_in_which_flare_works_is_a_failure(kit, tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
+    monkeypatch.setenv("NVFL_WORKSPACE", str(tmp_path / "work"))
     (tmp_path / "work/nvflare.py").touch()
-    finding = check_local(open_kit(kit), tmp_path / "work")
+    finding = check_local(open_kit(kit))
     assert (finding.status, "nvflare.py" in finding.message) == ("FAIL", True)
 
 

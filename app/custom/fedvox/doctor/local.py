@@ -21,17 +21,13 @@ PREPARED |= {"local/resources.json", "local/resources.json.default"}
 """Written by ``fedvox kit prepare``."""
 
 
-def check_local(kit: Kit, workspace: Path | None = None) -> Finding:
+def check_local(kit: Kit) -> Finding:
     """Is there code that FLARE would import, and is ``local/`` as provisioned?
 
-    FLARE's processes work in the kit's folder, so Python finds modules there before all others;
-    FLARE adds ``local/custom`` itself.
-
-    Args:
-        kit: the kit.
-        workspace: folder in which FLARE works in place of the kit's.
+    FLARE's processes work in the kit's folder or in the one in ``NVFL_WORKSPACE``, so Python finds
+    modules there before all others; FLARE adds ``local/custom`` itself.
     """
-    folders = {kit.folder, workspace or kit.folder}
+    folders = [folder for folder in {kit.folder, kit.workspace} if folder.is_dir()]
     foreign = sorted({name for folder in folders for name in _importable(folder)})
     foreign += sorted(_code_in_local(kit.folder))
     if foreign:
