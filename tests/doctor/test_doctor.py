@@ -209,7 +209,7 @@ def test_a_certificate_that_the_server_refuses_is_found(found, place):
     (place.startup / "client.key").write_bytes(own)
     made = certificate("site-1", key.public_key(), "foreign", key)
     (place.startup / "client.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    assert found("port", "refuses this site's certificate")[0] == 1
+    assert found("port", "refuses this kit's certificate")[0] == 1
 
 
 def test_a_check_that_breaks_is_a_finding_and_names_nobody():

@@ -61,6 +61,14 @@ def test_code_that_flare_would_run_is_a_failure(kit, name):
     assert "remove it" in finding.remedy
 
 
+def test_a_folder_that_is_a_link_is_a_failure(kit, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/evil.py").touch()
+    (kit / "local/custom").symlink_to(tmp_path / "elsewhere")
+    finding = check_local(open_kit(kit))
+    assert (finding.status, "local/custom" in finding.message) == ("FAIL", True)
+
+
 def test_code_in_the_folder_in_which_flare_works_is_a_failure(kit, tmp_path, monkeypatch):
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("NVFL_WORKSPACE", str(tmp_path / "work"))
