@@ -76,7 +76,7 @@ def _importable(folder: Path) -> Iterator[str]:
 def _code_in_local(folder: Path) -> Iterator[str]:
     local = folder / "local"
     for path in local.rglob("*"):
-        # Links to folders are not followed here, but Python follows them; ..data is Kubernetes' own.
+        # Python follows links to folders, rglob does not; ..data is Kubernetes' own.
         linked = path.is_symlink() and path.is_dir() and not path.name.startswith("..")
         if linked or (path.is_file() and path.suffix in CODE):
             yield path.relative_to(folder).as_posix()
