@@ -84,6 +84,21 @@ def test_the_named_fingerprint_passes(doctor, complaints):
     assert complaints(doctor("--root-ca", colons)[1]) == set()
 
 
+@pytest.mark.parametrize("form", ["sha256 Fingerprint={}", " SHA256:{}\n", "{} "])
+def test_the_fingerprint_may_be_pasted_as_openssl_prints_it(doctor, kits, form):
+    root = x509.load_pem_x509_certificate((kits.kit("site-1") / "startup/rootCA.pem").read_bytes())
+    digits = root.fingerprint(hashes.SHA256()).hex(" " if form == "{} " else ":").upper()
+    assert doctor("--root-ca", form.format(digits))[1]["ca"]["status"] == "PASS"
+
+
+@pytest.mark.parametrize("text", ["", ":", "abab", "g" * 64, "ab" * 20])
+def test_no_fingerprint_is_one_line(place, capsys, text):
+    assert main(["doctor", "--kit", str(place.kit), "--root-ca", text]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "is not a SHA-256 fingerprint; give the operator's 64" in error
+
+
 def test_dns(found, place):
     retarget(place, "no-such-host.invalid", None)
     assert found("dns", "no-such-host.invalid")[0] == 1
@@ -97,6 +112,18 @@ def test_port(found, place):
 def test_permissions(found, place):
     (place.startup / "client.key").chmod(0o644)
     assert found("permissions", "can be read by others")[0] == 1
+
+
+def test_a_kit_mounted_read_only_is_right_where_flare_works_elsewhere(
+    doctor, found, place, tmp_path, monkeypatch
+):
+    place.kit.chmod(0o500)
+    found("permissions", "the kit cannot be written")
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("NVFL_WORKSPACE", str(tmp_path / "work"))
+    assert doctor()[1]["permissions"]["status"] == "PASS"
+    (tmp_path / "work").chmod(0o500)
+    found("permissions", "the folder in NVFL_WORKSPACE cannot be written")
 
 
 def test_unwritable_cache(found, place):
@@ -182,7 +209,7 @@ def test_a_certificate_that_the_server_refuses_is_found(found, place):
     (place.startup / "client.key").write_bytes(own)
     made = certificate("site-1", key.public_key(), "foreign", key)
     (place.startup / "client.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    assert found("port", "refuses this site's certificate")[0] == 1
+    assert found("port", "refuses this kit's certificate")[0] == 1
 
 
 def test_a_check_that_breaks_is_a_finding_and_names_nobody():

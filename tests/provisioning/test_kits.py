@@ -2,9 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import nvflare
 import pytest
+import yaml
 from cryptography import x509
 
 from fedvox.commands.main import main
@@ -15,7 +19,7 @@ from fedvox.flare.kit_guard import KitGuard, check_kit
 from fedvox.flare.loopback.kits import Kits, provision
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
-DEFAULT_RIGHTS = "authorization.json.default"
+FALLBACKS = ("resources.json", "authorization.json", "log_config.json")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,24 @@ def test_private_keys_are_private(kits):
     assert all(path.stat().st_mode & 0o077 == 0 for path in keys)
 
 
+def test_root_key_and_kits_are_closed_to_other_users(kits, work):
+    """Building again opens nothing: the other tests have built in the same folder."""
+    state = work / "fedvox/state"
+    assert json.loads((state / "cert.json").read_text())["root_pri_key"]
+    modes = {path: path.stat().st_mode & 0o777 for path in (state, *state.iterdir())}
+    assert modes == {path: 0o700 if path == state else 0o600 for path in modes}
+    assert all(path.stat().st_mode & 0o777 == 0o700 for path in kits.folder.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["site", "server"])
+def test_without_a_policy_flare_falls_back_to_the_same(kits, kind):
+    """FLARE's own default has hundreds of classes on its allow-list, no guard and streams logs."""
+    local = kits.kit("site-1" if kind == "site" else kits.server) / "local"
+    for name in FALLBACKS:
+        assert (local / f"{name}.default").read_bytes() == (POLICIES / kind / name).read_bytes()
+    assert {p.name for p in local.glob("*.default")} == {f"{name}.default" for name in FALLBACKS}
+
+
 def test_building_again_with_one_more_site_leaves_the_other_kits_as_they_were(kits, work):
     more = [*kits.project["participants"], {"name": "site-4", "type": "client", "org": "new"}]
     again = provision({**kits.project, "participants": more}, work)
@@ -101,11 +123,10 @@ def test_certificates_last_as_long_as_the_page_says(kits):
 
 
 @pytest.mark.parametrize("kind", ["site", "server"])
-def test_rights_only_tighten_flares_default(kits, kind):
-    name = "site-1" if kind == "site" else kits.server
-    local = kits.kit(name) / "local"
-    default = json.loads((local / DEFAULT_RIGHTS).read_text())["permissions"]
-    own = json.loads((local / "authorization.json").read_text())["permissions"]
+def test_rights_only_tighten_flares_default(kind):
+    template = Path(nvflare.__file__).parent / "lighter/templates/master_template.yml"
+    default = json.loads(yaml.safe_load(template.read_text())["default_authz"])["permissions"]
+    own = json.loads((POLICIES / kind / "authorization.json").read_text())["permissions"]
     assert set(own) <= set(default)
     for role, rights in own.items():
         for right, condition in rights.items():
@@ -142,6 +163,26 @@ def test_a_site_can_be_given_the_right_to_carried_code(kits, tmp_path):
     }
     assert rights["site-1"]["lead"]["byoc"] == "none"
     assert rights["site-2"]["lead"]["byoc"] == "any"
+
+
+def test_byoc_in_quotes_is_refused(kits, tmp_path):
+    """In YAML "false" is a text, and a text counts as true."""
+    people = [
+        {**entry, "byoc": "false"} if entry["name"] == "site-2" else entry
+        for entry in kits.project["participants"]
+    ]
+    path = tmp_path / "project.yml"
+    path.write_text(yaml.safe_dump({**kits.project, "participants": people}))
+    command = [sys.executable, "-m", "nvflare.cli", "provision", "-p", str(path)]
+    done = subprocess.run(
+        [*command, "-w", str(tmp_path), "--force"], capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    words = "byoc of participant site-2 is 'false' in the project file; write true or false"
+    assert words in done.stdout + done.stderr
+    assert not list(tmp_path.glob("fedvox/prod_*"))
+    with pytest.raises(ConfigError, match="byoc of KitBuilder is 'no'"):
+        KitBuilder(str(POLICIES), byoc="no")
 
 
 def test_missing_policies_stop_provisioning_with_a_remedy(tmp_path, kits):

@@ -11,6 +11,8 @@ examples:
       this machine only
   fedvox doctor --kit /opt/fedvox/site-1
       kit, certificates, policies and the way to the server as well
+  fedvox doctor --kit lead@hospital-a.org --root-ca 3f:9a:…
+      a person's kit, before the first login
   fedvox doctor --kit /opt/fedvox/site-1 --job submit/fedgin --root-ca 3f:9a:…
       everything, with the root CA's fingerprint that the operator told you by telephone
   fedvox doctor --job jobs/fedgin --site-file sites/site-1.json --json
@@ -28,12 +30,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--kit", type=Path, help="unpacked start-up kit of a site or the server")
+    parser.add_argument(
+        "--kit", type=Path, help="unpacked start-up kit of a site, the server or a person"
+    )
     parser.add_argument("--job", type=Path, help="folder of the job that is about to run")
     parser.add_argument(
         "--site-file", type=Path, help="site file (default local/fedvox_site.json of the kit)"
     )
-    parser.add_argument("--root-ca", default="", help="SHA-256 fingerprint of the root CA")
+    parser.add_argument("--root-ca", help="SHA-256 fingerprint of the root CA")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 

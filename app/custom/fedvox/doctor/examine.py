@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fedvox.data.site import SITE_FILE, SiteSettings, read_site_file
-from fedvox.doctor import data, host, job, kit, measure, network
+from fedvox.doctor import data, host, job, kit, local, measure, network, policies
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings
@@ -19,7 +19,7 @@ def examine(
     kit_folder: Path | None,
     job_folder: Path | None,
     site_file: Path | None,
-    root_ca: str = "",
+    root_ca: str | None = None,
     tell: Callable[[str], None] = lambda name: None,
 ) -> list[Finding]:
     """Checks what can be checked with what is given.
@@ -28,14 +28,16 @@ def examine(
         kit_folder: unpacked start-up kit; its checks and those of the network need it.
         job_folder: job that is about to run.
         site_file: ``fedvox_site.json``, default the one in the kit's ``local``.
-        root_ca: SHA-256 fingerprint of the root CA that the operator told by another channel.
+        root_ca: SHA-256 fingerprint of the root CA that the operator told by another channel, as
+            somebody wrote it; None is no fingerprint.
         tell: is called with each check's name before it runs.
 
     Raises:
         ConfigError: a given folder is not what it should be.
     """
-    if root_ca and not kit_folder:
+    if root_ca is not None and not kit_folder:
         raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
+    wanted = "" if root_ca is None else kit.read_fingerprint(root_ca)
     opened = kit.open_kit(kit_folder) if kit_folder else None
     settings = job_settings(job_folder) if job_folder else None
     unwritten = False
@@ -59,8 +61,8 @@ def examine(
     checks = _host_checks(opened, site, settings, free, needs)
     checks += [("versions", lambda: job.check_versions(job_folder))]
     if opened:
-        checks += _kit_checks(opened, site, root_ca)
-    if opened and job_folder:
+        checks += _kit_checks(opened, site, wanted)
+    if opened and opened.kind != "admin" and job_folder:
         given, place = opened, job_folder
         checks += [("allow-list", lambda: job.check_allow_list(place, given))]
     findings = []
@@ -82,7 +84,10 @@ def _host_checks(
     free: float,
     needs: host.Needs,
 ) -> list[Check]:
-    folders = [opened.folder] if opened else [Path.cwd()]
+    clock: list[Check] = [("clock", lambda: host.check_clock(_moments(opened)))]
+    if opened and opened.kind == "admin":
+        return clock  # nobody trains where a person looks on
+    folders = [opened.workspace] if opened else [Path.cwd()]
     if isinstance(site, SiteSettings) and site.cache:
         folders.append(Path(site.cache))
     device = settings.training.device if settings else "auto"
@@ -91,7 +96,7 @@ def _host_checks(
         ("ram", lambda: host.check_ram(free, needs)),
         ("shm", host.check_shm),
         ("disk", lambda: host.check_disk(folders, folders[-1], needs)),
-        ("clock", lambda: host.check_clock(_moments(opened))),
+        *clock,
     ]
 
 
@@ -107,17 +112,21 @@ def _moments(opened: kit.Kit | None) -> list[tuple[str, dt.datetime]]:
 
 
 def _kit_checks(
-    opened: kit.Kit, site: SiteSettings | ConfigError | None, root_ca: str
+    opened: kit.Kit, site: SiteSettings | ConfigError | None, wanted: str
 ) -> list[Check]:
-    folders = [opened.folder]
+    folders = [opened.workspace]
     if isinstance(site, SiteSettings) and site.cache:
         folders.append(Path(site.cache))
+    policed: list[Check] = [
+        ("local", lambda: local.check_local(opened)),
+        ("policies", lambda: policies.check_policies(opened)),
+    ]
     return [
         ("kit", lambda: kit.check_seal(opened)),
-        ("ca", lambda: kit.check_ca(opened, root_ca)),
+        ("ca", lambda: kit.check_ca(opened, wanted)),
         ("certificate", lambda: kit.check_certificate(opened)),
         ("permissions", lambda: kit.check_permissions(opened, folders)),
-        ("policies", lambda: kit.check_policies(opened)),
+        *([] if opened.kind == "admin" else policed),
         ("dns", lambda: network.check_dns(opened)),
         ("port", lambda: network.check_port(opened)),
     ]

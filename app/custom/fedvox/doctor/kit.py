@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,6 @@ from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import ConfigError
 
 DAYS_WARN, DAYS_FAIL = 30, 0
-OUTGOING = "fedvox.flare.outgoing.OutgoingFilter"
-RECEIVED = "fedvox.flare.received.ReceivedModel"
-GUARD = "fedvox.flare.kit_guard.KitGuard"
 
 
 @dataclass(frozen=True)
@@ -27,16 +25,28 @@ class Kit:
 
     Attributes:
         folder: it holds ``startup`` and ``local``.
-        kind: ``server`` or ``client``.
+        kind: ``server``, ``client`` (a site) or ``admin`` (a person).
     """
 
     folder: Path
     kind: str
 
     @property
+    def credentials(self) -> tuple[Path, Path]:
+        """Files of certificate and private key."""
+        name = "server" if self.kind == "server" else "client"
+        return self.folder / f"startup/{name}.crt", self.folder / f"startup/{name}.key"
+
+    @property
+    def workspace(self) -> Path:
+        """Folder in which FLARE works: in a container not the kit, which it mounts read-only."""
+        other = os.environ.get("NVFL_WORKSPACE", "") if self.kind != "admin" else ""
+        return Path(other) if other else self.folder
+
+    @property
     def certificate(self) -> x509.Certificate:
         """The participant's own certificate."""
-        return _certificate(self.folder / "startup" / f"{self.kind}.crt")
+        return _certificate(self.credentials[0])
 
     @property
     def root(self) -> x509.Certificate:
@@ -45,11 +55,20 @@ class Kit:
 
     @property
     def target(self) -> tuple[str, int]:
-        """Host and port of the server."""
+        """Host of the server, and its port: for a person the admin port."""
+        return self.targets[0]
+
+    @property
+    def targets(self) -> list[tuple[str, int]]:
+        """The same, and for the server itself its admin port too."""
         config = read_local(self.folder / "startup" / f"fed_{self.kind}.json")
         try:
-            host, port = str(config["servers"][0]["service"]["target"]).rsplit(":", 1)
-            return host, int(port)
+            if self.kind == "admin":
+                return [(str(config["admin"]["host"]), int(config["admin"]["port"]))]
+            server = config["servers"][0]
+            host, port = str(server["service"]["target"]).rsplit(":", 1)
+            ports = {int(port): None, int(server.get("admin_port", port)): None}
+            return [(host, number) for number in ports]
         except (KeyError, IndexError, TypeError, ValueError):
             raise ConfigError(
                 f"startup/fed_{self.kind}.json names no server; ask the operator for a new kit"
@@ -57,15 +76,17 @@ class Kit:
 
 
 def open_kit(folder: Path) -> Kit:
-    """Recognises a server's or site's kit.
+    """Recognises the kit of a server, a site or a person.
 
     Raises:
-        ConfigError: it is neither.
+        ConfigError: it is none.
     """
-    for kind in ("client", "server"):
+    for kind in ("client", "server", "admin"):
         if (folder / "startup" / f"fed_{kind}.json").is_file():
             return Kit(folder, kind)
-    raise ConfigError(f"{folder}: no start-up kit of a server or site; name the unpacked kit")
+    raise ConfigError(
+        f"{folder}: no start-up kit of a server, a site or a person; name the unpacked kit"
+    )
 
 
 def read_local(path: Path) -> dict[str, Any]:
@@ -107,8 +128,28 @@ def check_seal(kit: Kit) -> Finding:
     return passed("kit", "startup/ is as provisioned, its manifest is signed by the root CA")
 
 
-def check_ca(kit: Kit, fingerprint: str = "") -> Finding:
-    """Does the root CA sign the certificate, and is it the one that the operator named?"""
+def read_fingerprint(text: str) -> str:
+    """A SHA-256 fingerprint as 64 digits, from what people and openssl write.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    digits = re.sub(r"(?i)^.*=|^\s*sha-?256(?=[:\s])|[:\s]", "", text).lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise ConfigError(
+            f"--root-ca: {text!r} is not a SHA-256 fingerprint; give the operator's 64 hexadecimal "
+            "digits, with or without colons"
+        )
+    return digits
+
+
+def check_ca(kit: Kit, wanted: str = "") -> Finding:
+    """Does the root CA sign the certificate, and is it the one that the operator named?
+
+    Args:
+        kit: the kit.
+        wanted: from :func:`read_fingerprint`; empty, the operator named none.
+    """
     found = kit.root.fingerprint(hashes.SHA256()).hex()
     try:
         kit.certificate.verify_directly_issued_by(kit.root)
@@ -119,7 +160,6 @@ def check_ca(kit: Kit, fingerprint: str = "") -> Finding:
             f"the certificate was not issued by this kit's root CA ({found[:16]}…)",
             "unpack the kit afresh; do not mix files of two kits",
         )
-    wanted = fingerprint.replace(":", "").lower()
     if wanted and wanted != found:
         return Finding(
             "ca",
@@ -145,7 +185,7 @@ def check_certificate(kit: Kit, now: dt.datetime | None = None) -> Finding:
 
 def check_permissions(kit: Kit, folders: list[Path]) -> Finding:
     """Is the private key readable by its owner only, and may we write where we must?"""
-    key = kit.folder / "startup" / f"{kit.kind}.key"
+    key = kit.credentials[1]
     mode = stat.S_IMODE(key.stat().st_mode)
     if mode & 0o077:
         return Finding(
@@ -154,12 +194,14 @@ def check_permissions(kit: Kit, folders: list[Path]) -> Finding:
             f"startup/{key.name} can be read by others (mode {mode:o})",
             f"chmod 600 startup/{key.name}, and ask for a new kit if others were on this machine",
         )
+    names = {kit.workspace: "the folder in NVFL_WORKSPACE", kit.folder: "the kit"}
     for folder in folders:
+        place = names.get(folder, "the cache")
         if not writable(folder):
             return Finding(
                 "permissions",
                 FAIL,
-                f"{'the kit' if folder == kit.folder else 'the cache'} cannot be written",
+                f"{place} cannot be written",
                 "give the folder to the user who runs the site",
             )
     return passed("permissions", "private key is private, kit and cache can be written")
@@ -172,89 +214,6 @@ def writable(folder: Path) -> bool:
     folder = existing(folder)
     mode = folder.stat().st_mode
     return os.access(folder, os.W_OK | os.X_OK) and bool(mode & 0o222)
-
-
-def check_policies(kit: Kit) -> Finding:
-    """Does the site's own policy protect it as the template does?"""
-    from fedvox.flare.kit_prepared import MARKER
-    from fedvox.flare.rights import excess_rights
-
-    local = kit.folder / "local"
-    resources = read_local(local / "resources.json")
-    weak = weak_resources(resources, kit.kind)
-    if kit.kind == "client":
-        weak += weak_privacy(read_local(local / "privacy.json"))
-    if not _redacts(read_local(local / "log_config.json")):
-        weak.append("log_config.json has a handler that does not redact")
-    policy = read_local(local / "authorization.json")
-    weak += [f"authorization.json {clause}" for clause in excess_rights(policy)]
-    if weak:
-        remedy = "copy the files of provisioning/policies into local/"
-        if (kit.folder / MARKER).exists():
-            remedy = "run 'fedvox kit prepare' again on the kit as it was provisioned"
-        return Finding("policies", FAIL, "; ".join(weak), remedy)
-    rights = policy["permissions"]
-    byoc = sorted(role for role, own in rights.items() if _grants(own, "byoc"))
-    text = f"carried code is allowed for {', '.join(byoc)}" if byoc else "carried code is refused"
-    return passed("policies", text)
-
-
-def weak_resources(resources: dict[str, Any], kind: str) -> list[str]:
-    """What a site's ``resources.json`` lets through that the template does not."""
-    weak = []
-    if resources.get("class_list_enforcement_mode", "enforce") != "enforce":
-        weak.append("resources.json does not enforce class_allow_list")
-    allowed = resources.get("class_allow_list")
-    if not isinstance(allowed, list):
-        weak.append("resources.json has no class_allow_list")
-    else:
-        wide = [str(entry) for entry in allowed if str(entry).endswith((".", "*")) or not entry]
-        weak += [f"class_allow_list allows {entry or 'everything'}" for entry in wide]
-    components = resources.get("components")
-    paths = [c.get("path") for c in components or [] if isinstance(c, dict)]
-    if GUARD not in paths:
-        weak.append("resources.json has no kit_guard")
-    if kind == "client" and resources.get("allow_log_streaming", True):
-        weak.append("the error log streams to the server")
-    return weak
-
-
-def weak_privacy(privacy: dict[str, Any]) -> list[str]:
-    """Filters of the template that a scope of the site's ``privacy.json`` lacks."""
-    scopes = privacy.get("scopes")
-    weak = []
-    if not _filtered(scopes, "task_result_filters", OUTGOING, "out"):
-        weak.append("privacy.json does not run the outgoing filter on every scope's results")
-    if not _filtered(scopes, "task_data_filters", RECEIVED, "in"):
-        weak.append("privacy.json does not note the received model (ReceivedModel) in every scope")
-    return weak
-
-
-def _filtered(scopes: Any, chain: str, path: str, direction: str) -> bool:
-    if not isinstance(scopes, list) or not scopes:
-        return False
-    return all(
-        any(
-            isinstance(entry, dict)
-            and entry.get("path") == path
-            and str(entry.get("direction", direction)).lower() in (direction, "inout")
-            for entry in scope.get(chain) or []
-        )
-        for scope in scopes
-        if isinstance(scope, dict)
-    )
-
-
-def _redacts(config: dict[str, Any]) -> bool:
-    formatters, handlers = config.get("formatters"), config.get("handlers")
-    if not isinstance(formatters, dict) or not isinstance(handlers, dict):
-        return False
-    safe = {name for name, own in formatters.items() if "Redacting" in str(own.get("()", ""))}
-    return all(handler.get("formatter") in safe for handler in handlers.values())
-
-
-def _grants(rights: Any, right: str) -> bool:
-    return isinstance(rights, dict) and rights.get(right, "none") != "none"
 
 
 def _certificate(path: Path) -> x509.Certificate:

@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.doctor.kit import Kit
@@ -31,18 +33,11 @@ def check_dns(kit: Kit) -> Finding:
 
 def check_port(kit: Kit) -> Finding:
     """Does the server's port answer, with a certificate of our root CA, and does it accept ours?"""
-    host, port = kit.target
     if kit.kind == "server":
-        return _check_own_port(port)
-    startup = kit.folder / "startup"
-    context = ssl.create_default_context(cafile=str(startup / "rootCA.pem"))
-    context.load_cert_chain(startup / "client.crt", startup / "client.key")
-    context.set_alpn_protocols([HTTP2])  # a gRPC server ends any other connection
+        return _check_own_ports(kit)
+    host, port = kit.target
     try:
-        with (
-            socket.create_connection((host, port), timeout=TIMEOUT) as plain,
-            context.wrap_socket(plain, server_hostname=host) as secured,
-        ):
+        with _connected(kit, host, host, port) as secured:
             version = secured.version()
             refused = _refused(secured)
     except ssl.SSLError as error:
@@ -64,7 +59,7 @@ def check_port(kit: Kit) -> Finding:
         return Finding(
             "port",
             FAIL,
-            f"{host}:{port} refuses this site's certificate",
+            f"{host}:{port} refuses this kit's certificate",
             "ask the operator for a new kit; its certificate is expired or of another project",
         )
     return passed("port", f"{host}:{port} answers over {version} with this project's certificate")
@@ -83,16 +78,45 @@ def _refused(secured: ssl.SSLSocket) -> bool:
         return True
 
 
-def _check_own_port(port: int) -> Finding:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", port))
-        except OSError as error:
+@contextmanager
+def _connected(kit: Kit, address: str, host: str, port: int) -> Iterator[ssl.SSLSocket]:
+    """A connection with the kit's certificate to a server that has one of the same root CA."""
+    context = ssl.create_default_context(cafile=str(kit.folder / "startup/rootCA.pem"))
+    context.load_cert_chain(*kit.credentials)
+    context.set_alpn_protocols([HTTP2])  # a gRPC server ends any other connection
+    with (
+        socket.create_connection((address, port), timeout=TIMEOUT) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secured,
+    ):
+        yield secured
+
+
+def _check_own_ports(kit: Kit) -> Finding:
+    """Are the server's ports free, or does the server of this kit hold them already?"""
+    states = []
+    for host, port in kit.targets:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", port))
+                states.append(f"port {port} is free")
+                continue
+            except OSError as error:
+                reason = error.strerror
+        if not _own_server(kit, host, port):
             return Finding(
                 "port",
                 FAIL,
-                f"port {port} cannot be used ({error.strerror})",
+                f"port {port} cannot be used ({reason})",
                 "stop the program that holds it, or provision another port",
             )
-    return passed("port", f"port {port} is free")
+        states.append(f"this project's server answers on port {port}")
+    return passed("port", ", ".join(states))
+
+
+def _own_server(kit: Kit, host: str, port: int) -> bool:
+    try:
+        with _connected(kit, "localhost", host, port):
+            return True
+    except OSError:
+        return False

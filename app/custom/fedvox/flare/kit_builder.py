@@ -9,17 +9,20 @@ from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder, ProvisionContext
 
 from fedvox.errors import ConfigError
-from fedvox.flare.kit_guard import PARTS, sign_manifest
+from fedvox.flare.kit_guard import LISTED, sign_manifest
 from fedvox.manifest import MANIFEST, write_manifest
 
 KIND = {ParticipantType.SERVER: "server", ParticipantType.CLIENT: "site"}
+DEFAULTS = ("resources.json", "authorization.json", "log_config.json")
+"""FLARE falls back to ``<name>.default`` where one of these is missing."""
+STORE = "cert.json"
 BYOC = "byoc"
 """Property of a participant in ``project.yml``: ``byoc: true`` grants carried code there."""
 
 
 class KitBuilder(Builder):
-    """Copies ``<policies>/server`` and ``<policies>/site`` into ``local/`` of the kits, signs
-    ``startup/`` with the project's root key and writes the kit's SHA-256 manifest.
+    """Copies ``<policies>/server`` and ``<policies>/site`` into ``local/`` of the kits and
+    signs the kit's SHA-256 manifest of ``startup/`` and ``local/`` with the project's root key.
 
     Builders are finalised in reverse order: name this one right after the workspace builder, so
     that every other builder has written its files before.
@@ -28,13 +31,15 @@ class KitBuilder(Builder):
         policies: folder of the policies, relative to the folder in which provisioning runs.
         byoc: grants carried code at every participant that does not say ``byoc`` itself.
 
+    The root CA's private key lies in ``state/``; the folder and every kit get mode 700.
+
     Raises:
-        ConfigError: the folder lacks a policy.
+        ConfigError: the folder lacks a policy, or ``byoc`` is not true or false.
     """
 
     def __init__(self, policies: str, byoc: bool = False) -> None:
         self.policies = Path(policies)
-        self.byoc = byoc
+        self.byoc = _yes_or_no(byoc, "byoc of KitBuilder")
         for kind in KIND.values():
             if not (self.policies / kind / "resources.json").is_file():
                 raise ConfigError(
@@ -42,21 +47,42 @@ class KitBuilder(Builder):
                     "root or set 'policies' of KitBuilder"
                 )
 
+    def initialize(self, project: Project, ctx: ProvisionContext) -> None:
+        """Closes the folder of keys before one is written and checks the participants' ``byoc``."""
+        Path(ctx.get_state_dir()).chmod(0o700)
+        for participant in project.get_all_participants():
+            self._byoc(participant)
+
     def finalize(self, project: Project, ctx: ProvisionContext) -> None:
-        """Writes policies and seals all kits."""
+        """Writes policies, seals all kits and closes them and the keys to other users."""
         for participant in project.get_all_participants():
             kit = Path(ctx.get_ws_dir(participant))
             if participant.type in KIND:
                 self._write_policies(participant, Path(ctx.get_local_dir(participant)))
-            write_manifest(kit, kit / MANIFEST, PARTS)
+            write_manifest(kit, kit / MANIFEST, LISTED)
             sign_manifest(kit, ctx[CtxKey.ROOT_PRI_KEY])
+            kit.chmod(0o700)
+        (Path(ctx.get_state_dir()) / STORE).chmod(0o600)  # CertBuilder has written it by now
 
     def _write_policies(self, participant: Participant, local: Path) -> None:
         for path in sorted((self.policies / KIND[participant.type]).glob("*.json")):
             shutil.copy2(path, local / path.name)
-        if participant.get_prop(BYOC, self.byoc):
+            if path.name in DEFAULTS:
+                shutil.copy2(path, local / f"{path.name}.default")
+        if self._byoc(participant):
             path = local / "authorization.json"
             policy = json.loads(path.read_text())
             for role in ("project_admin", "lead"):
                 policy["permissions"][role]["byoc"] = "any"
             path.write_text(json.dumps(policy, indent=2) + "\n")
+
+    def _byoc(self, participant: Participant) -> bool:
+        where = f"byoc of participant {participant.name}"
+        return _yes_or_no(participant.get_prop(BYOC, self.byoc), where)
+
+
+def _yes_or_no(value: object, where: str) -> bool:
+    """Takes true and false only: a quoted "false" would count as true."""
+    if isinstance(value, bool):
+        return value
+    raise ConfigError(f"{where} is {value!r} in the project file; write true or false, unquoted")

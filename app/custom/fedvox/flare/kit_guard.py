@@ -17,6 +17,8 @@ SIGNATURE = f"{MANIFEST}.sig"
 ROOT = "startup/rootCA.pem"
 PARTS = ("startup",)
 """Folders of a kit that nobody may change; a site tightens its policies in ``local/``."""
+LISTED = (*PARTS, "local")
+"""Folders in the signed manifest; ``fedvox doctor`` tells what was changed in ``local/``."""
 _REMEDY = "unpack the kit afresh or ask the operator for a new one"
 
 
@@ -47,7 +49,8 @@ def check_kit(kit: Path) -> Prepared | None:
     """
     prepared = read_marker(kit)
     seal = kit / "local" if prepared else kit
-    expected, present = read_manifest(seal / MANIFEST), digests(kit, PARTS, caches=True)
+    listed, present = read_manifest(seal / MANIFEST), digests(kit, PARTS, caches=True)
+    expected = {name: digest for name, digest in listed.items() if _sealed(name)}
     if prepared:
         expected, present = prepared.expected(expected), prepared.visible(present)
     found = compare(expected, present)
@@ -66,6 +69,21 @@ def check_kit(kit: Path) -> Prepared | None:
             f"{MANIFEST} of the start-up kit is not signed by the project's root CA; {_REMEDY}"
         ) from None
     return prepared
+
+
+def provisioned_local(kit: Path, prepared: Prepared | None) -> dict[str, str]:
+    """File of ``local/`` -> SHA-256, as provisioned; :func:`check_kit` verifies the manifest.
+
+    Args:
+        kit: the kit.
+        prepared: how it was prepared.
+    """
+    listed = read_manifest((kit / "local" if prepared else kit) / MANIFEST)
+    return {name: digest for name, digest in listed.items() if not _sealed(name)}
+
+
+def _sealed(name: str) -> bool:
+    return name.partition("/")[0] in PARTS
 
 
 class KitGuard(FLComponent):

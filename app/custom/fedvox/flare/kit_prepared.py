@@ -44,7 +44,11 @@ class Prepared:
         """
         if self.runtime != K8S:
             return dict(present)
-        return {name: d for name, d in present.items() if not name.startswith("startup/..")}
+        return {
+            name: d
+            for name, d in present.items()
+            if not name.startswith(("startup/..", "local/.."))
+        }
 
     def write(self, kit: Path) -> None:
         """Leaves the mark in a kit."""

@@ -1,0 +1,61 @@
+"""Classes that the templates in ``provisioning/policies`` name, for doctor."""
+
+from fedvox.flare.kit_prepared import K8S, SLURM
+
+GUARD = "fedvox.flare.kit_guard.KitGuard"
+OUTGOING = "fedvox.flare.outgoing.OutgoingFilter"
+RECEIVED = "fedvox.flare.received.ReceivedModel"
+
+_FLARE = "nvflare.app_common"
+COMPONENTS = {
+    "client": {
+        GUARD,
+        f"{_FLARE}.resource_managers.gpu_resource_manager.GPUResourceManager",
+        f"{_FLARE}.resource_consumers.gpu_resource_consumer.GPUResourceConsumer",
+        f"{_FLARE}.job_launcher.client_process_launcher.ClientProcessJobLauncher",
+    },
+    "server": {
+        GUARD,
+        f"{_FLARE}.job_schedulers.job_scheduler.DefaultJobScheduler",
+        "fedvox.flare.job_store.WorkspaceJobManager",
+        f"{_FLARE}.storages.filesystem_storage.FilesystemStorage",
+        f"{_FLARE}.job_launcher.server_process_launcher.ServerProcessJobLauncher",
+    },
+}
+"""Components of ``resources.json``, by kind of kit. FLARE builds them when it starts."""
+_PASSTHROUGH = f"{_FLARE}.resource_managers.passthrough_resource_manager.PassthroughResourceManager"
+_LAUNCHERS = "nvflare.app_opt.job_launcher"
+PREPARED_COMPONENTS = {
+    (K8S, "client"): {_PASSTHROUGH, f"{_LAUNCHERS}.k8s_launcher.ClientK8sJobLauncher"},
+    (K8S, "server"): {_PASSTHROUGH, f"{_LAUNCHERS}.k8s_launcher.ServerK8sJobLauncher"},
+    (SLURM, "client"): {_PASSTHROUGH, f"{_LAUNCHERS}.slurm.ClientSlurmJobLauncher"},
+    (SLURM, "server"): {_PASSTHROUGH, f"{_LAUNCHERS}.slurm.ServerSlurmJobLauncher"},
+}
+"""Those that ``fedvox kit prepare`` puts there, by runtime and kind."""
+ALLOWED = {
+    "client": {
+        "fedvox.flare.executor.FedVoxExecutor",
+        f"{_FLARE}.widgets.convert_to_fed_event.ConvertToFedEvent",
+    },
+    "server": {
+        "fedvox.flare.aggregator.FedVoxAggregator",
+        "fedvox.flare.handshake.Handshake",
+        "fedvox.flare.locator.SafetensorsLocator",
+        "fedvox.flare.persistor.SafetensorsPersistor",
+        "fedvox.flare.workflows.FedVoxCrossSiteEval",
+        "fedvox.flare.workflows.FedVoxScatterAndGather",
+        "fedvox.flare.workflows.WriteResults",
+        f"{_FLARE}.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
+        "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
+    },
+}
+"""Classes of ``class_allow_list``: what a job may name."""
+FILTERS = {OUTGOING, RECEIVED}
+"""Filters of ``privacy.json``."""
+LOGGING = {
+    "fedvox.flare.logs.RedactingFormatter",
+    "fedvox.flare.logs.RedactingJsonFormatter",
+    "logging.StreamHandler",
+    "logging.handlers.RotatingFileHandler",
+}
+"""Classes of ``log_config.json``."""
