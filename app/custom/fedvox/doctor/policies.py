@@ -6,10 +6,10 @@ from typing import Any
 
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
+from fedvox.flare.classes import CLASSES
 from fedvox.flare.kit_prepared import Prepared, read_marker
 from fedvox.flare.rights import excess_rights, granted_roles
 from fedvox.flare.templates import (
-    ALLOWED,
     COMPONENTS,
     FILTERS,
     GUARD,
@@ -41,7 +41,7 @@ def check_policies(kit: Kit) -> Finding:
         if prepared:
             remedy = "run 'fedvox kit prepare' again on the kit as it was provisioned"
         return Finding("policies", FAIL, "; ".join(weak), remedy)
-    added = [entry for entry in resources["class_allow_list"] if entry not in ALLOWED[kit.kind]]
+    added = [entry for entry in resources["class_allow_list"] if entry not in CLASSES[kit.kind]]
     if added:
         return Finding(
             "policies",
@@ -72,7 +72,7 @@ def weak_resources(
         weak.append("resources.json has no class_allow_list")
     else:
         entries = [str(entry) for entry in allowed]
-        wide = [entry for entry in entries if entry not in ALLOWED[kind] and _wide(entry)]
+        wide = [entry for entry in entries if entry not in CLASSES[kind] and _wide(entry)]
         weak += [f"class_allow_list allows {entry or 'everything'}" for entry in wide]
     known = COMPONENTS[kind]
     if prepared:

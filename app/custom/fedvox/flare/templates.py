@@ -32,24 +32,6 @@ PREPARED_COMPONENTS = {
     (SLURM, "server"): {_PASSTHROUGH, f"{_LAUNCHERS}.slurm.ServerSlurmJobLauncher"},
 }
 """Those that ``fedvox kit prepare`` puts there, by runtime and kind."""
-ALLOWED = {
-    "client": {
-        "fedvox.flare.executor.FedVoxExecutor",
-        f"{_FLARE}.widgets.convert_to_fed_event.ConvertToFedEvent",
-    },
-    "server": {
-        "fedvox.flare.aggregator.FedVoxAggregator",
-        "fedvox.flare.handshake.Handshake",
-        "fedvox.flare.locator.SafetensorsLocator",
-        "fedvox.flare.persistor.SafetensorsPersistor",
-        "fedvox.flare.workflows.FedVoxCrossSiteEval",
-        "fedvox.flare.workflows.FedVoxScatterAndGather",
-        "fedvox.flare.workflows.WriteResults",
-        f"{_FLARE}.shareablegenerators.full_model_shareable_generator.FullModelShareableGenerator",
-        "nvflare.app_opt.tracking.tb.tb_receiver.TBAnalyticsReceiver",
-    },
-}
-"""Classes of ``class_allow_list``: what a job may name."""
 FILTERS = {OUTGOING, RECEIVED}
 """Filters of ``privacy.json``."""
 LOGGING = {
