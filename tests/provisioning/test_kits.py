@@ -16,7 +16,7 @@ from fedvox.errors import ConfigError
 from fedvox.flare.classes import class_names
 from fedvox.flare.kit_builder import KitBuilder
 from fedvox.flare.kit_guard import KitGuard, check_kit
-from fedvox.flare.loopback.kits import Kits, provision
+from fedvox.flare.loopback.kits import Kits, provision, read_project
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
 FALLBACKS = ("resources.json", "authorization.json", "log_config.json")
@@ -81,6 +81,18 @@ def test_without_a_policy_flare_falls_back_to_the_same(kits, kind):
     for name in FALLBACKS:
         assert (local / f"{name}.default").read_bytes() == (POLICIES / kind / name).read_bytes()
     assert {p.name for p in local.glob("*.default")} == {f"{name}.default" for name in FALLBACKS}
+
+
+def test_a_dry_runs_kits_can_still_be_made(tmp_path):
+    """`nvflare poc prepare` reads FLARE's own default of the server's resources.json."""
+    plan = read_project(POLICIES.parents[1] / "poc/project.yml")
+    for builder in plan["builders"]:
+        if "policies" in builder.get("args", {}):
+            builder["args"]["policies"] = str(POLICIES)
+    made = provision(plan, tmp_path, "poc")
+    own = json.loads((made.kit(made.server) / "local/resources.json").read_text())
+    assert "snapshot_persistor" in own
+    check_kit(made.kit(made.server))
 
 
 def test_building_again_with_one_more_site_leaves_the_other_kits_as_they_were(kits, work):

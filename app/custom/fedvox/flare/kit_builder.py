@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from nvflare.lighter.constants import CtxKey, ParticipantType
+from nvflare.lighter.constants import CtxKey, ParticipantType, ProvisionMode
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder, ProvisionContext
 
@@ -58,16 +58,20 @@ class KitBuilder(Builder):
         for participant in project.get_all_participants():
             kit = Path(ctx.get_ws_dir(participant))
             if participant.type in KIND:
-                self._write_policies(participant, Path(ctx.get_local_dir(participant)))
+                # `nvflare poc prepare` makes the server's resources.json from FLARE's own default.
+                defaults = () if ctx.get_provision_mode() == ProvisionMode.POC else DEFAULTS
+                self._write_policies(participant, Path(ctx.get_local_dir(participant)), defaults)
             write_manifest(kit, kit / MANIFEST, LISTED)
             sign_manifest(kit, ctx[CtxKey.ROOT_PRI_KEY])
             kit.chmod(0o700)
         (Path(ctx.get_state_dir()) / STORE).chmod(0o600)  # CertBuilder has written it by now
 
-    def _write_policies(self, participant: Participant, local: Path) -> None:
+    def _write_policies(
+        self, participant: Participant, local: Path, defaults: tuple[str, ...]
+    ) -> None:
         for path in sorted((self.policies / KIND[participant.type]).glob("*.json")):
             shutil.copy2(path, local / path.name)
-            if path.name in DEFAULTS:
+            if path.name in defaults:
                 shutil.copy2(path, local / f"{path.name}.default")
         if self._byoc(participant):
             path = local / "authorization.json"
