@@ -1,5 +1,7 @@
 """A dry run never deletes what it did not make."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,25 @@ def test_a_folder_with_other_files_is_refused(here):
     with pytest.raises(ConfigError, match="other files than a run's"):
         work_folder(Path("results"))
     assert (here / "results/thesis.tex").is_file()
+
+
+def test_a_folder_in_which_another_process_works_is_left_alone(here):
+    code = (
+        "import sys; from pathlib import Path; "
+        "from fedvox.flare.loopback.dry_run import work_folder; "
+        "print(work_folder(Path('runs/poc')), flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    work = Path(other.stdout.readline().strip())
+    (work / "kits").mkdir()
+    with pytest.raises(ConfigError, match="another run works in"):
+        work_folder(Path("runs/poc"))
+    assert (work / "kits").is_dir()
+    other.communicate("")
+    assert work_folder(Path("runs/poc")) == work
+    assert not (work / "kits").exists()
 
 
 def test_an_earlier_run_and_an_empty_folder_are_taken(here):

@@ -1,12 +1,13 @@
 """One whole run on this machine: kits, sites with phantoms, submission, rounds, results."""
 
+import fcntl
 import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from fedvox.data.site import SITE_FILE
 from fedvox.errors import ConfigError, FedVoxError
@@ -18,6 +19,8 @@ from fedvox.flare.loopback.submission import collect, require_finished, watch
 from fedvox.flare.site_setup import phantom_site
 
 MARKER = "FEDVOX_WORK"
+_CLAIMED: list[IO[str]] = []
+"""Locked files, open as long as this process lives."""
 
 
 def exit_code(label: str, run: Callable[[], None]) -> int:
@@ -92,18 +95,33 @@ def work_folder(out: Path, *more: Path) -> Path:
 
     Raises:
         ConfigError: one of the folders holds something that is no run of ours, or must not be
-            replaced; or a path holds a blank, which FLARE's scripts cannot take.
+            replaced; or a path holds a blank, which FLARE's scripts cannot take; or another process
+            works there now.
     """
     for folder in (out, *more):
         _check_replaceable(folder.resolve())
     out = out.resolve()
     work = out.parent / ".work" / out.name
+    _claim(work)
     if work.is_dir() and any(work.iterdir()) and not (work / MARKER).is_file():
         raise ConfigError(f"{work} holds files that are not ours; move them away")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     (work / MARKER).write_text("a dry run's work folder; emptied by the next one\n")
     return work
+
+
+def _claim(work: Path) -> None:
+    """Takes a work folder for this process; the system gives it back when the process ends."""
+    work.parent.mkdir(parents=True, exist_ok=True)
+    stream = work.with_name(f"{work.name}.lock").open("w")
+    try:
+        fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another run works in {work}; wait for its end or name another folder with --out"
+        ) from None
+    _CLAIMED.append(stream)
 
 
 def _check_replaceable(out: Path) -> None:
