@@ -15,8 +15,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-from fedvox.errors import FedVoxError
+from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import (
+    check_replaceable,
     exit_code,
     finish,
     make_job,
@@ -58,11 +59,14 @@ def run(args: argparse.Namespace) -> None:
     ways = ["console", "api"] if args.via == "both" else [args.via]
     *earlier, last = ways
     outs = {way: Path(f"{args.out.resolve()}-{way}") for way in earlier} | {last: args.out}
-    work = work_folder(args.out, *outs.values())
+    check_replaceable(args.out, *outs.values())
     project = read_project(args.project)
+    built = latest_kits(project, args.kits)
+    lead = built.person("lead")
+    require_sites(built, args.sites)
     require_free_ports(project)
-    kits = copy_kits(latest_kits(project, args.kits), work / "kits")
-    lead = kits.person("lead")
+    work = work_folder(args.out, *outs.values())
+    kits = copy_kits(built, work / "kits")
     job = make_job(args.job, work, args.code, args.set, args.sites)
     write_phantom_sites(kits, job, work)
     results = {}
@@ -80,10 +84,26 @@ def run(args: argparse.Namespace) -> None:
                 results[way] = finish(federation, session, job_id, job, work, outs[way])
         finally:
             session.close()
-    print(f"files that travelled: {', '.join(travelled(kits, job_id))}")
+    print(
+        f"all that went to the sites, with FLARE's signatures: {', '.join(travelled(kits, job_id))}"
+    )
     if len(results) == 2:
         print(f"largest difference in Dice between both: {difference(*results.values()):.1e}")
-    print(f"results: {args.out}\nreport:  {args.out / 'report.html'}")
+    print(f"results: {', '.join(str(folder) for folder in results.values())}")
+    print(f"report:  {args.out / 'report.html'}")
+
+
+def require_sites(kits: Kits, sites: str) -> None:
+    """Refuses another number of modalities than the project has sites.
+
+    Raises:
+        ConfigError: names both numbers.
+    """
+    named, there = len(sites.split(",")), len(kits.names("client"))
+    if named != there:
+        raise ConfigError(
+            f"--sites names {named} modalities, the project has {there} sites; name one for each"
+        )
 
 
 def travelled(kits: Kits, job_id: str) -> list[str]:

@@ -36,3 +36,12 @@ def test_a_project_without_a_lead_is_refused(tmp_path):
     (tmp_path / "kits/p/prod_00").mkdir(parents=True)
     error = refusal(tmp_path, "--project", "p.yml", "--kits", "kits")
     assert "no person with role lead; add one" in error
+
+
+def test_another_number_of_modalities_than_sites_is_refused(tmp_path):
+    people = "{name: s, type: server, fed_learn_port: 48102, admin_port: 48103}, "
+    people += "{name: l, type: admin, role: lead}, {name: a, type: client}, {name: b, type: client}"
+    (tmp_path / "p.yml").write_text(f"name: p\nparticipants: [{people}]\n")
+    (tmp_path / "kits/p/prod_00").mkdir(parents=True)
+    error = refusal(tmp_path, "--project", "p.yml", "--kits", "kits", "--sites", "ct")
+    assert "--sites names 1 modalities, the project has 2 sites" in error

@@ -69,8 +69,11 @@ def test_a_taken_port_is_named_before_anything_starts(tmp_path, built, tiny_over
 
     project = yaml.safe_load(Path(built[1]).read_text())
     server = next(p for p in project["participants"] if p["type"] == "server")
+    kept = tmp_path / ".work/secure/kits"
+    kept.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", server["fed_learn_port"])):
         run = start(tmp_path / "secure", built, tiny_overrides)
         output, _ = run.communicate(timeout=60)
     assert run.returncode == 1
     assert f"port {server['fed_learn_port']} (fed_learn_port) is in use" in output
+    assert kept.is_dir()

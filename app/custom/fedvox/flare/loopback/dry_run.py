@@ -98,8 +98,7 @@ def work_folder(out: Path, *more: Path) -> Path:
             replaced; or a path holds a blank, which FLARE's scripts cannot take; or another process
             works there now.
     """
-    for folder in (out, *more):
-        _check_replaceable(folder.resolve())
+    check_replaceable(out, *more)
     out = out.resolve()
     work = out.parent / ".work" / out.name
     _claim(work)
@@ -124,13 +123,21 @@ def _claim(work: Path) -> None:
     _CLAIMED.append(stream)
 
 
-def _check_replaceable(out: Path) -> None:
+def check_replaceable(*outs: Path) -> None:
+    """Refuses run folders that hold something else than an earlier run.
+
+    Raises:
+        ConfigError: names the first such folder.
+    """
     here = Path.cwd().resolve()
-    if out == here or out in here.parents or out == Path.home():
-        raise ConfigError(f"{out} would be replaced whole; name a folder of its own with --out")
-    is_run = (out / "rounds.jsonl").is_file() and (out / "model.json").is_file()
-    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_run and not is_free:
-        raise ConfigError(f"{out} holds other files than a run's; name another folder with --out")
-    if any(letter.isspace() for letter in str(out)):
-        raise ConfigError(f"{out}: FLARE's start scripts take no path with a blank")
+    for out in (folder.resolve() for folder in outs):
+        if out == here or out in here.parents or out == Path.home():
+            raise ConfigError(f"{out} would be replaced whole; name a folder of its own with --out")
+        is_run = (out / "rounds.jsonl").is_file() and (out / "model.json").is_file()
+        is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+        if not is_run and not is_free:
+            raise ConfigError(
+                f"{out} holds other files than a run's; name another folder with --out"
+            )
+        if any(letter.isspace() for letter in str(out)):
+            raise ConfigError(f"{out}: FLARE's start scripts take no path with a blank")

@@ -64,13 +64,14 @@ def watch(federation: Federation, session: Any, job_id: str, rounds: int) -> str
     """Shows the rounds as they end and returns the job's final status."""
     from tqdm import tqdm
 
-    server = federation.kits.kit(federation.kits.server)
-    records = server / STATE / job_id / federation.kits.server / "rounds.jsonl"
+    state = federation.kits.kit(federation.kits.server) / STATE / job_id
     shown = 0
     with tqdm(total=rounds, desc="rounds", unit="round", disable=None) as bar:
         while True:
             status = str(session.get_job_status(job_id))
-            done = len(records.read_text().splitlines()) if records.is_file() else 0
+            # The folder below is called by FLARE's name of the server, which is the project's.
+            records = state.glob("*/rounds.jsonl")
+            done = max((len(path.read_text().splitlines()) for path in records), default=0)
             if bar.disable and shown < min(done, rounds):  # no terminal to draw on
                 shown = min(done, rounds)
                 print(f"round {shown} of {rounds} is done", flush=True)
