@@ -22,7 +22,7 @@ from fedvox.flare.loopback.dry_run import (
 )
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import free_ports, provision, read_project, with_ports
-from fedvox.flare.loopback.submission import submit
+from fedvox.flare.loopback.submission import closing_text, submit
 
 PROJECT = Path(__file__).parent / "project.yml"
 USER = "admin@poc.org"
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
             finish(federation, session, job_id, job, work, args.out)
         finally:
             session.close()
-    print(f"results: {args.out}\nreport:  {args.out / 'report.html'}")
+    print(closing_text(args.out))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from fedvox.flare.loopback.kits import (
     read_project,
     require_free_ports,
 )
-from fedvox.flare.loopback.submission import submit, submit_by_console
+from fedvox.flare.loopback.submission import closing_text, submit, submit_by_console
 
 PROJECT = Path(__file__).parent / "project.yml"
 
@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> None:
     )
     if len(results) == 2:
         print(f"largest difference in Dice between both: {difference(*results.values()):.1e}")
-    print(f"results: {', '.join(str(folder) for folder in results.values())}")
-    print(f"report:  {args.out / 'report.html'}")
+    for way in earlier:
+        print(f"results of the {way}: {outs[way]}")
+    print(closing_text(args.out))
 
 
 def require_sites(kits: Kits, sites: str) -> None:

@@ -31,6 +31,7 @@ def test_three_sites_give_the_simulators_table_and_files(tmp_path, tiny_override
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
     assert "round 1 of 1 is done" in output
+    assert "Dice (phantom data, not patients; test cases)" in output
     assert left_over(tmp_path) == []
     changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]']
     job = export_job(ROOT / "jobs/fedgin", tmp_path / "jobs", "pinned", changes)

@@ -104,6 +104,15 @@ def first_error(federation: Federation, job_id: str) -> str:
     return found.rpartition("] - ")[2] or f"see {console}"
 
 
+def closing_text(out: Path) -> str:
+    """What a run prints at its end: its Dice table and where its files lie."""
+    from fedvox.report.page import read_run
+    from fedvox.report.results import results_text
+
+    run = read_run(out)
+    return results_text(run.summary, out, run.phantom)
+
+
 def collect(federation: Federation, session: Any, job_id: str, work: Path, out: Path) -> Path:
     """Downloads a job's results, adds the pictures that lie at the sites, and draws the page anew.
 
