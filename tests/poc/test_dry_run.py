@@ -18,7 +18,13 @@ def start(out: Path, *more: str) -> "subprocess.Popen[str]":
     relative = os.path.relpath(out, ROOT)
     command = [sys.executable, "poc/dry_run.py", "--out", relative, *more]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell that runs the tests in the background makes them, and their children, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 

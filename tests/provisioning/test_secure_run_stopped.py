@@ -29,7 +29,13 @@ def start(out: Path, built: list[str], overrides: list[str]) -> "subprocess.Pope
     command = [sys.executable, "provisioning/secure_run.py", "--via", "api", *built, *changes]
     command += ["--out", os.path.relpath(out, ROOT)]
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell that runs the tests in the background makes them, and their children, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
