@@ -5,6 +5,7 @@
 # make provision    builds the start-up kits of provisioning/project.yml: runs/provision/
 # make secure-run   runs these kits on this machine and submits the job: runs/secure/
 # make jobs   derives jobs/fedavg from jobs/fedgin
+# make help   prints these lines
 # ARGS="..." goes on to poc and secure-run, as in: make poc ARGS="--sites ct,mr"
 PYTHON ?= python3.11
 VENV := .venv
@@ -15,7 +16,7 @@ WORK := runs/.work
 PROJECT := provisioning/project.yml
 ARGS ?=
 
-.PHONY: run test unit lint jobs poc provision secure-run clean
+.PHONY: run test unit lint jobs poc provision secure-run help clean
 
 run: $(READY)
 	@mkdir -p $(WORK) && rm -rf $(WORK)/fedgin
@@ -23,12 +24,16 @@ run: $(READY)
 	@rm -rf runs/fedgin && cp -r $(WORK)/fedgin/server/simulate_job/fedvox runs/fedgin
 	@echo "copied to runs/fedgin; open runs/fedgin/report.html"
 
+help:
+	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+
 poc: $(READY)
 	@$(BIN)/python poc/dry_run.py $(ARGS)
 
 provision: $(READY)
 	@$(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force
-	@echo "kits: the newest prod_NN under runs/provision/; provisioning/README.md says who gets what"
+	@echo "kits: the newest prod_NN under runs/provision/; docs/operator.md says how to go on"
+	@echo "to check a kit: fedvox doctor --kit FOLDER (it goes further than FLARE's preflight check)"
 
 secure-run: $(READY)
 	@test -d runs/provision || $(MAKE) --no-print-directory provision
@@ -52,6 +57,7 @@ jobs: $(READY)
 
 $(READY): requirements.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements.txt into $(VENV): some minutes, about 2 GB"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 

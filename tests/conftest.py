@@ -1,6 +1,9 @@
 """Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -105,6 +108,25 @@ def left_over() -> Callable[..., list[str]]:
         return found
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def start_script() -> Callable[..., "subprocess.Popen[str]"]:
+    """A function that starts a script of the repository, with its output in one pipe."""
+
+    def start(script: str, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, script, *words],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            # A shell that runs the tests in the background makes them, and their children, ignore
+            # it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    return start
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import re
 import shutil
 from collections import namedtuple
 
@@ -79,9 +80,13 @@ def test_other_fingerprint_than_the_operator_named(found):
 
 
 def test_the_named_fingerprint_passes(doctor, complaints):
-    text = doctor()[1]["ca"]["message"].split()[-1]
+    unnamed = doctor()[1]["ca"]["message"]
+    assert unnamed.endswith("compared with nothing: give --root-ca")
+    text = re.search("[0-9a-f]{64}", unnamed)[0]
     colons = ":".join(text[i : i + 2] for i in range(0, 64, 2)).upper()
-    assert complaints(doctor("--root-ca", colons)[1]) == set()
+    _, findings = doctor("--root-ca", colons)
+    assert complaints(findings) == set()
+    assert findings["ca"]["message"].endswith("as the operator named it")
 
 
 @pytest.mark.parametrize("form", ["sha256 Fingerprint={}", " SHA256:{}\n", "{} "])
@@ -265,3 +270,33 @@ def certificate(name, public, issuer, key, start=None, end=None):
         .not_valid_after(end or now + dt.timedelta(days=300))
         .sign(key, hashes.SHA256())
     )
+
+
+@pytest.fixture
+def without_a_job(place, server, capsys):
+    """A function to exit code and finding by check of a site that has no job yet."""
+
+    def run():
+        code = main(["doctor", "--kit", str(place.kit), "--json"])
+        return code, {f["check"]: f for f in json.loads(capsys.readouterr().out)["findings"]}
+
+    return run
+
+
+def test_without_a_job_the_site_file_is_followed_to_its_cases(without_a_job):
+    code, findings = without_a_job()
+    assert (code, findings["data"]["status"]) == (0, "PASS")
+    assert findings["data"]["message"].startswith("the site file leads to 6 cases")
+
+
+def test_without_a_job_an_empty_data_folder_is_found(without_a_job, place):
+    shutil.rmtree(place.data / "images")
+    (place.data / "images").mkdir()
+    code, findings = without_a_job()
+    assert (code, findings["data"]["status"]) == (1, "FAIL")
+    assert findings["data"]["remedy"]
+
+
+def test_a_job_that_is_not_there_is_one_line(capsys):
+    assert main(["doctor", "--job", "nosuch"]) == 1
+    assert "--job nosuch: no such folder; name" in capsys.readouterr().err

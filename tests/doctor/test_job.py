@@ -143,7 +143,8 @@ JOB = ROOT / "jobs/fedgin"
 
 def test_a_job_that_waits_for_the_site_is_fine():
     finding = check_waiting(JOB, round_seconds=100.0, preparing_seconds=149.0)
-    assert (finding.status, finding.message) == ("PASS", "a local round takes about 100 s here")
+    assert finding.status == "PASS"
+    assert finding.message == "a local round takes about 100 s here, the job waits 3600 s"
 
 
 def test_a_site_that_prepares_longer_than_the_start_waits_is_told_key_and_value():
@@ -166,6 +167,12 @@ def test_a_handshake_without_a_timeout_waits_as_long_as_its_default(place):
     assert "it waits 120 s" in check_waiting(place.job, 1.0, 100.0).message
     change(path, components=[])
     assert check_waiting(place.job, 1.0, 100.0).status == "PASS"
+
+
+def test_a_fast_site_is_told_the_limit(place):
+    assert check_waiting(place.job, 1.0).message.endswith("1 s here, the job waits 3600 s")
+    change(place.job / "app/config/config_fed_server.json", workflows=[])
+    assert check_waiting(place.job, 1.0).message.endswith("the job waits without a limit")
 
 
 def test_slow_preparation_of_the_sites_own_cases_is_noticed(found, monkeypatch):

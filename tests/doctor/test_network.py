@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from fedvox.commands.main import main
+from fedvox.doctor.finding import run_check
 from fedvox.doctor.kit import open_kit
 from fedvox.doctor.network import check_port
 
@@ -89,3 +90,15 @@ def test_a_job_is_not_compared_with_the_policies_that_a_person_does_not_have(
     _, findings = examined(kits.kit(LEAD), "--job", str(tiny_job))
     assert findings["versions"]["status"] == "PASS"
     assert "allow-list" not in findings
+
+
+@pytest.mark.parametrize("name", ["rootCA.pem", "client.crt", "client.key"])
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("x")])
+def test_a_damaged_kit_is_not_the_networks_fault(kits, tmp_path, name, damage):
+    folder = shutil.copytree(kits.kit("site-1"), tmp_path / "kit")
+    damage(folder / "startup" / name)
+    kit = open_kit(folder)
+    finding = run_check("port", lambda: check_port(kit))
+    assert finding.status == "FAIL"
+    assert finding.message.startswith("not tried: ") and name in finding.message
+    assert finding.remedy == "unpack the kit afresh"

@@ -36,6 +36,17 @@ def test_an_untouched_export_carries_the_reviewed_package(carried, capsys):
     check_carried(carried / "app/custom")
 
 
+@pytest.mark.parametrize("code", ["preinstalled", "pinned"])
+def test_a_job_without_code_is_judged_by_its_configuration(tmp_path, capsys, code):
+    job = export_job(JOB, tmp_path, code)
+    assert main(["job", "diff", str(job)]) == 0
+    assert capsys.readouterr().out.startswith("the job carries no code, and is configuration")
+    (job / "app/custom").mkdir(exist_ok=True)
+    (job / "app/custom/other.py").write_text("evil = True\n")
+    assert main(["job", "diff", str(job)]) == 1
+    assert "against the reviewed package: other.py: beside the package" in capsys.readouterr().out
+
+
 def test_a_changed_file_is_named_against_manifest_and_package(carried, capsys):
     change(carried)
     assert main(["job", "diff", str(carried), "--text"]) == 1
@@ -124,12 +135,6 @@ def test_another_release_can_be_the_reviewed_one(carried, tmp_path, capsys):
     (reviewed / "errors.py").write_text("# older\n")
     assert main(["job", "diff", str(carried), "--against", str(reviewed)]) == 1
     assert "errors.py: changed" in capsys.readouterr().out
-
-
-def test_a_job_without_code_has_nothing_to_compare(tmp_path, capsys):
-    job = export_job(JOB, tmp_path)
-    assert main(["job", "diff", str(job)]) == 1
-    assert "configuration only" in capsys.readouterr().err
 
 
 def test_other_code_than_the_installed_does_not_run_unnoticed(carried):

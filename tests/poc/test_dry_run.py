@@ -14,25 +14,21 @@ pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 
 
-def start(out: Path, *more: str) -> "subprocess.Popen[str]":
-    relative = os.path.relpath(out, ROOT)
-    command = [sys.executable, "poc/dry_run.py", "--out", relative, *more]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A shell that runs the tests in the background makes them, and their children, ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+@pytest.fixture
+def start(start_script):
+    def run(out: Path, *more: str) -> "subprocess.Popen[str]":
+        return start_script("poc/dry_run.py", "--out", os.path.relpath(out, ROOT), *more)
+
+    return run
 
 
 def settings(overrides: list[str]) -> list[str]:
     return [word for change in overrides for word in ("--set", change)]
 
 
-def test_three_sites_give_the_simulators_table_and_files(tmp_path, tiny_overrides, left_over):
+def test_three_sites_give_the_simulators_table_and_files(
+    tmp_path, tiny_overrides, left_over, start
+):
     run = start(tmp_path / "poc", "--sites", "ct,mr,mr", *settings(tiny_overrides))
     output, _ = run.communicate(timeout=300)
     assert run.returncode == 0, output
@@ -52,7 +48,9 @@ def test_three_sites_give_the_simulators_table_and_files(tmp_path, tiny_override
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_after_a_stop_in_the_middle(tmp_path, tiny_overrides, left_over, how):
+def test_nothing_is_left_after_a_stop_in_the_middle(
+    tmp_path, tiny_overrides, left_over, how, start
+):
     run = start(tmp_path / "poc", "--sites", "ct", *settings(tiny_overrides))
     for line in run.stdout:
         if "joined" in line:
@@ -65,7 +63,9 @@ def test_nothing_is_left_after_a_stop_in_the_middle(tmp_path, tiny_overrides, le
     assert left_over(tmp_path) == []
 
 
-def test_a_failing_job_gives_its_reason_and_leaves_nothing(tmp_path, tiny_overrides, left_over):
+def test_a_failing_job_gives_its_reason_and_leaves_nothing(
+    tmp_path, tiny_overrides, left_over, start
+):
     changes = [*tiny_overrides, "data.organs=liver,oesophagus"]
     run = start(tmp_path / "poc", "--sites", "ct", *settings(changes))
     output, _ = run.communicate(timeout=300)
@@ -76,7 +76,7 @@ def test_a_failing_job_gives_its_reason_and_leaves_nothing(tmp_path, tiny_overri
     assert left_over(tmp_path) == []
 
 
-def test_a_wrong_setting_is_one_line(tmp_path):
+def test_a_wrong_setting_is_one_line(tmp_path, start):
     run = start(tmp_path / "poc", "--set", "training.roundz=1")
     output, _ = run.communicate(timeout=60)
     assert run.returncode == 1

@@ -43,6 +43,23 @@ def test_every_participant_gets_a_sealed_kit(kits):
         check_kit(kits.kit(name))
 
 
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [
+        ("localhost", "operator"),
+        ("site-1", "hospital-it"),
+        ("admin@coordinator.org", "operator"),
+        ("it@hospital-a.org", "hospital-it"),
+        ("lead@hospital-a.org", "lead"),
+        ("member@hospital-b.org", "member"),
+    ],
+)
+def test_the_readme_of_a_kit_names_the_page_of_who_gets_it(kits, name, page):
+    (readme,) = kits.kit(name).rglob("readme.txt")
+    assert (Path(__file__).parents[2] / f"docs/{page}.md").is_file()
+    assert f"docs/{page}.md" in readme.read_text()
+
+
 def test_sites_and_server_get_the_policies_of_the_repository(kits):
     for name, kind in (("site-1", "site"), (kits.server, "server")):
         for path in (POLICIES / kind).glob("*.json"):

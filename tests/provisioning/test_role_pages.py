@@ -34,6 +34,7 @@ STORY = [
     ("hospital-it", "Name your data"),
     ("lead", "Write the job"),
     ("hospital-it", "Check the job"),
+    ("hospital-it", "Check a job that carries code"),
     ("hospital-it", "Start"),
     ("operator", "Watch"),
     ("lead", "Log in"),

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,24 +23,19 @@ def built(tmp_path_factory, project) -> list[str]:
     return ["--project", str(work / "project.yml"), "--kits", str(work)]
 
 
-def start(out: Path, built: list[str], overrides: list[str]) -> "subprocess.Popen[str]":
-    changes = [word for change in overrides for word in ("--set", change)]
-    command = [sys.executable, "provisioning/secure_run.py", "--via", "api", *built, *changes]
-    command += ["--out", os.path.relpath(out, ROOT)]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A shell that runs the tests in the background makes them, and their children, ignore it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+@pytest.fixture
+def start(start_script):
+    def run(out: Path, built: list[str], overrides: list[str]) -> "subprocess.Popen[str]":
+        changes = [word for change in overrides for word in ("--set", change)]
+        words = ["--via", "api", *built, *changes, "--out", os.path.relpath(out, ROOT)]
+        return start_script("provisioning/secure_run.py", *words)
+
+    return run
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_a_stop_in_the_middle(
-    tmp_path, built, tiny_overrides, left_over, how
+    tmp_path, built, tiny_overrides, left_over, how, start
 ):
     run = start(tmp_path / "secure", built, tiny_overrides)
     for line in run.stdout:
@@ -55,7 +49,7 @@ def test_nothing_is_left_after_a_stop_in_the_middle(
 
 
 def test_a_server_that_dies_at_its_start_gives_its_reason(
-    tmp_path, built, tiny_overrides, left_over
+    tmp_path, built, tiny_overrides, left_over, start
 ):
     """The kit of the server was changed after it was sealed."""
     kits = Path(built[3])
@@ -70,7 +64,7 @@ def test_a_server_that_dies_at_its_start_gives_its_reason(
     assert left_over(tmp_path) == []
 
 
-def test_a_taken_port_is_named_before_anything_starts(tmp_path, built, tiny_overrides):
+def test_a_taken_port_is_named_before_anything_starts(tmp_path, built, tiny_overrides, start):
     import socket
 
     project = yaml.safe_load(Path(built[1]).read_text())

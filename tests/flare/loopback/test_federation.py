@@ -59,6 +59,18 @@ def test_a_taken_port_is_named(kits):
     require_free_ports(kits.project)
 
 
+def make_kits(work, number):
+    for entry in PROJECT["participants"]:
+        (work / "p" / f"prod_{number}" / entry["name"]).mkdir(parents=True)
+
+
+def test_a_participant_without_a_kit_is_named_with_the_folder(tmp_path):
+    make_kits(tmp_path, "00")
+    (tmp_path / "p/prod_00/site-1").rmdir()
+    with pytest.raises(ConfigError, match=r"p/prod_00: no kit of site-1, which the project file"):
+        latest_kits(PROJECT, tmp_path)
+
+
 def test_the_newest_kits_are_found(tmp_path):
     with pytest.raises(ConfigError, match="run make provision"):
         latest_kits(PROJECT, tmp_path)
@@ -66,10 +78,10 @@ def test_the_newest_kits_are_found(tmp_path):
     with pytest.raises(ConfigError, match="run make provision"):
         latest_kits(PROJECT, tmp_path)
     for number in ("00", "01"):
-        (tmp_path / "p" / f"prod_{number}").mkdir(parents=True)
+        make_kits(tmp_path, number)
     assert latest_kits(PROJECT, tmp_path).folder.name == "prod_01"
     for number in ("99", "100", "100.bak"):
-        (tmp_path / "p" / f"prod_{number}").mkdir(parents=True)
+        make_kits(tmp_path, number)
     assert latest_kits(PROJECT, tmp_path).folder.name == "prod_100"
 
 

@@ -82,7 +82,7 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run_diff(args: argparse.Namespace) -> int:
     """Prints what differs; 0 when nothing does."""
-    from fedvox.flare.carried import review, unified
+    from fedvox.flare.carried import carries_code, review, unified
     from fedvox.flare.job_review import job_problems
 
     sealed, code = review(args.folder, args.against)
@@ -100,7 +100,11 @@ def run_diff(args: argparse.Namespace) -> int:
             for line in unified(args.folder, code, args.against).split("\n")[:-1]:
                 print(visible(line))
         if not sealed and not code and not job:
-            print("the job matches its manifest and carries exactly the reviewed package")
+            print(
+                "the job matches its manifest and carries exactly the reviewed package"
+                if carries_code(args.folder)
+                else "the job carries no code, and is configuration as an export writes it"
+            )
     return int(bool(sealed or code or job))
 
 

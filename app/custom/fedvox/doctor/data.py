@@ -52,12 +52,10 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
     """Prepares a few cases, evenly spread over the list, within a time limit.
 
     Raises:
-        DataError: the data set cannot be listed or is empty.
+        DataError: from :func:`list_cases`.
         OSError: the site's cache or its key cannot be read.
     """
     cases = list_cases(site)
-    if not cases:
-        raise DataError("the reader finds no case; compare 'root' with docs/data.md")
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
     left = len(cases) - count_prepared(site, job.data, cases)
     sample = Sample(len(cases), [], [], left)
@@ -74,23 +72,32 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
 
 
 def list_cases(site: SiteSettings) -> Sequence[Case]:
-    """The reader's cases.
+    """The reader's cases, at least one.
 
     Raises:
-        DataError: the folder is not in the reader's layout.
+        DataError: the folder is not in the reader's layout or holds no case.
     """
     try:
-        return READERS[site.dataset](Path(site.root), site.modalities)
+        cases = READERS[site.dataset](Path(site.root), site.modalities)
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"the data set's listing is not in the '{site.dataset}' layout "
             f"({type(error).__name__}); compare it with docs/data.md"
         ) from None
+    if not cases:
+        raise DataError("the reader finds no case; compare 'root' with docs/data.md")
+    return cases
 
 
 def label_problems(sample: Sample) -> list[str]:
     """Reasons that speak of a label and not of an image."""
     return [reason for reason in sample.problems if "label" in reason]
+
+
+def check_listing(site: SiteSettings) -> Finding:
+    """Does the site file lead to cases? All that can be said without a job."""
+    found = f"the site file leads to {len(list_cases(site))} cases"
+    return passed("data", f"{found}, none was opened: --job reads a sample")
 
 
 def check_data(sample: Sample) -> Finding:

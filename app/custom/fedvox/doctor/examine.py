@@ -39,6 +39,8 @@ def examine(
         raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
     wanted = "" if root_ca is None else kit.read_fingerprint(root_ca)
     opened = kit.open_kit(kit_folder) if kit_folder else None
+    if job_folder and not job_folder.is_dir():
+        raise ConfigError(f"--job {job_folder}: no such folder; name an exported job's folder")
     settings = job_settings(job_folder) if job_folder else None
     unwritten = False
     if site_file is None and opened and opened.kind == "client":
@@ -58,6 +60,10 @@ def examine(
     elif site is not None and settings is not None and job_folder is not None:
         tell("data")
         needs, data_findings = _data_findings(site, settings, job_folder, free)
+    elif site is not None:
+        listed = site
+        tell("data")
+        data_findings = [run_check("data", lambda: data.check_listing(listed))]
     checks = _host_checks(opened, site, settings, free, needs)
     checks += [("versions", lambda: job.check_versions(job_folder))]
     if opened:

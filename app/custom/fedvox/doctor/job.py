@@ -133,7 +133,8 @@ def check_waiting(job: Path, round_seconds: float, preparing_seconds: float = 0.
             f"the job would leave this site out: {'; '.join(short)} s",
             f"ask the lead to set at least {' and '.join(wanted)} in config_fed_server.json",
         )
-    return passed("waiting", f"a local round takes about {round_seconds:.0f} s here")
+    limit = f"the job waits {min(waits):.0f} s" if waits else "the job waits without a limit"
+    return passed("waiting", f"a local round takes about {round_seconds:.0f} s here, {limit}")
 
 
 def _start_timeout(config: dict[str, Any]) -> float | None:

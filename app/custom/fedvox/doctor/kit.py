@@ -167,7 +167,8 @@ def check_ca(kit: Kit, wanted: str = "") -> Finding:
             f"the root CA is {found[:16]}…, the operator named {wanted[:16]}…",
             "ask the operator for a kit of the right project, by a second channel",
         )
-    return passed("ca", f"root CA SHA-256 {found}")
+    compared = "as the operator named it" if wanted else "compared with nothing: give --root-ca"
+    return passed("ca", f"root CA SHA-256 {found}, {compared}")
 
 
 def check_certificate(kit: Kit, now: dt.datetime | None = None) -> Finding:

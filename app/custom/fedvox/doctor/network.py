@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.doctor.kit import Kit
+from fedvox.errors import ConfigError
 
 TIMEOUT = 5.0
 VERDICT = 1.0
@@ -36,8 +37,9 @@ def check_port(kit: Kit) -> Finding:
     if kit.kind == "server":
         return _check_own_ports(kit)
     host, port = kit.target
+    context = _context(kit)
     try:
-        with _connected(kit, host, host, port) as secured:
+        with _connected(context, host, host, port) as secured:
             version = secured.version()
             refused = _refused(secured)
     except ssl.SSLError as error:
@@ -78,12 +80,29 @@ def _refused(secured: ssl.SSLSocket) -> bool:
         return True
 
 
-@contextmanager
-def _connected(kit: Kit, address: str, host: str, port: int) -> Iterator[ssl.SSLSocket]:
-    """A connection with the kit's certificate to a server that has one of the same root CA."""
-    context = ssl.create_default_context(cafile=str(kit.folder / "startup/rootCA.pem"))
-    context.load_cert_chain(*kit.credentials)
+def _context(kit: Kit) -> ssl.SSLContext:
+    """The kit's certificate, to be shown to a server that has one of the same root CA.
+
+    Raises:
+        ConfigError: a file of the kit is missing or damaged, which is no fault of the network.
+    """
+    try:
+        context = ssl.create_default_context(cafile=str(kit.folder / "startup/rootCA.pem"))
+        context.load_cert_chain(*kit.credentials)
+    except OSError as error:  # an SSLError is one too
+        reason = getattr(error, "reason", None) or error.strerror
+        names = ", ".join(["rootCA.pem", *(path.name for path in kit.credentials)])
+        raise ConfigError(
+            f"not tried: {names} in startup/ cannot be used ({reason}); unpack the kit afresh"
+        ) from None
     context.set_alpn_protocols([HTTP2])  # a gRPC server ends any other connection
+    return context
+
+
+@contextmanager
+def _connected(
+    context: ssl.SSLContext, address: str, host: str, port: int
+) -> Iterator[ssl.SSLSocket]:
     with (
         socket.create_connection((address, port), timeout=TIMEOUT) as plain,
         context.wrap_socket(plain, server_hostname=host) as secured,
@@ -116,7 +135,7 @@ def _check_own_ports(kit: Kit) -> Finding:
 
 def _own_server(kit: Kit, host: str, port: int) -> bool:
     try:
-        with _connected(kit, "localhost", host, port):
+        with _connected(_context(kit), "localhost", host, port):
             return True
     except OSError:
         return False

@@ -67,6 +67,11 @@ def check_carried(custom: Path) -> None:
         )
 
 
+def carries_code(job: Path) -> bool:
+    """Does the job bring a package of its own?"""
+    return (job / CARRIED).is_dir()
+
+
 def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[str]]:
     """What a site wants to know before it approves a job that carries code.
 
@@ -79,7 +84,7 @@ def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[st
         reviewed package.
 
     Raises:
-        ConfigError: the job or the reviewed package is none, or the job carries no manifest.
+        ConfigError: the job or the reviewed package is none, or the carried code has no manifest.
     """
     if not job.is_dir():
         raise ConfigError(f"{job}: no job folder; name the folder that 'fedvox job export' wrote")
@@ -88,8 +93,8 @@ def review(job: Path, installed: Path | None = None) -> tuple[list[str], list[st
             f"--against {installed}: no fedvox package; name the folder 'fedvox' that holds "
             "__init__.py"
         )
-    if not (job / CARRIED).is_dir():
-        raise ConfigError(f"{job} carries no code: nothing to compare; configuration only")
+    if not carries_code(job):
+        return [], stray_files(job / CARRIED.parent)
     sealed = differences(job, job / CARRIED.parent / MANIFEST)
     sealed = [line for line in sealed if not _is_signature(line.rpartition(": ")[0])]
     code = code_differences(job / CARRIED, installed or installed_package())

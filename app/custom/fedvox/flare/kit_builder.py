@@ -15,6 +15,16 @@ from fedvox.manifest import MANIFEST, write_manifest
 KIND = {ParticipantType.SERVER: "server", ParticipantType.CLIENT: "site"}
 DEFAULTS = ("resources.json", "authorization.json", "log_config.json")
 """FLARE falls back to ``<name>.default`` where one of these is missing."""
+PAGES = {
+    ParticipantType.SERVER: "operator",
+    ParticipantType.CLIENT: "hospital-it",
+    "project_admin": "operator",
+    "org_admin": "hospital-it",
+    "lead": "lead",
+    "member": "member",
+}
+"""Page in ``docs/`` for a type of participant or, for people, a role."""
+README = "readme.txt"
 STORE = "cert.json"
 BYOC = "byoc"
 """Property of a participant in ``project.yml``: ``byoc: true`` grants carried code there."""
@@ -61,6 +71,7 @@ class KitBuilder(Builder):
                 # `nvflare poc prepare` makes the server's resources.json from FLARE's own default.
                 defaults = () if ctx.get_provision_mode() == ProvisionMode.POC else DEFAULTS
                 self._write_policies(participant, Path(ctx.get_local_dir(participant)), defaults)
+            _add_next_step(kit, PAGES[participant.get_prop("role") or participant.type])
             write_manifest(kit, kit / MANIFEST, LISTED)
             sign_manifest(kit, ctx[CtxKey.ROOT_PRI_KEY])
             kit.chmod(0o700)
@@ -83,6 +94,17 @@ class KitBuilder(Builder):
     def _byoc(self, participant: Participant) -> bool:
         where = f"byoc of participant {participant.name}"
         return _yes_or_no(participant.get_prop(BYOC, self.byoc), where)
+
+
+def _add_next_step(kit: Path, page: str) -> None:
+    """Ends FLARE's readme with our page: the person who unpacks a kit may know neither."""
+    text = (
+        f"\nFedVox: docs/{page}.md of its repository says what to do with this folder. Check it "
+        "first:\n  fedvox doctor --kit FOLDER --root-ca FINGERPRINT\n"
+    )
+    for path in (kit / README, kit / "startup" / README):
+        if path.is_file():
+            path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
 def _yes_or_no(value: object, where: str) -> bool:

@@ -112,13 +112,20 @@ def latest_kits(project: Mapping[str, Any], folder: Path) -> Kits:
     """The newest kits of a project in a provisioning folder.
 
     Raises:
-        ConfigError: there are none.
+        ConfigError: there are none, or a participant of the project has none among them.
     """
     found = (folder / str(project["name"])).glob("prod_*")
     made = [path for path in found if re.fullmatch(r"prod_[0-9]+", path.name)]
     if not made:
         raise ConfigError(f"{folder}: no kits of project {project['name']}; run make provision")
     newest = max(made, key=lambda path: int(path.name.removeprefix("prod_")))
+    named = [str(entry["name"]) for entry in project["participants"]]
+    missing = [name for name in named if not (newest / name).is_dir()]
+    if missing:
+        raise ConfigError(
+            f"{newest}: no kit of {', '.join(missing)}, which the project file names; build the "
+            "kits again with make provision"
+        )
     return Kits(newest.resolve(), project)
 
 
