@@ -49,12 +49,21 @@ def load_image(path: Path) -> Volume:
     """
     image = _open(path)
     data = _voxels(image, np.float32)
+    check_values(data)
+    return Volume(data, image.affine, image.header)
+
+
+def check_values(data: np.ndarray) -> None:
+    """Refuses an image whose voxels cannot be an image.
+
+    Raises:
+        DataError: NaN, infinite or constant.
+    """
     if not np.isfinite(data).all():
         count = int(data.size - np.isfinite(data).sum())
         raise DataError(f"the image holds {count} voxels that are NaN or infinite; export it again")
     if data.min() == data.max():
         raise DataError("the image is constant; export it again")
-    return Volume(data, image.affine, image.header)
 
 
 def load_label(path: Path) -> Volume:
@@ -125,7 +134,7 @@ def _open(path: Path) -> Any:
     except Exception as error:
         kind = type(error).__name__
         raise DataError(f"the file is not readable as NIfTI ({kind}); export it again") from None
-    _check_geometry(image)
+    check_geometry(image)
     return image
 
 
@@ -140,7 +149,15 @@ def _voxels(image: Any, dtype: Any = None) -> np.ndarray:
         raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None
 
 
-def _check_geometry(image: Any) -> None:
+def check_geometry(image: Any) -> None:
+    """Refuses a header that does not say where a voxel lies.
+
+    Args:
+        image: nibabel image.
+
+    Raises:
+        DataError: not one 3D volume, or without orientation, plausible voxel size or right angles.
+    """
     if len(image.shape) != 3 or min(image.shape) < 2:
         raise DataError(f"the volume's shape is {image.shape}; a single 3D volume is needed")
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:

@@ -18,10 +18,11 @@ import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
-from fedvox.data.nifti import check_same_grid, load_image, load_label
+from fedvox.data.nifti import check_same_grid, load_label
 from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
 from fedvox.data.settings import DataSettings
+from fedvox.data.volumes import load_image
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_tensors
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fedvox.data.nifti import Volume, load_image, save_label
+from fedvox.data.nifti import Volume, save_label
 from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
+from fedvox.data.volumes import load_image
 from fedvox.errors import ConfigError
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.inference import predict_scores
