@@ -13,7 +13,7 @@ import pytest
 import fedvox
 
 PACKAGE = Path(fedvox.__file__).parent
-FOUNDATION = {"__init__", "errors", "config", "registry", "seeding", "files", "manifest"}
+FOUNDATION = {"__init__", "errors", "config", "registry", "seeding", "files", "manifest", "memory"}
 LOWER = ("data", "augment", "networks", "metrics", "aggregation", "compression", "privacy")
 LEVEL = {"foundation": 0, **dict.fromkeys(LOWER, 1), "training": 2, "report": 3}
 LEVEL |= {"flare": 4, "doctor": 5, "commands": 6}

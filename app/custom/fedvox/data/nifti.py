@@ -21,6 +21,25 @@ VOXEL_MM = (0.05, 30.0)
 
 
 @dataclass(frozen=True)
+class Grid:
+    """Where the voxels of a volume lie.
+
+    Attributes:
+        shape: ``(X, Y, Z)``.
+        affine: voxel to world (RAS, mm), ``(4, 4)``.
+    """
+
+    shape: tuple[int, ...]
+    affine: np.ndarray
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Voxel size in mm along the stored axes."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+
+@dataclass(frozen=True)
 class Volume:
     """A volume as stored.
 
@@ -37,8 +56,12 @@ class Volume:
     @property
     def spacing(self) -> tuple[float, float, float]:
         """Voxel size in mm along the stored axes."""
-        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return float(x), float(y), float(z)
+        return grid_of(self).spacing
+
+
+def grid_of(volume: Volume | Grid) -> Grid:
+    """Where a volume's voxels lie; keeps none of them in memory."""
+    return volume if isinstance(volume, Grid) else Grid(volume.data.shape, volume.affine)
 
 
 def load_image(path: Path) -> Volume:
@@ -83,21 +106,22 @@ def load_label(path: Path) -> Volume:
     return Volume(data.astype(np.int16), image.affine, image.header)
 
 
-def check_same_grid(image: Volume, label: Volume) -> None:
+def check_same_grid(image: Volume | Grid, label: Volume | Grid) -> None:
     """Refuses a label that does not lie on its image's grid.
 
     Raises:
         DataError: other shape, or an affine that moves a corner by more than a tenth of a voxel.
     """
-    if image.data.shape != label.data.shape:
+    own, other = grid_of(image), grid_of(label)
+    if own.shape != other.shape:
         raise DataError(
-            f"the label's shape {label.data.shape} is not the image's {image.data.shape}; "
+            f"the label's shape {other.shape} is not the image's {own.shape}; "
             "resample the label onto the image"
         )
     corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    corners[:, :3] *= np.array(image.data.shape) - 1
-    moved = np.abs(corners @ (image.affine - label.affine).T).max()
-    if moved > 0.1 * min(image.spacing):
+    corners[:, :3] *= np.array(own.shape) - 1
+    moved = np.abs(corners @ (own.affine - other.affine).T).max()
+    if moved > 0.1 * min(own.spacing):
         raise DataError(f"the label lies up to {moved:.1f} mm off its image; align their affines")
 
 

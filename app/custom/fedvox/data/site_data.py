@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedvox.data.case import Case
-from fedvox.data.prepared import PreparedCase, prepare_case, prepared_path
+from fedvox.data.prepare_all import count_workers, prepare_cases
+from fedvox.data.prepared import PreparedCase, prepared_path
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
@@ -92,10 +93,12 @@ def open_site(
     listed = [(part, case) for part in SPLITS for case in split[part]]
     bar = tqdm(listed, desc=f"{name}: preparing cases", disable=None if progress else True)
     owners: dict[str, tuple[str, str]] = {}
-    for part, case in bar:
+    workers = count_workers(site.workers)
+    futures = prepare_cases([case for _, case in listed], settings, folder, key, workers)
+    for (part, case), future in zip(bar, futures, strict=True):
         try:
             with _cache_errors():
-                ready = prepare_case(case, settings, folder, key)
+                ready = future.result()
             _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
             prepared[part].append(ready)
         except CacheError:

@@ -10,6 +10,7 @@ from fedvox.doctor import data, host, job, kit, local, measure, network, policie
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings
+from fedvox.memory import free_memory
 from fedvox.training.settings import JobSettings
 
 Check = tuple[str, Callable[[], Finding]]
@@ -52,7 +53,7 @@ def examine(
             site = read_site_file(site_file)
         except ConfigError as error:
             site = ConfigError(str(error).replace(f"{site_file.parent}/", ""))
-    free = host.free_memory()
+    free = free_memory()
     needs = host.Needs()
     data_findings: list[Finding] = []
     if isinstance(site, ConfigError):

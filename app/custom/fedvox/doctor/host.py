@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
+from fedvox.memory import GIB
 from fedvox.training.device import choose_device
 
-GIB = 2**30
 DISK_GIB, RAM_GIB, GPU_GIB = 10.0, 6.0, 8.0
 """Asked for where nothing was measured."""
 CASES_FACTOR, RAM_FACTOR, GPU_FACTOR = 1.1, 1.5, 1.25
@@ -88,13 +88,6 @@ def size(count: float) -> str:
     return f"{count / GIB:.1f} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
 
 
-def free_memory() -> float:
-    """Bytes of memory that processes can have now, and within the container's limit."""
-    import psutil
-
-    return float(min(psutil.virtual_memory().available, container_free()))
-
-
 def check_ram(free: float, needs: Needs) -> Finding:
     """Does a round fit into the memory?
 
@@ -117,51 +110,6 @@ def check_ram(free: float, needs: Needs) -> Finding:
             "close other programs, raise the container's memory limit or take a larger machine",
         )
     return passed("ram", message)
-
-
-def container_free(
-    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
-) -> float:
-    """Bytes that the control groups of this process leave to it, infinite without a limit.
-
-    Counts both versions of control groups and every group above. The cache of files not used
-    lately does not count as used: the kernel gives it back.
-
-    Args:
-        root: where control groups are mounted.
-        own: the groups of this process, ``<number>:<controllers>:<path>`` in each line.
-    """
-    left = [float("inf")]
-    for line in own.read_text().splitlines() if own.is_file() else ["0::/", "1:memory:/"]:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            top, names = root, ("memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            top = root / "memory"
-            names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-        else:
-            continue
-        group = top / path.lstrip("/")
-        left += [
-            _left(folder, *names)
-            for folder in (group, *group.parents)
-            if folder.is_relative_to(top)
-        ]
-    return min(left)
-
-
-def _left(group: Path, limit: str, usage: str, cache: str) -> float:
-    """What is free in one control group."""
-    text = _text(group / limit)
-    if not text.isdigit():
-        return float("inf")
-    counts = dict(line.split() for line in _text(group / "memory.stat").splitlines())
-    used = int(_text(group / usage) or 0) - int(counts.get(cache, 0))
-    return float(int(text) - max(used, 0))
-
-
-def _text(path: Path) -> str:
-    return path.read_text().strip() if path.is_file() else ""
 
 
 def check_shm(folder: Path = Path("/dev/shm"), need_gib: float = SHM_GIB) -> Finding:
