@@ -16,6 +16,10 @@ from hypothesis import settings
 
 from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
+from fedvox.training.model_file import describe_model, write_model
+from fedvox.training.reference import initial_model
+from fedvox.training.settings import job_from
+from fedvox.training.weights import weights_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,6 +51,26 @@ def phantom_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
         return sites[modality]
 
     return site
+
+
+@pytest.fixture
+def tiny_model(tmp_path: Path) -> Path:
+    """`model.safetensors` of a small network with its initial weights."""
+    job = job_from(
+        {
+            "name": "tiny",
+            "data": {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]},
+            "network": {"channels": [4, 8]},
+        }
+    )
+    weights = weights_of(initial_model(job))
+    return write_model(tmp_path, weights, describe_model(job, weights, 1, True, ["ct", "mr"]))
+
+
+@pytest.fixture
+def scan_of(phantom_site: Callable[[str], Path]) -> Callable[[str], Path]:
+    """A function from ``ct`` or ``mr`` to a phantom scan."""
+    return lambda modality: min((phantom_site(modality) / "images").iterdir())
 
 
 @pytest.fixture(scope="session")

@@ -6,23 +6,11 @@ import numpy as np
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.training.model_file import describe_model, write_model
-from fedvox.training.reference import initial_model
-from fedvox.training.settings import job_from
-from fedvox.training.weights import weights_of
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> Path:
-    job = job_from(
-        {
-            "name": "tiny",
-            "data": {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]},
-            "network": {"channels": [4, 8]},
-        }
-    )
-    weights = weights_of(initial_model(job))
-    return write_model(tmp_path, weights, describe_model(job, weights, 1, True, ["ct", "mr"]))
+def model(tiny_model: Path) -> Path:
+    return tiny_model
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fedvox
-from fedvox.commands import doctor, job, kit, phantom, predict, report
+from fedvox.commands import doctor, export, job, kit, phantom, predict, report
 from fedvox.commands.text import visible
 from fedvox.errors import FedVoxError
 
@@ -17,6 +17,7 @@ examples:
   fedvox job show fedgin
   fedvox predict --model runs/fedgin/model.safetensors --input scan.nii.gz --modality mr \\
       --output seg.nii.gz
+  fedvox export --model runs/fedgin/model.safetensors --out bundle
   fedvox report runs/fedgin
   fedvox doctor --kit /opt/fedvox/site-1 --job submit/fedgin
   fedvox kit renew site-1 --state runs/provision/fedvox/state
@@ -43,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fedvox {fedvox.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (phantom, job, predict, report, doctor, kit):
+    for command in (phantom, job, predict, export, report, doctor, kit):
         command.add_parser(subparsers)
     return parser
 

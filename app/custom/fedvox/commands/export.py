@@ -1,0 +1,65 @@
+"""``fedvox export``: a trained model as a MONAI bundle or as TorchScript."""
+
+import argparse
+import json
+from pathlib import Path
+
+_EPILOG = """\
+examples:
+  fedvox export --model runs/fedgin/model.safetensors --format bundle --out fedgin-bundle
+  fedvox export --model runs/fedgin/model.safetensors --format torchscript --out fedgin.ts
+
+A bundle is a folder for MONAI's tools; it names fedvox's own preprocessing, so fedvox must be
+installed where it runs. TorchScript maps windows to probabilities and holds model.json.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds ``export`` to the command line."""
+    parser = subparsers.add_parser(
+        "export",
+        help="hand a model on as MONAI bundle or TorchScript",
+        description="Writes a trained model in a form that other software reads.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
+    parser.add_argument("--format", choices=("bundle", "torchscript"), default="bundle")
+    parser.add_argument("--out", type=Path, required=True, help="bundle folder or file to write")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports ``args.model``.
+
+    Returns:
+        0.
+
+    Raises:
+        ModelError: the model file is wrong or damaged.
+        ConfigError: the output exists.
+    """
+    from fedvox.errors import ConfigError
+    from fedvox.training.bundle import write_bundle
+    from fedvox.training.model_file import read_model
+    from fedvox.training.torchscript import write_torchscript
+
+    trained = read_model(args.model)
+    if args.out.exists():
+        raise ConfigError(f"--out {args.out}: it exists already; choose another name")
+    if args.format == "bundle":
+        write_bundle(trained, args.out)
+    else:
+        write_torchscript(trained, args.out)
+    model_hash = trained.description["hash"]
+    if args.json:
+        result = {"output": str(args.out), "format": args.format, "model_hash": model_hash}
+        print(json.dumps(result, indent=2))
+        return 0
+    if trained.description.get("phantom"):
+        print("This model was trained on phantom data: a test instrument, not for patients.")
+    print(args.out)
+    if args.format == "bundle":
+        print(f"Next: {args.out / 'docs/README.md'} says how to run it")
+    return 0

@@ -1,0 +1,175 @@
+"""A trained model as a MONAI bundle, whose parts are the classes that trained it.
+
+A bundle asks for ``fedvox`` to be installed, since preprocessing is not copied but named.
+
+Reference:
+    MONAI Bundle Specification, docs.monai.io.
+"""
+
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fedvox
+from fedvox.config import to_mapping
+from fedvox.errors import ConfigError
+from fedvox.files import write_json, write_text
+from fedvox.training.model_file import TrainedModel
+from fedvox.training.torchscript import loaded_segmenter, write_torchscript
+
+SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
+_CLASSES = "fedvox.training"
+
+
+def write_bundle(trained: TrainedModel, folder: Path) -> None:
+    """Writes a bundle; the folder appears whole or not at all.
+
+    ``models/model.pt`` is a state dictionary in PyTorch's own form, as the specification asks; it
+    is loaded with ``weights_only=True``, which runs no code.
+
+    Args:
+        trained: from :func:`fedvox.training.model_file.read_model`.
+        folder: must not exist.
+
+    Raises:
+        ConfigError: the folder exists.
+    """
+    if folder.exists():
+        raise ConfigError(f"{folder}: it exists already; choose another name")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as name:
+        building = Path(name) / "bundle"
+        (building / "models").mkdir(parents=True)
+        segmenter = loaded_segmenter(trained)
+        write_json(building / "configs/metadata.json", metadata(trained))
+        write_json(building / "configs/inference.json", inference(trained))
+        write_text(building / "docs/README.md", _readme(trained))
+        torch.save(segmenter.state_dict(), building / "models/model.pt")
+        write_torchscript(trained, building / "models/model.ts", segmenter)
+        shutil.move(building, folder)
+
+
+def metadata(trained: TrainedModel) -> dict[str, Any]:
+    """The content of ``configs/metadata.json``."""
+    data, classes = trained.job.data, ["background", *trained.job.data.organs]
+    patch = list(data.patch)
+    shape = {"type": "image", "spatial_shape": patch, "dtype": "float32", "is_patch_data": True}
+    return {
+        "schema": SCHEMA,
+        "version": fedvox.__version__,
+        "changelog": {fedvox.__version__: f"exported from job {trained.job.name}"},
+        "monai_version": version("monai"),
+        "pytorch_version": torch.__version__.partition("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {
+            name: version(name) for name in ("nibabel", "safetensors", "highdicom")
+        }
+        | {"fedvox": fedvox.__version__},
+        "name": f"FedVox {trained.job.name}",
+        "task": "3D segmentation",
+        "description": f"Segments {', '.join(data.organs)}. {_origin(trained)}",
+        "authors": "those who trained the model with FedVox",
+        "copyright": "of those who trained the model",
+        "data_type": "nibabel",
+        "image_classes": f"one channel, {' or '.join(data.modalities)}, scaled to [0, 1]",
+        "label_classes": "integer labels, one value per organ",
+        "pred_classes": "one channel of probabilities per class",
+        "intended_use": "Research. Not for clinical use.",
+        "model_hash": trained.description["hash"],
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    **shape,
+                    "format": "magnitude",
+                    "num_channels": 1,
+                    "value_range": [0, 1],
+                    "channel_def": {"0": "image"},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    **shape,
+                    "format": "probabilities",
+                    "num_channels": len(classes),
+                    "value_range": [0, 1],
+                    "channel_def": {str(index): name for index, name in enumerate(classes)},
+                }
+            },
+        },
+    }
+
+
+def inference(trained: TrainedModel) -> dict[str, Any]:
+    """The content of ``configs/inference.json``."""
+    job = trained.job
+    return {
+        "imports": ["$import torch", f"$from {_CLASSES}.transforms import segment_scan"],
+        "bundle_root": ".",
+        "input": "scan.nii.gz",
+        "modality": job.data.modalities[0],
+        "output": "seg.nii.gz",
+        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
+        "job": to_mapping(job),
+        "network_def": {"_target_": f"{_CLASSES}.segmenter.segmenter_of", "settings": "@job"},
+        "network": "$@network_def.to(@device)",
+        "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location=@device, "
+        "weights_only=True)",
+        "preprocessing": _composed(
+            {
+                "_target_": f"{_CLASSES}.transforms.PrepareScan",
+                "settings": "@job",
+                "modality": "@modality",
+            }
+        ),
+        "inferer": {
+            "_target_": "monai.inferers.SlidingWindowInferer",
+            "roi_size": list(job.data.patch),
+            "sw_batch_size": 1,
+            "overlap": job.evaluation.overlap,
+            "mode": "gaussian",
+            "sw_device": "@device",
+            "device": "cpu",
+        },
+        "postprocessing": _composed(
+            {"_target_": f"{_CLASSES}.transforms.RestoreLabels"},
+            {"_target_": f"{_CLASSES}.transforms.SaveLabels", "output": "@output"},
+        ),
+        "initialize": ["$@network.load_state_dict(@weights)", "$@network.eval()"],
+        "run": ["$segment_scan(@input, @preprocessing, @inferer, @network, @postprocessing)"],
+    }
+
+
+def _composed(*transforms: dict[str, Any]) -> dict[str, Any]:
+    return {"_target_": "monai.transforms.Compose", "transforms": list(transforms)}
+
+
+def _origin(trained: TrainedModel) -> str:
+    if trained.description.get("phantom"):
+        return "Trained on phantom data: a test instrument, not for patients."
+    return "Trained by several sites with FedVox; no scan left a site."
+
+
+def _readme(trained: TrainedModel) -> str:
+    organs = "\n".join(f"- {i}: {organ}" for i, organ in enumerate(trained.job.data.organs, 1))
+    return f"""# FedVox {trained.job.name}
+
+{_origin(trained)} Research software, not for clinical use.
+
+Needs `pip install fedvox=={fedvox.__version__} fire`. Run it in this folder:
+
+```bash
+python -m monai.bundle run --config_file configs/inference.json --meta_file configs/metadata.json \\
+  --input scan.nii.gz --modality {trained.job.data.modalities[0]} --output seg.nii.gz
+```
+
+`input` is a NIfTI file or a folder with one DICOM series; `modality` is one of
+{", ".join(trained.job.data.modalities)}. The output lies on the scan's grid. Label values:
+
+{organs}
+
+Model hash: `{trained.description["hash"]}`
+"""

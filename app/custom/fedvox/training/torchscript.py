@@ -1,0 +1,72 @@
+"""A trained model as TorchScript: window in [0, 1] in, class probabilities out.
+
+The file also holds ``model.json``, so that :func:`read_torchscript` rebuilds the settings with
+which the preprocessing of training is called.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+from fedvox.errors import ConfigError, ModelError
+from fedvox.files import atomic_path
+from fedvox.training.model_file import TrainedModel
+from fedvox.training.reference import initial_model
+from fedvox.training.segmenter import Segmenter
+from fedvox.training.settings import JobSettings, job_from
+from fedvox.training.weights import load_weights
+
+DESCRIPTION = "model.json"
+
+
+def loaded_segmenter(trained: TrainedModel) -> Segmenter:
+    """The model with its weights, on the CPU, in evaluation mode."""
+    network = initial_model(trained.job)
+    load_weights(network, trained.weights)
+    segmenter = Segmenter(network)
+    segmenter.eval()
+    return segmenter
+
+
+@torch.no_grad()
+def write_torchscript(
+    trained: TrainedModel, path: Path, segmenter: Segmenter | None = None
+) -> None:
+    """Traces the model at its window size and writes it with ``model.json`` inside, atomically.
+
+    Args:
+        trained: from :func:`fedvox.training.model_file.read_model`.
+        path: file to write, usually ``.ts``.
+        segmenter: the same model if it is loaded already.
+    """
+    segmenter = segmenter or loaded_segmenter(trained)
+    window = torch.rand(1, 1, *trained.job.data.patch, generator=torch.Generator().manual_seed(0))
+    traced = torch.jit.trace(segmenter, window)
+    files = {DESCRIPTION: json.dumps(dict(trained.description))}
+    with atomic_path(path) as temporary:
+        torch.jit.save(traced, str(temporary), _extra_files=files)
+
+
+def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, JobSettings]:
+    """Reads a file of :func:`write_torchscript`.
+
+    TorchScript is a program: open files only from people whom you would let run one.
+
+    Returns:
+        Module from ``(B, 1, X, Y, Z)`` in [0, 1] to probabilities, and the job's settings.
+
+    Raises:
+        ModelError: no such file, damaged, or not one of ours.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; give a file that 'fedvox export' wrote")
+    files = {DESCRIPTION: ""}
+    try:
+        module = torch.jit.load(str(path), map_location="cpu", _extra_files=files)
+    except (RuntimeError, ValueError, OSError):
+        raise ModelError(f"{path}: not a whole TorchScript file; export it again") from None
+    try:
+        return module, job_from(json.loads(files[DESCRIPTION])["settings"], DESCRIPTION)
+    except (ValueError, KeyError, TypeError, ConfigError):
+        raise ModelError(f"{path}: holds no description of fedvox; export it again") from None

@@ -1,0 +1,94 @@
+"""Preprocessing and its inverse as transforms of a MONAI bundle: the functions of training."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from fedvox.data.nifti import save_label
+from fedvox.data.plausible import check_modality
+from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
+from fedvox.data.volumes import load_image
+from fedvox.errors import ConfigError
+from fedvox.training.settings import job_from
+
+
+class PrepareScan:
+    """Reads a scan and brings it to the job's grid, scaled to [0, 1].
+
+    Args:
+        settings: a job as plain JSON types.
+        modality: what the scans are, e.g. ``ct``.
+
+    Raises:
+        ConfigError: the job does not use the modality.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], modality: str) -> None:
+        self.data = job_from(settings).data
+        self.modality = modality
+        if modality not in self.data.modalities:
+            known = ", ".join(self.data.modalities)
+            raise ConfigError(f"modality '{modality}': the model was trained for {known}")
+
+    def __call__(self, case: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds what is needed to predict and to come back.
+
+        Args:
+            case: ``image`` names a NIfTI file or a folder with one DICOM series.
+
+        Returns:
+            ``image`` float32 ``(1, X, Y, Z)`` in [0, 1], ``geometry`` and ``scan``.
+
+        Raises:
+            DataError: the scan cannot be used or is plainly of another modality.
+        """
+        scan = load_image(Path(case["image"]))
+        check_modality(scan, self.modality)
+        geometry = geometry_of(scan, self.data.spacing)
+        image = prepare_image(scan, self.modality, geometry, self.data)[None]
+        return {**case, "image": image, "geometry": geometry, "scan": scan}
+
+
+class RestoreLabels:
+    """Brings class probabilities to labels on the scan's own grid."""
+
+    def __call__(self, case: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds ``labels``, uint8 with the stored shape, from ``pred`` ``(K, X, Y, Z)``."""
+        return {**case, "labels": restore_labels(case["pred"], case["geometry"])}
+
+
+class SaveLabels:
+    """Writes labels with the scan's grid, affine and header.
+
+    Args:
+        output: ``.nii`` or ``.nii.gz``.
+    """
+
+    def __init__(self, output: str) -> None:
+        self.output = Path(output)
+
+    def __call__(self, case: Mapping[str, Any]) -> dict[str, Any]:
+        """Writes ``labels``."""
+        save_label(self.output, case["labels"], case["scan"])
+        return dict(case)
+
+
+@torch.inference_mode()
+def segment_scan(
+    scan: str, preprocessing: Any, inferer: Any, segmenter: nn.Module, postprocessing: Any
+) -> dict[str, Any]:
+    """What a bundle runs: the four parts of its configuration, one after the other.
+
+    Args:
+        scan: NIfTI file or folder with one DICOM series.
+        preprocessing: ends in a case with ``image`` and ``geometry``.
+        inferer: MONAI's sliding window.
+        segmenter: windows to probabilities.
+        postprocessing: gets the case with ``pred``.
+    """
+    case = preprocessing({"image": scan})
+    scores = inferer(case["image"][None], segmenter)
+    return dict(postprocessing({**case, "pred": scores[0]}))
