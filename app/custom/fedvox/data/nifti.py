@@ -28,11 +28,13 @@ class Volume:
         data: ``(X, Y, Z)`` array, float32 for images and int16 for labels.
         affine: voxel to world (RAS, mm), ``(4, 4)``.
         header: the NIfTI header, kept for writing a result on the same grid.
+        slices: of a DICOM series, the place along Z of each file in the order of the names.
     """
 
     data: np.ndarray
     affine: np.ndarray
     header: Any
+    slices: tuple[int, ...] = ()
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -50,7 +52,7 @@ def load_image(path: Path) -> Volume:
     image = _open(path)
     data = _voxels(image, np.float32)
     check_values(data)
-    return Volume(data, image.affine, image.header)
+    return Volume(data, affine_of(image), image.header)
 
 
 def check_values(data: np.ndarray) -> None:
@@ -80,7 +82,7 @@ def load_label(path: Path) -> Volume:
     limits = np.iinfo(np.int16)
     if data.min() < limits.min or data.max() > limits.max:
         raise DataError(f"the label holds values beyond {limits.max}; give organs small numbers")
-    return Volume(data.astype(np.int16), image.affine, image.header)
+    return Volume(data.astype(np.int16), affine_of(image), image.header)
 
 
 def check_same_grid(image: Volume, label: Volume) -> None:
@@ -162,9 +164,10 @@ def check_geometry(image: Any) -> None:
         raise DataError(f"the volume's shape is {image.shape}; a single 3D volume is needed")
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         raise DataError("the header has neither sform nor qform; orientation is unknown: re-export")
-    axes = image.affine[:3, :3]
+    affine = affine_of(image)
+    axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(image.affine).all() or not all(
+    if not np.isfinite(affine).all() or not all(
         VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in spacing
     ):
         raise DataError(
@@ -173,3 +176,27 @@ def check_geometry(image: Any) -> None:
     angles = (axes / spacing).T @ (axes / spacing) - np.eye(3)
     if np.abs(angles).max() > 0.02:
         raise DataError("the affine's axes are not perpendicular; resample the volume first")
+
+
+def affine_of(image: Any) -> np.ndarray:
+    """Voxel to world (RAS, mm); the sform, unless its voxel size contradicts the header's.
+
+    Then the qform holds, whose voxel size is the header's: ACDC's sform says 1 mm for voxels of
+    1.4 by 1.4 by 10 mm.
+
+    Args:
+        image: nibabel image.
+
+    Raises:
+        DataError: the sizes differ and there is no qform to decide.
+    """
+    sizes = np.array(image.header.get_zooms()[:3], dtype=float)
+    sform = np.linalg.norm(image.affine[:3, :3], axis=0)
+    if not np.isfinite(sform).all() or np.allclose(sform, sizes, rtol=0.02):
+        return image.affine
+    if int(image.header["qform_code"]) == 0:
+        raise DataError(
+            f"the sform's voxel size {np.round(sform, 3).tolist()} mm is not the header's "
+            f"{np.round(sizes, 3).tolist()} mm; export it again"
+        )
+    return image.header.get_qform()

@@ -18,11 +18,12 @@ import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
-from fedvox.data.nifti import check_same_grid, load_label
+from fedvox.data.nifti import Volume, check_same_grid
+from fedvox.data.organs import PARENTS, trained_as
 from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
 from fedvox.data.settings import DataSettings
-from fedvox.data.volumes import load_image
+from fedvox.data.volumes import load_image, load_label, source_files
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_tensors
 
@@ -166,18 +167,27 @@ def _prepare(
     return tensors, description
 
 
-def _organ_labels(case: Case, image: Any, organs: Sequence[str]) -> np.ndarray:
-    """Merges a case's label files into the job's values; what the job does not train becomes 0."""
+def _organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray:
+    """Merges a case's label files into the job's values; what the job does not train becomes 0.
+
+    Files that hold nothing of the job are not opened: TotalSegmentator has a hundred per case.
+    """
+    annotated = case.annotated()
     result = np.zeros(image.data.shape, dtype=np.uint8)
-    for file in case.labels:
-        label = load_label(file.path)
+    # Parts after their organs: a mask of the liver covers its tumours.
+    for file in sorted(case.labels, key=lambda f: any(o in PARENTS for o in f.values.values())):
+        targets = {v: trained_as(organ, organs, annotated) for v, organ in file.values.items()}
+        if not any(targets.values()):
+            continue
+        label = load_label(file.path, image)
         check_same_grid(image, label)
-        found = np.unique(label.data)
-        unknown = [int(v) for v in found if v != 0 and int(v) not in file.values]
+        found = [int(value) for value in np.unique(label.data) if value != 0]
+        unknown = [value for value in found if value not in targets]
         if unknown:
             raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
-        for value, organ in file.values.items():
-            if organ in organs:
+        for value in found:
+            organ = targets[value]
+            if organ is not None:
                 result[label.data == value] = organs.index(organ) + 1
     return result
 
@@ -186,7 +196,9 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
     parts: list[Any] = [FORMAT, to_mapping(settings) | {"patch": 0, "foreground": 0}]
     for path in (*case.images.values(), *(file.path for file in case.labels)):
         try:
-            stat = path.stat()
+            for file in source_files(path):
+                stat = file.stat()
+                parts.append([str(file), stat.st_size, stat.st_mtime_ns])
         except FileNotFoundError:
             raise DataError("an image or label file is missing; restore it") from None
         except (OSError, ValueError) as error:
@@ -194,7 +206,6 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
             raise DataError(
                 f"an image or label file cannot be reached ({reason}); mend it"
             ) from None
-        parts.append([str(path), stat.st_size, stat.st_mtime_ns])
     parts.append([sorted((str(k), str(v)) for k, v in f.values.items()) for f in case.labels])
     parts.append(list(case.images))
     return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()[:32]

@@ -14,7 +14,7 @@ from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.splits import SPLITS, split_cases
-from fedvox.errors import DataError
+from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, atomic_path, private_folder
 
 KEY_BYTES = 32
@@ -77,12 +77,15 @@ def open_site(
         progress: shows a progress bar on a terminal.
 
     Raises:
+        ConfigError: a case has several modalities.
         DataError: too many unusable cases, no training case, no organ of the job annotated, or a
             cache folder that cannot be written.
     """
     from tqdm import tqdm
 
-    split = split_cases(_listed(site), site.split)
+    cases = _listed(site)
+    refuse_channels(cases)
+    split = split_cases(cases, site.split)
     folder = (Path(site.cache) if site.cache else state) / PREPARED
     with _cache_errors():
         private_folder(folder)
@@ -138,6 +141,20 @@ def count_prepared(site: SiteSettings, settings: DataSettings, cases: Sequence[C
             return False
 
     return sum(map(is_there, cases))
+
+
+def refuse_channels(cases: Sequence[Case]) -> None:
+    """Refuses cases of several modalities: the networks take one channel so far.
+
+    Raises:
+        ConfigError: with the remedy.
+    """
+    several = next((case.images for case in cases if len(case.images) > 1), None)
+    if several:
+        raise ConfigError(
+            f"each case has {len(several)} modalities ({', '.join(several)}), the networks take "
+            "one; list one under 'modalities' in the site file"
+        )
 
 
 def _listed(site: SiteSettings) -> list[Case]:
