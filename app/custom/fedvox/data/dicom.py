@@ -3,7 +3,10 @@
 Messages carry no file name and no header field.
 """
 
-from collections.abc import Sequence
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,25 +38,40 @@ def load_series(folder: Path) -> Volume:
     """
     import nibabel as nib
 
-    files = read_slices(folder)
-    try:
-        _refuse_other_forms(files)
-        _refuse_tilt(files)
-        data, affine, slices = _stack(files)
-    except DataError:
-        raise
-    except Exception as error:  # of pydicom, a decoder or highdicom; its text may name a patient
-        kind = type(error).__name__
-        raise DataError(
-            f"the DICOM series does not form one 3D volume ({kind}): slices are missing, uneven or "
-            "damaged; export the series again"
-        ) from None
+    with _silence():
+        files = read_slices(folder)
+        try:
+            _refuse_other_forms(files)
+            _refuse_tilt(files)
+            data, affine, slices = _stack(files)
+        except DataError:
+            raise
+        except Exception as error:  # of pydicom, a decoder or highdicom; it may name a patient
+            kind = type(error).__name__
+            raise DataError(
+                f"the DICOM series does not form one 3D volume ({kind}): slices are missing, "
+                "uneven or damaged; export the series again"
+            ) from None
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
     check_geometry(image)
     return Volume(data, image.affine, image.header, slices)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps back pydicom's warnings, which quote the fields of a header."""
+    logger = logging.getLogger("pydicom")
+    disabled = logger.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.disabled = True
+        try:
+            yield
+        finally:
+            logger.disabled = disabled
 
 
 def read_slices(folder: Path) -> list[Any]:
