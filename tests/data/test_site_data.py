@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from fedvox.data.case import Case
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
@@ -193,3 +194,13 @@ def test_data_folder_that_cannot_be_read_is_refused_without_its_name(site, tmp_p
     with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)") as caught:
         open_site("a", site, SETTINGS, tmp_path)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_several_modalities_per_case_are_refused_with_the_remedy(tmp_path, site, monkeypatch):
+    def read(root, modalities):
+        return [Case("a", "a", dict.fromkeys(modalities, root / "a.nii"), ())]
+
+    monkeypatch.setitem(READERS._entries, "plain", read)
+    several = dataclasses.replace(site, modalities=("t1", "flair"))
+    with pytest.raises(ConfigError, match=r"2 modalities \(t1, flair\).*list one under"):
+        open_site("a", several, SETTINGS, tmp_path)
