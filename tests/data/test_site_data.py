@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from fedvox.data.case import Case
@@ -194,6 +195,27 @@ def test_data_folder_that_cannot_be_read_is_refused_without_its_name(site, tmp_p
     with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)") as caught:
         open_site("a", site, SETTINGS, tmp_path)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_two_sites_may_share_a_folder_whose_modalities_they_divide(site, tmp_path, write_nifti):
+    rng = np.random.default_rng(0)
+    label = np.ones((8, 8, 8), np.uint8)
+    for number in (1, 507):
+        low, high = (-200, 200) if number < 500 else (0, 500)
+        name = f"amos_{number:04d}.nii.gz"
+        image = rng.integers(low, high, label.shape).astype(np.int16)
+        write_nifti(tmp_path / "amos" / "imagesTr" / name, image)
+        write_nifti(tmp_path / "amos" / "labelsTr" / name, label)
+    sources = [
+        open_site(
+            "a",
+            SiteSettings("amos", str(tmp_path / "amos"), modalities, split="dataset"),
+            SETTINGS,
+            tmp_path,
+        ).source
+        for modalities in (("ct",), ("mr",), ("ct",))
+    ]
+    assert sources[0] == sources[2] != sources[1]
 
 
 def test_several_modalities_per_case_are_refused_with_the_remedy(tmp_path, site, monkeypatch):

@@ -41,10 +41,13 @@ def test_testing_is_the_test_and_a_tenth_of_training_validates(tmp_path, trees):
         folder.mkdir(parents=True)
         (folder / "Info.cfg").write_text("ED: 1\nES: 12\n")
     cases = read(trees.acdc(tmp_path, testing=[101]), ["mr"])
-    split = {part: {case.patient for case in found} for part, found in
-             split_cases(cases, "dataset").items()}  # fmt: skip
+    split = {
+        part: {case.patient for case in found}
+        for part, found in split_cases(cases, "dataset").items()
+    }
     names = [f"patient{number:03d}" for number in numbers]
-    assert split["val"] == {name for name in names if hash_bucket(name) < 10} != set()
+    assert split["val"] == {name for name in names if hash_bucket(name) < 10}
+    assert split["val"]
     assert split["test"] == {"patient101"}
     assert split["train"] == set(names) - split["val"]
 
@@ -64,7 +67,6 @@ def test_sform_without_the_voxel_size_does_not_shrink_the_heart(tmp_path, trees)
     image.set_qform(np.diag([-1.4, -1.4, 10.0, 1.0]), 1)
     image.header["srow_x"], image.header["srow_y"] = [-1, 0, 0, 0], [0, -1, 0, 0]
     image.header["srow_z"], image.header["sform_code"] = [0, 0, 1, 0], 1
-    path.write_bytes(b"")
     nib.save(nib.Nifti1Image(image.dataobj, None, image.header), path)
     assert np.allclose(nib.load(path).header.get_sform()[2, 2], 1.0)
     assert load_image(path).spacing == pytest.approx((1.4, 1.4, 10.0), rel=1e-6)

@@ -70,10 +70,8 @@ def test_dataset_json_without_a_table_is_refused(tmp_path, trees):
 
 
 def test_validation_part_is_halved_by_patient_where_the_test_has_no_labels(tmp_path):
-    root = touch(
-        tmp_path, imagesTr=[507], labelsTr=[507], imagesVa=VALIDATION, labelsVa=VALIDATION,
-        imagesTs=[900],
-    )  # fmt: skip
+    root = touch(tmp_path, imagesTr=[507], labelsTr=[507], imagesTs=[900])
+    touch(root, imagesVa=VALIDATION, labelsVa=VALIDATION)
     cases = read(root, ["mr"])
     assert ids(cases, "train") == ["amos_0507"]
     assert ids(cases, "val") and ids(cases, "test")
@@ -84,10 +82,8 @@ def test_validation_part_is_halved_by_patient_where_the_test_has_no_labels(tmp_p
 
 
 def test_validation_part_validates_where_the_test_has_labels(tmp_path):
-    root = touch(
-        tmp_path, imagesTr=[1], labelsTr=[1], imagesVa=[2, 3, 4], labelsVa=[2, 3, 4],
-        imagesTs=[5], labelsTs=[5],
-    )  # fmt: skip
+    root = touch(tmp_path, imagesTr=[1], labelsTr=[1], imagesTs=[5], labelsTs=[5])
+    touch(root, imagesVa=[2, 3, 4], labelsVa=[2, 3, 4])
     cases = read(root, ["ct"])
     assert [case.split for case in cases] == ["train", "val", "val", "val", "test"]
 

@@ -36,7 +36,8 @@ class SiteData:
         share: ``cases`` or ``summary``, as the site file says.
         phantom: True when the data are phantoms.
         skipped: fingerprint -> reason of each case that could not be used.
-        source: fingerprint of machine, folder and split, to notice one folder read by two sites.
+        source: fingerprint of machine, folder, split and cases, to notice that two sites read the
+            same.
     """
 
     name: str
@@ -114,7 +115,7 @@ def open_site(
         share=site.share,
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
         skipped=skipped,
-        source=_source(site),
+        source=_source(site, cases),
     )
 
 
@@ -245,8 +246,10 @@ def _fingerprint(case: Case, key: bytes) -> str:
     return hmac.new(key, case.id.encode(), hashlib.sha256).hexdigest()[:8]
 
 
-def _source(site: SiteSettings) -> str:
+def _source(site: SiteSettings, cases: Sequence[Case]) -> str:
+    """Two sites may share a folder and no case, as AMOS' CT and MRI do; then they differ."""
     import platform
 
-    place = f"{platform.node()}|{Path(site.root).resolve()}|{site.split}"
+    ids = "|".join(sorted(case.id for case in cases))
+    place = f"{platform.node()}|{Path(site.root).resolve()}|{site.split}|{ids}"
     return hashlib.sha256(place.encode()).hexdigest()[:16]
