@@ -312,3 +312,36 @@ def test_label_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
         save_label(out, np.zeros(SHAPE), like)
     assert out.read_bytes() == before
     assert list(out.parent.iterdir()) == [out]
+
+
+def contradictory(path: Path, qform: bool) -> Path:
+    """A volume of 2 by 1.5 by 3 mm whose sform says 1 mm, as in ACDC."""
+    image = nib.Nifti1Image(image_array(), AFFINE)
+    image.set_qform(AFFINE if qform else None, code=int(qform))
+    header = image.header
+    header["pixdim"][1:4] = (2.0, 1.5, 3.0)
+    header["srow_x"], header["srow_y"], header["srow_z"] = np.diag([-1.0, 1.0, 1.0, 1.0])[:3]
+    header["sform_code"] = 1
+    nib.save(nib.Nifti1Image(image.dataobj, None, header), path)
+    return path
+
+
+def test_qform_holds_where_the_sform_contradicts_the_voxel_size(tmp_path):
+    path = contradictory(tmp_path / "a.nii.gz", qform=True)
+    assert nib.affines.voxel_sizes(nib.load(path).affine) == pytest.approx((1, 1, 1))
+    # The quaternion is stored as float32.
+    assert np.allclose(load_image(path).affine, AFFINE, atol=1e-5)
+    assert load_image(path).spacing == pytest.approx((2.0, 1.5, 3.0), rel=1e-6)
+
+
+def test_contradiction_without_a_qform_is_refused(tmp_path):
+    path = contradictory(tmp_path / f"{CANARY}.nii.gz", qform=False)
+    text = refusal(load_image, path)
+    assert "[1.0, 1.0, 1.0] mm is not the header's [2.0, 1.5, 3.0] mm" in text
+
+
+def test_rounded_voxel_size_is_no_contradiction(tmp_path):
+    image = nib.Nifti1Image(image_array(), AFFINE)
+    image.header["pixdim"][1:4] = (2.01, 1.49, 3.02)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert np.array_equal(load_image(tmp_path / "a.nii.gz").affine, AFFINE)

@@ -8,6 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fedvox.data import prepared
 from fedvox.data.case import Case, LabelFile
@@ -238,3 +239,80 @@ def test_path_that_cannot_be_one_is_refused_without_its_name(case, cache):
         with pytest.raises(DataError, match="cannot be reached") as caught:
             prepare_case(wrong, SETTINGS, cache, KEY)
         assert CANARY not in str(caught.value)
+
+
+def test_part_that_the_job_does_not_train_becomes_its_organ(case, cache):
+    tumour = LabelFile(case.labels[0].path, {1: "liver", 2: "liver_tumour"})
+    whole = dataclasses.replace(case, labels=(tumour,))
+    result = prepare_case(whole, SETTINGS, cache, KEY)  # spleen and liver
+    assert np.array_equal(result.tensor("label").numpy(), 2 * (stored_label(case) > 0))
+    both = dataclasses.replace(SETTINGS, organs=("liver", "liver_tumour"))
+    result = prepare_case(whole, both, cache, KEY)
+    assert np.array_equal(result.tensor("label").numpy(), stored_label(case))
+    assert result.annotated == {"liver", "liver_tumour"}
+
+
+def test_part_whose_organ_is_not_annotated_is_background(case, cache):
+    tumour = LabelFile(case.labels[0].path, {1: "spleen", 2: "liver_tumour"})
+    result = prepare_case(dataclasses.replace(case, labels=(tumour,)), SETTINGS, cache, KEY)
+    assert result.annotated == {"spleen"} and result.counts[1] == 0
+
+
+def test_mask_of_a_part_lies_over_the_mask_of_its_organ(case, cache, tmp_path, write_nifti):
+    stored = stored_label(case)
+    affine = nib.load(case.labels[0].path).affine
+    tumour = np.zeros_like(stored)
+    tumour[2:4, 3:5, 3:5] = 1
+    files = [
+        LabelFile(write_nifti(tmp_path / f"{organ}.nii.gz", mask, affine), {1: organ})
+        for organ, mask in (("liver_tumour", tumour), ("liver", (stored == 1).astype(np.uint8)))
+    ]
+    settings = dataclasses.replace(SETTINGS, organs=("liver", "liver_tumour"))
+    result = prepare_case(dataclasses.replace(case, labels=tuple(files)), settings, cache, KEY)
+    assert np.array_equal(result.tensor("label").numpy(), (stored == 1) + tumour)
+
+
+def test_mask_of_an_organ_that_the_job_does_not_train_is_not_opened(case, cache):
+    broken = case.labels[0].path.with_name("aorta.nii.gz")
+    broken.write_bytes(b"no volume")
+    masked = dataclasses.replace(case, labels=(*case.labels, LabelFile(broken, {1: "aorta"})))
+    assert prepare_case(masked, SETTINGS, cache, KEY).annotated == {"liver", "spleen"}
+    settings = dataclasses.replace(SETTINGS, organs=("aorta",))
+    with pytest.raises(DataError, match="damaged"):
+        prepare_case(masked, settings, cache, KEY)
+
+
+@pytest.fixture
+def dicom_case(tmp_path, write_series):
+    """A CT series whose liver is the bright half, labelled by PNG."""
+    array = np.random.default_rng(0).integers(-500, -100, (8, 8, 6)).astype(np.int16)
+    array[:4] += 600
+    (tmp_path / "png").mkdir()
+    for place in range(6):
+        grey = np.where(array[:, :, place].T > 0, 255, 0).astype(np.uint8)
+        Image.fromarray(grey).save(tmp_path / "png" / f"{place}.png")
+    label = LabelFile(tmp_path / "png", {255: "liver"})
+    return Case("a", "a", {"ct": write_series(tmp_path / "dicom", array)}, (label,))
+
+
+def test_series_and_png_are_prepared_like_nifti(dicom_case, cache):
+    result = prepare_case(dicom_case, SETTINGS, cache, KEY)
+    bright = result.tensor("image")[0] > 0.5  # above 40 HU
+    assert torch.equal(bright | (result.tensor("label") == 2), result.tensor("label") == 2)
+    assert result.counts == (0, 4 * 8 * 6)
+
+
+@pytest.mark.parametrize("part", ["dicom", "png"])
+@pytest.mark.parametrize("change", ["time", "rename", "remove"])
+def test_changed_file_in_a_folder_is_prepared_anew(dicom_case, cache, part, change):
+    name = prepared.prepared_path(dicom_case, SETTINGS, cache, KEY)
+    assert prepared.prepared_path(dicom_case, SETTINGS, cache, KEY) == name
+    folder = dicom_case.images["ct"] if part == "dicom" else dicom_case.labels[0].path
+    path = sorted(folder.iterdir())[2]
+    if change == "time":
+        os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 1))
+    elif change == "rename":
+        path.rename(path.with_name(f"{path.stem}-1{path.suffix}"))
+    else:
+        path.unlink()
+    assert prepared.prepared_path(dicom_case, SETTINGS, cache, KEY) != name

@@ -3,8 +3,10 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 
+from fedvox.data.case import Case
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
@@ -193,3 +195,34 @@ def test_data_folder_that_cannot_be_read_is_refused_without_its_name(site, tmp_p
     with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)") as caught:
         open_site("a", site, SETTINGS, tmp_path)
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_two_sites_may_share_a_folder_whose_modalities_they_divide(site, tmp_path, write_nifti):
+    rng = np.random.default_rng(0)
+    label = np.ones((8, 8, 8), np.uint8)
+    for number in (1, 507):
+        low, high = (-200, 200) if number < 500 else (0, 500)
+        name = f"amos_{number:04d}.nii.gz"
+        image = rng.integers(low, high, label.shape).astype(np.int16)
+        write_nifti(tmp_path / "amos" / "imagesTr" / name, image)
+        write_nifti(tmp_path / "amos" / "labelsTr" / name, label)
+    sources = [
+        open_site(
+            "a",
+            SiteSettings("amos", str(tmp_path / "amos"), modalities, split="dataset"),
+            SETTINGS,
+            tmp_path,
+        ).source
+        for modalities in (("ct",), ("mr",), ("ct",))
+    ]
+    assert sources[0] == sources[2] != sources[1]
+
+
+def test_several_modalities_per_case_are_refused_with_the_remedy(tmp_path, site, monkeypatch):
+    def read(root, modalities):
+        return [Case("a", "a", dict.fromkeys(modalities, root / "a.nii"), ())]
+
+    monkeypatch.setitem(READERS._entries, "plain", read)
+    several = dataclasses.replace(site, modalities=("t1", "flair"))
+    with pytest.raises(ConfigError, match=r"2 modalities \(t1, flair\).*list one under"):
+        open_site("a", several, SETTINGS, tmp_path)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.data.case import Case
-from fedvox.data.splits import SPLITS, hash_split, split_cases
+from fedvox.data.splits import SPLITS, hash_bucket, hash_split, split_cases
 from fedvox.errors import ConfigError, DataError
 
 
@@ -133,3 +133,10 @@ def test_unreadable_file_is_named_without_its_folder(tmp_path, content):
     with pytest.raises(ConfigError, match=r"^split\.json: ") as caught:
         split_cases([case("a")], str(path))
     assert "miller" not in str(caught.value)
+
+
+@given(st.text(max_size=20))
+def test_bucket_decides_the_hash_split(patient):
+    bucket = hash_bucket(patient)
+    assert 0 <= bucket < 100
+    assert hash_split(patient) == ("train" if bucket < 70 else "val" if bucket < 80 else "test")

@@ -97,3 +97,40 @@ def test_union_box_holds_both_masks_and_stops_at_the_border():
 def test_other_grid_is_refused():
     with pytest.raises(DataError, match="same grid"):
         score_case(np.zeros((4, 4, 4)), np.zeros((4, 4, 5)), ORGANS, {"liver"}, SPACING)
+
+
+TUMOUR = ("tumour_necrotic", "tumour_oedema", "tumour_enhancing")
+
+
+def test_regions_are_scored_after_their_parts_as_one_mask():
+    reference = box(2, 2, 2, size=12)  # necrotic
+    reference[6:10, 2:14, 2:14] = 2
+    reference[10:14, 2:14, 2:14] = 3
+    swapped = np.choose(reference, [0, 3, 2, 1])  # necrotic and enhancing mistaken for each other
+    scores = score_case(swapped, reference, TUMOUR, set(TUMOUR), SPACING)
+    assert {score.organ: score.dice for score in scores} == {
+        "tumour_necrotic": 0.0,
+        "tumour_oedema": 1.0,
+        "tumour_enhancing": 0.0,
+        "tumour_whole": 1.0,
+        "tumour_core": 1.0,
+    }
+    assert [score.organ for score in scores[3:]] == ["tumour_whole", "tumour_core"]
+    assert scores[3].gt_voxels == 12**3 and scores[4].gt_voxels == 8 * 12**2
+
+
+def test_region_with_a_part_that_is_not_annotated_is_not_scored():
+    labels = box(2, 2, 2)
+    scores = score_case(labels, labels, TUMOUR, set(TUMOUR[:2]), SPACING)
+    assert [score.organ for score in scores] == list(TUMOUR[:2])
+
+
+def test_tumour_in_a_liver_that_is_annotated_as_a_whole_is_no_mistake():
+    reference = box(2, 2, 2)
+    prediction = reference.copy()
+    prediction[4:6, 4:6, 4:6] = 2
+    organs = ("liver", "liver_tumour")
+    (whole,) = score_case(prediction, reference, organs, {"liver"}, SPACING)
+    assert (whole.organ, whole.dice) == ("liver", 1.0)
+    liver, tumour = score_case(prediction, reference, organs, set(organs), SPACING)
+    assert liver.dice < 1.0 and tumour.dice == 0.0

@@ -4,6 +4,7 @@ import random
 import numpy as np
 import pytest
 
+from fedvox.data.organs import CANONICAL, REGIONS
 from fedvox.metrics.summary import bootstrap_interval, format_table, reduce_rows, summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, to_dict
 
@@ -159,3 +160,18 @@ def test_table_shows_no_interval_for_a_single_case_and_a_dash_for_none():
     rows = [row("a", "liver", 0.5), row("a", "aorta", math.nan)]
     line = format_table(summarise(rows)).splitlines()[-1]
     assert line.split() == ["global_best", "ct", "1", "0.500", "-", "0.500"]
+
+
+def test_regions_stand_in_the_table_and_not_in_the_mean():
+    organs = {"tumour_core": 0.1, "tumour_necrotic": 0.6, "tumour_oedema": 0.8, "tumour_whole": 0.2}
+    rows = [row("a", organ, dice) for organ, dice in organs.items()]
+    found = {group.organ: group.dice_mean for group in summarise(rows)}
+    assert found == pytest.approx({**organs, "mean": 0.7})
+    heading = format_table(summarise(rows)).splitlines()[1].split()
+    assert heading[3:7] == ["necr.", "oedema", "whole", "core"]
+
+
+def test_every_canonical_structure_has_a_short_heading():
+    for organ in (*CANONICAL, *REGIONS):
+        heading = format_table(summarise([row("a", organ, 0.5)])).splitlines()[1].split()
+        assert len(heading[3]) <= 9

@@ -10,6 +10,7 @@ from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
 from fedvox.report.progress import draw_progress
+from fedvox.report.scores import comparison
 
 EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "line", "link", "hr", "input"}
@@ -166,3 +167,10 @@ def test_numbers_for_people():
     assert (number(0.12345), number(nan), number(3.25, 1)) == ("0.123", "–", "3.2")
     assert tint(nan) == interval_bar(nan, nan, nan) == ""
     assert escape("\"'<&>") == "&quot;&#x27;&lt;&amp;&gt;"
+
+
+def test_regions_stand_behind_the_structures_and_before_the_mean():
+    organs = ("tumour_whole", "tumour_core", "tumour_oedema", "liver")
+    rows = [MetricRow("m", "a", "test", "flair", "c", o, 0.5, 1.0, 0.5, 9) for o in organs]
+    headings = re.findall(r'scope="col"[^>]*>([^<]+)<', comparison(summarise(rows)))
+    assert headings[2:] == ["Liver", "Tumour oedema", "Tumour whole", "Tumour core", "Mean"]

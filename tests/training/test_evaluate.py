@@ -95,3 +95,19 @@ def test_predicted_labels_have_the_shape_of_the_scan(sites, job, cpu):
     assert labels.shape == tuple(case.tensor("stored_label").shape)
     assert labels.dtype == "uint8"
     assert not labels.any()
+
+
+def test_part_that_a_case_does_not_tell_apart_counts_as_its_organ(sites):
+    case = dataclasses.replace(sites[0].val[0], annotated=frozenset({"liver"}))
+    label = case.tensor("label")
+    prediction = torch.where(label == 1, 2, 0)  # all of the liver called a tumour
+    assert mean_dice(prediction, case, ("liver", "liver_tumour")) == 1.0
+    assert mean_dice(prediction, case, ("liver", "spleen")) == 0.0
+
+
+def test_regions_do_not_count_in_the_mean(sites):
+    organs = ("tumour_necrotic", "tumour_enhancing")
+    case = dataclasses.replace(sites[0].val[0], annotated=frozenset(organs))
+    label = case.tensor("label")
+    prediction = torch.where(label == 1, 2, torch.where(label == 2, 1, 0))
+    assert mean_dice(prediction, case, organs) == 0.0  # the core as a whole would score 1

@@ -138,3 +138,70 @@ def test_loss_is_finite_for_huge_logits():
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(logits.grad).all()
+
+
+TUMOUR_IN_LIVER = ((1, 0),)  # organs: liver, its tumour, spleen
+
+
+def merged(logits: torch.Tensor, target: int, source: int) -> torch.Tensor:
+    """Logits with one channel added to another in probability and taken out."""
+    channels = list(logits.unbind(1))
+    channels[target] = torch.logaddexp(channels[target], channels[source])
+    del channels[source]
+    return torch.stack(channels, 1)
+
+
+@pytest.mark.parametrize("name", ["dice_ce", "dice_focal"])
+def test_part_that_a_case_does_not_tell_apart_counts_as_its_organ(name):
+    logits, label = draw(1, 3)
+    label[label == 2] = 1
+    compact = torch.where(label == 3, 2, label)  # liver, spleen
+    expected = segmentation_loss(merged(logits, 1, 2), compact, annotations([1, 1]), name)
+    loss = segmentation_loss(logits, label, annotations([1, 0, 1]), name, TUMOUR_IN_LIVER)
+    torch.testing.assert_close(loss, expected, **CLOSE)
+
+
+def test_calling_the_organ_its_part_has_no_gradient_where_the_part_is_not_annotated():
+    logits, label = draw(1, 3)
+    label[label == 2] = 1
+    logits.requires_grad_()
+    segmentation_loss(logits, label, annotations([1, 0, 1]), parents=TUMOUR_IN_LIVER).backward()
+    p = torch.softmax(logits.detach(), 1)
+    slope = logits.grad[:, 1] * p[:, 2] - logits.grad[:, 2] * p[:, 1]
+    torch.testing.assert_close(slope, torch.zeros_like(slope), rtol=0, atol=1e-8)
+    assert logits.grad[:, 2].abs().max() > 1e-3  # as liver it learns
+
+
+def test_part_without_an_annotated_organ_is_background():
+    logits, label = draw(1, 3)
+    label[(label == 1) | (label == 2)] = 0
+    loss = segmentation_loss(logits, label, annotations([0, 0, 1]), parents=TUMOUR_IN_LIVER)
+    assert torch.equal(loss, segmentation_loss(logits, label, annotations([0, 0, 1])))
+
+
+def test_annotated_part_keeps_its_own_channel():
+    logits, label = draw(2, 3)
+    full = annotations([1, 1, 1], [1, 1, 1])
+    loss = segmentation_loss(logits, label, full, parents=TUMOUR_IN_LIVER)
+    assert torch.equal(loss, segmentation_loss(logits, label, full))
+
+
+def test_mixed_batch_joins_the_part_only_where_it_is_not_annotated():
+    logits, _ = draw(2, 3)
+    flags = annotations([1, 1, 1], [1, 0, 1])
+    q = marginal_log_probabilities(logits, flags, TUMOUR_IN_LIVER).exp()
+    p = torch.softmax(logits, 1)
+    torch.testing.assert_close(q[0], p[0], **CLOSE)
+    torch.testing.assert_close(q[1, 1], p[1, 1] + p[1, 2], **CLOSE)
+    torch.testing.assert_close(q[1, 0], p[1, 0], **CLOSE)
+    torch.testing.assert_close(q[1, [0, 1, 3]].sum(0), torch.ones(SHAPE), **CLOSE)
+
+
+def test_gradient_is_finite_where_parts_join_for_huge_logits():
+    logits, label = draw(2, 3)
+    label[label == 2] = 1
+    logits = (1e4 * logits).requires_grad_()
+    flags = annotations([1, 0, 1], [0, 0, 1])
+    label[1][label[1] == 1] = 0
+    segmentation_loss(logits, label, flags, "dice_focal", TUMOUR_IN_LIVER).backward()
+    assert torch.isfinite(logits.grad).all()

@@ -23,7 +23,7 @@ class Registration:
         skipped: unusable cases.
         phantom: True for phantom data.
         state: hash of the site's state from earlier rounds, empty at a fresh start.
-        source: fingerprint of machine, data folder and split.
+        source: fingerprint of machine, data folder, split and cases.
         error: why the site cannot take part; empty when it can.
     """
 

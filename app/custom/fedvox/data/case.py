@@ -10,8 +10,9 @@ class LabelFile:
     """One label volume and the organ each of its values stands for.
 
     Attributes:
-        path: integer NIfTI volume on the image's grid.
-        values: label value -> canonical organ name, or None for a structure FedVox does not know.
+        path: integer NIfTI volume on the image's grid, or the folder of one PNG per DICOM slice.
+        values: label value -> canonical organ name, or None for a structure FedVox does not know;
+            several values may stand for one organ.
     """
 
     path: Path
@@ -25,7 +26,7 @@ class Case:
     Attributes:
         id: the reader's own identifier.
         patient: identifier shared by all examinations of one person, for splitting.
-        images: modality -> NIfTI file, all on one grid.
+        images: modality -> NIfTI file or folder of one DICOM series, all on one grid.
         labels: one file with several values, or one binary mask per organ.
         split: the data set's own split (``train``, ``val`` or ``test``), if it has one.
     """

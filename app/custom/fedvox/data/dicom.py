@@ -3,15 +3,24 @@
 Messages carry no file name and no header field.
 """
 
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fedvox.data.nifti import Volume, check_geometry
+from fedvox.data.png_labels import in_name_order
 from fedvox.errors import DataError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+UNEVEN = 0.1
+"""Distances of slices may differ by this share: positions are often rounded to a tenth of a mm."""
+SHIFT_MM = 1.0
+"""How far slices may lie beside the line through the first one: more is a tilted gantry."""
 
 
 def load_series(folder: Path) -> Volume:
@@ -21,31 +30,48 @@ def load_series(folder: Path) -> Volume:
         folder: DICOM files of one series, in any order and under any names.
 
     Returns:
-        float32 ``(columns, rows, slices)`` after the rescale slope, HU for CT; affine in RAS, mm.
+        float32 ``(columns, rows, slices)`` after the rescale slope, HU for CT; affine in RAS, mm;
+        ``slices`` tells where each file went.
 
     Raises:
         DataError: no readable series or several, slices missing, or no plain 3D image.
     """
-    import highdicom
     import nibabel as nib
 
-    slices = read_slices(folder)
-    try:
-        stack = highdicom.get_volume_from_series(slices, dtype=np.float32)
-    except Exception as error:  # of pydicom, a decoder or highdicom; its text may name a patient
-        kind = type(error).__name__
-        raise DataError(
-            f"the DICOM series does not form one 3D volume ({kind}): slices are missing, uneven or "
-            "damaged; export the series again"
-        ) from None
-    data = np.ascontiguousarray(np.asarray(stack.array).transpose(2, 1, 0))
-    affine = (LPS_TO_RAS @ stack.affine)[:, [2, 1, 0, 3]]
+    with _silence():
+        files = read_slices(folder)
+        try:
+            _refuse_other_forms(files)
+            _refuse_tilt(files)
+            data, affine, slices = _stack(files)
+        except DataError:
+            raise
+        except Exception as error:  # of pydicom, a decoder or highdicom; it may name a patient
+            kind = type(error).__name__
+            raise DataError(
+                f"the DICOM series does not form one 3D volume ({kind}): slices are missing, "
+                "uneven or damaged; export the series again"
+            ) from None
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
     check_geometry(image)
-    return Volume(data, image.affine, image.header)
+    return Volume(data, image.affine, image.header, slices)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps back pydicom's warnings, which quote the fields of a header."""
+    logger = logging.getLogger("pydicom")
+    disabled = logger.disabled
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.disabled = True
+        try:
+            yield
+        finally:
+            logger.disabled = disabled
 
 
 def read_slices(folder: Path) -> list[Any]:
@@ -57,21 +83,78 @@ def read_slices(folder: Path) -> list[Any]:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    slices = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.is_file():
-            continue
+    files = []
+    for path in in_name_order([path for path in folder.iterdir() if path.is_file()]):
         try:
-            slices.append(pydicom.dcmread(path))
+            files.append(pydicom.dcmread(path))
         except InvalidDicomError:
             continue  # DICOMDIR's text neighbours and such
         except Exception as error:
             kind = type(error).__name__
             raise DataError(f"a DICOM file is damaged ({kind}); copy the series again") from None
-    slices = [entry for entry in slices if "PixelData" in entry]
-    if not slices:
+    files = [entry for entry in files if "PixelData" in entry]
+    if not files:
         raise DataError("the folder holds no DICOM image; name the folder of one series")
-    series = {str(entry.get("SeriesInstanceUID", "")) for entry in slices}
-    if len(series) > 1:
+    _make_one_series(files)
+    return files
+
+
+def _make_one_series(files: Sequence[Any]) -> None:
+    """Refuses several series.
+
+    Some anonymisers, and CHAOS' among them, give every file identifiers of its own. Such files
+    count as one series if series number and grid agree; positions are checked later in any case.
+    """
+    series = {str(entry.get("SeriesInstanceUID", "")) for entry in files}
+    alike = {
+        (str(entry.get("SeriesNumber", "")), entry.get("Rows"), entry.get("Columns"))
+        for entry in files
+    }
+    scrambled = len(series) == len(files) > 2 and len(alike) == 1
+    if len(series) > 1 and not scrambled:
         raise DataError(f"the folder holds {len(series)} DICOM series; keep one per folder")
-    return slices
+    for entry in files:
+        entry.SeriesInstanceUID = files[0].get("SeriesInstanceUID", "1")
+        if scrambled or "FrameOfReferenceUID" not in entry:
+            entry.FrameOfReferenceUID = files[0].get("FrameOfReferenceUID", "1")
+
+
+def _refuse_other_forms(files: Sequence[Any]) -> None:
+    for entry in files:
+        if int(entry.get("NumberOfFrames") or 1) > 1:
+            raise DataError("the DICOM file holds many frames; export single slices, or NIfTI")
+        if int(entry.get("SamplesPerPixel") or 1) > 1:
+            raise DataError("the DICOM images are coloured; name the folder of the scan itself")
+        if not entry.get("ImagePositionPatient") or not entry.get("ImageOrientationPatient"):
+            raise DataError("the DICOM images do not say where they lie; export the series again")
+
+
+def _refuse_tilt(files: Sequence[Any]) -> None:
+    """A tilted gantry shears the volume; highdicom lets 2.5 degrees pass."""
+    positions = np.array([entry.ImagePositionPatient for entry in files], dtype=float)
+    row, column = np.array(files[0].ImageOrientationPatient, dtype=float).reshape(2, 3)
+    beside = (positions - positions[0]) @ np.stack([row, column], axis=1)
+    if np.abs(beside).max() > SHIFT_MM:
+        raise DataError(
+            f"the DICOM slices are shifted by up to {np.abs(beside).max():.1f} mm against each "
+            "other, as with a tilted gantry; resample the series to NIfTI first"
+        )
+
+
+def _stack(files: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """Voxels ``(columns, rows, slices)``, affine in RAS and each file's place along the slices."""
+    import highdicom
+    from highdicom.spatial import get_series_volume_positions
+
+    _, places = get_series_volume_positions(files, rtol=UNEVEN, orientation_tol=1e-3)
+    stack = highdicom.get_volume_from_series(
+        files,
+        dtype=np.float32,
+        apply_real_world_transform=False,
+        apply_presentation_lut=False,  # inverts for display what was measured
+        rtol=UNEVEN,
+        orientation_tol=1e-3,
+    )
+    voxels = np.asarray(stack.array).transpose(2, 1, 0)
+    affine = (LPS_TO_RAS @ stack.affine)[:, [2, 1, 0, 3]]
+    return np.ascontiguousarray(voxels), affine, tuple(places or ())

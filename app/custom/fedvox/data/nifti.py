@@ -4,6 +4,7 @@
 its CRC, and geometry is checked before a voxel is used. Messages carry no file name.
 """
 
+import dataclasses
 import gzip
 import os
 import tempfile
@@ -21,16 +22,20 @@ VOXEL_MM = (0.05, 30.0)
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Where the voxels of a volume lie.
+class Volume:
+    """A volume as stored.
 
     Attributes:
-        shape: ``(X, Y, Z)``.
+        data: ``(X, Y, Z)`` array, float32 for images and int16 for labels.
         affine: voxel to world (RAS, mm), ``(4, 4)``.
+        header: the NIfTI header, kept for writing a result on the same grid.
+        slices: of a DICOM series, the place along Z of each file in the order of the names.
     """
 
-    shape: tuple[int, ...]
+    data: np.ndarray
     affine: np.ndarray
+    header: Any
+    slices: tuple[int, ...] = ()
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -39,29 +44,9 @@ class Grid:
         return float(x), float(y), float(z)
 
 
-@dataclass(frozen=True)
-class Volume:
-    """A volume as stored.
-
-    Attributes:
-        data: ``(X, Y, Z)`` array, float32 for images and int16 for labels.
-        affine: voxel to world (RAS, mm), ``(4, 4)``.
-        header: the NIfTI header, kept for writing a result on the same grid.
-    """
-
-    data: np.ndarray
-    affine: np.ndarray
-    header: Any
-
-    @property
-    def spacing(self) -> tuple[float, float, float]:
-        """Voxel size in mm along the stored axes."""
-        return grid_of(self).spacing
-
-
-def grid_of(volume: Volume | Grid) -> Grid:
-    """Where a volume's voxels lie; keeps none of them in memory."""
-    return volume if isinstance(volume, Grid) else Grid(volume.data.shape, volume.affine)
+def without_voxels(volume: Volume) -> Volume:
+    """The same grid with zeros that take no memory, where only the place of voxels matters."""
+    return dataclasses.replace(volume, data=np.broadcast_to(np.float32(0), volume.data.shape))
 
 
 def load_image(path: Path) -> Volume:
@@ -73,7 +58,7 @@ def load_image(path: Path) -> Volume:
     image = _open(path)
     data = _voxels(image, np.float32)
     check_values(data)
-    return Volume(data, image.affine, image.header)
+    return Volume(data, affine_of(image), image.header)
 
 
 def check_values(data: np.ndarray) -> None:
@@ -103,25 +88,24 @@ def load_label(path: Path) -> Volume:
     limits = np.iinfo(np.int16)
     if data.min() < limits.min or data.max() > limits.max:
         raise DataError(f"the label holds values beyond {limits.max}; give organs small numbers")
-    return Volume(data.astype(np.int16), image.affine, image.header)
+    return Volume(data.astype(np.int16), affine_of(image), image.header)
 
 
-def check_same_grid(image: Volume | Grid, label: Volume | Grid) -> None:
+def check_same_grid(image: Volume, label: Volume) -> None:
     """Refuses a label that does not lie on its image's grid.
 
     Raises:
         DataError: other shape, or an affine that moves a corner by more than a tenth of a voxel.
     """
-    own, other = grid_of(image), grid_of(label)
-    if own.shape != other.shape:
+    if image.data.shape != label.data.shape:
         raise DataError(
-            f"the label's shape {other.shape} is not the image's {own.shape}; "
+            f"the label's shape {label.data.shape} is not the image's {image.data.shape}; "
             "resample the label onto the image"
         )
     corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    corners[:, :3] *= np.array(own.shape) - 1
-    moved = np.abs(corners @ (own.affine - other.affine).T).max()
-    if moved > 0.1 * min(own.spacing):
+    corners[:, :3] *= np.array(image.data.shape) - 1
+    moved = np.abs(corners @ (image.affine - label.affine).T).max()
+    if moved > 0.1 * min(image.spacing):
         raise DataError(f"the label lies up to {moved:.1f} mm off its image; align their affines")
 
 
@@ -186,9 +170,10 @@ def check_geometry(image: Any) -> None:
         raise DataError(f"the volume's shape is {image.shape}; a single 3D volume is needed")
     if int(image.header["sform_code"]) == 0 and int(image.header["qform_code"]) == 0:
         raise DataError("the header has neither sform nor qform; orientation is unknown: re-export")
-    axes = image.affine[:3, :3]
+    affine = affine_of(image)
+    axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(image.affine).all() or not all(
+    if not np.isfinite(affine).all() or not all(
         VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in spacing
     ):
         raise DataError(
@@ -197,3 +182,27 @@ def check_geometry(image: Any) -> None:
     angles = (axes / spacing).T @ (axes / spacing) - np.eye(3)
     if np.abs(angles).max() > 0.02:
         raise DataError("the affine's axes are not perpendicular; resample the volume first")
+
+
+def affine_of(image: Any) -> np.ndarray:
+    """Voxel to world (RAS, mm); the sform, unless its voxel size contradicts the header's.
+
+    Then the qform holds, whose voxel size is the header's: ACDC's sform says 1 mm for voxels of
+    1.3 by 1.3 by 10 mm (nnU-Net's issue 2741).
+
+    Args:
+        image: nibabel image.
+
+    Raises:
+        DataError: the sizes differ and there is no qform to decide.
+    """
+    sizes = np.array(image.header.get_zooms()[:3], dtype=float)
+    sform = np.linalg.norm(image.affine[:3, :3], axis=0)
+    if not np.isfinite(sform).all() or np.allclose(sform, sizes, rtol=0.02):
+        return image.affine
+    if int(image.header["qform_code"]) == 0:
+        raise DataError(
+            f"the sform's voxel size {np.round(sform, 3).tolist()} mm is not the header's "
+            f"{np.round(sizes, 3).tolist()} mm; export it again"
+        )
+    return image.header.get_qform()

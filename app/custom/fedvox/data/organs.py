@@ -1,7 +1,8 @@
 """Canonical structure names: the contract between sites that label the same organ differently."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 from fedvox.errors import ConfigError
 
@@ -23,7 +24,32 @@ ABDOMEN = (
     "prostate_uterus",
 )
 BRAIN = ("hippocampus_anterior", "hippocampus_posterior")
-CANONICAL = ABDOMEN + BRAIN
+HEART = (
+    "heart_left_ventricle",
+    "heart_right_ventricle",
+    "heart_left_atrium",
+    "heart_right_atrium",
+    "heart_myocardium",
+    "ascending_aorta",
+    "pulmonary_artery",
+)
+TUMOURS = (
+    "tumour_necrotic",
+    "tumour_oedema",
+    "tumour_enhancing",
+    "resection_cavity",
+    "liver_tumour",
+)
+CANONICAL = ABDOMEN + BRAIN + HEART + TUMOURS
+
+PARENTS = {"ascending_aorta": "aorta", "liver_tumour": "liver"}
+"""Part -> the organ that it belongs to wherever it is not told apart."""
+
+REGIONS = {
+    "tumour_whole": ("tumour_necrotic", "tumour_oedema", "tumour_enhancing"),
+    "tumour_core": ("tumour_necrotic", "tumour_enhancing"),
+}
+"""Overlapping regions that are scored, though not trained: name -> the structures they unite."""
 
 _ALIASES = {
     "right_kidney": "kidney_right",
@@ -32,6 +58,7 @@ _ALIASES = {
     "esophagus": "oesophagus",
     "postcava": "inferior_vena_cava",
     "arota": "aorta",
+    "prostate/uterus": "prostate_uterus",
     "right_adrenal_gland": "adrenal_right",
     "left_adrenal_gland": "adrenal_left",
     "adrenal_gland_right": "adrenal_right",
@@ -39,6 +66,19 @@ _ALIASES = {
     "urinary_bladder": "bladder",
     "anterior": "hippocampus_anterior",
     "posterior": "hippocampus_posterior",
+    "left_ventricle": "heart_left_ventricle",
+    "right_ventricle": "heart_right_ventricle",
+    "left_atrium": "heart_left_atrium",
+    "right_atrium": "heart_right_atrium",
+    "myocardium": "heart_myocardium",
+    "heart_ventricle_left": "heart_left_ventricle",
+    "heart_ventricle_right": "heart_right_ventricle",
+    "heart_atrium_left": "heart_left_atrium",
+    "heart_atrium_right": "heart_right_atrium",
+    "tumor_necrotic": "tumour_necrotic",
+    "tumor_edema": "tumour_oedema",
+    "tumor_enhancing": "tumour_enhancing",
+    "liver_tumor": "liver_tumour",
 }
 
 MODALITIES = ("ct", "mr", "t1", "t1ce", "t2", "flair")
@@ -69,6 +109,73 @@ def check_organs(organs: Sequence[str]) -> None:
             )
     if len(set(organs)) != len(organs):
         raise ConfigError("'data.organs' names an organ twice; name each once")
+
+
+def trained_as(organ: str | None, organs: Sequence[str], annotated: Collection[str]) -> str | None:
+    """The organ of the job that a labelled voxel teaches.
+
+    Args:
+        organ: what the label says, None for a structure without a canonical name.
+        organs: the job's organs.
+        annotated: organs that the case annotates.
+
+    Returns:
+        The organ itself, else its parent where job and case have that, else None: background.
+    """
+    if organ in organs:
+        return organ
+    parent = PARENTS.get(organ or "")
+    return parent if parent in organs and parent in annotated else None
+
+
+def parent_pairs(organs: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Places ``(part, parent)`` in the job's list of each part whose parent the job trains too."""
+    return tuple(
+        (organs.index(part), organs.index(parent))
+        for part, parent in PARENTS.items()
+        if part in organs and parent in organs
+    )
+
+
+def scored_structures(
+    organs: Sequence[str], annotated: Collection[str]
+) -> dict[str, tuple[int, ...]]:
+    """What can be scored in a case, and which label values make it up.
+
+    Args:
+        organs: the job's organs; organ i has label value i + 1.
+        annotated: organs that the case annotates.
+
+    Returns:
+        Each annotated organ of the job in its order, with the parts that the job trains and the
+        case does not tell apart; then each region whose structures are all annotated.
+    """
+    value = {organ: place for place, organ in enumerate(organs, start=1)}
+    found = {
+        organ: (value[organ], *(value[p] for p in _hidden_parts(organ, organs, annotated)))
+        for organ in organs
+        if organ in annotated
+    }
+    for region, parts in REGIONS.items():
+        if all(part in found for part in parts):
+            found[region] = tuple(value[part] for part in parts)
+    return found
+
+
+def mask_of(labels: Any, values: Sequence[int]) -> Any:
+    """Boolean mask of the voxels that have one of the values; for arrays and tensors."""
+    mask = labels == values[0]
+    for value in values[1:]:
+        mask = mask | (labels == value)
+    return mask
+
+
+def _hidden_parts(organ: str, organs: Sequence[str], annotated: Collection[str]) -> list[str]:
+    return [
+        part
+        for part, parent in PARENTS.items()
+        if parent == organ and part in organs and part not in annotated
+    ]
 
 
 def label_map_hash(organs: Sequence[str]) -> str:

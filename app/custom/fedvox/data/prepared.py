@@ -18,11 +18,12 @@ import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
-from fedvox.data.nifti import Grid, check_same_grid, grid_of, load_label
+from fedvox.data.nifti import Volume, check_same_grid, without_voxels
+from fedvox.data.organs import PARENTS, trained_as
 from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
 from fedvox.data.settings import DataSettings
-from fedvox.data.volumes import load_image
+from fedvox.data.volumes import load_image, load_label, source_files
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_tensors
 
@@ -162,7 +163,7 @@ def _prepare(
 
 def _prepare_images(
     case: Case, settings: DataSettings, key: bytes
-) -> tuple[list[torch.Tensor], str, Grid]:
+) -> tuple[list[torch.Tensor], str, Volume]:
     """A case's images on the job's grid, the HMAC of their voxels, and where those lay.
 
     One scan after the other, and none stays in memory: a large CT takes 0.6 GB as float32.
@@ -172,7 +173,7 @@ def _prepare_images(
     grid = None
     for modality, path in case.images.items():
         volume = load_image(path)
-        grid = grid or grid_of(volume)
+        grid = grid or without_voxels(volume)
         check_same_grid(grid, volume)
         check_modality(volume, modality)
         for start in range(0, len(volume.data), SLAB):
@@ -185,19 +186,28 @@ def _prepare_images(
     return images, digest.hexdigest(), grid
 
 
-def _organ_labels(case: Case, image: Grid, organs: Sequence[str]) -> np.ndarray:
-    """Merges a case's label files into the job's values; what the job does not train becomes 0."""
-    result = np.zeros(image.shape, dtype=np.uint8)
-    for file in case.labels:
-        label = load_label(file.path)
+def _organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray:
+    """Merges a case's label files into the job's values; what the job does not train becomes 0.
+
+    Files that hold nothing of the job are not opened: TotalSegmentator has a hundred per case.
+    """
+    annotated = case.annotated()
+    result = np.zeros(image.data.shape, dtype=np.uint8)
+    # Parts after their organs: a mask of the liver covers its tumours.
+    for file in sorted(case.labels, key=lambda f: any(o in PARENTS for o in f.values.values())):
+        targets = {v: trained_as(organ, organs, annotated) for v, organ in file.values.items()}
+        if not any(targets.values()):
+            continue
+        label = load_label(file.path, image)
         check_same_grid(image, label)
         slabs = range(0, len(label.data), SLAB)
-        found = np.unique([v for s in slabs for v in np.unique(label.data[s : s + SLAB])])
-        unknown = [int(v) for v in found if v != 0 and int(v) not in file.values]
+        found = sorted({int(v) for s in slabs for v in np.unique(label.data[s : s + SLAB])} - {0})
+        unknown = [value for value in found if value not in targets]
         if unknown:
             raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
-        for value, organ in file.values.items():
-            if organ in organs:
+        for value in found:
+            organ = targets[value]
+            if organ is not None:
                 result[label.data == value] = organs.index(organ) + 1
     return result
 
@@ -206,7 +216,9 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
     parts: list[Any] = [FORMAT, to_mapping(settings) | {"patch": 0, "foreground": 0}]
     for path in (*case.images.values(), *(file.path for file in case.labels)):
         try:
-            stat = path.stat()
+            for file in source_files(path):
+                stat = file.stat()
+                parts.append([str(file), stat.st_size, stat.st_mtime_ns])
         except FileNotFoundError:
             raise DataError("an image or label file is missing; restore it") from None
         except (OSError, ValueError) as error:
@@ -214,7 +226,6 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
             raise DataError(
                 f"an image or label file cannot be reached ({reason}); mend it"
             ) from None
-        parts.append([str(path), stat.st_size, stat.st_mtime_ns])
     parts.append([sorted((str(k), str(v)) for k, v in f.values.items()) for f in case.labels])
     parts.append(list(case.images))
     return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()[:32]

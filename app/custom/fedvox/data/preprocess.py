@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fedvox.data.nifti import Grid, Volume, grid_of
+from fedvox.data.nifti import Volume
 from fedvox.data.settings import DataSettings
 
 Shape = tuple[int, int, int]
@@ -36,28 +36,28 @@ class Geometry:
     spacing: tuple[float, float, float]
 
 
-def geometry_of(volume: Volume | Grid, spacing: Sequence[float]) -> Geometry:
+def geometry_of(volume: Volume, spacing: Sequence[float]) -> Geometry:
     """Works out the job's grid for a stored volume.
 
     Args:
-        volume: the stored volume, or its grid.
+        volume: the stored volume.
         spacing: wanted voxel size in mm, RAS; met up to rounding to whole voxels.
     """
-    grid = grid_of(volume)
-    orientation = nib.io_orientation(grid.affine)
+    orientation = nib.io_orientation(volume.affine)
     axes = tuple((int(axis), int(flip)) for axis, flip in orientation)
+    stored = volume.data.shape
     extent, size = [0.0] * 3, [1] * 3
     for stored_axis, (ras_axis, _) in enumerate(axes):
-        extent[ras_axis] = grid.shape[stored_axis] * grid.spacing[stored_axis]
+        extent[ras_axis] = stored[stored_axis] * volume.spacing[stored_axis]
     for axis in range(3):
         size[axis] = max(1, round(extent[axis] / spacing[axis]))
     actual = tuple(extent[axis] / size[axis] for axis in range(3))
-    return Geometry(_shape(grid.shape), axes, _shape(size), (actual[0], actual[1], actual[2]))
+    return Geometry(_shape(stored), axes, _shape(size), (actual[0], actual[1], actual[2]))
 
 
 def to_ras(data: np.ndarray, geometry: Geometry) -> np.ndarray:
     """Permutes and flips stored axes to RAS; values are untouched."""
-    return np.ascontiguousarray(nib.apply_orientation(data, np.array(geometry.axes)))
+    return np.ascontiguousarray(_oriented(data, geometry))
 
 
 def from_ras(data: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -76,10 +76,8 @@ def prepare_image(
     Returns:
         float32 ``(X, Y, Z)`` on the job's grid.
     """
-    # In place: a scan of 512 x 512 x 600 voxels takes 0.6 GB, and so does each copy of it.
-    turned = to_ras(volume.data, geometry)
-    own = turned.copy() if np.shares_memory(turned, volume.data) else turned
-    data = torch.from_numpy(own)
+    # One copy, changed in place: a scan fills much of a hospital's memory.
+    data = torch.from_numpy(np.array(_oriented(volume.data, geometry), order="C"))
     low, high = intensity_window(data, modality, settings)
     scaled = data.clamp_(low, high).sub_(low).div_(max(high - low, 1e-6)).float()
     return resample(scaled[None], geometry.grid_shape)[0]
@@ -149,6 +147,11 @@ def resample(volume: torch.Tensor, shape: Shape) -> torch.Tensor:
     if tuple(volume.shape[1:]) == tuple(shape):
         return volume
     return F.interpolate(volume[None], size=shape, mode="trilinear", align_corners=False)[0]
+
+
+def _oriented(data: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """A view of stored voxels in RAS order."""
+    return np.asarray(nib.apply_orientation(data, np.array(geometry.axes)))
 
 
 def _shape(values: Sequence[int]) -> Shape:

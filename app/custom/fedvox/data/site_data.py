@@ -15,7 +15,7 @@ from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.splits import SPLITS, split_cases
-from fedvox.errors import DataError
+from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, atomic_path, private_folder
 
 KEY_BYTES = 32
@@ -37,7 +37,8 @@ class SiteData:
         share: ``cases`` or ``summary``, as the site file says.
         phantom: True when the data are phantoms.
         skipped: fingerprint -> reason of each case that could not be used.
-        source: fingerprint of machine, folder and split, to notice one folder read by two sites.
+        source: fingerprint of machine, folder, split and cases, to notice that two sites read the
+            same.
     """
 
     name: str
@@ -78,12 +79,15 @@ def open_site(
         progress: shows a progress bar on a terminal.
 
     Raises:
+        ConfigError: a case has several modalities.
         DataError: too many unusable cases, no training case, no organ of the job annotated, or a
             cache folder that cannot be written.
     """
     from tqdm import tqdm
 
-    split = split_cases(_listed(site), site.split)
+    cases = _listed(site)
+    refuse_channels(cases)
+    split = split_cases(cases, site.split)
     folder = (Path(site.cache) if site.cache else state) / PREPARED
     with _cache_errors():
         private_folder(folder)
@@ -114,7 +118,7 @@ def open_site(
         share=site.share,
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
         skipped=skipped,
-        source=_source(site),
+        source=_source(site, cases),
     )
 
 
@@ -141,6 +145,20 @@ def count_prepared(site: SiteSettings, settings: DataSettings, cases: Sequence[C
             return False
 
     return sum(map(is_there, cases))
+
+
+def refuse_channels(cases: Sequence[Case]) -> None:
+    """Refuses cases of several modalities: the networks take one channel so far.
+
+    Raises:
+        ConfigError: with the remedy.
+    """
+    several = next((case.images for case in cases if len(case.images) > 1), None)
+    if several:
+        raise ConfigError(
+            f"each case has {len(several)} modalities ({', '.join(several)}), the networks take "
+            "one; list one under 'modalities' in the site file"
+        )
 
 
 def _listed(site: SiteSettings) -> list[Case]:
@@ -231,8 +249,10 @@ def _fingerprint(case: Case, key: bytes) -> str:
     return hmac.new(key, case.id.encode(), hashlib.sha256).hexdigest()[:8]
 
 
-def _source(site: SiteSettings) -> str:
+def _source(site: SiteSettings, cases: Sequence[Case]) -> str:
+    """Two sites may share a folder and no case, as AMOS' CT and MRI do; then they differ."""
     import platform
 
-    place = f"{platform.node()}|{Path(site.root).resolve()}|{site.split}"
+    ids = "|".join(sorted(case.id for case in cases))
+    place = f"{platform.node()}|{Path(site.root).resolve()}|{site.split}|{ids}"
     return hashlib.sha256(place.encode()).hexdigest()[:16]

@@ -37,8 +37,13 @@ def split_cases(cases: Sequence[Case], rule: str) -> dict[str, list[Case]]:
 
 def hash_split(patient: str) -> str:
     """70/10/20 by a hash of the patient, so that no patient is in two splits."""
-    bucket = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:4], "big") % 100
+    bucket = hash_bucket(patient)
     return "train" if bucket < 70 else "val" if bucket < 80 else "test"
+
+
+def hash_bucket(patient: str) -> int:
+    """A number from 0 to 99 that depends on the patient alone; readers cut parts of a set by it."""
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:4], "big") % 100
 
 
 def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[no-untyped-def]

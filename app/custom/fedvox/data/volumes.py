@@ -1,10 +1,11 @@
-"""Images whatever they lie in: a NIfTI file, or a folder with one DICOM series."""
+"""Images and labels whatever they lie in: NIfTI, a DICOM series, a stack of PNG."""
 
 from pathlib import Path
 
 from fedvox.data import nifti
 from fedvox.data.dicom import load_series
 from fedvox.data.nifti import Volume, check_values
+from fedvox.data.png_labels import load_stack
 
 
 def load_image(path: Path) -> Volume:
@@ -21,3 +22,25 @@ def load_image(path: Path) -> Volume:
     volume = load_series(path)
     check_values(volume.data)
     return volume
+
+
+def load_label(path: Path, image: Volume) -> Volume:
+    """Reads a label volume as int16.
+
+    Args:
+        path: NIfTI file, or folder with one PNG per slice of a DICOM series.
+        image: the image that the label belongs to; gives a PNG stack its order and its place.
+
+    Raises:
+        DataError: it cannot be used; says why, without a file name.
+    """
+    return load_stack(path, image) if path.is_dir() else nifti.load_label(path)
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files that a volume is made of: the path itself, or what lies in the folder.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted(path.iterdir()) if path.is_dir() else [path]

@@ -9,7 +9,7 @@ from fedvox.data.case import Case
 from fedvox.data.prepared import PreparedCase, prepare_case
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings
-from fedvox.data.site_data import count_prepared
+from fedvox.data.site_data import count_prepared, refuse_channels
 from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.errors import DataError
 from fedvox.training.settings import JobSettings
@@ -75,6 +75,7 @@ def list_cases(site: SiteSettings) -> Sequence[Case]:
     """The reader's cases, at least one.
 
     Raises:
+        ConfigError: a case has several modalities.
         DataError: the folder is not in the reader's layout or holds no case.
     """
     try:
@@ -86,6 +87,7 @@ def list_cases(site: SiteSettings) -> Sequence[Case]:
         ) from None
     if not cases:
         raise DataError("the reader finds no case; compare 'root' with docs/data.md")
+    refuse_channels(cases)
     return cases
 
 

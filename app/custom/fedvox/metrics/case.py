@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fedvox.data.organs import mask_of, scored_structures
 from fedvox.errors import DataError
 
 NSD_TOLERANCE_MM = 2.0
@@ -21,7 +22,7 @@ class OrganScore:
     """How well one organ of one case was segmented.
 
     Attributes:
-        organ: canonical name.
+        organ: canonical name, or a region's.
         dice: overlap, 0 to 1, or NaN.
         hd95_mm: 95th percentile of the symmetric surface distance in mm, or NaN.
         nsd: normalised surface Dice, 0 to 1, or NaN.
@@ -43,7 +44,7 @@ def score_case(
     spacing: tuple[float, float, float],
     nsd_tolerance_mm: float = NSD_TOLERANCE_MM,
 ) -> list[OrganScore]:
-    """Scores every annotated organ of one case.
+    """Scores every annotated organ of one case, and every region that unites annotated ones.
 
     Empty masks, where a distance has no value, follow one rule:
 
@@ -58,6 +59,9 @@ def score_case(
     NaN means no evidence and is left out of means. A missed organ costs the whole image diagonal,
     so that a model cannot improve its mean HD95 by leaving difficult organs out.
 
+    Where a case annotates an organ but not a part of it that the job trains (a liver without its
+    tumours), what was predicted as that part counts as the organ.
+
     Args:
         prediction: label map, shape ``(X, Y, Z)``; organ i of ``organs`` has the value i + 1.
         reference: label map of the same shape and coding.
@@ -67,7 +71,8 @@ def score_case(
         nsd_tolerance_mm: surface distance in mm up to which NSD counts a surface voxel as right.
 
     Returns:
-        One score per annotated organ, in the order of ``organs``.
+        One score per annotated organ, in the order of ``organs``, then one per region
+        (:data:`fedvox.data.organs.REGIONS`) whose structures are all trained and annotated.
 
     Raises:
         DataError: the two maps are not 3D or differ in shape.
@@ -83,10 +88,14 @@ def score_case(
     )
     return [
         _score_organ(
-            organ, predicted == value, referred == value, spacing, nsd_tolerance_mm, diagonal
+            organ,
+            mask_of(predicted, values),
+            mask_of(referred, values),
+            spacing,
+            nsd_tolerance_mm,
+            diagonal,
         )
-        for value, organ in enumerate(organs, start=1)
-        if organ in annotated
+        for organ, values in scored_structures(organs, annotated).items()
     ]
 
 

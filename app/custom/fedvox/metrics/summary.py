@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedvox.data.organs import REGIONS
 from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary, SummaryRow
 from fedvox.seeding import derive_seed
 
 TEST_SPLIT = "test"
 _Z95 = 1.96
-_HEADINGS = {  # in the order in which a radiologist reads an abdomen, then the brain
+_HEADINGS = {  # in the order in which a radiologist reads an abdomen, then brain, heart, tumours
     "liver": "liver",
     "spleen": "spleen",
     "kidney_right": "kidn.R",
@@ -41,6 +42,20 @@ _HEADINGS = {  # in the order in which a radiologist reads an abdomen, then the 
     "prostate_uterus": "prost/ut",
     "hippocampus_anterior": "hipp.ant",
     "hippocampus_posterior": "hipp.post",
+    "heart_left_ventricle": "LV",
+    "heart_right_ventricle": "RV",
+    "heart_left_atrium": "LA",
+    "heart_right_atrium": "RA",
+    "heart_myocardium": "myoc.",
+    "ascending_aorta": "asc.ao.",
+    "pulmonary_artery": "pulm.a.",
+    "tumour_necrotic": "necr.",
+    "tumour_oedema": "oedema",
+    "tumour_enhancing": "enh.",
+    "resection_cavity": "cavity",
+    "liver_tumour": "liv.tum.",
+    "tumour_whole": "whole",
+    "tumour_core": "core",
 }
 _Scores = tuple[float, float, float]  # Dice, HD95 in mm, NSD
 
@@ -65,7 +80,8 @@ def summarise(
 ) -> list[SummaryRow]:
     """Averages the test cases per model, modality and organ, and over organs.
 
-    The row ``mean`` averages the organs of each case first, then the cases. A case whose value is
+    The row ``mean`` averages the organs of each case first, without the regions that unite several
+    of them, then the cases. A case whose value is
     NaN (no evidence, see :func:`fedvox.metrics.case.score_case`) does not enter that mean. The
     result does not depend on the order of ``rows`` or ``shared``.
 
@@ -195,13 +211,16 @@ def _order(key: tuple[str, str, str]) -> tuple[str, str, bool, str]:
 
 
 def _by_group(rows: Iterable[MetricRow]) -> dict[tuple[str, str, str], list[_Scores]]:
-    """Per model, modality and organ: one triple of scores per case, ``mean`` over organs added."""
+    """Per model, modality and organ: one triple of scores per case, ``mean`` over organs added.
+
+    Regions unite organs that count already, so they do not enter the mean.
+    """
     cases: dict[tuple[str, str, str], dict[tuple[str, str], list[_Scores]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for row in rows:
         scores = (row.dice, row.hd95_mm, row.nsd)
-        for organ in (row.organ, MEAN_ORGAN):
+        for organ in (row.organ,) if row.organ in REGIONS else (row.organ, MEAN_ORGAN):
             cases[row.model, row.modality, organ][row.site, row.case].append(scores)
     return {
         key: [_mean_scores(group[case]) for case in sorted(group)] for key, group in cases.items()

@@ -27,6 +27,18 @@ ORGAN_COLOURS = {
     "prostate_uterus": "#c98f9b",
     "hippocampus_anterior": "#ffb000",
     "hippocampus_posterior": "#00b5d8",
+    "heart_left_ventricle": "#e6194b",
+    "heart_right_ventricle": "#4363d8",
+    "heart_left_atrium": "#f58231",
+    "heart_right_atrium": "#42d4f4",
+    "heart_myocardium": "#bfef45",
+    "ascending_aorta": "#f032e6",
+    "pulmonary_artery": "#469990",
+    "tumour_necrotic": "#d62728",
+    "tumour_oedema": "#2ca02c",
+    "tumour_enhancing": "#ffe119",
+    "resection_cavity": "#17becf",
+    "liver_tumour": "#7d3cff",
 }
 _OTHER_COLOUR = "#d0d0d0"
 _PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # name: the axis that the slice is cut across

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from fedvox.data.organs import CANONICAL
+from fedvox.data.organs import CANONICAL, REGIONS
 from fedvox.metrics.table import MEAN_ORGAN, SummaryRow
 from fedvox.report.html import escape, interval_bar, number, table, tint
 
 _PREFERRED = ("global_best", "global_last")
+_STRUCTURES = (*CANONICAL, *REGIONS)
 
 
 def best_model(summary: Sequence[SummaryRow]) -> str | None:
@@ -115,7 +116,7 @@ def _plain(organ: str) -> str:
 
 
 def _organ_order(organ: str) -> tuple[bool, int, str]:
-    place = CANONICAL.index(organ) if organ in CANONICAL else len(CANONICAL)
+    place = _STRUCTURES.index(organ) if organ in _STRUCTURES else len(_STRUCTURES)
     return organ == MEAN_ORGAN, place, organ
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedvox.data.organs import REGIONS, mask_of, scored_structures
 from fedvox.data.prepared import PreparedCase
 from fedvox.data.preprocess import restore_labels
 from fedvox.metrics.case import score_case
@@ -47,6 +48,8 @@ def validate(
 def mean_dice(prediction: torch.Tensor, case: PreparedCase, organs: Sequence[str]) -> float:
     """Mean Dice over the organs present in a case, on the job's grid; NaN when there is none.
 
+    Regions are left out: they unite organs that count already.
+
     Args:
         prediction: ``(X, Y, Z)`` integers on the job's grid.
         case: the prepared case.
@@ -54,9 +57,9 @@ def mean_dice(prediction: torch.Tensor, case: PreparedCase, organs: Sequence[str
     """
     label = case.tensor("label")
     values = []
-    for index, organ in enumerate(organs):
-        if organ in case.annotated and case.counts[index]:
-            truth, found = label == index + 1, prediction == index + 1
+    for organ, own in scored_structures(organs, case.annotated).items():
+        if organ not in REGIONS and case.counts[own[0] - 1]:
+            truth, found = mask_of(label, own), mask_of(prediction, own)
             overlap = float((truth & found).sum())
             values.append(2 * overlap / float(truth.sum() + found.sum()))
     return float(np.mean(values)) if values else float("nan")

@@ -2,7 +2,9 @@
 
 A voxel that a partially labelled site calls background may be any organ it does not annotate. The
 marginal form adds the probabilities of those organs to the background's before the loss, so that
-neither answer is punished.
+neither answer is punished. A part of an organ (a tumour of the liver) that a case does not tell
+apart lies inside the organ: where the case annotates the organ, the part's probability joins the
+organ's and not the background's.
 
 Reference:
     Shi et al., "Marginal loss and exclusion loss for partially supervised multi-organ
@@ -10,34 +12,60 @@ Reference:
     mix cases with different annotations.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 
 FOCAL_GAMMA = 2.0
 SMOOTH = 1e-5
 
+Pairs = Sequence[tuple[int, int]]
 
-def marginal_log_probabilities(logits: torch.Tensor, annotated: torch.Tensor) -> torch.Tensor:
-    """Log-probabilities with unannotated organs merged into the background.
+
+def marginal_log_probabilities(
+    logits: torch.Tensor, annotated: torch.Tensor, parents: Pairs = ()
+) -> torch.Tensor:
+    """Log-probabilities with unannotated organs merged into their parents or the background.
 
     Args:
         logits: ``(B, 1 + O, X, Y, Z)``.
         annotated: ``(B, O)`` bool.
+        parents: places ``(part, parent)`` among the organs, from 0.
 
     Returns:
-        ``(B, 1 + O, X, Y, Z)``; channel 0 is background or any unannotated organ. Channels of
-        unannotated organs keep their plain log-probability and must not be used.
+        ``(B, 1 + O, X, Y, Z)``; channel 0 is background or any unannotated organ without an
+        annotated parent. Channels of unannotated organs keep their plain log-probability and must
+        not be used.
     """
     log_probabilities = F.log_softmax(logits.float(), dim=1)
     hidden = torch.zeros_like(annotated, dtype=log_probabilities.dtype)
-    hidden = hidden.masked_fill(annotated, float("-inf"))
+    joined = _joined(annotated, parents)
+    hidden = hidden.masked_fill(annotated | joined, float("-inf"))
     hidden = F.pad(hidden, (1, 0))[:, :, None, None, None]
     background = torch.logsumexp(log_probabilities + hidden, dim=1, keepdim=True)
-    return torch.cat([background, log_probabilities[:, 1:]], dim=1)
+    channels = [background, *log_probabilities[:, 1:].split(1, dim=1)]
+    for part, parent in parents:
+        apart = ~joined[:, part, None, None, None, None]
+        added = channels[part + 1].masked_fill(apart, float("-inf"))
+        channels[parent + 1] = torch.logaddexp(channels[parent + 1], added)
+    return torch.cat(channels, dim=1)
+
+
+def _joined(annotated: torch.Tensor, parents: Pairs) -> torch.Tensor:
+    """``(B, O)``: unannotated parts whose parent is annotated."""
+    joined = torch.zeros_like(annotated)
+    for part, parent in parents:
+        joined[:, part] = annotated[:, parent] & ~annotated[:, part]
+    return joined
 
 
 def segmentation_loss(
-    logits: torch.Tensor, label: torch.Tensor, annotated: torch.Tensor, name: str = "dice_ce"
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    annotated: torch.Tensor,
+    name: str = "dice_ce",
+    parents: Pairs = (),
 ) -> torch.Tensor:
     """Soft Dice plus cross-entropy, or plus focal loss, over the annotated organs.
 
@@ -49,11 +77,13 @@ def segmentation_loss(
         label: ``(B, X, Y, Z)`` integers, 0 is background.
         annotated: ``(B, O)`` bool.
         name: ``dice_ce`` or ``dice_focal``.
+        parents: places ``(part, parent)`` among the organs, from 0; see
+            :func:`fedvox.data.organs.parent_pairs`.
 
     Returns:
         Scalar.
     """
-    log_probabilities = marginal_log_probabilities(logits, annotated)
+    log_probabilities = marginal_log_probabilities(logits, annotated, parents)
     target = label.long()[:, None]
     true = log_probabilities.gather(1, target)
     if name == "dice_focal":

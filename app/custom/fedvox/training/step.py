@@ -8,6 +8,7 @@ from torch import nn
 
 from fedvox.augment import build_intensity
 from fedvox.augment.geometric import apply_geometric, draw_geometric
+from fedvox.data.organs import parent_pairs
 from fedvox.data.patches import Batch
 from fedvox.seeding import generator
 from fedvox.training.device import autocast, loss_scaler
@@ -54,7 +55,8 @@ class Step:
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.job.training, self.device):
             logits = self.model(zscore(image))
-        loss = segmentation_loss(logits, label, annotated, self.job.training.loss)
+        parents = parent_pairs(self.job.data.organs)
+        loss = segmentation_loss(logits, label, annotated, self.job.training.loss, parents)
         self.scaler.scale(loss).backward()
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.job.training.gradient_norm)

@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fedvox.data.case import Case
-from fedvox.data.readers import msd, phantom, plain
+from fedvox.data.readers import (
+    acdc,
+    amos,
+    brats,
+    chaos,
+    lits,
+    mmwhs,
+    msd,
+    phantom,
+    plain,
+    totalsegmentator,
+)
 from fedvox.registry import Registry
 
 Reader = Callable[[Path, Sequence[str]], list[Case]]
@@ -13,3 +24,10 @@ READERS: Registry[Reader] = Registry("dataset")
 READERS.register("plain")(plain.read)
 READERS.register("msd")(msd.read)
 READERS.register("phantom")(phantom.read)
+READERS.register("amos")(amos.read)
+READERS.register("totalsegmentator")(totalsegmentator.read)
+READERS.register("brats")(brats.read)
+READERS.register("lits")(lits.read)
+READERS.register("acdc")(acdc.read)
+READERS.register("mmwhs")(mmwhs.read)
+READERS.register("chaos")(chaos.read)

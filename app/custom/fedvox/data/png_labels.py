@@ -1,0 +1,78 @@
+"""Labels as grey PNG, one per slice of a DICOM series, as CHAOS has them.
+
+A PNG says nothing of where it lies. The k-th PNG belongs to the k-th DICOM file, both in the order
+of their names; the series' positions say where that slice lies in the volume.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from fedvox.data.nifti import Volume
+from fedvox.errors import DataError
+
+
+def load_stack(folder: Path, image: Volume) -> Volume:
+    """Reads a folder of PNG as one label volume on its image's grid.
+
+    Args:
+        folder: grey PNG of 8 bits or 1 bit, rows and columns as in the DICOM images.
+        image: the volume that :func:`fedvox.data.dicom.load_series` made of the series.
+
+    Returns:
+        int16 ``(columns, rows, slices)``; the values are the grey values, 1 for white of 1 bit.
+
+    Raises:
+        DataError: the image is no DICOM series, the numbers or sizes of the slices differ, or a PNG
+            is damaged or coloured.
+    """
+    if not image.slices:
+        raise DataError("PNG labels belong to a DICOM series, the image is none; use NIfTI labels")
+    files = in_name_order([path for path in folder.iterdir() if path.suffix.lower() == ".png"])
+    if len(files) != len(image.slices):
+        raise DataError(
+            f"the label has {len(files)} PNG, the DICOM series {len(image.slices)} slices; restore "
+            "the missing ones"
+        )
+    labels = np.zeros(image.data.shape, dtype=np.int16)
+    for path, place in zip(files, image.slices):
+        grey = _grey(path)
+        columns, rows = image.data.shape[:2]
+        if grey.shape != (rows, columns):
+            raise DataError(
+                f"a label PNG has the shape {grey.shape}, its slice {(rows, columns)}; export the "
+                "labels again"
+            )
+        labels[:, :, place] = grey.T
+    return Volume(labels, image.affine, image.header, image.slices)
+
+
+def in_name_order(paths: list[Path]) -> list[Path]:
+    """Files by name, numbers in it by value (``2`` before ``10``), hidden ones left out."""
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in _parts(path.name)]
+
+    return sorted((path for path in paths if not path.name.startswith(".")), key=key)
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"(\d+)", name) if part]
+
+
+def _grey(path: Path) -> np.ndarray:
+    """Rows by columns; grey values, or 0 and 1 of a PNG of 1 bit."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            # A palette's indices are no grey values.
+            plain = picture.convert("L") if picture.mode == "P" else picture
+            mode, grey = plain.mode, np.asarray(plain)
+    except Exception as error:  # Pillow's text would name the file
+        kind = type(error).__name__
+        raise DataError(f"a label PNG is damaged ({kind}); copy the labels again") from None
+    if mode not in ("L", "1"):
+        raise DataError("a label PNG is not grey of 8 bits or 1 bit; export the labels again")
+    return grey.astype(np.int16)

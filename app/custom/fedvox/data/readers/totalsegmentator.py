@@ -1,0 +1,103 @@
+"""TotalSegmentator, CT release v2 and MRI release: a folder per case, a binary mask per structure.
+
+``sNNNN/ct.nii.gz`` or ``sNNNN/mri.nii.gz``, ``sNNNN/segmentations/<structure>.nii.gz`` and
+``meta.csv``. Masks are matched by name: the class lists of the two releases differ by number.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fedvox.data.case import Case, LabelFile
+from fedvox.data.organs import canonical_organ
+from fedvox.data.readers.layout import check_modalities
+from fedvox.data.readers.plain import single_modality, stem, volumes
+from fedvox.data.splits import SPLITS, hash_bucket
+from fedvox.errors import DataError
+
+IMAGES = {"ct": "ct.nii.gz", "mr": "mri.nii.gz"}
+
+
+def read(root: Path, modalities: Sequence[str]) -> list[Case]:
+    """Lists the cases that have a mask of a structure with a canonical name.
+
+    A structure without a mask is not annotated; it may be there all the same. Without ``meta.csv``
+    cases have no split of their own. The MRI release has no validation part: a tenth of the
+    training patients, by hash, takes its place.
+
+    Args:
+        root: folder that holds the case folders and ``meta.csv``.
+        modalities: ``ct`` or ``mr``.
+
+    Raises:
+        ConfigError: another modality, or both.
+        DataError: the layout is another, or ``meta.csv`` is.
+    """
+    check_modalities(modalities, tuple(IMAGES), "TotalSegmentator")
+    modality = single_modality(modalities)
+    folders = [path.parent for path in sorted(root.glob(f"*/{IMAGES[modality]}"))]
+    if not folders:
+        other = next(name for name in IMAGES if name != modality)
+        remedy = (
+            f"it holds {other}: correct 'modalities'"
+            if any(root.glob(f"*/{IMAGES[other]}"))
+            else "name the release's top folder"
+        )
+        raise DataError(f"the data folder has no sNNNN/{IMAGES[modality]}; {remedy}")
+    splits = _splits(root, [folder.name for folder in folders])
+    cases = [
+        Case(
+            folder.name,
+            folder.name,
+            {modality: folder / IMAGES[modality]},
+            labels,
+            splits.get(folder.name),
+        )
+        for folder in folders
+        if (labels := _masks(folder / "segmentations"))
+    ]
+    if not cases:
+        raise DataError(
+            "no case has a mask of a structure that FedVox knows under sNNNN/segmentations; unpack "
+            "the release again"
+        )
+    return cases
+
+
+def _masks(folder: Path) -> tuple[LabelFile, ...]:
+    found = ((path, canonical_organ(stem(path))) for path in volumes(folder))
+    return tuple(LabelFile(path, {1: organ}) for path, organ in found if organ)
+
+
+def _splits(root: Path, names: Sequence[str]) -> Mapping[str, str]:
+    """Case -> split as ``meta.csv`` says; empty without that file."""
+    if not (root / "meta.csv").is_file():
+        return {}
+    listed = _listed(root / "meta.csv")
+    missing = sum(name not in listed for name in names)
+    if missing:
+        raise DataError(f"meta.csv does not list {missing} of the {len(names)} cases; restore it")
+    if "val" in listed.values():
+        return listed
+    return {
+        name: "val" if split == "train" and hash_bucket(name) < 10 else split
+        for name, split in listed.items()
+    }
+
+
+def _listed(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter=";"))
+    except (UnicodeDecodeError, csv.Error):
+        raise DataError("meta.csv is no table in UTF-8; restore it from the release") from None
+    if not rows or not {"image_id", "split"} <= set(rows[0]):
+        raise DataError(
+            "meta.csv needs the columns image_id and split, separated by ';'; restore it from the "
+            "release"
+        )
+    listed = {str(row["image_id"]): str(row["split"]).strip() for row in rows}
+    odd = sum(split not in SPLITS for split in listed.values())
+    if odd:
+        raise DataError(f"meta.csv: 'split' is not train, val or test in {odd} rows; restore it")
+    return listed

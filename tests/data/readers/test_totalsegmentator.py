@@ -1,0 +1,112 @@
+import pytest
+
+from fedvox.data.readers.totalsegmentator import read
+from fedvox.data.splits import hash_bucket
+from fedvox.errors import ConfigError, DataError
+
+SPLITS = {"s0000": "train", "s0001": "val", "s0003": "test"}
+
+
+def test_case_has_one_binary_mask_per_known_structure(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    cases = read(root, ["ct"])
+    assert [case.id for case in cases] == list(SPLITS)
+    assert cases[0].images == {"ct": root / "s0000" / "ct.nii.gz"}
+    assert [(file.path.name, file.values) for file in cases[0].labels] == [
+        ("liver.nii.gz", {1: "liver"}),
+        ("spleen.nii.gz", {1: "spleen"}),
+        ("urinary_bladder.nii.gz", {1: "bladder"}),
+    ]
+
+
+def test_missing_mask_is_not_annotated(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    (root / "s0001" / "segmentations" / "spleen.nii.gz").unlink()
+    assert [case.annotated() for case in read(root, ["ct"])] == [
+        {"liver", "spleen", "bladder"},
+        {"liver", "bladder"},
+        {"liver", "spleen", "bladder"},
+    ]
+
+
+def test_split_is_read_behind_a_byte_order_mark(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    assert (root / "meta.csv").read_bytes().startswith(b"\xef\xbb\xbfimage_id;")
+    assert {case.id: case.split for case in read(root, ["ct"])} == SPLITS
+
+
+def test_mri_release_gets_a_tenth_of_its_training_patients_for_validation(tmp_path):
+    names = [f"s{number:04d}" for number in range(60)]
+    for name in names:
+        (tmp_path / name / "segmentations").mkdir(parents=True)
+        (tmp_path / name / "mri.nii.gz").touch()
+        (tmp_path / name / "segmentations" / "liver.nii.gz").touch()
+    rows = [f"{name};{'test' if name > 's0049' else 'train'}" for name in names]
+    (tmp_path / "meta.csv").write_text("\n".join(["image_id;split", *rows]))
+    found = {case.id: case.split for case in read(tmp_path, ["mr"])}
+    expected = {
+        name: "test" if name > "s0049" else "val" if hash_bucket(name) < 10 else "train"
+        for name in names
+    }
+    assert found == expected and "val" in found.values()
+
+
+def test_release_without_meta_csv_has_no_split(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "mr", SPLITS)
+    (root / "meta.csv").unlink()
+    assert {case.split for case in read(root, ["mr"])} == {None}
+
+
+def test_case_without_any_known_mask_is_left_out(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    for path in (root / "s0000" / "segmentations").iterdir():
+        if path.name != "rib_left_1.nii.gz":
+            path.unlink()
+    assert [case.id for case in read(root, ["ct"])] == ["s0001", "s0003"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("image_id,split\ns0000,train", "needs the columns image_id and split, separated by ';'"),
+        ("image_id;age\ns0000;3", "needs the columns"),
+        ("", "needs the columns"),
+        ("image_id;split\ns0000;train", "does not list 2 of the 3 cases"),
+        ("image_id;split\ns0000;train\ns0001;trial\ns0003;", "not train, val or test in 2 rows"),
+    ],
+)
+def test_damaged_meta_csv_is_refused(tmp_path, trees, text, words):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    (root / "meta.csv").write_text(text)
+    with pytest.raises(DataError, match=words) as caught:
+        read(root, ["ct"])
+    assert "s000" not in str(caught.value)
+
+
+def test_meta_csv_that_is_no_text_is_refused(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    (root / "meta.csv").write_bytes(b"image_id;split\ns0000;\xff\xfe")
+    with pytest.raises(DataError, match="no table in UTF-8"):
+        read(root, ["ct"])
+
+
+def test_other_release_is_named(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "mr", SPLITS)
+    with pytest.raises(DataError, match=r"no sNNNN/ct\.nii\.gz; it holds mr: correct"):
+        read(root, ["ct"])
+
+
+def test_other_folder_is_refused(tmp_path, trees):
+    with pytest.raises(DataError, match=r"no sNNNN/mri\.nii\.gz; name the release's top"):
+        read(tmp_path, ["mr"])
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    for name in SPLITS:
+        (root / name / "segmentations").rename(root / name / "masks")
+    with pytest.raises(DataError, match="no case has a mask"):
+        read(root, ["ct"])
+
+
+@pytest.mark.parametrize("modalities", [["t1"], ["ct", "mr"]])
+def test_other_modality_or_both_are_refused(tmp_path, modalities):
+    with pytest.raises(ConfigError):
+        read(tmp_path, modalities)

@@ -1,0 +1,217 @@
+import nibabel as nib
+import numpy as np
+import pytest
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from fedvox.data.dicom import load_series
+from fedvox.errors import DataError
+
+SHAPE = (9, 8, 7)
+COSINE, SINE = np.cos(0.3), np.sin(0.3)
+TURNED = np.array(  # axes of 2, 1.5 and 5 mm, rotated about the long axis of the body
+    [
+        [-2 * COSINE, 1.5 * SINE, 0, 40],
+        [-2 * SINE, -1.5 * COSINE, 0, 30],
+        [0, 0, 5, -100],
+        [0, 0, 0, 1],
+    ]
+)
+
+
+@pytest.fixture
+def array() -> np.ndarray:
+    return np.random.default_rng(0).integers(-1000, 1500, SHAPE).astype(np.int16)
+
+
+def refusal(folder) -> str:
+    """The message of the refusal, which must not name the patient or a file."""
+    with pytest.raises(DataError) as caught:
+        load_series(folder)
+    text = str(caught.value)
+    assert "Miller" not in text and "IMG" not in text and "/" not in text and "\n" not in text
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return text
+
+
+def canonical(data, affine):
+    image = nib.as_closest_canonical(nib.Nifti1Image(data, affine))
+    return np.asarray(image.dataobj), image.affine
+
+
+@pytest.mark.parametrize("affine", [TURNED, np.diag([2.0, 2.5, -4.0, 1.0])])
+def test_series_lies_where_the_same_volume_in_nifti_lies(tmp_path, write_series, array, affine):
+    volume = load_series(write_series(tmp_path, array, affine))
+    data, found = canonical(volume.data, volume.affine)
+    expected, where = canonical(array.astype(np.float32), affine)
+    assert np.array_equal(data, expected)
+    # NIfTI keeps the affine in float32: 100 mm to 1e-5.
+    assert np.allclose(found, where, atol=1e-4)
+    assert np.allclose(volume.spacing, np.linalg.norm(affine[:3, :3], axis=0), atol=1e-4)
+
+
+def test_names_of_the_files_do_not_order_the_slices(tmp_path, write_series, array):
+    names = [f"{(5 * place) % 7}.dcm" for place in range(7)]
+    plain = load_series(write_series(tmp_path / "plain", array))
+    mixed = load_series(write_series(tmp_path / "mixed", array, names=names))
+    assert np.array_equal(plain.data, mixed.data) and np.array_equal(plain.affine, mixed.affine)
+    for number, place in enumerate(mixed.slices):
+        slice_of_file = names.index(f"{number}.dcm")
+        assert np.array_equal(mixed.data[:, :, place], array[:, :, slice_of_file])
+
+
+def test_files_are_ordered_by_the_numbers_in_their_names(tmp_path, write_series, array):
+    long = np.concatenate([array, array + 1], axis=2)
+    volume = load_series(write_series(tmp_path, long, names=[f"I{place}" for place in range(14)]))
+    assert volume.slices in (tuple(range(14)), tuple(range(14))[::-1])
+
+
+def test_rescale_slope_and_intercept_give_hounsfield_units(tmp_path, write_series, array):
+    even = array - array % 2
+    volume = load_series(write_series(tmp_path, even, slope=2.0, intercept=-1000.0))
+    assert volume.data.dtype == np.float32
+    assert np.array_equal(np.sort(volume.data, axis=None), np.sort(even, axis=None))
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
+def test_compressed_series_gives_the_same_voxels(tmp_path, write_series, syntax):
+    def compress(dataset, place):
+        dataset.compress(syntax, generate_instance_uid=False)
+
+    array = np.random.default_rng(0).integers(-1000, 1500, (40, 36, 4)).astype(np.int16)
+    packed = write_series(tmp_path / "packed", array, change=compress)
+    plain = write_series(tmp_path / "plain", array)
+    assert np.array_equal(load_series(packed).data, load_series(plain).data)
+
+
+@pytest.mark.parametrize("place", [1, 3, 5])
+def test_missing_slice_is_refused(tmp_path, write_series, array, place):
+    write_series(tmp_path, array)
+    (tmp_path / f"IMG-{place:04d}.dcm").unlink()
+    assert "slices are missing, uneven or damaged" in refusal(tmp_path)
+
+
+def test_slice_twice_is_refused(tmp_path, write_series, array):
+    write_series(tmp_path, array)
+    (tmp_path / "copy.dcm").write_bytes((tmp_path / "IMG-0003.dcm").read_bytes())
+    assert "slices are missing, uneven or damaged" in refusal(tmp_path)
+
+
+def move(axis: int, millimetres: float):
+    """Moves slice k by k times a distance."""
+
+    def change(dataset, place):
+        position = [float(value) for value in dataset.ImagePositionPatient]
+        position[axis] += place * millimetres
+        dataset.ImagePositionPatient = [float(f"{value:.10g}") for value in position]
+
+    return change
+
+
+def test_positions_rounded_to_a_tenth_of_a_millimetre_are_no_gap(tmp_path, write_series, array):
+    def rounded(dataset, place):
+        dataset.ImagePositionPatient = [round(float(v), 1) for v in dataset.ImagePositionPatient]
+
+    affine = np.diag([1.0, 1.0, 1.25, 1.0])
+    volume = load_series(write_series(tmp_path, array, affine, change=rounded))
+    assert volume.spacing[2] == pytest.approx(1.25, rel=0.02)
+
+
+def test_tilted_gantry_is_refused(tmp_path, write_series, array):
+    write_series(tmp_path, array, change=move(1, 0.5))  # 0.5 mm of 4 mm: 7 degrees
+    assert "shifted by up to 3.0 mm" in refusal(tmp_path)
+
+
+def test_small_tilt_that_adds_up_is_refused(tmp_path, write_series):
+    long = np.random.default_rng(0).integers(-1000, 1000, (4, 4, 60)).astype(np.int16)
+    write_series(tmp_path, long, change=move(1, 0.1))  # 1.4 degrees, which highdicom lets pass
+    assert "tilted gantry" in refusal(tmp_path)
+
+
+def test_two_series_in_one_folder_are_refused(tmp_path, write_series, array):
+    def other(dataset, place):
+        dataset.SeriesInstanceUID = f"1.2.5.{place % 2}"
+
+    assert "holds 2 DICOM series" in refusal(write_series(tmp_path, array, change=other))
+
+
+def scrambled(dataset, place):
+    dataset.SeriesInstanceUID = f"1.2.5.{place}"
+    dataset.FrameOfReferenceUID = f"1.2.6.{place}"
+
+
+def test_identifiers_of_their_own_in_every_file_do_not_divide_a_series(
+    tmp_path, write_series, array
+):
+    plain = load_series(write_series(tmp_path / "plain", array))
+    volume = load_series(write_series(tmp_path / "odd", array, change=scrambled))
+    assert np.array_equal(volume.data, plain.data)
+
+
+def test_files_of_several_numbered_series_are_not_one(tmp_path, write_series, array):
+    def numbered(dataset, place):
+        scrambled(dataset, place)
+        dataset.SeriesNumber = place
+
+    assert "holds 7 DICOM series" in refusal(write_series(tmp_path, array, change=numbered))
+
+
+def test_folder_without_dicom_images_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+    assert "holds no DICOM image" in refusal(tmp_path)
+
+
+def test_other_files_beside_the_series_are_left_alone(tmp_path, write_series, array):
+    write_series(tmp_path, array)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".DS_Store").write_bytes(b"\0" * 200)
+    (tmp_path / "thumbnails").mkdir()
+    assert load_series(tmp_path).data.shape == SHAPE
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_damaged_file_is_refused(tmp_path, write_series, array, share):
+    path = write_series(tmp_path, array) / "IMG-0003.dcm"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("NumberOfFrames", 2, "many frames"),
+        ("SamplesPerPixel", 3, "coloured"),
+        ("ImagePositionPatient", None, "do not say where they lie"),
+        ("ImageOrientationPatient", None, "do not say where they lie"),
+        ("PixelSpacing", None, "does not form one 3D volume"),
+    ],
+)
+def test_other_forms_of_dicom_are_refused(tmp_path, write_series, array, field, value, words):
+    def change(dataset, place):
+        setattr(dataset, field, value)
+
+    assert words in refusal(write_series(tmp_path, array, change=change))
+
+
+def test_single_slice_is_no_volume(tmp_path, write_series, array):
+    assert "a single 3D volume is needed" in refusal(write_series(tmp_path, array[:, :, :1]))
+
+
+def test_slices_of_other_directions_are_refused(tmp_path, write_series, array):
+    def turned(dataset, place):
+        if place == 2:
+            dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+
+    refusal(write_series(tmp_path, array, change=turned))
+
+
+def test_reading_prints_no_header_field(tmp_path, write_series, array, caplog, recwarn):
+    def odd(dataset, place):
+        dataset.SeriesInstanceUID = "Miller^Anna"
+
+    folder = write_series(tmp_path, array, change=odd)
+    recwarn.clear()
+    caplog.clear()
+    load_series(folder)
+    assert "Miller" not in caplog.text
+    assert not any("Miller" in str(warning.message) for warning in recwarn)
