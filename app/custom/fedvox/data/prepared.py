@@ -172,10 +172,7 @@ def _organ_labels(case: Case, image: Any, organs: Sequence[str]) -> np.ndarray:
     for file in case.labels:
         label = load_label(file.path)
         check_same_grid(image, label)
-        found = np.unique(label.data)
-        unknown = [int(v) for v in found if v != 0 and int(v) not in file.values]
-        if unknown:
-            raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
+        file.refuse_unknown(int(value) for value in np.unique(label.data))
         for value, organ in file.values.items():
             if organ in organs:
                 result[label.data == value] = organs.index(organ) + 1
