@@ -43,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("site_file", metavar="SITE_FILE", type=Path, help="fedvox_site.json")
     parser.add_argument("--job", type=Path, help="folder of the job that is about to run")
     parser.add_argument(
-        "--workers", type=int, help="processes that read, up to 2 GiB each (default: all cores)"
+        "--workers", type=int, help="processes that read, up to 2 GiB each (default: one a core)"
     )
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with figures")
     parser.add_argument(
@@ -88,9 +88,10 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
     from fedvox.data.check.summary import to_mapping
     from fedvox.data.check.workers import default_workers
     from fedvox.data.quarantine import write_quarantine
+    from fedvox.doctor.host import free_memory
 
     job = _job(args.job)
-    workers = args.workers or default_workers()
+    workers = args.workers or default_workers(free_memory())
     report = check_site(site, job, workers, args.thumbnails, progress=True)
     lines = []
     if args.quarantine:

@@ -79,6 +79,8 @@ def draw_volumes(volumes: dict[str, list[float]]) -> bytes | None:
     Returns:
         A PNG, or None if no label holds an organ.
     """
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
     organs = [organ for organ in CANONICAL if organ in volumes]
     if not organs:
         return None
@@ -90,6 +92,9 @@ def draw_volumes(volumes: dict[str, list[float]]) -> bytes | None:
         axes.plot([np.median(values)], [row], "|", ms=16, mew=2, c=_INK)
         _scatter(axes, values, row, ORGAN_COLOURS[organ])
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(
         range(len(organs)),
         [f"{o.replace('_', ' ')} ({len(volumes[o])})" for o in reversed(organs)],

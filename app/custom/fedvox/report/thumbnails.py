@@ -40,20 +40,25 @@ def outlined(thumbnail: Thumbnail) -> bytes:
     from matplotlib.image import imsave
 
     grey, organs = (
-        radiological_slice(plane[:, :, None], 2, 0).repeat(SCALE, 0).repeat(SCALE, 1)
-        for plane in (thumbnail.grey, thumbnail.organs)
+        radiological_slice(plane[:, :, None], 2, 0) for plane in (thumbnail.grey, thumbnail.organs)
     )
     picture = np.stack([grey] * 3, axis=-1)
+    edge = _edge(organs)
+    picture[edge] = _palette()[organs[edge]]
+    picture = picture.repeat(SCALE, 0).repeat(SCALE, 1)
+    content = io.BytesIO()
+    imsave(content, picture, format="png")
+    return content.getvalue()
+
+
+def _edge(organs: np.ndarray) -> np.ndarray:
+    """Labelled pixels with a neighbour of another value, ``(rows, columns)`` booleans."""
+    height, width = organs.shape
     padded = np.pad(organs, 1)
     inner = np.ones(organs.shape, bool)
-    for rows, columns in ((0, 1), (2, 1), (1, 0), (1, 2)):
-        height, width = organs.shape
-        inner &= padded[rows : rows + height, columns : columns + width] == organs
-    edge = (organs > 0) & ~inner
-    picture[edge] = _palette()[organs[edge]]
-    content = io.BytesIO()
-    imsave(content, np.ascontiguousarray(picture), format="png")
-    return content.getvalue()
+    for row, column in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        inner &= padded[row : row + height, column : column + width] == organs
+    return (organs > 0) & ~inner
 
 
 def _palette() -> np.ndarray:

@@ -36,14 +36,15 @@ def intensities(data: np.ndarray, modality: str) -> Intensities:
         data: ``(X, Y, Z)``.
         modality: ``ct``, or any other for MRI.
     """
-    values = data[thinned(data.shape, SAMPLE)].ravel()
+    values = data[thinned(data.shape, SAMPLE)].ravel().astype(np.float64)
     if modality != "ct":
         floor, ceiling = np.percentile(values, (0.5, 99.5))
         body = values[values > floor + 0.1 * (ceiling - floor)]
         values = body if body.size else values
     low, high = (float(bound) for bound in np.percentile(values, (0.5, 99.5)))
-    edges = CT_RANGE if modality == "ct" else (low, max(high, np.nextafter(low, np.inf)))
-    counts, _ = np.histogram(values.clip(*edges), BINS, edges)
+    start, end = CT_RANGE if modality == "ct" else (low, high)
+    bins = ((values - start) * (BINS / max(end - start, 1e-12))).clip(0, BINS - 1).astype(int)
+    counts = np.bincount(bins, minlength=BINS)
     return Intensities((counts / max(1, values.size)).astype(np.float32), low, high)
 
 

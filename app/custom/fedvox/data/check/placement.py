@@ -13,13 +13,13 @@ from fedvox.data.organs import CANONICAL
 from fedvox.data.plausible import AIR_HU
 
 HOLDS_GAS = ("stomach", "duodenum", "oesophagus")
-OUTSIDE_SHARE = 0.25
+OUTSIDE_SHARE = 0.1
 WRONG_WAY_MM = 20.0
 SAMPLE = 2_000_000
 LEAST_VOXELS = 30
 """Of an organ, in the sample, before its place is judged."""
 BODY = 0.1
-"""Of the robust range of an MRI: brighter than this is body, as in preprocessing."""
+"""Of the robust range of an MRI from 0: brighter than this is body."""
 
 RIGHT_OF = (
     ("liver", "spleen"),
@@ -67,6 +67,7 @@ def body_of(values: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     floor, ceiling = np.percentile(values, (0.5, 99.5))
+    floor = min(floor, 0.0)  # a scan that was cut out of the body holds no air
     mask = ndimage.binary_closing(
         np.pad(values > floor + BODY * (ceiling - floor), 3), iterations=2
     )

@@ -157,7 +157,7 @@ def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | No
 def _no_training(reports: Sequence[CaseReport]) -> Problem | None:
     usable = [report for report in reports if not (report.refused or report.quarantined)]
     placed = any(report.parts for report in reports)
-    if not placed or any("train" in report.parts for report in usable):
+    if (reports and not placed) or any("train" in report.parts for report in usable):
         return None
     message = f"no case of {len(reports)} can be used for training"
     return Problem("cases", FAIL, message, "look at 'root' and 'split' in the site file")
@@ -170,8 +170,8 @@ def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
     return Problem(
         "split",
         WARN,
-        f"{count} cases stand in several parts, as allow_overlap permits: their scores say "
-        "nothing about new patients",
+        f"{count} of {len(reports)} cases stand in several parts, as allow_overlap permits: "
+        "scores on them say nothing about new patients",
         "use allow_overlap for a dry run only",
     )
 

@@ -12,6 +12,9 @@ from fedvox.errors import DataError
 
 T = TypeVar("T")
 
+WORKER_BYTES = 2 * 2**30
+"""What reading a CT of 512 x 512 x 600 voxels stays below."""
+
 
 def run_all(
     tasks: Sequence[tuple[Callable[..., T], tuple[object, ...]]], workers: int, progress: bool
@@ -33,7 +36,7 @@ def run_all(
 
     bar = tqdm(total=len(tasks), desc="checking cases", disable=None if progress else True)
     with bar:
-        if workers == 1 or len(tasks) == 1:
+        if workers == 1 or len(tasks) < 2:
             results = []
             for function, arguments in tasks:
                 results.append(function(*arguments))
@@ -52,9 +55,13 @@ def run_all(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def default_workers() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+def default_workers(free: float) -> int:
+    """One worker per core that this process may use, as far as memory goes.
+
+    Args:
+        free: bytes of free memory.
+    """
+    return max(1, min(len(os.sched_getaffinity(0)), int(free / WORKER_BYTES)))
 
 
 def _result(future: "Future[T]", workers: int) -> T:
