@@ -96,7 +96,7 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
     lines = []
     if args.quarantine:
         write_quarantine(site, report.refused)
-        lines.append(f"{len(report.refused)} cases stand in quarantine.json of the site's cache")
+        lines.append(f"in quarantine.json of the site's cache: {_count(len(report.refused))}")
     if args.html:
         from fedvox.report.data_page import write_data_page
 
@@ -126,8 +126,11 @@ def _table(report: "SiteReport") -> str:
 
 
 def _codes(cases: tuple[str, ...]) -> str:
-    count = f"{len(cases)} case{'s' if len(cases) > 1 else ''}"
-    return f"{count}: {', '.join(cases)}"
+    return f"{_count(len(cases))}: {', '.join(cases)}"
+
+
+def _count(cases: int) -> str:
+    return f"{cases} case{'' if cases == 1 else 's'}"
 
 
 def _job(folder: Path | None) -> "DataSettings | None":
