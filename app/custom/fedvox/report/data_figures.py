@@ -52,7 +52,7 @@ def draw_grids(cases: Sequence[CaseReport], spacing: Sequence[float] | None) -> 
     shapes = np.array([case.shape for case in cases if case.shape])
     figure = _figure(2.6)
     panels = (
-        ("Voxel size, mm", sizes),
+        ("Voxel size, mm" + (" (bars: the job's grid)" if spacing else ""), sizes),
         ("Field of view, mm", sizes * shapes),
         ("Voxels along the axis", shapes),
     )
@@ -64,9 +64,8 @@ def draw_grids(cases: Sequence[CaseReport], spacing: Sequence[float] | None) -> 
         axes.set_ylim(-0.5, 2.5)
         axes.set_xlim(0, float(values.max()) * 1.08)
         if spacing and title.startswith("Voxel size"):
-            axes.plot(spacing, [2, 1, 0], "|", ms=20, mew=2, c=_MARK, label="the job's grid")
+            axes.plot(spacing, [2, 1, 0], "|", ms=20, mew=2, c=_MARK)
             axes.set_xlim(0, max(float(values.max()), *spacing) * 1.08)
-            axes.legend(frameon=False, fontsize=8, loc="lower right")
     return _png(figure)
 
 
