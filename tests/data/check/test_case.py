@@ -172,6 +172,15 @@ def test_an_error_of_another_library_is_a_refusal_without_its_message(case, monk
     assert "RuntimeError at " in found.message
 
 
+def test_want_of_memory_is_not_the_cases_fault(case, monkeypatch):
+    def fail(path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("fedvox.data.check.case.load_image", fail)
+    with pytest.raises(MemoryError):
+        examine_case(case, (), False)
+
+
 def test_images_of_one_case_lie_on_one_grid(case, tmp_path, write_nifti):
     second = write_nifti(tmp_path / "t2.nii.gz", image_array()[:, :, 1:], AFFINE)
     both = Case("a", "a", {"t1": case.images["mr"], "t2": second}, case.labels)

@@ -95,6 +95,7 @@ def test_organ_that_the_table_names_and_nobody_outlined_is_a_hint(site):
     report = check_site(site)
     assert found(report) == [("organs", WARN)]
     assert "no case holds: pancreas" in report.problems[0].message
+    assert check_site(site, JOB).problems == ()  # the job does not train it
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,10 @@ def double(number: int) -> tuple[int, int]:
     return 2 * number, os.getpid()
 
 
+def exhaust(number: int) -> None:
+    raise MemoryError
+
+
 def die(number: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -27,8 +31,16 @@ def test_no_task_needs_no_process():
 
 
 def test_a_killed_process_is_one_line_with_a_remedy():
-    with pytest.raises(DataError, match=r"was killed.*give --workers below 2"):
+    with pytest.raises(DataError, match=r"was killed; give --workers below 2"):
         run_all([(die, (number,)) for number in range(3)], 2, False)
+
+
+@pytest.mark.parametrize(
+    ("workers", "remedy"), [(1, "take a larger machine"), (2, "give --workers below 2")]
+)
+def test_memory_that_runs_out_stops_the_check_and_blames_no_case(workers, remedy):
+    with pytest.raises(DataError, match=f"ran out of memory or was killed; {remedy}"):
+        run_all([(exhaust, (number,)) for number in range(2)], workers, False)
 
 
 def test_workers_fit_into_memory_and_cores():

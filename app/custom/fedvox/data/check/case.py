@@ -80,10 +80,15 @@ def examine_case(case: Case, organs: tuple[str, ...], pictures: bool) -> CaseRep
 
     Returns:
         A report without code and parts; an error of any kind is a problem in it.
+
+    Raises:
+        MemoryError: which is not the case's fault.
     """
     report = CaseReport("", (), case.modality)
     try:
         return _Examination(case, organs, pictures).run(report)
+    except MemoryError:
+        raise
     except Exception as error:  # of a decoder, say; its message may hold a file name
         problem = Problem(
             "image", FAIL, f"reading it breaks with {exception_line(error)}", "export it again"

@@ -134,7 +134,7 @@ def _site_problems(
         _too_many(site, reports),
         _no_training(reports),
         _overlap(reports),
-        _never_outlined(cases, reports),
+        _never_outlined(cases, reports, job),
         *(_unfit(job, cases) if job else ()),
     ]
     return [problem for problem in found if problem is not None]
@@ -176,8 +176,12 @@ def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
     )
 
 
-def _never_outlined(cases: Sequence[Case], reports: Sequence[CaseReport]) -> Problem | None:
+def _never_outlined(
+    cases: Sequence[Case], reports: Sequence[CaseReport], job: DataSettings | None
+) -> Problem | None:
     named = {organ for case in cases for organ in case.annotated()}
+    if job:
+        named &= set(job.organs)
     seen = {organ for report in reports for organ in report.organs_ml}
     absent = sorted(named - seen)
     if not absent:

@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
@@ -30,29 +30,22 @@ def run_all(
         The results in the order of the tasks.
 
     Raises:
-        DataError: a process died, most often since memory ran out.
+        DataError: memory ran out or a process died.
     """
     from tqdm import tqdm
 
+    count = max(1, min(workers, len(tasks)))
     bar = tqdm(total=len(tasks), desc="checking cases", disable=None if progress else True)
     with bar:
-        if workers == 1 or len(tasks) < 2:
-            results = []
-            for function, arguments in tasks:
-                results.append(function(*arguments))
-                bar.update()
-            return results
-        # Not forked: torch and its threads in the parent would come along, and their memory.
-        context = multiprocessing.get_context("spawn")
-        count = min(workers, len(tasks))
-        pool = ProcessPoolExecutor(count, mp_context=context, initializer=_leave_ctrl_c_to_parent)
         try:
-            futures = [pool.submit(function, *arguments) for function, arguments in tasks]
-            for future in futures:
-                future.add_done_callback(lambda _: bar.update())
-            return [_result(future, count) for future in futures]
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            if count == 1:
+                return [_done(function(*arguments), bar.update) for function, arguments in tasks]
+            return _in_processes(tasks, count, bar.update)
+        except (BrokenProcessPool, MemoryError):
+            raise DataError(
+                "a process that read a case ran out of memory or was killed; "
+                + (f"give --workers below {count}" if count > 1 else "take a larger machine")
+            ) from None
 
 
 def default_workers(free: float) -> int:
@@ -64,14 +57,26 @@ def default_workers(free: float) -> int:
     return max(1, min(len(os.sched_getaffinity(0)), int(free / WORKER_BYTES)))
 
 
-def _result(future: "Future[T]", workers: int) -> T:
+def _in_processes(
+    tasks: Sequence[tuple[Callable[..., T], tuple[object, ...]]],
+    count: int,
+    tell: Callable[[], object],
+) -> list[T]:
+    # Not forked: torch and its threads in the parent would come along, and their memory.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_leave_ctrl_c_to_parent)
     try:
-        return future.result()
-    except BrokenProcessPool:
-        raise DataError(
-            "a process that read a case was killed, most often since memory ran out; "
-            f"give --workers below {workers}"
-        ) from None
+        futures = [pool.submit(function, *arguments) for function, arguments in tasks]
+        for future in futures:
+            future.add_done_callback(lambda _: tell())
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(result: T, tell: Callable[[], object]) -> T:
+    tell()
+    return result
 
 
 def _leave_ctrl_c_to_parent() -> None:
