@@ -10,6 +10,14 @@ import pytest
 pytestmark = pytest.mark.system
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 KEYS = {
+    "fault_corpus": {
+        "faults",
+        "caught",
+        "bitflips",
+        "bitflips_caught",
+        "clean",
+        "clean_refused",
+    },
     "gin_speed": {"speedup", "step_share"},
     "gin_transfer": {"fedavg_mr_dice", "fedgin_mr_dice", "seeds"},
     "gpu_step": {"steps_per_second", "gin_share", "speed_against_monai"},
@@ -35,3 +43,11 @@ def test_help_shows_an_example(name: str) -> None:
     result = run(name, "--help")
     assert result.returncode == 0
     assert f"python benchmarks/{name}.py" in result.stdout
+
+
+def test_quick_fault_corpus_catches_what_it_plants_and_blames_no_clean_case() -> None:
+    figures = json.loads(run("fault_corpus", "--quick").stdout.splitlines()[-1])
+    assert figures["caught"] == figures["faults"] >= 20
+    assert figures["leaks_caught"] == figures["leaks"] and figures["leaks_wrongly_blamed"] == 0
+    assert figures["bitflips_caught"] + figures["bitflips_harmless"] == figures["bitflips"]
+    assert figures["clean_refused"] == figures["clean_noticed"] == 0

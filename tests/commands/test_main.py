@@ -19,6 +19,8 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     [
         [],
         ["phantom"],
+        ["check"],
+        ["doctor"],
         ["job"],
         ["job", "export"],
         ["predict"],

@@ -7,6 +7,7 @@ import psutil
 import pytest
 import torch
 
+from fedvox.data.quarantine import write_quarantine
 from fedvox.data.site import read_site_file
 from fedvox.data.site_data import count_prepared, open_site
 from fedvox.doctor.data import list_cases, take_sample
@@ -63,6 +64,15 @@ def test_cases_to_prepare_take_as_long_as_those_of_the_sample(site, job, tmp_pat
     looked = len(sample.ready) + len(sample.problems)
     expected = sample.seconds / looked * sample.listed
     assert sample.seconds_to_prepare == pytest.approx(expected)
+
+
+def test_what_is_in_quarantine_is_not_sampled(site, job, tmp_path):
+    cases = list_cases(site)
+    next(iter(cases[0].images.values())).write_bytes(b"")
+    assert len(take_sample(site, job, tmp_path / "first").problems) == 1
+    write_quarantine(site, [(cases[0], "it is empty")])
+    sample = take_sample(site, job, tmp_path / "again")
+    assert sample.problems == [] and sample.listed == len(cases) - 1
 
 
 def test_peak_memory_is_that_of_the_block():

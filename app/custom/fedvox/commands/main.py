@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import fedvox
-from fedvox.commands import doctor, export, job, kit, phantom, predict, report
+from fedvox.commands import check, doctor, export, job, kit, phantom, predict, report
 from fedvox.commands.text import visible
 from fedvox.errors import FedVoxError
 
 _EPILOG = """\
 examples:
   fedvox phantom --out data --sites ct,mr --cases 8
+  fedvox check data/site-1.json --html check.html
   fedvox job show fedgin
   fedvox predict --model runs/fedgin/model.safetensors --input scan.nii.gz --modality mr \\
       --output seg.nii.gz
@@ -44,7 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fedvox {fedvox.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (phantom, job, predict, export, report, doctor, kit):
+    for command in (phantom, check, doctor, job, predict, export, report, kit):
         command.add_parser(subparsers)
     return parser
 

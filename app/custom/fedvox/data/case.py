@@ -1,8 +1,10 @@
 """A case as a reader finds it: where its images and labels lie and what they mean."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from fedvox.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,19 @@ class LabelFile:
 
     path: Path
     values: Mapping[int, str | None]
+
+    def refuse_unknown(self, found: Iterable[int]) -> None:
+        """Refuses label values that the table does not list.
+
+        Args:
+            found: the values that stand in the volume.
+
+        Raises:
+            DataError: with up to five of them.
+        """
+        unknown = [value for value in found if value != 0 and value not in self.values]
+        if unknown:
+            raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
 
 
 @dataclass(frozen=True)

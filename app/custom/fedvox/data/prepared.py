@@ -202,9 +202,7 @@ def _organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarra
         check_same_grid(image, label)
         slabs = range(0, len(label.data), SLAB)
         found = sorted({int(v) for s in slabs for v in np.unique(label.data[s : s + SLAB])} - {0})
-        unknown = [value for value in found if value not in targets]
-        if unknown:
-            raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
+        file.refuse_unknown(found)
         for value in found:
             organ = targets[value]
             if organ is not None:

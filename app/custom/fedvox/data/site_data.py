@@ -1,30 +1,30 @@
 """A site's usable cases: read, checked, split and prepared."""
 
 import hashlib
-import hmac
-import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedvox.data.case import Case
 from fedvox.data.prepare_all import count_workers, prepare_cases
 from fedvox.data.prepared import PreparedCase, prepared_path
+from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
+from fedvox.data.site_key import (
+    KEY,
+    PHANTOM_KEY,
+    CacheError,
+    cache_errors,
+    fingerprint,
+    site_key,
+)
 from fedvox.data.splits import SPLITS, split_cases
 from fedvox.errors import ConfigError, DataError
-from fedvox.files import PRIVATE, atomic_path, private_folder
+from fedvox.files import private_folder
 
-KEY_BYTES = 32
-KEY, PREPARED = "site_key", "prepared"
-PHANTOM_KEY = b"phantom"
-
-
-class CacheError(DataError):
-    """The folder of prepared cases cannot be used; no case is to blame."""
+PREPARED = "prepared"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SiteData:
         train, val, test: prepared cases.
         share: ``cases`` or ``summary``, as the site file says.
         phantom: True when the data are phantoms.
-        skipped: fingerprint -> reason of each case that could not be used.
+        skipped: fingerprint -> reason of each case that could not be used or is in quarantine.
         source: fingerprint of machine, folder, split and cases, to notice that two sites read the
             same.
     """
@@ -69,7 +69,10 @@ class SiteData:
 def open_site(
     name: str, site: SiteSettings, settings: DataSettings, state: Path, progress: bool = False
 ) -> SiteData:
-    """Opens a site's data set and prepares every case.
+    """Opens a site's data set and prepares every case that is not in quarantine.
+
+    The site left out what is in quarantine knowingly: it is reported among the skipped cases, but
+    does not count against ``max_bad_fraction``.
 
     Args:
         name: the site's name.
@@ -85,31 +88,35 @@ def open_site(
     """
     from tqdm import tqdm
 
-    cases = _listed(site)
+    cases = listed_cases(site)
     refuse_channels(cases)
     split = split_cases(cases, site.split)
     folder = (Path(site.cache) if site.cache else state) / PREPARED
-    with _cache_errors():
+    with cache_errors():
         private_folder(folder)
-    key = _site_key(folder.parent, site)
+    key = site_key(folder.parent, site)
     prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
     skipped: dict[str, str] = {}
-    listed = [(part, case) for part in SPLITS for case in split[part]]
+    everything = [(part, case) for part in SPLITS for case in split[part]]
+    left_out = quarantined(site, [case for _, case in everything])
+    listed = [(part, case) for part, case in everything if case.id not in left_out]
     bar = tqdm(listed, desc=f"{name}: preparing cases", disable=None if progress else True)
     owners: dict[str, tuple[str, str]] = {}
     workers = count_workers(site.workers)
     futures = prepare_cases([case for _, case in listed], settings, folder, key, workers)
     for (part, case), future in zip(bar, futures, strict=True):
         try:
-            with _cache_errors():
+            with cache_errors():
                 ready = future.result()
             _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
             prepared[part].append(ready)
         except CacheError:
             raise
         except DataError as error:
-            skipped[_fingerprint(case, key)] = str(error)
-    _refuse_unusable(name, site, prepared, skipped, settings)
+            skipped[fingerprint(case, key)] = str(error)
+    _refuse_unusable(name, site, prepared, skipped, settings, len(left_out))
+    codes = {case.id: fingerprint(case, key) for _, case in everything if case.id in left_out}
+    skipped |= {code: f"in quarantine: {left_out[case]}" for case, code in codes.items()}
     return SiteData(
         name=name,
         train=prepared["train"],
@@ -161,8 +168,12 @@ def refuse_channels(cases: Sequence[Case]) -> None:
         )
 
 
-def _listed(site: SiteSettings) -> list[Case]:
-    """The reader's cases; a listing that breaks the reader is bad data, not a bug of ours."""
+def listed_cases(site: SiteSettings) -> list[Case]:
+    """The reader's cases; a listing that breaks the reader is bad data, not a bug of ours.
+
+    Raises:
+        DataError: the folder cannot be read or is not in the reader's layout.
+    """
     try:
         return READERS[site.dataset](Path(site.root), site.modalities)
     except OSError as error:
@@ -187,24 +198,13 @@ def _refuse_twin(first: tuple[str, str], case_id: str, part: str) -> None:
     )
 
 
-@contextmanager
-def _cache_errors() -> Iterator[None]:
-    """Turns a cache that cannot be used into one line that says where to mend it."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheError(
-            f"the site's cache folder cannot be written ({error.strerror}); "
-            "mend 'cache' in the site file"
-        ) from None
-
-
 def _refuse_unusable(
     name: str,
     site: SiteSettings,
     prepared: dict[str, list[PreparedCase]],
     skipped: dict[str, str],
     settings: DataSettings,
+    left_out: int,
 ) -> None:
     total = len(skipped) + sum(map(len, prepared.values()))
     if skipped and len(skipped) > site.max_bad_fraction * total:
@@ -218,6 +218,7 @@ def _refuse_unusable(
         raise DataError(
             f"{name}: no training case among {total}; check 'root' and 'split' in the site file"
             + (f"; {len(skipped)} are unusable, the first since {reason}" if reason else "")
+            + (f"; {left_out} more are in quarantine" if left_out else "")
         )
     annotated = {organ for case in prepared["train"] for organ in case.annotated}
     if not annotated:
@@ -225,28 +226,6 @@ def _refuse_unusable(
             f"{name}: no training case annotates any of the job's organs "
             f"({', '.join(settings.organs)}); check the label table or take the site out"
         )
-
-
-def _site_key(folder: Path, site: SiteSettings) -> bytes:
-    """The site's secret, made on first use; for phantoms a fixed one, as nobody needs hiding."""
-    if site.dataset == "phantom":
-        return PHANTOM_KEY
-    path = folder / KEY
-    with _cache_errors():
-        if not path.is_file():
-            with atomic_path(path, PRIVATE) as temporary:
-                temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
-        key = path.read_bytes()
-    if len(key) < KEY_BYTES:
-        raise DataError(
-            f"the cache folder's site_key holds {len(key)} bytes, not {KEY_BYTES}; restore it, or "
-            "delete it and the cases get new codes"
-        )
-    return key
-
-
-def _fingerprint(case: Case, key: bytes) -> str:
-    return hmac.new(key, case.id.encode(), hashlib.sha256).hexdigest()[:8]
 
 
 def _source(site: SiteSettings, cases: Sequence[Case]) -> str:

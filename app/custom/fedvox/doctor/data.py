@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fedvox.data.case import Case
 from fedvox.data.prepared import PreparedCase, prepare_case
+from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import count_prepared, refuse_channels
@@ -51,11 +52,15 @@ class Sample:
 def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
     """Prepares a few cases, evenly spread over the list, within a time limit.
 
+    What the site has in quarantine is not looked at, as training leaves it out.
+
     Raises:
-        DataError: from :func:`list_cases`.
+        DataError: from :func:`list_cases`, or the list of the quarantine is damaged.
         OSError: the site's cache or its key cannot be read.
     """
     cases = list_cases(site)
+    left_out = quarantined(site, cases)
+    cases = [case for case in cases if case.id not in left_out]
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
     left = len(cases) - count_prepared(site, job.data, cases)
     sample = Sample(len(cases), [], [], left)

@@ -68,7 +68,7 @@ def escape(text: object) -> str:
     return html.escape(str(text), quote=True)
 
 
-def document(title: str, header: str, body: str, footer: str) -> str:
+def document(title: str, header: str, body: str, footer: str, style: str = "") -> str:
     """A whole page with its style sheet inside.
 
     Args:
@@ -76,11 +76,12 @@ def document(title: str, header: str, body: str, footer: str) -> str:
         header: markup under the page's top.
         body: markup of the sections.
         footer: markup of the page's end.
+        style: rules that this page needs beyond the common ones.
     """
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n"
         f"<header><div>\n{header}\n</div></header>\n<main>\n{body}\n</main>\n"
         f"<footer>{footer}</footer>\n</body>\n</html>\n"
     )
@@ -117,7 +118,12 @@ def table(caption: str, headings: Sequence[tuple[str, bool]], rows: Sequence[str
 
 def image(path: Path, alternative: str, caption: str) -> str:
     """A PNG carried inside the page, with its text alternative and a caption (both plain text)."""
-    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return picture(path.read_bytes(), alternative, caption)
+
+
+def picture(png: bytes, alternative: str, caption: str) -> str:
+    """As :func:`image`, from the content of a PNG file."""
+    content = base64.b64encode(png).decode("ascii")
     return (
         f'<figure><img src="data:image/png;base64,{content}" alt="{escape(alternative)}">\n'
         f"<figcaption>{escape(caption)}</figcaption></figure>"

@@ -1,0 +1,167 @@
+"""``fedvox check``: reads every case of a site before anybody trains on it."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fedvox.data.check.site import SiteReport
+    from fedvox.data.settings import DataSettings
+    from fedvox.data.site import SiteSettings
+
+_DESCRIPTION = """\
+Reads every image and label of a site: damaged files, geometry, values, labels that do not fit,
+another modality than declared, one patient or the same voxels in two cases. Cases are called by
+codes, as in the site's log; no file name is printed."""
+
+_EPILOG = """\
+examples:
+  fedvox check sites/site-1.json
+      every case, with a remedy per finding
+  fedvox check sites/site-1.json --job jobs/fedgin --html check.html --thumbnails
+      against the organs and modalities of a job, with a page that shows every case
+  fedvox check sites/site-1.json --quarantine
+      also writes the refused cases to quarantine.json in the site's cache: training leaves them out
+  fedvox check sites/site-1.json --which 3f2a91bc
+      which case that is; reads nothing
+  fedvox check sites/site-1.json --json --workers 4
+
+exit code: 0 if nothing is refused but what was in quarantine before, 1 otherwise
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the sub-command to the command line."""
+    parser = subparsers.add_parser(
+        "check",
+        help="read every case of a site and say what is wrong",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("site_file", metavar="SITE_FILE", type=Path, help="fedvox_site.json")
+    parser.add_argument("--job", type=Path, help="folder of the job that is about to run")
+    parser.add_argument(
+        "--workers", type=int, help="processes that read, up to 2 GiB each (default: one a core)"
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with figures")
+    parser.add_argument(
+        "--thumbnails", action="store_true", help="slices of the cases on that page; keep it"
+    )
+    parser.add_argument(
+        "--quarantine", action="store_true", help="leave refused cases out of training"
+    )
+    parser.add_argument("--which", metavar="CODE", help="print the identifier behind a code")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks the site and prints the findings.
+
+    Returns:
+        0 if nothing is refused but what was in quarantine before.
+
+    Raises:
+        ConfigError: an option or the site file is wrong.
+        DataError: the data folder is not in the reader's layout.
+    """
+    from fedvox.data.site import read_site_file
+
+    _refuse_options(args)
+    site = read_site_file(args.site_file)
+    if args.which is not None:
+        print(_which(site, args.which))
+        return 0
+    if args.quarantine and not site.cache:
+        from fedvox.errors import ConfigError
+
+        raise ConfigError(
+            f"{args.site_file}: --quarantine needs 'cache', where the list lies; add one"
+        )
+    return _check(args, site)
+
+
+def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
+    from fedvox.data.check.site import check_site
+    from fedvox.data.check.summary import to_mapping
+    from fedvox.data.prepare_all import count_workers
+    from fedvox.data.quarantine import write_quarantine
+
+    job = _job(args.job)
+    workers = count_workers(args.workers or site.workers)
+    report = check_site(site, job, workers, args.thumbnails, progress=True)
+    lines = []
+    if args.quarantine:
+        write_quarantine(site, report.refused)
+        lines.append(f"in quarantine.json of the site's cache: {_count(len(report.refused))}")
+    if args.html:
+        from fedvox.report.data_page import write_data_page
+
+        write_data_page(args.html, report, job)
+        lines.append(str(args.html))
+    if args.json:
+        print(json.dumps(to_mapping(report), indent=2))
+    else:
+        print("\n".join([_table(report), *lines]))
+    return int(report.failed)
+
+
+def _table(report: "SiteReport") -> str:
+    """The findings for a terminal, the headline first."""
+    from fedvox.data.check.summary import findings, headline
+    from fedvox.doctor.finding import FAIL, PASS, Finding, table
+
+    rows = [Finding("cases", FAIL if report.failed else PASS, headline(report))]
+    for found in findings(report):
+        problem = found.problem
+        cases = f" [{_codes(found.cases)}]" if found.cases else ""
+        rows.append(Finding(problem.check, problem.status, problem.message + cases, problem.remedy))
+    text = table(rows)
+    if any(found.cases for found in findings(report)) and not report.lasting:
+        text += "\nThe site file names no cache: these codes hold for this run only."
+    return text
+
+
+def _codes(cases: tuple[str, ...]) -> str:
+    return f"{_count(len(cases))}: {', '.join(cases)}"
+
+
+def _count(cases: int) -> str:
+    return f"{cases} case{'' if cases == 1 else 's'}"
+
+
+def _job(folder: Path | None) -> "DataSettings | None":
+    from fedvox.errors import ConfigError
+    from fedvox.flare.job_folder import job_settings
+
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise ConfigError(f"--job {folder}: no such folder; name an exported job's folder")
+    return job_settings(folder).data
+
+
+def _which(site: "SiteSettings", code: str) -> str:
+    from fedvox.data.check.site import code_key
+    from fedvox.data.site_data import listed_cases
+    from fedvox.data.site_key import fingerprint
+    from fedvox.errors import ConfigError
+
+    if not site.cache and site.dataset != "phantom":
+        raise ConfigError("--which: without 'cache' in the site file codes change with each run")
+    key = code_key(site)
+    found = [case.id for case in listed_cases(site) if fingerprint(case, key) == code.lower()]
+    if not found:
+        raise ConfigError(f"--which {code}: no case has this code; copy its 8 digits")
+    return "\n".join(found)
+
+
+def _refuse_options(args: argparse.Namespace) -> None:
+    from fedvox.errors import ConfigError
+
+    if args.workers is not None and args.workers < 1:
+        raise ConfigError(f"--workers is {args.workers}; it must be at least 1")
+    if args.thumbnails and not args.html:
+        raise ConfigError("--thumbnails stand on the page; give --html FILE as well")

@@ -1,0 +1,1 @@
+"""Looks at every case of a site before anybody trains on it."""

@@ -1,0 +1,183 @@
+"""One case, read once: what is wrong with it and what it looks like.
+
+Runs in a worker process, so nothing here loads torch. At most one image lies in memory at a time,
+as float32, beside the map of organs, one byte a voxel.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import nibabel as nib
+import numpy as np
+
+from fedvox.data.case import Case
+from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
+from fedvox.data.check.organs import organ_voxels, read_organs
+from fedvox.data.check.placement import label_outside, organs_mirrored
+from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
+from fedvox.data.check.signature import Signature, signature
+from fedvox.data.check.thumbnail import Thumbnail, thumbnail
+from fedvox.data.nifti import Volume, check_same_grid, without_voxels
+from fedvox.data.plausible import check_modality
+from fedvox.data.volumes import load_image
+from fedvox.errors import DataError
+from fedvox.privacy.redaction import exception_line
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class CaseReport:
+    """What was seen of one case.
+
+    Attributes:
+        code: fingerprint under the site's key; what logs call the case.
+        parts: the parts of the split in which it stands.
+        modality: as it stands in tables.
+        problems: what is wrong.
+        quarantined: whether the site left it out already.
+        shape: voxels to the right, anterior, superior; empty if no image could be read.
+        spacing: voxel size in mm in that order.
+        orientation: of the stored axes, e.g. ``LPS``.
+        organs_ml: volume of each organ in the label.
+        intensities: per modality.
+        signatures: per modality, to recognise the same voxels.
+        thumbnail: a slice, if asked for.
+    """
+
+    code: str
+    parts: tuple[str, ...]
+    modality: str
+    problems: tuple[Problem, ...] = ()
+    quarantined: bool = False
+    shape: tuple[int, ...] = ()
+    spacing: tuple[float, ...] = ()
+    orientation: str = ""
+    organs_ml: dict[str, float] = field(default_factory=dict)
+    intensities: dict[str, Intensities] = field(default_factory=dict)
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    thumbnail: Thumbnail | None = None
+
+    @property
+    def refused(self) -> bool:
+        """Whether training would leave the case out, or ought to."""
+        return any(problem.status == FAIL for problem in self.problems)
+
+    def with_problem(self, problem: Problem) -> "CaseReport":
+        """The same report with one more problem."""
+        return replace(self, problems=(*self.problems, problem))
+
+
+def examine_case(case: Case, organs: tuple[str, ...], pictures: bool) -> CaseReport:
+    """Reads every file of a case.
+
+    Args:
+        case: from a reader.
+        organs: the job's organs; empty without a job.
+        pictures: cuts a thumbnail as well.
+
+    Returns:
+        A report without code and parts; an error of any kind is a problem in it.
+
+    Raises:
+        MemoryError: which is not the case's fault.
+    """
+    report = CaseReport("", (), case.modality)
+    try:
+        return _Examination(case, organs, pictures).run(report)
+    except MemoryError:
+        raise
+    except Exception as error:  # of a decoder, say; its message may hold a file name
+        problem = Problem(
+            "image", FAIL, f"reading it breaks with {exception_line(error)}", "export it again"
+        )
+        return report.with_problem(problem)
+
+
+class _Examination:
+    """The label first, since its map is small; then one image after the other."""
+
+    def __init__(self, case: Case, organs: tuple[str, ...], pictures: bool) -> None:
+        self.case, self.organs, self.pictures = case, organs, pictures
+        self.problems: list[Problem] = []
+        self.labels: Volume | None = None
+        self.first: Volume | None = None
+
+    def run(self, report: CaseReport) -> CaseReport:
+        self.labels = self._attempt("label", read_organs, self.case)
+        report = self._look_at_label(report)
+        for name, path in self.case.images.items():
+            report = self._look_at_image(report, name, path)
+        return replace(report, problems=tuple(self.problems))
+
+    def _look_at_label(self, report: CaseReport) -> CaseReport:
+        if self.labels is None:
+            return report
+        voxel_ml = abs(float(np.linalg.det(self.labels.affine[:3, :3]))) / 1000
+        volumes = {o: n * voxel_ml for o, n in organ_voxels(self.labels.data).items()}
+        if not [organ for organ in volumes if not self.organs or organ in self.organs]:
+            self._note(_empty(bool(self.organs)))
+        self._note(organs_mirrored(self.labels))
+        return replace(report, organs_ml=volumes)
+
+    def _look_at_image(self, report: CaseReport, name: str, path: Path) -> CaseReport:
+        image = self._attempt("image", load_image, path)
+        if image is None:
+            return report
+        if self.first is None:
+            self.first = without_voxels(image)
+            report = self._look_at_grid(report, image, name)
+        else:
+            self._passes("grid", check_same_grid, self.first, image)
+        if self._passes("modality", check_modality, image, name):
+            self._note(odd_intensities(image.data, name))
+        seen = report.intensities | {name: intensities(image.data, name)}
+        marks = report.signatures | {name: signature(image.data)}
+        return replace(report, intensities=seen, signatures=marks)
+
+    def _look_at_grid(self, report: CaseReport, image: Volume, name: str) -> CaseReport:
+        """What needs the first image and the label together."""
+        labels = self.labels
+        if labels is not None and not self._passes("grid", check_same_grid, image, labels):
+            labels = None
+        if labels is not None:
+            self._note(label_outside(image, labels.data, name))
+        order = np.argsort([int(axis) for axis, _ in nib.io_orientation(image.affine)])
+        report = replace(
+            report,
+            shape=tuple(image.data.shape[axis] for axis in order),
+            spacing=tuple(image.spacing[axis] for axis in order),
+            orientation="".join(nib.aff2axcodes(image.affine)),
+        )
+        if self.pictures:
+            picture = thumbnail(image, None if labels is None else labels.data, name)
+            report = replace(report, thumbnail=picture)
+        return report
+
+    def _attempt(self, check: str, read: Callable[..., T], *arguments: object) -> T | None:
+        try:
+            return read(*arguments)
+        except DataError as error:
+            self.problems.append(refusal(check, error))
+            return None
+
+    def _passes(self, check: str, test: Callable[..., None], *arguments: object) -> bool:
+        before = len(self.problems)
+        self._attempt(check, test, *arguments)
+        return len(self.problems) == before
+
+    def _note(self, problem: Problem | None) -> None:
+        if problem is not None:
+            self.problems.append(problem)
+
+
+def _empty(job: bool) -> Problem:
+    """Not refused: a scan cropped beside the organs is legal, and trains background."""
+    return Problem(
+        "organs",
+        WARN,
+        f"the label holds none of {'the job' if job else 'FedVox'}'s organs",
+        "look whether the segmentation got lost; if the scan shows no organ, leave it",
+    )

@@ -1,0 +1,67 @@
+"""Histograms of intensities, and a second look at whether they are those of the modality."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fedvox.data.check.problem import WARN, Problem
+from fedvox.data.check.slabs import thinned
+
+BINS = 64
+CT_RANGE = (-1100.0, 1500.0)
+SAMPLE = 2_000_000
+FAT_HU = -50
+LEAST_FAT, MOST_FAT = 0.01, 0.05
+
+
+@dataclass(frozen=True)
+class Intensities:
+    """What one image's voxels measure.
+
+    Attributes:
+        shares: share of the voxels in each of 64 bins: of all voxels from -1100 to 1500 HU in a
+            CT, of the body's between its own percentiles 0.5 and 99.5 in an MRI.
+        low, high: percentiles 0.5 and 99.5 of what was counted.
+    """
+
+    shares: np.ndarray
+    low: float
+    high: float
+
+
+def intensities(data: np.ndarray, modality: str) -> Intensities:
+    """Counts an image's intensities, on a sample of two million voxels.
+
+    Args:
+        data: ``(X, Y, Z)``.
+        modality: ``ct``, or any other for MRI.
+    """
+    values = data[thinned(data.shape, SAMPLE)].ravel().astype(np.float64)
+    if modality != "ct":
+        floor, ceiling = np.percentile(values, (0.5, 99.5))
+        body = values[values > floor + 0.1 * (ceiling - floor)]
+        values = body if body.size else values
+    low, high = (float(bound) for bound in np.percentile(values, (0.5, 99.5)))
+    start, end = CT_RANGE if modality == "ct" else (low, high)
+    bins = ((values - start) * (BINS / max(end - start, 1e-12))).clip(0, BINS - 1).astype(int)
+    counts = np.bincount(bins, minlength=BINS)
+    return Intensities((counts / max(1, values.size)).astype(np.float32), low, high)
+
+
+def odd_intensities(data: np.ndarray, modality: str) -> Problem | None:
+    """Notices a scan whose numbers are unusual for its modality, where nothing proves it wrong.
+
+    Fat lies near -100 HU, so a CT without any value below -50 is rare; an MRI with many is, too.
+
+    Args:
+        data: ``(X, Y, Z)``.
+        modality: ``ct``, or any other for MRI.
+    """
+    share = float((data[thinned(data.shape, SAMPLE)] < FAT_HU).mean())
+    if modality == "ct" and share < LEAST_FAT:
+        message = f"{share:.1%} of the scan lies below {FAT_HU} HU, less than fat and air in a CT"
+    elif modality != "ct" and share > MOST_FAT:
+        message = f"{share:.0%} of the scan lies below {FAT_HU}, as fat and air in a CT do"
+    else:
+        return None
+    return Problem("modality", WARN, message, "look whether the scan is of the modality named")

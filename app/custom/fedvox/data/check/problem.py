@@ -1,0 +1,30 @@
+"""What is wrong with a case or a site, and what to do about it."""
+
+from dataclasses import dataclass
+
+from fedvox.errors import FedVoxError
+
+WARN, FAIL = "WARN", "FAIL"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that a check found.
+
+    Attributes:
+        check: what was looked at, one word.
+        status: ``WARN`` (look at it) or ``FAIL`` (refused: training would leave the case out).
+        message: what was found; no patient's file name.
+        remedy: what to do.
+    """
+
+    check: str
+    status: str
+    message: str
+    remedy: str
+
+
+def refusal(check: str, error: FedVoxError) -> Problem:
+    """An error of ours as a problem; its last clause is the remedy."""
+    message, _, remedy = str(error).rpartition("; ")
+    return Problem(check, FAIL, message or remedy, remedy if message else "export the case again")

@@ -1,0 +1,220 @@
+"""Every case of a site: read, compared with the others, judged."""
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedvox.data.case import Case
+from fedvox.data.check.case import CaseReport, examine_case
+from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
+from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
+from fedvox.data.check.workers import run_all
+from fedvox.data.quarantine import quarantined
+from fedvox.data.settings import DataSettings
+from fedvox.data.site import SiteSettings
+from fedvox.data.site_data import listed_cases
+from fedvox.data.site_key import KEY_BYTES, PHANTOM_KEY, fingerprint, site_key
+from fedvox.data.splits import split_cases
+from fedvox.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """What a check of a site found.
+
+    Attributes:
+        cases: one report per case, in the order train, validation, test.
+        problems: of the site as a whole.
+        unlisted: cases of the data set that no part lists; they were not read.
+        phantom: whether the data are phantoms.
+        lasting: whether the codes hold beyond this run, as they do with a cache.
+        refused: cases that are refused, in quarantine or not, with their first reason.
+    """
+
+    cases: tuple[CaseReport, ...]
+    problems: tuple[Problem, ...]
+    unlisted: int
+    phantom: bool
+    lasting: bool
+    refused: tuple[tuple[Case, str], ...]
+
+    def usable(self, part: str = "") -> int:
+        """Number of cases that training would use, of one part or of all."""
+        return sum(
+            not (case.refused or case.quarantined) and (not part or part in case.parts)
+            for case in self.cases
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is refused that is not in quarantine."""
+        return any(p.status == FAIL for p in self.problems) or any(
+            case.refused and not case.quarantined for case in self.cases
+        )
+
+
+def check_site(
+    site: SiteSettings,
+    job: DataSettings | None = None,
+    workers: int = 1,
+    pictures: bool = False,
+    progress: bool = False,
+) -> SiteReport:
+    """Reads every case of a site and compares all with all.
+
+    Args:
+        site: the site file.
+        job: data settings of the job that is about to run, or None.
+        workers: processes that read; each needs up to 2 GiB for the largest CT.
+        pictures: cuts a thumbnail of each case.
+        progress: shows a bar on a terminal.
+
+    Raises:
+        DataError: the folder is not in the reader's layout, or a process died.
+        ConfigError: the reader is unknown or the site file does not fit it.
+    """
+    listed = listed_cases(site)
+    key = code_key(site)
+    placed, problems = _placed(listed, site)
+    cases = [case for case, _ in placed]
+    organs = job.organs if job else ()
+    reports = run_all([(examine_case, (c, organs, pictures)) for c in cases], workers, progress)
+    left_out = quarantined(site, cases)
+    reports = [
+        replace(report, code=fingerprint(case, key), parts=parts, quarantined=case.id in left_out)
+        for (case, parts), report in zip(placed, reports)
+    ]
+    reports = refuse_twins(cases, reports)
+    if site.split == "dataset":
+        reports = refuse_shared_patients(cases, reports)
+    problems += _site_problems(site, job, cases, reports)
+    return SiteReport(
+        cases=tuple(reports),
+        problems=tuple(problems),
+        unlisted=len(listed) - len(cases),
+        phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
+        lasting=bool(site.cache) or site.dataset == "phantom",
+        refused=tuple(_refused(cases, reports)),
+    )
+
+
+def code_key(site: SiteSettings) -> bytes:
+    """The key of the codes; without a cache one that is forgotten after this run."""
+    if site.cache:
+        return site_key(Path(site.cache), site)
+    return PHANTOM_KEY if site.dataset == "phantom" else secrets.token_bytes(KEY_BYTES)
+
+
+def _placed(
+    listed: Sequence[Case], site: SiteSettings
+) -> tuple[list[tuple[Case, tuple[str, ...]]], list[Problem]]:
+    """Cases with their parts; a split that cannot be used stops training, not the check."""
+    try:
+        return ordered(split_cases(listed, site.split)), []
+    except (ConfigError, DataError) as error:
+        return [(case, ()) for case in listed], [refusal("split", error)]
+
+
+def _refused(cases: Sequence[Case], reports: Sequence[CaseReport]) -> Iterable[tuple[Case, str]]:
+    for case, report in zip(cases, reports):
+        reasons = [problem.message for problem in report.problems if problem.status == FAIL]
+        if reasons:
+            yield case, reasons[0]
+
+
+def _site_problems(
+    site: SiteSettings,
+    job: DataSettings | None,
+    cases: Sequence[Case],
+    reports: Sequence[CaseReport],
+) -> list[Problem]:
+    found = [
+        _too_many(site, reports),
+        _no_training(reports),
+        _overlap(reports),
+        _never_outlined(cases, reports, job),
+        *(_unfit(job, cases) if job else ()),
+    ]
+    return [problem for problem in found if problem is not None]
+
+
+def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
+    judged = [report for report in reports if not report.quarantined]
+    bad = sum(report.refused for report in judged)
+    if not bad or bad <= site.max_bad_fraction * len(judged):
+        return None
+    return Problem(
+        "cases",
+        FAIL,
+        f"{bad} of {len(judged)} cases are refused, more than max_bad_fraction "
+        f"{site.max_bad_fraction:g} allows: training would stop here",
+        "mend them, or leave them out knowingly with --quarantine",
+    )
+
+
+def _no_training(reports: Sequence[CaseReport]) -> Problem | None:
+    usable = [report for report in reports if not (report.refused or report.quarantined)]
+    placed = any(report.parts for report in reports)
+    if (reports and not placed) or any("train" in report.parts for report in usable):
+        return None
+    message = f"no case of {len(reports)} can be used for training"
+    return Problem("cases", FAIL, message, "look at 'root' and 'split' in the site file")
+
+
+def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
+    count = sum(len(report.parts) > 1 for report in reports)
+    if not count:
+        return None
+    return Problem(
+        "split",
+        WARN,
+        f"{count} of {len(reports)} cases stand in several parts, as allow_overlap permits: "
+        "scores on them say nothing about new patients",
+        "use allow_overlap for a dry run only",
+    )
+
+
+def _never_outlined(
+    cases: Sequence[Case], reports: Sequence[CaseReport], job: DataSettings | None
+) -> Problem | None:
+    named = {organ for case in cases for organ in case.annotated()}
+    if job:
+        named &= set(job.organs)
+    seen = {organ for report in reports for organ in report.organs_ml}
+    absent = sorted(named - seen)
+    if not absent:
+        return None
+    return Problem(
+        "organs",
+        WARN,
+        f"the label table names organs that no case holds: {', '.join(absent)}",
+        "take out of the table what nobody outlined; training takes it for background",
+    )
+
+
+def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Problem]:
+    """Why the job cannot use this site, whatever its cases."""
+    found = []
+    used = Counter(name for case in cases for name in case.images)
+    foreign = sorted(set(used) - set(job.modalities))
+    if foreign:
+        found.append(
+            Problem(
+                "modality",
+                FAIL,
+                f"the job uses {', '.join(job.modalities)}, the site holds {', '.join(foreign)}",
+                "do not take part in this job, or mend 'modalities' in the site file",
+            )
+        )
+    if not any(case.annotated() & set(job.organs) for case in cases):
+        found.append(
+            Problem(
+                "organs",
+                FAIL,
+                f"no case annotates an organ of the job ({', '.join(job.organs)})",
+                "compare the label table with the job's organs",
+            )
+        )
+    return found

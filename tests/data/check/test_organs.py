@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from fedvox.data.case import Case, LabelFile
+from fedvox.data.check.organs import organ_voxels, read_organs
+from fedvox.data.organs import CANONICAL
+from fedvox.errors import DataError
+
+LIVER, SPLEEN = CANONICAL.index("liver") + 1, CANONICAL.index("spleen") + 1
+
+
+def boxes(*values: int) -> np.ndarray:
+    label = np.zeros((6, 7, 8), np.int16)
+    for index, value in enumerate(values):
+        label[index, 1:5, 2:6] = value
+    return label
+
+
+def test_values_become_canonical_organs_and_unknown_structures_background(tmp_path, write_nifti):
+    path = write_nifti(tmp_path / "a.nii.gz", boxes(9, 300, 5))
+    case = Case("a", "a", {}, (LabelFile(path, {9: "liver", 300: "spleen", 5: None}),))
+    organs = read_organs(case)
+    assert organs.data.dtype == np.uint8
+    assert organ_voxels(organs.data) == {"liver": 16, "spleen": 16}
+    assert organs.data[0, 2, 3] == LIVER and organs.data[1, 2, 3] == SPLEEN
+    assert not organs.data[2:].any()
+
+
+def test_one_mask_per_organ_is_merged_and_a_later_one_wins(tmp_path, write_nifti):
+    first = write_nifti(tmp_path / "a.nii.gz", boxes(1, 1))
+    second = write_nifti(tmp_path / "b.nii.gz", boxes(0, 1, 1))
+    labels = (LabelFile(first, {1: "liver"}), LabelFile(second, {1: "spleen"}))
+    organs = read_organs(Case("a", "a", {}, labels))
+    assert organ_voxels(organs.data) == {"liver": 16, "spleen": 32}
+
+
+@pytest.mark.parametrize("value", [7, -1])
+def test_values_beyond_the_table_are_refused(tmp_path, write_nifti, value):
+    path = write_nifti(tmp_path / "a.nii.gz", boxes(1, value))
+    with pytest.raises(DataError, match=rf"label values \[{value}\] are not in the label table"):
+        read_organs(Case("a", "a", {}, (LabelFile(path, {1: "liver"}),)))
+
+
+def test_masks_on_different_grids_are_refused(tmp_path, write_nifti):
+    first = write_nifti(tmp_path / "a.nii.gz", boxes(1))
+    second = write_nifti(tmp_path / "b.nii.gz", boxes(1)[:, :, 1:])
+    labels = (LabelFile(first, {1: "liver"}), LabelFile(second, {1: "spleen"}))
+    with pytest.raises(DataError, match="shape"):
+        read_organs(Case("a", "a", {}, labels))
+
+
+def test_a_case_without_label_files_has_no_map():
+    assert read_organs(Case("a", "a", {}, ())) is None

@@ -1,0 +1,18 @@
+import pytest
+
+from fedvox.data.check.problem import FAIL, refusal
+from fedvox.errors import DataError
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "remedy"),
+    [
+        ("the image is constant; export it again", "the image is constant", "export it again"),
+        ("a; b; mend it", "a; b", "mend it"),
+        ("the file is odd", "the file is odd", "export the case again"),
+    ],
+)
+def test_last_clause_of_an_error_is_the_remedy(text, message, remedy):
+    found = refusal("image", DataError(text))
+    assert (found.check, found.status) == ("image", FAIL)
+    assert (found.message, found.remedy) == (message, remedy)

@@ -1,0 +1,90 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from fedvox.data.check.signature import SIMILAR, alike, same_voxels, signature
+
+
+def scan(seed: int, shape: tuple[int, ...] = (20, 24, 18)) -> np.ndarray:
+    """Blobs and noise, as float32."""
+    rng = np.random.default_rng(seed)
+    blobs = ndimage.gaussian_filter(rng.normal(size=shape), 3)
+    return (1000 * blobs / blobs.std() + rng.normal(0, 20, shape)).astype(np.float32)
+
+
+def found(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether the two are recognised as the same voxels."""
+    pairs = alike([signature(first), signature(second)])
+    return any(same_voxels(first, second, turn) for _, _, turn in pairs)
+
+
+permutations = st.permutations(range(3))
+flips = st.lists(st.integers(0, 2), unique=True)
+shapes = st.tuples(*[st.sampled_from((16, 17, 24))] * 3)
+
+
+@settings(max_examples=25)
+@given(shapes, permutations, flips, st.floats(0.01, 50), st.floats(-500, 500))
+def test_flips_permutations_scale_and_offset_hide_nothing(shape, order, axes, scale, offset):
+    image = scan(1, shape)
+    assert found(image, np.flip(scale * image.transpose(order) + offset, axes))
+
+
+def test_every_turn_of_a_cube_is_recognised():
+    image = scan(2, (16, 16, 16))
+    for order in itertools.permutations(range(3)):
+        for count in range(4):
+            for axes in itertools.combinations(range(3), count):
+                assert found(image, np.flip(image.transpose(order), axes))
+
+
+@pytest.mark.parametrize("levels", [255, 65535])
+def test_rounding_to_8_or_16_bits_hides_nothing(levels):
+    image = scan(3)
+    low, high = image.min(), image.max()
+    rounded = np.rint((image - low) / (high - low) * levels)
+    assert found(image, rounded[::-1])
+
+
+def test_other_scans_are_others():
+    scans = [scan(seed) for seed in range(40)]
+    assert alike([signature(image) for image in scans]) == []
+
+
+def test_a_second_scan_of_the_same_anatomy_is_another():
+    rng = np.random.default_rng(0)
+    image = scan(4)
+    assert not found(image, image + rng.normal(0, 40, image.shape).astype(np.float32))
+
+
+def test_a_marker_burnt_into_two_scans_does_not_make_them_one():
+    """Its brightness rules the signature, so the voxels decide."""
+    first, second = scan(5), scan(6)
+    for image in (first, second):
+        image[:2, :2, :2] = 1e8
+    assert float(np.vdot(signature(first).boxes, signature(second).boxes)) > SIMILAR
+    assert not found(first, second)
+
+
+def test_a_cropped_copy_is_not_found():
+    image = scan(7)
+    assert not found(image, image[1:])
+
+
+def test_nearly_constant_images_are_not_confirmed():
+    first, second = (np.zeros((16, 16, 16), np.float32) for _ in range(2))
+    first[3, 3, 3] = second[3, 3, 3] = 1
+    (pair,) = alike([signature(first), signature(second)])
+    places = np.zeros_like(first)
+    assert not same_voxels(first, places, pair[2])
+
+
+def test_pairs_are_found_among_many_in_the_order_of_the_list():
+    images = [scan(seed, (16, 18, 20)) for seed in range(6)]
+    images += [images[1][:, ::-1], images[4].transpose(2, 0, 1), images[1] + 3]
+    pairs = [(i, j) for i, j, _ in alike([signature(image) for image in images])]
+    assert pairs == [(1, 6), (1, 8), (4, 7), (6, 8)]

@@ -1,0 +1,138 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from fedvox.data.check.problem import FAIL, WARN
+from fedvox.data.check.site import check_site, code_key
+from fedvox.data.quarantine import write_quarantine
+from fedvox.data.settings import DataSettings
+from fedvox.data.site import SiteSettings
+from fedvox.data.site_data import open_site
+from fedvox.errors import ConfigError, DataError
+
+JOB = DataSettings(organs=("liver", "spleen"), spacing=(6.0, 6.0, 6.0), patch=(8, 8, 8))
+
+
+def damage(site: SiteSettings, *names: str) -> None:
+    for name in names:
+        (Path(site.root) / "images" / f"{name}.nii.gz").write_bytes(b"")
+
+
+def resplit(site: SiteSettings, **parts: object) -> None:
+    Path(site.split).write_text(json.dumps(parts))
+
+
+def found(report) -> list[tuple[str, str]]:
+    return [(problem.check, problem.status) for problem in report.problems]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sound_site_passes_and_its_cases_stand_in_the_order_of_the_split(site, workers):
+    report = check_site(site, JOB, workers)
+    assert not report.failed and report.problems == () and report.refused == ()
+    assert [case.parts[0] for case in report.cases] == ["train"] * 3 + ["val", "test"]
+    assert [report.usable(part) for part in ("", "train", "val", "test")] == [5, 3, 1, 1]
+    assert report.lasting and not report.phantom
+
+
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_phantoms_pass(phantom_site, modality):
+    site = SiteSettings("phantom", str(phantom_site(modality)), (modality,), split="dataset")
+    report = check_site(site)
+    assert all(case.problems == () for case in report.cases) and report.phantom
+    assert report.problems == () and report.lasting
+
+
+def test_what_the_check_refuses_training_leaves_out_under_the_same_code(site, tmp_path):
+    damage(site, "miller_anna_1")
+    lenient = dataclasses.replace(site, max_bad_fraction=0.5)
+    report = check_site(lenient)
+    refused = [case.code for case in report.cases if case.refused]
+    assert list(open_site("a", lenient, JOB, tmp_path).skipped) == refused
+
+
+def test_more_refused_cases_than_allowed_are_a_finding_of_the_site(site):
+    damage(site, "miller_anna_1")
+    assert found(check_site(site)) == [("cases", FAIL)]
+    assert "1 of 5 cases are refused" in check_site(site).problems[0].message
+    assert found(check_site(dataclasses.replace(site, max_bad_fraction=0.2))) == []
+
+
+def test_site_without_a_usable_training_case_fails(site):
+    damage(site, *(f"miller_anna_{number}" for number in range(3)))
+    report = check_site(dataclasses.replace(site, max_bad_fraction=1.0))
+    assert found(report) == [("cases", FAIL)]
+    assert "no case of 5 can be used for training" in report.problems[0].message
+
+
+def test_split_without_a_case_fails(site):
+    resplit(site, train=[], val=[], test=[])
+    report = check_site(site, workers=4)
+    assert report.failed and report.unlisted == 5 and report.cases == ()
+
+
+def test_patient_in_two_parts_of_a_split_file_fails_and_the_cases_are_still_read(site):
+    resplit(site, train=["miller_anna_0"], val=["miller_anna_0"])
+    damage(site, "miller_anna_3")
+    report = check_site(dataclasses.replace(site, max_bad_fraction=1.0))
+    assert found(report) == [("split", FAIL)]
+    assert "one patient is under 'train' and 'val'" in report.problems[0].message
+    assert len(report.cases) == 5 and sum(case.refused for case in report.cases) == 1
+
+
+def test_overlap_that_the_split_file_allows_is_a_hint(site):
+    resplit(site, train=["miller_anna_0"], test=["miller_anna_0"], allow_overlap=True)
+    report = check_site(site)
+    assert found(report) == [("split", WARN)] and not report.failed
+    assert report.unlisted == 4 and report.usable("test") == 1
+
+
+def test_organ_that_the_table_names_and_nobody_outlined_is_a_hint(site):
+    table = {"liver": 1, "spleen": 2, "pancreas": 3}
+    (Path(site.root) / "labels.json").write_text(json.dumps(table))
+    report = check_site(site)
+    assert found(report) == [("organs", WARN)]
+    assert "no case holds: pancreas" in report.problems[0].message
+    assert check_site(site, JOB).problems == ()  # the job does not train it
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "words"),
+    [
+        ({"modalities": ("ct",)}, "modality", "the job uses ct, the site holds mr"),
+        ({"organs": ("pancreas", "aorta")}, "organs", "no case annotates an organ of the job"),
+    ],
+)
+def test_job_that_cannot_use_the_site_fails(site, change, check, words):
+    report = check_site(site, dataclasses.replace(JOB, **change))
+    assert report.failed
+    assert [(p.check, words in p.message) for p in report.problems if p.status == FAIL] == [
+        (check, True)
+    ]
+
+
+def test_case_in_quarantine_does_not_fail_the_site_and_does_not_count(site):
+    damage(site, "miller_anna_1")
+    write_quarantine(site, check_site(site).refused)
+    report = check_site(site)
+    assert not report.failed and report.problems == ()
+    assert [case.quarantined for case in report.cases].count(True) == 1
+    assert report.usable() == 4
+    assert len(report.refused) == 1  # stands in the next list as well
+
+
+def test_codes_without_a_cache_hold_for_one_run(site):
+    loose = dataclasses.replace(site, cache="")
+    first, again = (check_site(loose) for _ in range(2))
+    assert not first.lasting
+    assert {case.code for case in first.cases}.isdisjoint(case.code for case in again.cases)
+    assert code_key(site) == code_key(site)
+
+
+def test_folder_in_another_layout_is_refused(site, tmp_path):
+    with pytest.raises(DataError, match="no labels"):
+        check_site(dataclasses.replace(site, root=str(tmp_path)))
+    with pytest.raises(ConfigError, match="unknown dataset"):
+        check_site(dataclasses.replace(site, dataset="btcv"))
