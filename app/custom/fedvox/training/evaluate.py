@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from fedvox.data.prepared import PreparedCase
-from fedvox.data.preprocess import restore_labels
+from fedvox.data.preprocess import restore_slabs
 from fedvox.metrics.case import score_case
 from fedvox.metrics.table import MetricRow
-from fedvox.training.inference import predict_scores
+from fedvox.training.inference import predict_scores, predict_slabs
 from fedvox.training.settings import JobSettings
 
 
@@ -115,5 +115,5 @@ def predict_labels(
     model: nn.Module, case: PreparedCase, job: JobSettings, device: torch.device
 ) -> np.ndarray:
     """Predicted labels on the scanner's grid, uint8."""
-    scores = predict_scores(model, case.tensor("image"), job, device)
-    return restore_labels(scores, case.geometry)
+    slabs = predict_slabs(model, case.tensor("image"), job, device)
+    return restore_slabs(slabs, case.geometry)
