@@ -65,10 +65,13 @@ def plan_one(task: Task, force: bool) -> Plan:
         force: allows existing files.
 
     Raises:
-        ConfigError: a file is wrongly named, is or lies in the scan, exists, or cannot be written.
+        ConfigError: the scan is missing; a file is wrongly named, is or lies in the scan, exists,
+            or cannot be written.
     """
     from fedvox.errors import ConfigError
 
+    if not task.scan.exists():
+        raise ConfigError(f"--input {task.scan}: the file is missing; check the path")
     written = list(task.files())
     for option, path in written:
         if not path.name.endswith(_ENDINGS[option]):
