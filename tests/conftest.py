@@ -54,17 +54,29 @@ def phantom_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 
 @pytest.fixture
-def tiny_model(tmp_path: Path) -> Path:
+def make_model(tmp_path: Path) -> Callable[..., Path]:
+    """Writes an untrained model that knows the named modalities."""
+
+    def make(*modalities: str) -> Path:
+        data = {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]}
+        job = job_from(
+            {
+                "name": "tiny",
+                "data": data | {"modalities": list(modalities)},
+                "network": {"channels": [4, 8]},
+            }
+        )
+        weights = weights_of(initial_model(job))
+        description = describe_model(job, weights, 1, True, list(modalities))
+        return write_model(tmp_path, weights, description)
+
+    return make
+
+
+@pytest.fixture
+def tiny_model(make_model: Callable[..., Path]) -> Path:
     """`model.safetensors` of a small network with its initial weights."""
-    job = job_from(
-        {
-            "name": "tiny",
-            "data": {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]},
-            "network": {"channels": [4, 8]},
-        }
-    )
-    weights = weights_of(initial_model(job))
-    return write_model(tmp_path, weights, describe_model(job, weights, 1, True, ["ct", "mr"]))
+    return make_model("ct", "mr")
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -6,33 +7,13 @@ import numpy as np
 import pytest
 
 from fedvox.commands.main import main
+from fedvox.data.volumes import load_image
+
+Predict = Callable[..., int]
 
 
-@pytest.fixture
-def model(tiny_model: Path) -> Path:
-    return tiny_model
-
-
-@pytest.fixture
-def scan(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    data = rng.normal(300, 100, (20, 24, 18)).clip(0).astype(np.int16)
-    affine = np.array([[0, -5.0, 0, 60], [6.0, 0, 0, -40], [0, 0, -4.0, 30], [0, 0, 0, 1]])
-    image = nib.Nifti1Image(data, affine)
-    image.header["descrip"] = b"kept"
-    image.set_sform(affine, 1)
-    image.set_qform(affine, 1)
-    nib.save(image, tmp_path / "scan.nii.gz")
-    return tmp_path / "scan.nii.gz"
-
-
-def predict(model: Path, scan: Path, output: Path, *more: str) -> int:
-    arguments = ["--model", model, "--input", scan, "--modality", "mr", "--output", output]
-    return main(["predict", *map(str, arguments), *more])
-
-
-def test_labels_lie_on_exactly_the_scans_grid(model: Path, scan: Path, tmp_path: Path) -> None:
-    assert predict(model, scan, tmp_path / "seg.nii.gz") == 0
+def test_labels_lie_on_exactly_the_scans_grid(predict: Predict, scan: Path, tmp_path: Path) -> None:
+    assert predict(scan, tmp_path / "seg.nii.gz") == 0
     image, labels = nib.load(scan), nib.load(tmp_path / "seg.nii.gz")
     assert labels.shape == image.shape
     assert np.array_equal(labels.affine, image.affine)
@@ -43,7 +24,7 @@ def test_labels_lie_on_exactly_the_scans_grid(model: Path, scan: Path, tmp_path:
 
 
 def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(
-    model: Path, scan: Path, tmp_path: Path
+    predict: Predict, scan: Path, tmp_path: Path
 ) -> None:
     image = nib.load(scan)
     turned = nib.Nifti1Image(np.asarray(image.dataobj), image.affine).as_reoriented(
@@ -51,8 +32,8 @@ def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(
     )
     turned.set_sform(turned.affine, 1)
     nib.save(turned, tmp_path / "turned.nii.gz")
-    assert predict(model, scan, tmp_path / "a.nii.gz") == 0
-    assert predict(model, tmp_path / "turned.nii.gz", tmp_path / "b.nii.gz") == 0
+    assert predict(scan, tmp_path / "a.nii.gz") == 0
+    assert predict(tmp_path / "turned.nii.gz", tmp_path / "b.nii.gz") == 0
     first = nib.as_closest_canonical(nib.load(tmp_path / "a.nii.gz"))
     second = nib.as_closest_canonical(nib.load(tmp_path / "b.nii.gz"))
     assert np.allclose(first.affine, second.affine, atol=1e-4)
@@ -61,9 +42,9 @@ def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(
 
 
 def test_json_tells_values_volumes_and_that_the_model_is_a_phantoms(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(model, scan, tmp_path / "seg.nii", "--json") == 0
+    assert predict(scan, tmp_path / "seg.nii", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     labels = np.asarray(nib.load(tmp_path / "seg.nii").dataobj)
     voxel_ml = 5 * 6 * 4 / 1000
@@ -82,25 +63,47 @@ def fails(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> None
     assert not list(folder.glob("seg*")) and not list(folder.glob(".writing*"))
 
 
+@pytest.mark.parametrize("keep", [0, 1, 8, 100, 0.5, -100, -1])
 def test_truncated_model_is_refused(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict,
+    model: Path,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    keep: float,
 ) -> None:
-    model.write_bytes(model.read_bytes()[:-100])
-    assert predict(model, scan, tmp_path / "seg.nii.gz") == 1
+    content = model.read_bytes()
+    model.write_bytes(content[: int(keep * len(content)) if keep == 0.5 else int(keep)])
+    assert predict(scan, tmp_path / "seg.nii.gz") == 1
     fails(capsys, tmp_path, "not a whole safetensors file")
 
 
-def test_a_scan_given_as_model_is_refused(
-    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("keep", [0, 10, -3])
+def test_truncated_description_is_refused(
+    predict: Predict,
+    model: Path,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    keep: int,
 ) -> None:
-    assert predict(scan, scan, tmp_path / "seg.nii.gz") == 1
+    path = model.with_suffix(".json")
+    path.write_text(path.read_text()[:keep])
+    assert predict(scan, tmp_path / "seg.nii.gz") == 1
+    fails(capsys, tmp_path, "model.json")
+
+
+def test_a_scan_given_as_model_is_refused(
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(scan, tmp_path / "seg.nii.gz", model=scan) == 1
     fails(capsys, tmp_path, "safetensors")
 
 
 def test_unknown_modality_lists_the_models_own(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(model, scan, tmp_path / "seg.nii.gz", "--modality", "pet") == 1
+    assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "pet") == 1
     fails(capsys, tmp_path, "pet", "ct, mr")
 
 
@@ -114,62 +117,101 @@ def test_missing_modality_is_a_usage_error(
 
 
 def test_mri_declared_as_ct_is_refused(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(model, scan, tmp_path / "seg.nii.gz", "--modality", "ct") == 1
+    assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "ct") == 1
     fails(capsys, tmp_path, "no value below 0")
 
 
 def test_ct_declared_as_mri_is_refused(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict,
+    write_scan: Callable[..., Path],
+    ct_voxels: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    data = np.random.default_rng(0).normal(0, 50, (16, 16, 16)).astype(np.int16)
-    data[:8] -= 1000
-    nib.save(nib.Nifti1Image(data, np.diag([5.0, 5, 5, 1])), tmp_path / "ct.nii.gz")
-    assert predict(model, tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz") == 1
+    ct = write_scan(tmp_path / "ct.nii.gz", ct_voxels)
+    assert predict(ct, tmp_path / "seg.nii.gz") == 1
     fails(capsys, tmp_path, "its modality is ct")
 
 
-def test_output_must_be_named_as_nifti(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_auto_recognises_a_ct_and_says_why(
+    predict: Predict,
+    write_scan: Callable[..., Path],
+    ct_voxels: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert predict(model, scan, tmp_path / "seg.png") == 1
+    ct = write_scan(tmp_path / "ct.nii.gz", ct_voxels)
+    assert predict(ct, tmp_path / "auto.nii.gz", "--modality", "auto") == 0
+    assert "modality ct: 50% of the scan lies below -300" in capsys.readouterr().out
+    assert predict(ct, tmp_path / "named.nii.gz", "--modality", "ct") == 0
+    assert "modality" not in capsys.readouterr().out
+    auto, named = (nib.load(tmp_path / f"{name}.nii.gz").dataobj for name in ("auto", "named"))
+    assert np.array_equal(auto, named)
+
+
+def test_auto_takes_the_models_only_mri_and_says_so(
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "auto", "--json") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["modality"] == "mr"
+    assert "the model knows one other modality, mr" in record["modality_reason"]
+
+
+def test_auto_asks_where_several_mri_contrasts_are_known(
+    make_model: Callable[..., Path],
+    predict: Predict,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = make_model("ct", "t1", "t2")
+    assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "auto", model=model) == 1
+    fails(capsys, tmp_path, "name its modality: t1, t2")
+
+
+def test_output_must_be_named_as_nifti(
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(scan, tmp_path / "seg.png") == 1
     fails(capsys, tmp_path, ".nii")
 
 
 def test_unreadable_scan_is_refused(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scan.write_bytes(scan.read_bytes()[:500])
-    assert predict(model, scan, tmp_path / "seg.nii.gz") == 1
+    assert predict(scan, tmp_path / "seg.nii.gz") == 1
     fails(capsys, tmp_path, "damaged or truncated")
 
 
 def test_scan_is_never_the_output(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = scan.read_bytes()
     (tmp_path / "link.nii.gz").symlink_to(scan)
     for output in (scan, tmp_path / "link.nii.gz"):
-        assert predict(model, scan, output, "--force") == 1
+        assert predict(scan, output, "--force") == 1
         fails(capsys, tmp_path, "it is the scan itself")
     assert scan.read_bytes() == content
 
 
 def test_existing_output_is_replaced_only_by_force(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "old.nii.gz"
     output.write_bytes(b"precious")
-    assert predict(model, scan, output) == 1
+    assert predict(scan, output) == 1
     fails(capsys, tmp_path, "exists already", "--force")
     assert output.read_bytes() == b"precious"
-    assert predict(model, scan, output, "--force") == 0
+    assert predict(scan, output, "--force") == 0
     assert nib.load(output).shape == nib.load(scan).shape
 
 
 def test_place_that_cannot_hold_the_output_is_refused_before_segmenting(
-    model: Path,
+    predict: Predict,
     scan: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -178,35 +220,36 @@ def test_place_that_cannot_hold_the_output_is_refused_before_segmenting(
     def fail(*arguments: object) -> None:
         raise AssertionError("the scan was segmented")
 
-    monkeypatch.setattr("fedvox.training.predict.predict_file", fail)
+    monkeypatch.setattr("fedvox.training.predict.Predictor.predict", fail)
     (tmp_path / "file").touch()
     (tmp_path / "folder.nii").mkdir()
-    assert predict(model, scan, tmp_path / "file" / "x" / "seg.nii") == 1
+    assert predict(scan, tmp_path / "file" / "x" / "seg.nii") == 1
     fails(capsys, tmp_path, "is a file, not a folder")
-    assert predict(model, scan, tmp_path / "folder.nii") == 1
+    assert predict(scan, tmp_path / "folder.nii") == 1
     fails(capsys, tmp_path, "it is a folder")
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert predict(model, scan, tmp_path / "new" / "seg.nii") == 1
+    assert predict(scan, tmp_path / "new" / "seg.nii") == 1
     fails(capsys, tmp_path, "cannot be written")
 
 
 def test_error_of_the_scan_names_it(
-    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(model, tmp_path / "none.nii.gz", tmp_path / "seg.nii.gz") == 1
+    assert predict(tmp_path / "none.nii.gz", tmp_path / "seg.nii.gz") == 1
     fails(capsys, tmp_path, f"{tmp_path / 'none.nii.gz'}: the file is missing")
 
 
 @pytest.mark.parametrize("threads", ["0", "-2"])
 def test_fewer_than_one_thread_is_refused(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threads: str
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threads: str
 ) -> None:
-    assert predict(model, scan, tmp_path / "seg.nii.gz", "--threads", threads) == 1
+    assert predict(scan, tmp_path / "seg.nii.gz", "--threads", threads) == 1
     fails(capsys, tmp_path, f"--threads is {threads}; it must be at least 1")
 
 
 @pytest.mark.parametrize(("trained_on", "noted"), [(["ct"], True), (["ct", "mr"], False)])
 def test_modality_that_no_site_had_is_noted(
+    predict: Predict,
     model: Path,
     scan: Path,
     tmp_path: Path,
@@ -217,7 +260,142 @@ def test_modality_that_no_site_had_is_noted(
     description = json.loads(model.with_suffix(".json").read_text()) | {"modalities": trained_on}
     del description["phantom"]
     model.with_suffix(".json").write_text(json.dumps(description))
-    assert predict(model, scan, tmp_path / "seg.nii.gz", "--json") == 0
+    assert predict(scan, tmp_path / "seg.nii.gz", "--json") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["phantom_model"] is False
     assert ("note: no site of this modality trained the model" in printed.err) is noted
+
+
+def test_dicom_series_is_segmented_on_its_own_grid(
+    predict: Predict,
+    write_dicom: Callable[..., Path],
+    ct_voxels: np.ndarray,
+    tmp_path: Path,
+) -> None:
+    series = write_dicom(tmp_path / "series", ct_voxels)
+    assert predict(series, tmp_path / "seg.nii.gz", "--modality", "auto") == 0
+    labels = nib.load(tmp_path / "seg.nii.gz")
+    assert labels.shape == ct_voxels.shape
+    assert np.array_equal(labels.affine, load_image(series).affine)
+    # DICOM's x and y point to the left and the back, so the last voxels come first in RAS
+    canonical = nib.as_closest_canonical(labels)
+    expected = np.diag([2.0, 3.0, 4.0, 1.0])
+    expected[:2, 3] = -2 * 15, -3 * 17
+    assert np.allclose(canonical.affine, expected)
+    assert int(labels.header["qform_code"]) == 1 and int(labels.header["sform_code"]) == 1
+
+
+def test_nothing_is_written_into_a_dicom_series(
+    predict: Predict,
+    write_dicom: Callable[..., Path],
+    ct_voxels: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    series = write_dicom(tmp_path / "series", ct_voxels)
+    before = sorted(series.iterdir())
+    assert predict(series, series / "seg.nii.gz", "--modality", "ct") == 1
+    fails(capsys, tmp_path, "it lies in the scan's folder")
+    assert sorted(series.iterdir()) == before
+
+
+def test_report_tells_model_versions_modality_geometry_and_volumes(
+    predict: Predict, model: Path, scan: Path, tmp_path: Path
+) -> None:
+    report = tmp_path / "new" / "report.json"
+    assert predict(scan, tmp_path / "seg.nii.gz", "--report", report) == 0
+    record = json.loads(report.read_text())
+    description = json.loads(model.with_suffix(".json").read_text())
+    assert record["model_hash"] == description["hash"]
+    assert record["fedvox_version"] == description["fedvox_version"]
+    assert record["torch_version"].startswith("2.") and record["monai_version"].startswith("1.")
+    assert (record["modality"], record["modality_reason"]) == ("mr", "named by the user")
+    assert record["phantom_model"] is True and record["seconds"] > 0
+    assert record["input"] == {
+        "shape": [20, 24, 18],
+        "spacing_mm": [6.0, 5.0, 4.0],
+        "orientation": "ALI",
+    }
+    labels = np.asarray(nib.load(tmp_path / "seg.nii.gz").dataobj)
+    for organ, value in (("liver", 1), ("spleen", 2)):
+        voxels = int((labels == value).sum())
+        ml = round(voxels * 0.12, 3)
+        assert record["organs"][organ] == {"value": value, "voxels": voxels, "ml": ml}
+    assert "scan" not in report.read_text().replace("scan's", "")
+
+
+def test_preview_is_a_picture_of_three_planes(predict: Predict, scan: Path, tmp_path: Path) -> None:
+    import matplotlib.image
+
+    assert predict(scan, tmp_path / "seg.nii.gz", "--preview", tmp_path / "seg.png") == 0
+    pixels = matplotlib.image.imread(tmp_path / "seg.png")
+    assert pixels.shape[1] == 1320  # the width of every overlay
+    assert (np.ptp(pixels[..., :3], axis=-1) > 0.2).mean() > 0.01  # organs are coloured
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "words"),
+    [("--preview", "seg.jpg", ".png"), ("--report", "seg.txt", ".json")],
+)
+def test_preview_and_report_must_be_named_as_what_they_are(
+    predict: Predict,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    name: str,
+    words: str,
+) -> None:
+    assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name) == 1
+    fails(capsys, tmp_path, option, words)
+
+
+@pytest.mark.parametrize(("option", "name"), [("--preview", "old.png"), ("--report", "old.json")])
+def test_existing_preview_and_report_are_replaced_only_by_force(
+    predict: Predict,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    name: str,
+) -> None:
+    (tmp_path / name).write_bytes(b"precious")
+    assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name) == 1
+    fails(capsys, tmp_path, option, "exists already")
+    assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name, "--force") == 0
+    assert (tmp_path / name).read_bytes() != b"precious"
+
+
+def test_largest_component_leaves_one_piece_of_each_organ(
+    predict: Predict, scan: Path, tmp_path: Path
+) -> None:
+    from scipy import ndimage
+
+    assert predict(scan, tmp_path / "all.nii.gz") == 0
+    assert predict(scan, tmp_path / "one.nii.gz", "--largest-component") == 0
+    every, one = (np.asarray(nib.load(tmp_path / f"{n}.nii.gz").dataobj) for n in ("all", "one"))
+    pieces = {}
+    for value in (1, 2):
+        _, before = ndimage.label(every == value, np.ones((3, 3, 3)))
+        _, pieces[value] = ndimage.label(one == value, np.ones((3, 3, 3)))
+        assert pieces[value] == min(before, 1)
+        assert ((one == value) <= (every == value)).all()
+    assert (one != every).any() and any(pieces.values())
+
+
+def test_failed_scan_leaves_no_preview_or_report(
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scan.write_bytes(scan.read_bytes()[:500])
+    more = ("--preview", tmp_path / "seg.png", "--report", tmp_path / "seg.json")
+    assert predict(scan, tmp_path / "seg.nii.gz", *more) == 1
+    fails(capsys, tmp_path, "damaged or truncated")
+
+
+def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["predict", "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("examples:", "--modality auto", "--preview seg.png", "--input scans"):
+        assert word in text

@@ -1,4 +1,4 @@
-"""Several cases at a time: the order of the list, the files of one at a time, each error its own."""
+"""Several cases at a time: the order of the list, the same files, each error its own."""
 
 import os
 

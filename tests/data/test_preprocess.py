@@ -163,6 +163,27 @@ def test_prepared_image_lies_in_0_to_1(seed, modality, spacing):
     assert float(image.min()) >= 0 and float(image.max()) <= 1 + 4 * 2**-23
 
 
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "PIR"])
+def test_preparing_an_image_leaves_the_stored_one_as_it_was(axes, modality):
+    stored = volume(
+        np.random.default_rng(0).normal(0, 300, (6, 5, 4)).astype(np.float32), axes=axes
+    )
+    before = stored.data.copy()
+    prepare_image(stored, modality, geometry_of(stored, (1, 1, 1)), SETTINGS)
+    assert np.array_equal(stored.data, before)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["ct", "mr"]), orientations)
+def test_scaling_in_place_gives_the_values_of_the_formula(seed, modality, axes):
+    data = np.random.default_rng(seed).normal(0, 300, (6, 5, 4)).astype(np.float32)
+    stored = volume(data, axes=axes)
+    low, high = intensity_window(torch.from_numpy(data), modality, SETTINGS)
+    expected = (torch.from_numpy(data).clamp(low, high) - low) / (high - low)
+    image = prepare_image(stored, modality, geometry_of(stored, (1, 1, 1)), SETTINGS)
+    assert torch.equal(image, expected)
+
+
 def test_mr_window_spans_the_percentiles_of_the_body():
     # Noise up to 90 is air, 200, 209, ..., 1100 is body: a tenth of the range lies between them.
     air = np.linspace(0, 90, 899)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from jsonschema import ValidationError, validate
 
+from fedvox.data.nifti import save_label
 from fedvox.errors import ConfigError
 from fedvox.training.bundle import write_bundle
 from fedvox.training.model_file import read_model
-from fedvox.training.predict import predict_file
+from fedvox.training.predict import Options, Predictor
 from fedvox.training.transforms import PrepareScan
 
 TENSOR = {
@@ -112,7 +113,8 @@ def test_monai_runs_it_to_the_labels_of_predict(bundle, tiny_model, scan_of, mod
         output=str(tmp_path / "bundle.nii.gz"),
         device="$torch.device('cpu')",
     )
-    predict_file(read_model(tiny_model), scan, modality, tmp_path / "own.nii.gz")
+    predicted = Predictor(read_model(tiny_model)).predict(scan, Options(modality))
+    save_label(tmp_path / "own.nii.gz", predicted.labels.data, predicted.labels)
     own, theirs = (nib.load(tmp_path / f"{name}.nii.gz") for name in ("own", "bundle"))
     assert len(np.unique(own.dataobj)) > 1
     assert np.array_equal(own.dataobj, theirs.dataobj)

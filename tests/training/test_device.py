@@ -1,10 +1,17 @@
 import contextlib
 
+import numpy as np
 import pytest
 import torch
 
 from fedvox.errors import ConfigError
-from fedvox.training.device import autocast, loss_scaler, prepare_device, to_device
+from fedvox.training.device import (
+    autocast,
+    loss_scaler,
+    memory_errors,
+    prepare_device,
+    to_device,
+)
 from fedvox.training.settings import TrainingSettings
 
 ON_CPU = TrainingSettings(device="cpu", threads=1)
@@ -55,3 +62,25 @@ def test_model_on_the_cpu_is_moved_without_change(cpu):
     model = torch.nn.Conv3d(1, 2, 3)
     assert to_device(model, cpu) is model
     assert model.weight.is_contiguous()
+
+
+@pytest.mark.parametrize("make", [np.empty, torch.empty])
+def test_full_memory_of_the_machine_is_named(make):
+    with (
+        pytest.raises(ConfigError, match="this machine has too little free memory for the scan"),
+        memory_errors((8, 8, 8)),
+    ):
+        make((2**20, 2**20, 2**10))
+
+
+def test_full_memory_of_the_gpu_is_named_with_the_window():
+    with (
+        pytest.raises(ConfigError, match="the GPU has too little free memory for windows of 8x9x7"),
+        memory_errors((8, 9, 7)),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_other_errors_pass_as_they_are():
+    with pytest.raises(RuntimeError, match="sizes of tensors"), memory_errors((8, 8, 8)):
+        raise RuntimeError("sizes of tensors must match")

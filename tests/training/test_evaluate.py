@@ -28,6 +28,7 @@ def all_seeing(monkeypatch, sites):
         return nn.functional.one_hot(case.tensor("label").long(), 3).movedim(-1, 0).float()
 
     monkeypatch.setattr(evaluate, "predict_scores", scores)
+    monkeypatch.setattr(evaluate, "predict_slabs", lambda *arguments: [scores(*arguments)])
 
 
 def test_right_prediction_has_dice_one_per_modality(all_seeing, sites, job, cpu):

@@ -1,15 +1,42 @@
 import pytest
 import torch
+from monai.inferers import sliding_window_inference
 from torch import nn
 
+from fedvox.data.preprocess import restore_labels
 from fedvox.training.evaluate import predict_labels
 from fedvox.training.inference import predict_scores
+from fedvox.training.normalise import zscore
 from fedvox.training.reference import initial_model
 
 
 @pytest.fixture
 def image(sites) -> torch.Tensor:
     return sites[0].test[0].tensor("image")
+
+
+def monai_scores(model: nn.Module, image: torch.Tensor, job) -> torch.Tensor:
+    """The whole score volume as plain MONAI makes it."""
+    with torch.inference_mode():
+        scores = sliding_window_inference(
+            image[None],
+            roi_size=job.data.patch,
+            sw_batch_size=1,
+            predictor=lambda window: torch.softmax(model(zscore(window)), dim=1),
+            overlap=job.evaluation.overlap,
+            mode="gaussian",
+        )
+    return torch.as_tensor(scores)[0]
+
+
+def test_scores_and_labels_are_those_of_plain_monai_to_the_last_bit(job, sites, cpu):
+    model = initial_model(job).eval()
+    for case in (sites[0].test[0], sites[1].test[0]):
+        expected = monai_scores(model, case.tensor("image"), job)
+        assert torch.equal(predict_scores(model, case.tensor("image"), job, cpu), expected)
+        labels = predict_labels(model, case, job, cpu)
+        assert (labels == restore_labels(expected, case.geometry)).all()
+        assert labels.any()
 
 
 def test_probabilities_sum_to_one(job, image, cpu):

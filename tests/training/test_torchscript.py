@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from fedvox.data.preprocess import restore_labels
-from fedvox.data.volumes import load_image
 from fedvox.errors import ModelError
 from fedvox.training.model_file import read_model
-from fedvox.training.predict import segment
+from fedvox.training.predict import Options, Predictor
 from fedvox.training.torchscript import loaded_segmenter, read_torchscript, write_torchscript
 from fedvox.training.transforms import PrepareScan, segment_scan
 
@@ -42,7 +41,7 @@ def test_a_scan_gets_the_labels_of_predict(exported, tiny_model, scan_of, modali
     trained = read_model(tiny_model)
     prepare = PrepareScan(trained.description["settings"], modality)
     case = segment_scan(str(scan_of(modality)), prepare, inferer, module, lambda case: case)
-    own = segment(trained, load_image(scan_of(modality)), modality)
+    own = Predictor(trained).predict(scan_of(modality), Options(modality)).labels.data
     assert len(np.unique(own)) > 1
     assert np.array_equal(restore_labels(case["pred"], case["geometry"]), own)
 

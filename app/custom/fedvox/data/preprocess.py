@@ -5,7 +5,7 @@ and scale to [0, 1]. The resampled grid covers exactly the field of view of the 
 the inverse returns to the stored grid without cropping, padding or rounding of positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import nibabel as nib
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from fedvox.data.nifti import Volume
+from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings
 
 Shape = tuple[int, int, int]
@@ -129,17 +130,40 @@ def restore_labels(probabilities: torch.Tensor, geometry: Geometry) -> np.ndarra
     Returns:
         uint8 labels with the stored shape and axis order.
     """
-    ras_shape = [0] * 3
-    for stored_axis, (ras_axis, _) in enumerate(geometry.axes):
-        ras_shape[ras_axis] = geometry.stored_shape[stored_axis]
-    best = resample(probabilities[:1].float(), _shape(ras_shape))[0]
+    shape = ras_shape(geometry)
+    best = resample(probabilities[:1].float(), shape)[0]
     result = torch.zeros(best.shape, dtype=torch.uint8)
     for value in range(1, len(probabilities)):
-        score = resample(probabilities[value : value + 1].float(), _shape(ras_shape))[0]
+        score = resample(probabilities[value : value + 1].float(), shape)[0]
         wins = score > best
         result[wins] = value
         best = torch.where(wins, score, best)
     return from_ras(result.numpy(), geometry)
+
+
+def restore_slabs(slabs: Iterable[torch.Tensor], geometry: Geometry) -> np.ndarray:
+    """:func:`restore_labels` of scores that come in slabs; whole score volumes are never in memory.
+
+    Args:
+        slabs: ``(K, n, Y, Z)`` float32 scores on the job's grid, one after the other along X.
+        geometry: the way back to the stored grid.
+
+    Returns:
+        The same labels, bit by bit.
+    """
+    shape = ras_shape(geometry)
+    if not exact_by_planes(shape):  # such a volume is small
+        return restore_labels(torch.cat(list(slabs), dim=1), geometry)
+    planes = (slab[:, x] for slab in slabs for x in range(slab.shape[1]))
+    return from_ras(label_planes(planes, geometry.grid_shape[0], shape).numpy(), geometry)
+
+
+def ras_shape(geometry: Geometry) -> Shape:
+    """Shape of the stored volume with its axes in RAS order."""
+    shape = [0] * 3
+    for stored_axis, (ras_axis, _) in enumerate(geometry.axes):
+        shape[ras_axis] = geometry.stored_shape[stored_axis]
+    return _shape(shape)
 
 
 def resample(volume: torch.Tensor, shape: Shape) -> torch.Tensor:

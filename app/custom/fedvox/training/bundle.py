@@ -114,7 +114,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
         "output": "seg.nii.gz",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "job": to_mapping(job),
-        "network_def": {"_target_": f"{_CLASSES}.segmenter.segmenter_of", "settings": "@job"},
+        "network_def": {"_target_": f"{_CLASSES}.transforms.segmenter_of", "settings": "@job"},
         "network": "$@network_def.to(@device)",
         "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location=@device, "
         "weights_only=True)",

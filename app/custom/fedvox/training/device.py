@@ -1,6 +1,7 @@
 """Where and how precisely a site computes."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -63,3 +64,30 @@ def loss_scaler(settings: TrainingSettings, device: torch.device) -> torch.amp.G
     return torch.amp.GradScaler(
         device.type, init_scale=2.0**12, enabled=needed and half_type() == torch.float16
     )
+
+
+@contextmanager
+def memory_errors(window: Sequence[int]) -> Iterator[None]:
+    """Turns running out of memory into one line that says what to do.
+
+    Args:
+        window: edges of the windows that are computed, in voxels.
+
+    Raises:
+        ConfigError: names the memory that is too small.
+    """
+    size = "x".join(map(str, window))
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise ConfigError(
+            f"the GPU has too little free memory for windows of {size} voxels; "
+            "end other programs on it, or compute on the CPU"
+        ) from None
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise ConfigError(
+            "this machine has too little free memory for the scan; end other programs, or compute "
+            "on a larger machine"
+        ) from None

@@ -9,10 +9,10 @@ from torch import nn
 
 from fedvox.data.organs import REGIONS, mask_of, scored_structures
 from fedvox.data.prepared import PreparedCase
-from fedvox.data.preprocess import restore_labels
+from fedvox.data.preprocess import restore_slabs
 from fedvox.metrics.case import score_case
 from fedvox.metrics.table import MetricRow
-from fedvox.training.inference import predict_scores
+from fedvox.training.inference import predict_scores, predict_slabs
 from fedvox.training.settings import JobSettings
 
 
@@ -118,5 +118,5 @@ def predict_labels(
     model: nn.Module, case: PreparedCase, job: JobSettings, device: torch.device
 ) -> np.ndarray:
     """Predicted labels on the scanner's grid, uint8."""
-    scores = predict_scores(model, case.tensor("image"), job, device)
-    return restore_labels(scores, case.geometry)
+    slabs = predict_slabs(model, case.tensor("image"), job, device)
+    return restore_slabs(slabs, case.geometry)

@@ -1,18 +1,21 @@
-"""Sliding-window inference through MONAI, shared by validation, testing and `fedvox predict`."""
+"""Sliding-window inference, shared by validation, testing and `fedvox predict`."""
+
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from fedvox.training.device import autocast
-from fedvox.training.normalise import zscore
+from fedvox.training.segmenter import Segmenter
 from fedvox.training.settings import JobSettings
+from fedvox.training.windows import slide
 
 
 @torch.inference_mode()
-def predict_scores(
+def predict_slabs(
     model: nn.Module, image: torch.Tensor, job: JobSettings, device: torch.device
-) -> torch.Tensor:
-    """Class probabilities of a whole prepared image; no augmentation is ever applied.
+) -> Iterator[torch.Tensor]:
+    """Class probabilities of a prepared image in slabs along X; no augmentation is ever applied.
 
     Args:
         model: on the device; put into evaluation mode here.
@@ -20,25 +23,32 @@ def predict_scores(
         job: window size and overlap.
         device: where windows are computed.
 
-    Returns:
-        ``(1 + O, X, Y, Z)`` float32 probabilities on the CPU.
+    Yields:
+        ``(1 + O, n, Y, Z)`` float32 probabilities on the CPU, one after the other along X.
     """
-    from monai.inferers import sliding_window_inference
+
+    model.eval()
+    segmenter = Segmenter(model)
 
     def probabilities(window: torch.Tensor) -> torch.Tensor:
         with autocast(job.training, device):
-            logits = model(zscore(window))
-        return torch.softmax(logits.float(), dim=1)
+            return torch.as_tensor(segmenter(window))
 
-    model.eval()
-    scores = sliding_window_inference(
-        image[None],
-        roi_size=job.data.patch,
-        sw_batch_size=1,
-        predictor=probabilities,
-        overlap=job.evaluation.overlap,
-        mode="gaussian",
-        sw_device=device,
-        device="cpu",
-    )
-    return torch.as_tensor(scores)[0]
+    yield from slide(image, job.data.patch, job.evaluation.overlap, probabilities, device)
+
+
+@torch.inference_mode()
+def predict_scores(
+    model: nn.Module, image: torch.Tensor, job: JobSettings, device: torch.device
+) -> torch.Tensor:
+    """Class probabilities of a whole prepared image; arguments as in :func:`predict_slabs`.
+
+    Returns:
+        ``(1 + O, X, Y, Z)`` float32 probabilities on the CPU.
+    """
+    scores = torch.empty(len(job.data.organs) + 1, *image.shape[1:])
+    end = 0
+    for slab in predict_slabs(model, image, job, device):
+        scores[:, end : end + slab.shape[1]] = slab
+        end += slab.shape[1]
+    return scores

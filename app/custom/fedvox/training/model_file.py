@@ -7,7 +7,7 @@ damaged file or weights of another run are noticed. No pickle is ever read.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class TrainedModel:
     job: JobSettings
     weights: Arrays
     description: Mapping[str, Any]
+
+    def on(self, device: str, threads: int) -> "TrainedModel":
+        """The same model for another place: where and with how many threads to compute."""
+        training = replace(self.job.training, threads=threads, device=device)
+        return replace(self, job=replace(self.job, training=training))
 
 
 def describe_model(

@@ -1,86 +1,169 @@
-"""From a NIfTI scan to labels on exactly its grid."""
+"""From a scan on disk to labels on exactly its grid."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fedvox.data.nifti import Volume, save_label
-from fedvox.data.plausible import check_modality
-from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
+from fedvox.data.nifti import Volume
+from fedvox.data.plausible import Told, check_modality, tell_modality
+from fedvox.data.preprocess import geometry_of, prepare_image, restore_slabs
 from fedvox.data.volumes import load_image
 from fedvox.errors import ConfigError
-from fedvox.training.device import prepare_device, to_device
-from fedvox.training.inference import predict_scores
+from fedvox.training.components import keep_largest
+from fedvox.training.device import memory_errors, prepare_device, to_device
+from fedvox.training.inference import predict_slabs
 from fedvox.training.model_file import TrainedModel
 from fedvox.training.reference import initial_model
 from fedvox.training.weights import load_weights
 
+AUTO = "auto"
+PICTURE_EDGE = 256
 
-def predict_file(
-    trained: TrainedModel,
-    scan: Path,
-    modality: str,
-    output: Path,
-    progress: Callable[[str], None] = lambda text: None,
-) -> dict[str, float]:
-    """Segments a scan and writes labels with its grid, affine, orientation and header.
+
+@dataclass(frozen=True)
+class Options:
+    """What is wanted beside the labels.
+
+    Attributes:
+        modality: of the scan, or ``auto``.
+        largest_component: keeps one piece of each organ.
+        picture: keeps a thinned copy of the scan for a picture.
+    """
+
+    modality: str
+    largest_component: bool = False
+    picture: bool = False
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A segmented scan.
+
+    Attributes:
+        labels: uint8 on the scan's grid, with its affine and header; organ i has value i + 1.
+        told: modality and how it is known.
+        voxels: organ -> number of voxels.
+        picture: every n-th voxel of the scan along each stored axis, or None; see
+            :func:`thinning`.
+        device: where it was computed.
+        seconds: from reading to labels.
+    """
+
+    labels: Volume
+    told: Told
+    voxels: dict[str, int]
+    picture: np.ndarray | None
+    device: str
+    seconds: float
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in ml."""
+        return abs(float(np.linalg.det(self.labels.affine[:3, :3]))) / 1000
+
+
+class Predictor:
+    """A trained model on its device, for one scan after the other.
 
     Args:
         trained: from :func:`fedvox.training.model_file.read_model`.
-        scan: NIfTI image.
-        modality: what the scan is; decides its intensity window.
-        output: ``.nii`` or ``.nii.gz``; written whole or not at all.
-        progress: told what happens now.
-
-    Returns:
-        Organ -> volume in ml.
 
     Raises:
-        ConfigError: the model does not know the modality, or the output's name is not NIfTI.
-        DataError: the scan cannot be read, or is plainly of another modality.
+        ConfigError: the settings ask for a GPU and there is none, or its memory is full.
     """
-    _check(trained, modality, output)
-    progress("reading the scan")
-    volume = load_image(scan)
-    check_modality(volume, modality)
-    labels = segment(trained, volume, modality, progress)
-    progress("writing the labels")
-    save_label(output, labels, volume)
-    voxel_ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
-    counts = np.bincount(labels.ravel(), minlength=len(trained.job.data.organs) + 1)
-    return {
-        organ: float(counts[index + 1]) * voxel_ml
-        for index, organ in enumerate(trained.job.data.organs)
-    }
+
+    def __init__(self, trained: TrainedModel) -> None:
+        self.job = trained.job
+        self.device = prepare_device(self.job.training)
+        model = initial_model(self.job)
+        load_weights(model, trained.weights)
+        with memory_errors(self.job.data.patch):
+            self._model = to_device(model, self.device)
+
+    def check(self, modality: str) -> None:
+        """Refuses a modality that the model does not know.
+
+        Raises:
+            ConfigError: lists what it knows.
+        """
+        known = self.job.data.modalities
+        if modality not in (*known, AUTO):
+            raise ConfigError(
+                f"--modality {modality}: the model was trained for {', '.join(known)}"
+            )
+
+    def predict(
+        self, scan: Path, options: Options, progress: Callable[[str], None] = lambda text: None
+    ) -> Prediction:
+        """Segments a scan; the voxels of the scan are given up before the network runs.
+
+        Args:
+            scan: NIfTI file, or folder of one DICOM series.
+            options: modality and extras.
+            progress: told what happens now.
+
+        Raises:
+            ConfigError: the modality is unknown to the model, or memory is too small.
+            DataError: the scan cannot be read, or its modality is plainly another or not plain.
+        """
+        self.check(options.modality)
+        start = time.monotonic()
+        with memory_errors(self.job.data.patch):
+            progress("reading the scan")
+            volume = load_image(scan)
+            told = self._modality(volume, options.modality)
+            geometry = geometry_of(volume, self.job.data.spacing)
+            image = prepare_image(volume, told.modality, geometry, self.job.data)
+            picture = volume.data[thinning(volume.data.shape)].copy() if options.picture else None
+            affine, header = volume.affine, volume.header
+            del volume
+            labels = restore_slabs(self._slabs(image, progress), geometry)
+            if options.largest_component:
+                labels = keep_largest(labels, len(self.job.data.organs))
+        return Prediction(
+            labels=Volume(labels, affine, header),
+            told=told,
+            voxels=_count(labels, self.job.data.organs),
+            picture=picture,
+            device=self.device.type,
+            seconds=time.monotonic() - start,
+        )
+
+    def _modality(self, volume: Volume, wanted: str) -> Told:
+        if wanted == AUTO:
+            return tell_modality(volume, self.job.data.modalities)
+        check_modality(volume, wanted)
+        return Told(wanted, "named by the user")
+
+    def _slabs(
+        self, image: torch.Tensor, progress: Callable[[str], None]
+    ) -> Iterator[torch.Tensor]:
+        where = f"segmenting on the {self.device.type.upper()}"
+        progress(where)
+        slabs = predict_slabs(self._model, image[None], self.job, self.device)
+        yield from _counted(slabs, image.shape[0], lambda share: progress(f"{where}: {share:.0%}"))
 
 
-def segment(
-    trained: TrainedModel,
-    volume: Volume,
-    modality: str,
-    progress: Callable[[str], None] = lambda text: None,
-) -> np.ndarray:
-    """Labels of a volume on its own grid.
-
-    Returns:
-        uint8 ``(X, Y, Z)``, organ i has value i + 1.
-    """
-    job = trained.job
-    device = prepare_device(job.training)
-    model = initial_model(job)
-    load_weights(model, trained.weights)
-    geometry = geometry_of(volume, job.data.spacing)
-    image = prepare_image(volume, modality, geometry, job.data)
-    progress(f"segmenting on the {device.type.upper()}")
-    scores = predict_scores(to_device(model, device), torch.stack([image]), job, device)
-    return restore_labels(scores, geometry)
+def thinning(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Picks every n-th voxel of a large scan: enough for a picture, below 400 along each edge."""
+    return tuple(slice(None, None, max(1, round(size / PICTURE_EDGE))) for size in shape)
 
 
-def _check(trained: TrainedModel, modality: str, output: Path) -> None:
-    known = trained.job.data.modalities
-    if modality not in known:
-        raise ConfigError(f"--modality {modality}: the model was trained for {', '.join(known)}")
-    if not output.name.endswith((".nii", ".nii.gz")):
-        raise ConfigError(f"--output {output}: the name must end in .nii or .nii.gz")
+def _count(labels: np.ndarray, organs: Sequence[str]) -> dict[str, int]:
+    """Voxels per organ, plane by plane: the counting makes integers of 64 bits."""
+    counts = sum(np.bincount(plane.ravel(), minlength=len(organs) + 1) for plane in labels)
+    return dict(zip(organs, np.asarray(counts)[1:].tolist()))
+
+
+def _counted(
+    slabs: Iterable[torch.Tensor], planes: int, tell: Callable[[float], None]
+) -> Iterator[torch.Tensor]:
+    done = 0
+    for slab in slabs:
+        yield slab
+        done += slab.shape[1]
+        tell(done / planes)

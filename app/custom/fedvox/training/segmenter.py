@@ -1,14 +1,9 @@
 """The network with the step before and the step after it: a window in, probabilities out."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import nn
 
 from fedvox.training.normalise import zscore
-from fedvox.training.reference import initial_model
-from fedvox.training.settings import job_from
 
 
 class Segmenter(nn.Module):
@@ -32,15 +27,3 @@ class Segmenter(nn.Module):
             float32 ``(B, 1 + O, X, Y, Z)``.
         """
         return torch.softmax(self.network(zscore(window)).float(), dim=1)
-
-
-def segmenter_of(settings: Mapping[str, Any]) -> Segmenter:
-    """A segmenter with the job's initial weights.
-
-    Args:
-        settings: a job as plain JSON types, as in ``model.json`` under ``settings``.
-
-    Raises:
-        ConfigError: they are no job's settings.
-    """
-    return Segmenter(initial_model(job_from(settings)))

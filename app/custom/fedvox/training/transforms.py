@@ -1,4 +1,4 @@
-"""Preprocessing and its inverse as transforms of a MONAI bundle: the functions of training."""
+"""The parts of a MONAI bundle: network, preprocessing and its inverse, all those of training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,21 @@ from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
 from fedvox.data.volumes import load_image
 from fedvox.errors import ConfigError
+from fedvox.training.reference import initial_model
+from fedvox.training.segmenter import Segmenter
 from fedvox.training.settings import job_from
+
+
+def segmenter_of(settings: Mapping[str, Any]) -> Segmenter:
+    """A segmenter with the job's initial weights.
+
+    Args:
+        settings: a job as plain JSON types, as in ``model.json`` under ``settings``.
+
+    Raises:
+        ConfigError: they are no job's settings.
+    """
+    return Segmenter(initial_model(job_from(settings)))
 
 
 class PrepareScan:

@@ -1,0 +1,172 @@
+"""Which scans `fedvox predict` segments, and which files it writes; all checked before any work."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_ENDINGS = {"--output": (".nii", ".nii.gz"), "--preview": (".png",), "--report": (".json",)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One scan and the files that it gets.
+
+    Attributes:
+        name: of the scan, for messages.
+        scan: NIfTI file or folder of a DICOM series.
+        output: NIfTI labels.
+        preview: PNG, if wanted.
+        report: JSON, if wanted.
+    """
+
+    name: str
+    scan: Path
+    output: Path
+    preview: Path | None = None
+    report: Path | None = None
+
+    def files(self) -> Iterator[tuple[str, Path]]:
+        """Option and file of everything that is written."""
+        yield "--output", self.output
+        if self.preview:
+            yield "--preview", self.preview
+        if self.report:
+            yield "--report", self.report
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call will do.
+
+    Attributes:
+        tasks: scans to segment.
+        skipped: scans that have an output already.
+        others: entries of the folder that are no scan.
+    """
+
+    tasks: list[Task]
+    skipped: int = 0
+    others: int = 0
+
+
+def is_folder_of_scans(path: Path) -> bool:
+    """True for a folder that is not itself a DICOM series."""
+    from fedvox.data.scans import is_series
+
+    return path.is_dir() and not is_series(path)
+
+
+def plan_one(task: Task, force: bool) -> Plan:
+    """Checks the files of a single scan.
+
+    Args:
+        task: the scan, which is never replaced, and what to write.
+        force: allows existing files.
+
+    Raises:
+        ConfigError: the scan is missing; a file is wrongly named, is or lies in the scan, exists,
+            or cannot be written.
+    """
+    from fedvox.errors import ConfigError
+
+    if not task.scan.exists():
+        raise ConfigError(f"--input {task.scan}: the file is missing; check the path")
+    written = list(task.files())
+    for option, path in written:
+        if not path.name.endswith(_ENDINGS[option]):
+            raise ConfigError(
+                f"{option} {path}: the name must end in {' or '.join(_ENDINGS[option])}"
+            )
+        check_file(option, task.scan, path, force)
+    if len({path.resolve() for _, path in written}) < len(written):
+        raise ConfigError("--output, --preview and --report name one file twice")
+    return Plan([task])
+
+
+def plan_folder(
+    scans: Path, output: Path, preview: Path | None, report: Path | None, force: bool
+) -> Plan:
+    """Lists the scans of a folder and names the files of each after it.
+
+    Args:
+        scans: folder of NIfTI files or of folders with one DICOM series each.
+        output: folder for labels.
+        preview: folder for pictures, if wanted.
+        report: folder for records, if wanted.
+        force: segments again what has labels already.
+
+    Raises:
+        ConfigError: no scan, or a folder for results is a file, holds the scans or cannot be
+            written.
+    """
+    from fedvox.data.scans import find_scans
+    from fedvox.errors import ConfigError
+
+    targets = {"--output": output, "--preview": preview, "--report": report}
+    folders = {option: path for option, path in targets.items() if path}
+    for option, path in folders.items():
+        if path.is_file() or path.name.endswith(_ENDINGS[option]):
+            raise ConfigError(f"{option} {path}: --input is a folder of scans, so name a folder")
+        if path.resolve() == scans.resolve():
+            raise ConfigError(f"{option} {path}: it is the folder of scans; choose another folder")
+        check_place(option, path / "x")
+    found, others = find_scans(scans)
+    for option, path in folders.items():
+        for scan in found:
+            if scan.path.resolve() in (path.resolve(), *path.resolve().parents):
+                raise ConfigError(f"{option} {path}: it lies in a scan's folder; choose another")
+    tasks = [
+        Task(
+            scan.name,
+            scan.path,
+            output / f"{scan.name}.nii.gz",
+            preview / f"{scan.name}.png" if preview else None,
+            report / f"{scan.name}.json" if report else None,
+        )
+        for scan in found
+    ]
+    wanted = [task for task in tasks if force or not task.output.exists()]
+    mine = {path.resolve() for path in folders.values()}
+    left_out = sum(path.resolve() not in mine for path in others)
+    return Plan(wanted, len(tasks) - len(wanted), left_out)
+
+
+def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
+    """Refuses a file that cannot be written or would destroy something.
+
+    Raises:
+        ConfigError: it is the scan or lies in its folder, exists, is a folder, or lies where none
+            can be made.
+    """
+    from fedvox.errors import ConfigError
+
+    if path.is_dir():
+        raise ConfigError(f"{option} {path}: it is a folder; name a file in it")
+    if scan.is_dir() and scan.resolve() in path.resolve().parents:
+        raise ConfigError(f"{option} {path}: it lies in the scan's folder; choose another folder")
+    if path.exists():
+        if scan.exists() and path.samefile(scan):
+            raise ConfigError(f"{option} {path}: it is the scan itself; choose another name")
+        if not force:
+            raise ConfigError(
+                f"{option} {path}: it exists already; choose another name or give --force"
+            )
+    check_place(option, path)
+
+
+def check_place(option: str, path: Path) -> None:
+    """Refuses a place where no file can be made.
+
+    Raises:
+        ConfigError: something above it is a file, or closed.
+    """
+    from fedvox.errors import ConfigError
+
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise ConfigError(f"{option} {path}: {folder} is a file, not a folder; choose another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{option} {path}: {folder} cannot be written; choose another folder")

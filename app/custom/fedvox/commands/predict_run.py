@@ -1,0 +1,160 @@
+"""The run of `fedvox predict`: progress, results and failures on the terminal."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fedvox.commands.predict_plan import Plan, Task
+from fedvox.commands.text import visible
+
+if TYPE_CHECKING:
+    from fedvox.training.predict import Options, Predictor
+
+
+def run_one(
+    predictor: "Predictor",
+    task: Task,
+    options: "Options",
+    description: Mapping[str, Any],
+    as_json: bool,
+) -> int:
+    """Segments a single scan and prints its organs.
+
+    Args:
+        predictor: the model.
+        task: the scan and its files.
+        options: modality and extras.
+        description: content of ``model.json``.
+        as_json: prints the whole record.
+
+    Returns:
+        0.
+
+    Raises:
+        ConfigError: the scan cannot be used; the message names it.
+    """
+    from tqdm import tqdm
+
+    from fedvox.errors import ConfigError, DataError
+
+    with tqdm(total=0, disable=None, bar_format="{desc} [{elapsed}]") as bar:
+        try:
+            record = _segment(predictor, task, options, description, bar.set_description_str)
+        except DataError as error:
+            # The terminal is the user's own; elsewhere such errors must not name a file.
+            raise ConfigError(f"{task.scan}: {error}") from None
+    _note_modality(description, record["modality"])
+    if as_json:
+        print(json.dumps({"output": str(task.output), **record}, indent=2))
+        return 0
+    _warn_of_phantoms(description)
+    if options.modality != record["modality"]:
+        print(f"modality {record['modality']}: {record['modality_reason']}")
+    for organ, found in record["organs"].items():
+        print(f"{found['value']:3d}  {organ:22s} {found['ml']:10.1f} ml")
+    print(task.output)
+    return 0
+
+
+def run_folder(
+    predictor: "Predictor",
+    plan: Plan,
+    options: "Options",
+    description: Mapping[str, Any],
+    as_json: bool,
+) -> int:
+    """Segments the scans of a folder; those that fail are named on stderr at the end.
+
+    Args:
+        predictor: the model.
+        plan: scans and their files.
+        options: modality and extras.
+        description: content of ``model.json``.
+        as_json: prints all records.
+
+    Returns:
+        0, or 1 when a scan failed.
+    """
+    from tqdm import tqdm
+
+    records: dict[str, dict[str, Any]] = {}
+    failed: dict[str, str] = {}
+    with tqdm(plan.tasks, unit="scan", disable=None) as bar:
+        for task in bar:
+            tell: Callable[[str], None] = bar.set_postfix_str
+            try:
+                record = _segment(predictor, task, options, description, tell)
+                records[task.name] = {"output": str(task.output), **record}
+            except Exception as error:  # whatever it is, the night's other scans go on
+                failed[task.name] = _reason(error)
+    for modality in sorted({record["modality"] for record in records.values()}):
+        _note_modality(description, modality)
+    if as_json:
+        print(json.dumps({"scans": records, "failed": failed, "skipped": plan.skipped}, indent=2))
+    else:
+        _warn_of_phantoms(description)
+        for record in records.values():
+            print(record["output"])
+        print(_summary(plan, len(records), len(failed)))
+    for name, reason in failed.items():
+        print(visible(f"failed: {name}: {reason}"), file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _segment(
+    predictor: "Predictor",
+    task: Task,
+    options: "Options",
+    description: Mapping[str, Any],
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Segments a scan and writes its files; the labels last, as they mark a scan as done."""
+    from fedvox.data.nifti import save_label
+    from fedvox.files import write_json
+    from fedvox.report.prediction import describe_prediction, draw_prediction
+
+    prediction = predictor.predict(task.scan, options, tell)
+    record = describe_prediction(prediction, description, options.largest_component)
+    tell("writing the results")
+    if task.preview:
+        draw_prediction(prediction, description, list(prediction.voxels), task.preview)
+    if task.report:
+        write_json(task.report, record)
+    save_label(task.output, prediction.labels.data, prediction.labels)
+    return record
+
+
+def _reason(error: Exception) -> str:
+    from fedvox.errors import FedVoxError
+
+    if isinstance(error, FedVoxError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _summary(plan: Plan, done: int, failed: int) -> str:
+    parts = [f"{done} segmented"]
+    if plan.skipped:
+        parts.append(f"{plan.skipped} skipped, which exist already (--force segments them again)")
+    if failed:
+        parts.append(f"{failed} failed")
+    if plan.others:
+        parts.append(f"left out as no scan: {plan.others} of the folder's entries")
+    return "; ".join(parts)
+
+
+def _warn_of_phantoms(description: Mapping[str, Any]) -> None:
+    if description.get("phantom"):
+        print("This model was trained on phantom data: a test instrument, not for patients.")
+
+
+def _note_modality(description: Mapping[str, Any], modality: str) -> None:
+    """Says on stderr when no site that trained the model held the scan's modality."""
+    sets = description.get("modalities")
+    if not isinstance(sets, list) or not sets:
+        return
+    if modality not in {name for entry in sets for name in str(entry).split("+")}:
+        print(f"note: no site of this modality trained the model: {modality}", file=sys.stderr)

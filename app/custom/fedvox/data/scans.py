@@ -1,0 +1,58 @@
+"""The scans of a folder: NIfTI files, or sub-folders with one DICOM series each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedvox.errors import ConfigError
+
+NIFTI = (".nii.gz", ".nii")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan on disk.
+
+    Attributes:
+        name: without folder and ending; names its results.
+        path: NIfTI file, or folder of a DICOM series.
+    """
+
+    name: str
+    path: Path
+
+
+def is_series(folder: Path) -> bool:
+    """True for a folder that holds DICOM files itself, not only in sub-folders."""
+    from pydicom.misc import is_dicom
+
+    if not folder.is_dir():
+        return False
+    files = (path for path in folder.iterdir() if path.is_file() and path.name != "DICOMDIR")
+    return any(not path.name.startswith(".") and is_dicom(path) for path in files)
+
+
+def find_scans(folder: Path) -> tuple[list[Scan], list[Path]]:
+    """Lists the scans of a folder by name; hidden entries do not count.
+
+    Returns:
+        The scans, and the entries that are none.
+
+    Raises:
+        ConfigError: no scan, or two that would get results of the same name.
+    """
+    scans, others = [], []
+    for path in sorted(folder.iterdir()):
+        ending = next((end for end in NIFTI if path.name.endswith(end)), "")
+        if path.name.startswith("."):
+            continue
+        if (ending and path.is_file()) or is_series(path):
+            scans.append(Scan(path.name.removesuffix(ending), path))
+        else:
+            others.append(path)
+    if not scans:
+        raise ConfigError(f"{folder}: it holds neither NIfTI files nor folders of DICOM series")
+    names = [scan.name for scan in scans]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{folder}: two scans are called {name}; rename or move one")
+    return scans, others

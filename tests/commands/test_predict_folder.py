@@ -1,0 +1,202 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+Predict = Callable[..., int]
+
+
+@pytest.fixture
+def scans(tmp_path: Path, write_scan: Callable[..., Path], mr_voxels: np.ndarray) -> Path:
+    """A folder with two MRIs."""
+    write_scan(tmp_path / "scans" / "anna.nii.gz", mr_voxels)
+    write_scan(tmp_path / "scans" / "ben.nii", mr_voxels[::-1].copy())
+    return tmp_path / "scans"
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_every_scan_gets_labels_of_its_name_on_its_grid(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert predict(scans, out) == 0
+    assert written(out) == ["anna.nii.gz", "ben.nii.gz"]
+    for name, scan in (("anna", "anna.nii.gz"), ("ben", "ben.nii")):
+        labels, image = nib.load(out / f"{name}.nii.gz"), nib.load(scans / scan)
+        assert labels.shape == image.shape
+        assert np.array_equal(labels.affine, image.affine)
+    printed = capsys.readouterr().out
+    assert str(out / "anna.nii.gz") in printed and "2 segmented" in printed
+
+
+def test_labels_of_a_folder_are_those_of_single_calls(
+    predict: Predict, scans: Path, tmp_path: Path
+) -> None:
+    assert predict(scans, tmp_path / "out") == 0
+    assert predict(scans / "ben.nii", tmp_path / "ben.nii.gz") == 0
+    assert (tmp_path / "out" / "ben.nii.gz").read_bytes() == (tmp_path / "ben.nii.gz").read_bytes()
+
+
+def test_a_scan_that_fails_is_named_at_the_end_and_the_others_go_on(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scans / "amy.nii.gz").write_bytes((scans / "anna.nii.gz").read_bytes()[:400])
+    out = tmp_path / "out"
+    assert predict(scans, out) == 1
+    assert written(out) == ["anna.nii.gz", "ben.nii.gz"]
+    printed = capsys.readouterr()
+    assert "2 segmented; 1 failed" in printed.out
+    assert printed.err.splitlines()[-1].startswith("failed: amy: the file is damaged or truncated")
+
+
+def test_existing_labels_are_skipped_and_counted_unless_forced(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "anna.nii.gz").write_bytes(b"precious")
+    assert predict(scans, out) == 0
+    assert "1 segmented; 1 skipped, which exist already" in capsys.readouterr().out
+    assert (out / "anna.nii.gz").read_bytes() == b"precious"
+    assert predict(scans, out, "--force") == 0
+    assert "2 segmented" in capsys.readouterr().out
+    assert nib.load(out / "anna.nii.gz").shape == nib.load(scans / "anna.nii.gz").shape
+
+
+def test_dicom_series_lie_in_sub_folders(
+    predict: Predict,
+    write_dicom: Callable[..., Path],
+    ct_voxels: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in ("series.1", "series.2"):
+        write_dicom(tmp_path / "scans" / name, ct_voxels)
+    (tmp_path / "scans" / "notes.txt").touch()
+    assert predict(tmp_path / "scans", tmp_path / "out", "--modality", "auto") == 0
+    assert written(tmp_path / "out") == ["series.1.nii.gz", "series.2.nii.gz"]
+    assert "left out as no scan: 1 of the folder's entries" in capsys.readouterr().out
+
+
+def test_previews_and_reports_are_folders_too(
+    predict: Predict, scans: Path, tmp_path: Path
+) -> None:
+    more = ("--preview", tmp_path / "png", "--report", tmp_path / "json")
+    assert predict(scans, tmp_path / "out", *more) == 0
+    assert written(tmp_path / "png") == ["anna.png", "ben.png"]
+    assert written(tmp_path / "json") == ["anna.json", "ben.json"]
+    assert json.loads((tmp_path / "json" / "ben.json").read_text())["modality"] == "mr"
+
+
+def test_results_may_lie_in_the_folder_of_scans_and_are_no_scans_themselves(
+    predict: Predict, scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(scans, scans / "labels") == 0
+    assert predict(scans, scans / "labels") == 0
+    assert "0 segmented; 2 skipped" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_json_holds_every_scan_and_every_failure(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scans / "amy.nii.gz").write_bytes(b"")
+    assert predict(scans, tmp_path / "out", "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert sorted(result["scans"]) == ["anna", "ben"]
+    assert result["scans"]["anna"]["output"] == str(tmp_path / "out" / "anna.nii.gz")
+    assert set(result["failed"]) == {"amy"} and result["skipped"] == 0
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> None:
+    error = capsys.readouterr().err
+    assert error.startswith("fedvox: error: ") and error.count("\n") == 1
+    for word in words:
+        assert word in error
+
+
+def test_scans_are_never_replaced(
+    predict: Predict, scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.read_bytes() for path in scans.iterdir()}
+    for folder in (scans, scans / ".." / "scans"):
+        assert predict(scans, folder, "--force") == 1
+        refused(capsys, "it is the folder of scans")
+    assert {path.name: path.read_bytes() for path in scans.iterdir()} == before
+
+
+def test_nothing_is_written_into_a_series_of_the_folder(
+    predict: Predict,
+    write_dicom: Callable[..., Path],
+    ct_voxels: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    series = write_dicom(tmp_path / "scans" / "a", ct_voxels)
+    assert predict(tmp_path / "scans", series / "out") == 1
+    refused(capsys, "it lies in a scan's folder")
+
+
+@pytest.mark.parametrize("option", ["--output", "--preview", "--report"])
+def test_a_file_as_target_of_a_folder_is_refused(
+    predict: Predict,
+    scans: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+) -> None:
+    (tmp_path / "file").touch()
+    more = [] if option == "--output" else [option, tmp_path / "file"]
+    output = tmp_path / "file" if option == "--output" else tmp_path / "out"
+    assert predict(scans, output, *more) == 1
+    refused(capsys, option, "name a folder")
+
+
+def test_output_named_as_a_file_is_refused_for_a_folder(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(scans, tmp_path / "seg.nii.gz") == 1
+    refused(capsys, "--input is a folder of scans, so name a folder")
+
+
+def test_a_folder_without_scans_is_an_error(
+    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert predict(tmp_path / "empty", tmp_path / "out") == 1
+    refused(capsys, "neither NIfTI files nor folders of DICOM series")
+
+
+def test_two_scans_of_one_name_are_an_error(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scans / "ben.nii.gz").write_bytes((scans / "anna.nii.gz").read_bytes())
+    assert predict(scans, tmp_path / "out") == 1
+    refused(capsys, "two scans are called ben")
+
+
+def test_unexpected_failure_of_one_scan_does_not_stop_the_others(
+    predict: Predict,
+    scans: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from fedvox.training import predict as room
+
+    load_image = room.load_image
+
+    def load(path: Path) -> object:
+        if path.name.startswith("anna"):
+            raise ZeroDivisionError("in some library")
+        return load_image(path)
+
+    monkeypatch.setattr(room, "load_image", load)
+    assert predict(scans, tmp_path / "out") == 1
+    assert written(tmp_path / "out") == ["ben.nii.gz"]
+    assert "failed: anna: ZeroDivisionError: in some library" in capsys.readouterr().err

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from fedvox.data.nifti import Volume
+from fedvox.data.plausible import check_modality, tell_modality
+from fedvox.errors import DataError
+
+SHAPE = (20, 20, 20)
+
+
+def volume(data: np.ndarray) -> Volume:
+    return Volume(data.astype(np.float32), np.eye(4), None)
+
+
+def ct(air: float, offset: float = 0.0) -> Volume:
+    """Soft tissue with fat, and a share of air at −1000 HU."""
+    rng = np.random.default_rng(0)
+    data = rng.normal(40, 20, SHAPE)
+    data[:, :, :3] = rng.normal(-100, 10, (20, 20, 3))
+    data.ravel()[: int(air * data.size)] = -1000
+    return volume(data + offset)
+
+
+def mr(scale: float = 300.0) -> Volume:
+    """Noise around 0 in the air and a body of all intensities up to about twice the scale."""
+    rng = np.random.default_rng(0)
+    data = np.abs(rng.normal(0, 0.02 * scale, SHAPE))
+    data[4:16, 4:16] = rng.uniform(0.2 * scale, 2 * scale, (12, 12, 20))
+    return volume(data)
+
+
+@pytest.mark.parametrize("known", [("ct",), ("ct", "mr"), ("mr", "ct"), ("t1", "t2", "ct")])
+def test_air_tells_a_ct(known):
+    told = tell_modality(ct(air=0.4), known)
+    assert told.modality == "ct"
+    assert told.reason == "40% of the scan lies below -300, as air in a CT does"
+
+
+def test_ct_is_refused_for_a_model_without_ct():
+    with pytest.raises(DataError, match="as air in a CT does; the model was trained for mr"):
+        tell_modality(ct(air=0.4), ("mr",))
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0, 2000.0, 1e5])
+@pytest.mark.parametrize("known", [("ct", "mr"), ("mr",)])
+def test_no_ct_is_the_models_only_other_modality(scale, known):
+    told = tell_modality(mr(scale), known)
+    assert told.modality == "mr"
+    assert "no air or fat as in a CT" in told.reason and "mr" in told.reason
+
+
+def test_resampled_mri_with_a_few_values_below_zero_is_no_ct():
+    image = mr()
+    image.data[0, 0, :5] = -60
+    assert tell_modality(image, ("ct", "mr")).modality == "mr"
+
+
+def test_contrasts_of_mri_are_not_guessed():
+    with pytest.raises(DataError, match=r"which MRI it is; name its modality: t1, t2$"):
+        tell_modality(mr(), ("ct", "t1", "t2"))
+
+
+def test_no_ct_is_refused_for_a_model_of_ct_alone():
+    with pytest.raises(DataError, match="trained for CT alone"):
+        tell_modality(mr(), ("ct",))
+
+
+@pytest.mark.parametrize("known", [("ct", "mr"), ("mr",)])
+@pytest.mark.parametrize(
+    "scan", [ct(air=0.0), ct(air=0.3, offset=1024.0)], ids=["cropped to the body", "lost offset"]
+)
+def test_what_may_be_a_ct_without_its_air_is_not_guessed(scan, known):
+    with pytest.raises(DataError, match=f"whether it is a CT; name its modality: {known[0]}"):
+        tell_modality(scan, known)
+
+
+def test_named_modality_is_held_against_the_numbers():
+    check_modality(ct(air=0.4), "ct")
+    check_modality(mr(), "mr")
+    with pytest.raises(DataError, match="its modality is ct"):
+        check_modality(ct(air=0.4), "mr")
+    with pytest.raises(DataError, match="no value below 0"):
+        check_modality(mr(), "ct")
