@@ -1,5 +1,6 @@
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
@@ -164,16 +165,21 @@ def test_other_files_beside_the_series_are_left_alone(tmp_path, write_series, ar
     write_series(tmp_path, array)
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".DS_Store").write_bytes(b"\0" * 200)
+    report = pydicom.dcmread(tmp_path / "IMG-0000.dcm")
+    report.SOPClassUID = "1.2.840.10008.5.1.4.1.1.88.11"  # a text report
+    del report.PixelData
+    report.save_as(tmp_path / "report.dcm")
     (tmp_path / "thumbnails").mkdir()
     assert load_series(tmp_path).data.shape == SHAPE
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
-def test_damaged_file_is_refused(tmp_path, write_series, array, share):
-    path = write_series(tmp_path, array) / "IMG-0003.dcm"
+@pytest.mark.parametrize("place", [3, 6])  # a lost last slice leaves no gap
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6, 0.95])
+def test_damaged_file_is_refused(tmp_path, write_series, array, share, place):
+    path = write_series(tmp_path, array) / f"IMG-{place:04d}.dcm"
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    refusal(tmp_path)
+    assert "damaged" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize(

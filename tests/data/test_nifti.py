@@ -314,13 +314,14 @@ def test_label_that_cannot_be_written_leaves_the_old_one_and_nothing_else(
     assert list(out.parent.iterdir()) == [out]
 
 
-def contradictory(path: Path, qform: bool) -> Path:
-    """A volume of 2 by 1.5 by 3 mm whose sform says 1 mm, as in ACDC."""
+def contradictory(path: Path, qform: bool, sform: float = 1.0) -> Path:
+    """A volume of 2 by 1.5 by 3 mm whose sform says 1 mm, as in ACDC, or another size."""
     image = nib.Nifti1Image(image_array(), AFFINE)
     image.set_qform(AFFINE if qform else None, code=int(qform))
     header = image.header
     header["pixdim"][1:4] = (2.0, 1.5, 3.0)
-    header["srow_x"], header["srow_y"], header["srow_z"] = np.diag([-1.0, 1.0, 1.0, 1.0])[:3]
+    rows = np.diag([-sform, sform, sform, 1.0])
+    header["srow_x"], header["srow_y"], header["srow_z"] = rows[:3]
     header["sform_code"] = 1
     nib.save(nib.Nifti1Image(image.dataobj, None, header), path)
     return path
@@ -334,10 +335,19 @@ def test_qform_holds_where_the_sform_contradicts_the_voxel_size(tmp_path):
     assert load_image(path).spacing == pytest.approx((2.0, 1.5, 3.0), rel=1e-6)
 
 
-def test_contradiction_without_a_qform_is_refused(tmp_path):
-    path = contradictory(tmp_path / f"{CANARY}.nii.gz", qform=False)
+@pytest.mark.parametrize(("qform", "sform"), [(False, 1.0), (True, 2.5)])
+def test_other_contradiction_is_refused(tmp_path, qform, sform):
+    path = contradictory(tmp_path / f"{CANARY}.nii.gz", qform, sform)
     text = refusal(load_image, path)
-    assert "[1.0, 1.0, 1.0] mm is not the header's [2.0, 1.5, 3.0] mm" in text
+    assert f"{[sform] * 3} mm is not the header's [2.0, 1.5, 3.0] mm" in text
+
+
+def test_broken_quaternion_cannot_stand_in(tmp_path):
+    path = contradictory(tmp_path / f"{CANARY}.nii", qform=True)
+    content = bytearray(path.read_bytes())
+    content[256:268] = np.array([3.0, 3.0, 3.0], "<f4").tobytes()  # quatern_b, _c, _d
+    path.write_bytes(content)
+    assert "neither sform nor qform can be right" in refusal(load_image, path)
 
 
 def test_rounded_voxel_size_is_no_contradiction(tmp_path):

@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedvox.training.losses import SMOOTH, marginal_log_probabilities, segmentation_loss
 
@@ -205,3 +207,16 @@ def test_gradient_is_finite_where_parts_join_for_huge_logits():
     label[1][label[1] == 1] = 0
     segmentation_loss(logits, label, flags, "dice_focal", TUMOUR_IN_LIVER).backward()
     assert torch.isfinite(logits.grad).all()
+
+
+@given(
+    st.lists(st.booleans(), min_size=4, max_size=4),
+    st.sets(st.sampled_from([(1, 0), (3, 2)])),
+    st.integers(0, 1000),
+)
+def test_background_and_annotated_channels_sum_to_one_whatever_is_annotated(flags, parts, seed):
+    logits, _ = draw(1, 4, seed)
+    parents = tuple(sorted(parts))
+    q = marginal_log_probabilities(logits, annotations(flags), parents).exp()
+    used = [0, *(place + 1 for place, flag in enumerate(flags) if flag)]
+    torch.testing.assert_close(q[:, used].sum(1), torch.ones(1, *SHAPE), **CLOSE)

@@ -17,6 +17,7 @@ from fedvox.data.png_labels import in_name_order
 from fedvox.errors import DataError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_DAMAGED = "a DICOM file is damaged ({}); copy the series again"
 UNEVEN = 0.1
 """Distances of slices may differ by this share: positions are often rounded to a tenth of a mm."""
 SHIFT_MM = 1.0
@@ -78,25 +79,30 @@ def read_slices(folder: Path) -> list[Any]:
     """The DICOM images of a folder's only series, in the order of their file names.
 
     Raises:
-        DataError: none, or several series.
+        DataError: none, a damaged one, or several series.
     """
     import pydicom
     from pydicom.errors import InvalidDicomError
 
     files = []
     for path in in_name_order([path for path in folder.iterdir() if path.is_file()]):
+        if path.name.upper() == "DICOMDIR":
+            continue
         try:
             files.append(pydicom.dcmread(path))
-        except InvalidDicomError:
-            continue  # DICOMDIR's text neighbours and such
         except Exception as error:
-            kind = type(error).__name__
-            raise DataError(f"a DICOM file is damaged ({kind}); copy the series again") from None
-    files = [entry for entry in files if "PixelData" in entry]
-    if not files:
+            # Other files may lie beside a series, but an emptied slice must not shorten it.
+            is_slice = path.suffix.lower() in (".dcm", ".ima") or not path.stat().st_size
+            if is_slice or not isinstance(error, InvalidDicomError):
+                raise DataError(_DAMAGED.format(type(error).__name__)) from None
+    images = [entry for entry in files if "PixelData" in entry]
+    if not images:
         raise DataError("the folder holds no DICOM image; name the folder of one series")
-    _make_one_series(files)
-    return files
+    kinds = {None, *(entry.get("SOPClassUID") for entry in images)}
+    if any(entry.get("SOPClassUID") in kinds for entry in files if "PixelData" not in entry):
+        raise DataError(_DAMAGED.format("no pixels"))
+    _make_one_series(images)
+    return images
 
 
 def _make_one_series(files: Sequence[Any]) -> None:

@@ -185,24 +185,27 @@ def check_geometry(image: Any) -> None:
 
 
 def affine_of(image: Any) -> np.ndarray:
-    """Voxel to world (RAS, mm); the sform, unless its voxel size contradicts the header's.
+    """Voxel to world (RAS, mm): the sform where there is one, else the qform.
 
-    Then the qform holds, whose voxel size is the header's: ACDC's sform says 1 mm for voxels of
-    1.3 by 1.3 by 10 mm (nnU-Net's issue 2741).
+    The sform's voxel size must be the header's. One of 1 mm that is not was written without the
+    size, as ACDC's are for voxels of 1.3 by 1.3 by 10 mm (nnU-Net's issue 2741); the qform holds.
 
     Args:
         image: nibabel image.
 
     Raises:
-        DataError: the sizes differ and there is no qform to decide.
+        DataError: the sizes differ otherwise, or there is no qform.
     """
     sizes = np.array(image.header.get_zooms()[:3], dtype=float)
     sform = np.linalg.norm(image.affine[:3, :3], axis=0)
     if not np.isfinite(sform).all() or np.allclose(sform, sizes, rtol=0.02):
         return image.affine
-    if int(image.header["qform_code"]) == 0:
-        raise DataError(
-            f"the sform's voxel size {np.round(sform, 3).tolist()} mm is not the header's "
-            f"{np.round(sizes, 3).tolist()} mm; export it again"
-        )
-    return image.header.get_qform()
+    if int(image.header["qform_code"]) and np.allclose(sform, 1.0):
+        try:
+            return image.header.get_qform()
+        except Exception:  # of nibabel: the quaternion is none
+            raise DataError("neither sform nor qform can be right; export it again") from None
+    raise DataError(
+        f"the sform's voxel size {np.round(sform, 3).tolist()} mm is not the header's "
+        f"{np.round(sizes, 3).tolist()} mm; export it again"
+    )

@@ -21,6 +21,7 @@ FOCAL_GAMMA = 2.0
 SMOOTH = 1e-5
 
 Pairs = Sequence[tuple[int, int]]
+"""Places ``(part, organ that it is a part of)`` among the organs, from 0."""
 
 
 def marginal_log_probabilities(
@@ -31,7 +32,7 @@ def marginal_log_probabilities(
     Args:
         logits: ``(B, 1 + O, X, Y, Z)``.
         annotated: ``(B, O)`` bool.
-        parents: places ``(part, parent)`` among the organs, from 0.
+        parents: parts among the organs.
 
     Returns:
         ``(B, 1 + O, X, Y, Z)``; channel 0 is background or any unannotated organ without an
@@ -77,8 +78,7 @@ def segmentation_loss(
         label: ``(B, X, Y, Z)`` integers, 0 is background.
         annotated: ``(B, O)`` bool.
         name: ``dice_ce`` or ``dice_focal``.
-        parents: places ``(part, parent)`` among the organs, from 0; see
-            :func:`fedvox.data.organs.parent_pairs`.
+        parents: parts among the organs, from :func:`fedvox.data.organs.parent_pairs`.
 
     Returns:
         Scalar.

@@ -62,7 +62,7 @@ def _case(folder: Path, frame: int, part: str, modality: str) -> Case:
     name = f"{folder.name}_frame{frame:02d}"
     validates = part == "training" and hash_bucket(folder.name) < 10
     split = "val" if validates else {"training": "train", "testing": "test"}[part]
-    label = LabelFile(named_volume(folder, f"{name}_gt"), dict(VALUES))
+    label = LabelFile(named_volume(folder, f"{name}_gt"), VALUES)
     image = named_volume(folder, name)
     return Case(name, folder.name, {modality: image}, (label,), split)
 

@@ -39,7 +39,7 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         image = images.get(number) or _partner(labels[number], "volume")
         label = labels.get(number) or _partner(images[number], "segmentation")
         name = f"volume-{number}"
-        cases.append(Case(name, name, {modality: image}, (LabelFile(label, dict(VALUES)),)))
+        cases.append(Case(name, name, {modality: image}, (LabelFile(label, VALUES),)))
     return cases
 
 

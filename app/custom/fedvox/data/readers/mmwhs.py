@@ -52,6 +52,6 @@ def _cases(folder: Path, modality: str) -> list[Case]:
     for image in volumes(folder):
         name, found, ending = image.name.partition("_image.nii")
         if found and name.startswith(f"{modality}_train_"):
-            label = LabelFile(image.with_name(f"{name}_label.nii{ending}"), dict(values))
+            label = LabelFile(image.with_name(f"{name}_label.nii{ending}"), values)
             cases.append(Case(name, name, {modality: image}, (label,)))
     return cases
