@@ -35,6 +35,7 @@ def slide(
     padded, inner = _pad(image, window)
     shape = padded.shape[2:]
     weight = compute_importance_map(tuple(window), mode="gaussian", device=device)[None, None]
+    share = weight[0].to("cpu")
     places = dense_patch_slices(shape, window, _steps(shape, window, overlap))
     groups = [(x, list(group)) for x, group in groupby(places, lambda place: place[0].start)]
     ends = [x for x, _ in groups[1:]] + [shape[0]]
@@ -48,7 +49,7 @@ def slide(
                 sums = torch.zeros(scores.shape[1], window[0], *shape[1:])
                 weights = torch.zeros(1, window[0], *shape[1:])
             sums[:, :, y, z] += scores[0].to("cpu")
-            weights[:, :, y, z] += weight[0].to("cpu")
+            weights[:, :, y, z] += share
         final = end - start
         yield (sums[:, :final] / weights[:, :final])[inner]
         for band in (sums, weights):
