@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -41,3 +43,8 @@ def test_a_killed_process_is_one_line_with_a_remedy():
 def test_memory_that_runs_out_stops_the_check_and_blames_no_case(workers, remedy):
     with pytest.raises(DataError, match=f"ran out of memory or was killed; {remedy}"):
         run_all([(exhaust, (number,)) for number in range(2)], workers, False)
+
+
+def test_a_worker_loads_no_torch():
+    code = "import sys, fedvox.data.check.case; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
