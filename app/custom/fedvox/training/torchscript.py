@@ -5,6 +5,7 @@ which the preprocessing of training is called.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
@@ -42,7 +43,10 @@ def write_torchscript(
     """
     segmenter = segmenter or loaded_segmenter(trained)
     window = torch.rand(1, 1, *trained.job.data.patch, generator=torch.Generator().manual_seed(0))
-    traced = torch.jit.trace(segmenter, window)
+    with warnings.catch_warnings():
+        # Its checks of shapes become constants, which hold: a window has one size.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        traced = torch.jit.trace(segmenter, window)
     files = {DESCRIPTION: json.dumps(dict(trained.description))}
     with atomic_path(path) as temporary:
         torch.jit.save(traced, str(temporary), _extra_files=files)
