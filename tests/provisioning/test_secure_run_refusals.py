@@ -33,7 +33,7 @@ def test_no_folder_of_somebody_else_is_deleted(tmp_path, out):
 def test_a_project_without_a_lead_is_refused(tmp_path):
     server = "{name: s, type: server, fed_learn_port: 48102, admin_port: 48103}"
     (tmp_path / "p.yml").write_text(f"name: p\nparticipants: [{server}]\n")
-    (tmp_path / "kits/p/prod_00").mkdir(parents=True)
+    (tmp_path / "kits/p/prod_00/s").mkdir(parents=True)
     error = refusal(tmp_path, "--project", "p.yml", "--kits", "kits")
     assert "no person with role lead; add one" in error
 
@@ -42,6 +42,18 @@ def test_another_number_of_modalities_than_sites_is_refused(tmp_path):
     people = "{name: s, type: server, fed_learn_port: 48102, admin_port: 48103}, "
     people += "{name: l, type: admin, role: lead}, {name: a, type: client}, {name: b, type: client}"
     (tmp_path / "p.yml").write_text(f"name: p\nparticipants: [{people}]\n")
-    (tmp_path / "kits/p/prod_00").mkdir(parents=True)
+    for name in "slab":
+        (tmp_path / "kits/p/prod_00" / name).mkdir(parents=True)
     error = refusal(tmp_path, "--project", "p.yml", "--kits", "kits", "--sites", "ct")
     assert "--sites names 1 modalities, the project has 2 sites" in error
+
+
+def test_a_site_without_a_kit_is_named_before_anything_starts(tmp_path):
+    people = "{name: s, type: server, fed_learn_port: 48102, admin_port: 48103}, "
+    people += "{name: l, type: admin, role: lead}, {name: new, type: client}"
+    (tmp_path / "p.yml").write_text(f"name: p\nparticipants: [{people}]\n")
+    for name in "sl":
+        (tmp_path / "kits/p/prod_00" / name).mkdir(parents=True)
+    error = refusal(tmp_path, "--project", "p.yml", "--kits", "kits")
+    assert "kits/p/prod_00: no kit of new, which the project file names" in error
+    assert not (tmp_path / "runs/.work").exists()
