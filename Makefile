@@ -5,6 +5,7 @@
 # make provision    builds the start-up kits of provisioning/project.yml: runs/provision/
 # make secure-run   runs these kits on this machine and submits the job: runs/secure/
 # make jobs   derives jobs/fedavg from jobs/fedgin
+# make clean  removes .venv and runs/, but not runs/provision: kits and the root CA's key stay
 # make help   prints these lines
 # ARGS="..." goes on to poc and secure-run, as in: make poc ARGS="--sites ct,mr"
 PYTHON ?= python3.11
@@ -14,6 +15,7 @@ READY := $(VENV)/.ready
 WORK := runs/.work
 
 PROJECT := provisioning/project.yml
+KITS := runs/provision/.built
 ARGS ?=
 
 .PHONY: run test unit lint jobs poc provision secure-run help clean
@@ -32,11 +34,14 @@ poc: $(READY)
 
 provision: $(READY)
 	@$(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force
+	@touch $(KITS)
+	@echo
 	@echo "kits: the newest prod_NN under runs/provision/; docs/operator.md says how to go on"
+	@echo "send each participant its own folder only, never state/: it holds the root CA's private key"
 	@echo "to check a kit: fedvox doctor --kit FOLDER (it goes further than FLARE's preflight check)"
 
 secure-run: $(READY)
-	@test -d runs/provision || $(MAKE) --no-print-directory provision
+	@test $(KITS) -nt $(PROJECT) || $(MAKE) --no-print-directory provision
 	@$(BIN)/python provisioning/secure_run.py --project $(PROJECT) $(ARGS)
 
 test: $(READY) lint
@@ -62,4 +67,5 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) runs simulator_workspace
+	rm -rf $(VENV) simulator_workspace
+	find runs -mindepth 1 -maxdepth 1 ! -name provision -exec rm -rf {} + 2>/dev/null || true

@@ -36,7 +36,9 @@ def main() -> int:
     parser.add_argument("--job", default="fedgin", help="a job in jobs/ (default fedgin)")
     parser.add_argument("--sites", default="ct,mr,mr", help="modality per site (default ct,mr,mr)")
     parser.add_argument("--out", type=Path, default=Path("runs/poc"), help="run folder to write")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
     args = parser.parse_args()
     return exit_code("dry run", lambda: run(args))
 

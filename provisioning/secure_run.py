@@ -11,6 +11,7 @@ Examples:
 
 import argparse
 import csv
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -45,11 +46,23 @@ def main() -> int:
     parser.add_argument("--project", type=Path, default=PROJECT, help="project file")
     parser.add_argument("--kits", type=Path, default=Path("runs/provision"), help="built kits")
     parser.add_argument("--job", default="fedgin", help="a job in jobs/ (default fedgin)")
-    parser.add_argument("--code", choices=("preinstalled", "carried"), default="preinstalled")
-    parser.add_argument("--via", choices=("console", "api", "both"), default="both")
+    parser.add_argument(
+        "--code",
+        choices=("preinstalled", "carried"),
+        default="preinstalled",
+        help="how code reaches the sites (default preinstalled)",
+    )
+    parser.add_argument(
+        "--via",
+        choices=("console", "api", "both"),
+        default="both",
+        help="who submits: admin console, FLARE API or one after the other (default both)",
+    )
     parser.add_argument("--sites", default="ct,mr,mr", help="modality per site (default ct,mr,mr)")
     parser.add_argument("--out", type=Path, default=Path("runs/secure"), help="run folder to write")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
     args = parser.parse_args()
     return exit_code("secure run", lambda: run(args))
 
@@ -84,13 +97,13 @@ def run(args: argparse.Namespace) -> None:
                 results[way] = finish(federation, session, job_id, job, work, outs[way])
         finally:
             session.close()
-    print(
-        f"all that went to the sites, with FLARE's signatures: {', '.join(travelled(kits, job_id))}"
-    )
+    print("all that went to the sites, FLARE's signatures included:")
+    print("\n".join(f"  {name}" for name in travelled(kits, job_id) if not name.endswith("/")))
     if len(results) == 2:
-        print(f"largest difference in Dice between both: {difference(*results.values()):.1e}")
+        largest = difference(*results.values())
+        print(f"largest difference in Dice between the console's and the API's run: {largest:.1e}")
     for way in earlier:
-        print(f"results of the {way}: {outs[way]}")
+        print(f"results of the {way}: {os.path.relpath(outs[way])}")
     print(closing_text(args.out))
 
 

@@ -134,8 +134,9 @@ def test_read_json_returns_the_object(tmp_path):
         (None, "file not found"),
         (b"[1]", "one JSON object"),
         (b'{"a": 1,\n"b": }', "line 2"),
-        (b"\xff\xfe{}", "not valid JSON"),
-        (b"", "not valid JSON"),
+        (b"\xff\xfe{}", "not valid JSON, since it is not in UTF-8; mend it"),
+        (b"", "not valid JSON, since it is empty; mend it"),
+        (b'{"root": "D:\\data"}', "(write a backslash twice, or use /)"),
     ],
 )
 def test_unreadable_file_is_an_error_that_names_it(tmp_path, content, word):

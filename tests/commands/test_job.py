@@ -80,6 +80,7 @@ def test_overrides_reach_the_exported_job(tmp_path: Path) -> None:
         ("training.rounds", "key.path=value"),
         ("augmentation.name=blur", "choose one of: gin, none"),
         ("name.first=x", "'name' holds a value"),
+        ("min_clients=3", "it stands in meta.json or app/config/config_fed_server.json"),
     ],
 )
 def test_wrong_override_is_named_and_leaves_nothing(
@@ -172,7 +173,7 @@ def test_printed_command_quotes_the_path(
 @pytest.mark.parametrize(
     ("code", "following"),
     [
-        ("preinstalled", "nvflare job submit -j {0}"),
+        ("preinstalled", "fedvox doctor --job {0} at each site, then nvflare job submit -j {0}"),
         ("carried", "fedvox job diff {0} at each site, then nvflare job submit -j {0}"),
         ("pinned", "nvflare simulator {0}"),
     ],

@@ -100,3 +100,20 @@ def test_names_with_control_characters_are_shown_escaped_on_one_line(
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "\x1b" not in error
     assert "\\nb" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["doctor", "site-1"], "unknown: site-1 (did you mean --kit site-1?); see 'fedvox doctor"),
+        (["doctor", "--kits", "k"], "unknown: --kits k; see 'fedvox doctor --help'"),
+        (["doctor", "--root-ca", "AB", "CD", "EF"], "(put a fingerprint with blanks in quotes)"),
+    ],
+)
+def test_unknown_words_lead_to_the_commands_own_help(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert expected in capsys.readouterr().err

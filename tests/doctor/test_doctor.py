@@ -89,14 +89,14 @@ def test_the_named_fingerprint_passes(doctor, complaints):
     assert findings["ca"]["message"].endswith("as the operator named it")
 
 
-@pytest.mark.parametrize("form", ["sha256 Fingerprint={}", " SHA256:{}\n", "{} "])
+@pytest.mark.parametrize("form", ["sha256 Fingerprint={}", " SHA256:{}\n", "{} ", "“{}”"])
 def test_the_fingerprint_may_be_pasted_as_openssl_prints_it(doctor, kits, form):
     root = x509.load_pem_x509_certificate((kits.kit("site-1") / "startup/rootCA.pem").read_bytes())
     digits = root.fingerprint(hashes.SHA256()).hex(" " if form == "{} " else ":").upper()
     assert doctor("--root-ca", form.format(digits))[1]["ca"]["status"] == "PASS"
 
 
-@pytest.mark.parametrize("text", ["", ":", "abab", "g" * 64, "ab" * 20])
+@pytest.mark.parametrize("text", ["", ":", "abab", "g" * 64, "ab" * 30])
 def test_no_fingerprint_is_one_line(place, capsys, text):
     assert main(["doctor", "--kit", str(place.kit), "--root-ca", text]) == 1
     error = capsys.readouterr().err
@@ -299,4 +299,43 @@ def test_without_a_job_an_empty_data_folder_is_found(without_a_job, place):
 
 def test_a_job_that_is_not_there_is_one_line(capsys):
     assert main(["doctor", "--job", "nosuch"]) == 1
-    assert "--job nosuch: no such folder; name" in capsys.readouterr().err
+    assert "nosuch: no such folder; name an exported job" in capsys.readouterr().err
+
+
+def test_a_sha1_fingerprint_is_told(place, capsys):
+    assert main(["doctor", "--kit", str(place.kit), "--root-ca", "ab:" * 19 + "ab"]) == 1
+    assert "40 digits are a SHA-1 fingerprint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none", "no such folder; name the unpacked kit"),
+        ("kit/startup", "lies in a kit; name the kit: "),
+        (".", "is no start-up kit but holds 1; name one, as in: "),
+        ("data", "it lacks startup/fed_client.json (a site)"),
+    ],
+)
+def test_a_folder_that_is_no_kit_is_told_from_one_that_holds_some(place, capsys, name, words):
+    folder = place.kit.parent / name
+    assert main(["doctor", "--kit", str(folder)]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_folder_of_jobs_is_no_job(place, capsys):
+    assert main(["doctor", "--job", str(place.job.parent)]) == 1
+    assert f"is no job but holds 1; name {place.job}" in capsys.readouterr().err
+
+
+def test_a_missing_key_is_told(found, place):
+    (place.startup / "client.key").unlink()
+    _, findings = found("permissions", "startup/client.key is missing")
+    assert findings["permissions"]["remedy"] == "unpack the kit afresh"
+    assert findings["port"]["message"] == "not tried: client.key is missing in startup/"
+
+
+@pytest.mark.parametrize("name", ["MANIFEST.sha256", "MANIFEST.sha256.sig"])
+def test_a_kit_without_its_seal_is_told(found, place, name):
+    (place.kit / name).unlink()
+    _, findings = found("kit", f"{name}")
+    assert "missing" in findings["kit"]["message"] and "afresh" in findings["kit"]["remedy"]

@@ -192,5 +192,7 @@ def test_a_reviewed_package_that_is_none_is_one_line(carried, tmp_path, capsys):
 def test_a_job_that_is_none_is_one_line(tmp_path, capsys):
     assert main(["job", "diff", str(tmp_path / "a\nb")]) == 1
     error = capsys.readouterr().err
-    assert error.startswith(f"fedvox: error: {tmp_path}/a\\nb: no job folder")
+    assert error.startswith(
+        f"fedvox: error: {tmp_path}/a\\nb: no such folder; name an exported job"
+    )
     assert error.count("\n") == 1

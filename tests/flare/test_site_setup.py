@@ -102,7 +102,7 @@ def test_variable_comes_before_the_workspace(party, tiny, phantom_site, tmp_path
     site.root.joinpath("local", "fedvox_site.json").rename(tmp_path / "site-1.json")
     monkeypatch.setenv("FEDVOX_SITE", str(tmp_path / "{site}.json"))
     site_file(site, phantom_site)
-    with pytest.raises(ConfigError, match="'root' is not a folder on this machine; mend the path"):
+    with pytest.raises(ConfigError, match="'root' is not a folder on this machine; mend it there"):
         set_up_site(site.context(), job_from(tiny))
 
 

@@ -104,7 +104,7 @@ def test_missing_description_is_an_error_with_a_remedy(written):
 
 def test_broken_description_is_an_error_with_a_remedy(written):
     written.with_suffix(".json").write_text('{"format": 1,')
-    with pytest.raises(ModelError, match=r"model\.json: not valid JSON near line 1; mend it"):
+    with pytest.raises(ModelError, match=r"model\.json: not valid JSON at line 1"):
         read_model(written)
 
 

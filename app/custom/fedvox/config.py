@@ -80,6 +80,16 @@ def to_mapping(settings: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(settings)))
 
 
+def _why(error: json.JSONDecodeError | UnicodeDecodeError) -> str:
+    """Where a text stops being JSON, and for what reason."""
+    if isinstance(error, UnicodeDecodeError):
+        return ", since it is not in UTF-8"
+    if not error.doc.strip():
+        return ", since it is empty"
+    hint = " (write a backslash twice, or use /)" if "escape" in error.msg else ""
+    return f" at line {error.lineno}, column {error.colno}: {error.msg}{hint}"
+
+
 def read_json(path: Path, name: str | None = None) -> dict[str, Any]:
     """Reads a JSON object; a UTF-8 byte order mark is accepted.
 
@@ -100,8 +110,7 @@ def read_json(path: Path, name: str | None = None) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{where}: cannot be read ({error.strerror}); check the path") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        line = getattr(error, "lineno", 1)
-        raise ConfigError(f"{where}: not valid JSON near line {line}; mend it") from None
+        raise ConfigError(f"{where}: not valid JSON{_why(error)}; mend it") from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deeply to be read; mend it") from None
     except _RepeatedKey as error:

@@ -35,7 +35,9 @@ def read_manifest(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{path.name} is missing or unreadable") from None
+        raise ConfigError(
+            f"{path.name} is missing or unreadable; get the folder that it belongs to afresh"
+        ) from None
     found: dict[str, str] = {}
     for line in lines:
         digest, separator, name = line.partition("  ")

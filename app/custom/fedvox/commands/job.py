@@ -66,7 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     diff = actions.add_parser(
         "diff",
-        help="compare the code that a job carries with the installed package",
+        help="judge a received job: its code and its configuration",
         description="For a site that reviews a job: exit code 0 only if the job matches its own "
         "manifest, carries exactly the reviewed package, deploys nothing else and names no class "
         "but those of the project's jobs.",
@@ -83,8 +83,10 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def run_diff(args: argparse.Namespace) -> int:
     """Prints what differs; 0 when nothing does."""
     from fedvox.flare.carried import carries_code, review, unified
+    from fedvox.flare.job_folder import require_job
     from fedvox.flare.job_review import job_problems
 
+    require_job(args.folder)
     sealed, code = review(args.folder, args.against)
     job = job_problems(args.folder)
     if args.json:
@@ -151,7 +153,8 @@ def run_export(args: argparse.Namespace) -> int:
     print(target)
     place = shlex.quote(str(target))
     following = {
-        "preinstalled": f"nvflare job submit -j {place}",
+        "preinstalled": f"fedvox doctor --job {place} at each site, then nvflare job submit -j "
+        f"{place}",
         "carried": f"fedvox job diff {place} at each site, then nvflare job submit -j {place}",
         "pinned": f"nvflare simulator {place}",
     }

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -50,13 +51,29 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _meant(command: str, unknown: Sequence[str]) -> str:
+    """What was probably meant by words that no option takes."""
+    if all(re.fullmatch("[0-9A-Fa-f]{2}", word) for word in unknown):
+        return " (put a fingerprint with blanks in quotes)"
+    if command == "doctor" and not unknown[0].startswith("-"):
+        return f" (did you mean --kit {unknown[0]}?)"
+    return ""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; exit code 0 only on success.
 
     Args:
         argv: arguments, default those of the process.
     """
-    args = build_parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        command = next((word for word in words if not word.startswith("-")), "")
+        problem = f"unknown: {' '.join(unknown)}{_meant(command, unknown)}"
+        remedy = f"see '{' '.join(['fedvox', command]).strip()} --help'"
+        parser.exit(2, visible(f"fedvox: error: {problem}; {remedy}") + "\n")
     try:
         return int(args.run(args))
     except FedVoxError as error:

@@ -66,7 +66,10 @@ def read_site_file(path: Path) -> SiteSettings:
     except OSError:
         found = False
     if not found:
-        raise ConfigError(f"{path}: 'root' is not a folder on this machine; mend the path")
+        raise ConfigError(
+            f"{path}: 'root' is not a folder on this machine; mend it there (a relative path "
+            "begins at the file's folder, in a container it is the mounted one)"
+        )
     return settings
 
 

@@ -9,7 +9,7 @@ from fedvox.data.site import SITE_FILE, SiteSettings, read_site_file
 from fedvox.doctor import data, host, job, kit, local, measure, network, policies
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
-from fedvox.flare.job_folder import job_settings
+from fedvox.flare.job_folder import job_settings, require_job
 from fedvox.memory import free_memory
 from fedvox.training.settings import JobSettings
 
@@ -40,8 +40,8 @@ def examine(
         raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
     wanted = "" if root_ca is None else kit.read_fingerprint(root_ca)
     opened = kit.open_kit(kit_folder) if kit_folder else None
-    if job_folder and not job_folder.is_dir():
-        raise ConfigError(f"--job {job_folder}: no such folder; name an exported job's folder")
+    if job_folder:
+        require_job(job_folder)
     settings = job_settings(job_folder) if job_folder else None
     unwritten = False
     if site_file is None and opened and opened.kind == "client":

@@ -84,8 +84,23 @@ def open_kit(folder: Path) -> Kit:
     for kind in ("client", "server", "admin"):
         if (folder / "startup" / f"fed_{kind}.json").is_file():
             return Kit(folder, kind)
-    raise ConfigError(
-        f"{folder}: no start-up kit of a server, a site or a person; name the unpacked kit"
+    raise ConfigError(_no_kit(folder))
+
+
+def _no_kit(folder: Path) -> str:
+    """What somebody probably meant who named a folder that is no kit."""
+    if not folder.is_dir():
+        return f"{folder}: no such folder; name the unpacked kit"
+    parent = folder.resolve().parent
+    if folder.name in ("startup", "local") and any((parent / "startup").glob("fed_*.json")):
+        return f"{folder} lies in a kit; name the kit: {folder.parent}"
+    inside = sorted(path.parents[1] for path in folder.glob("**/startup/fed_*.json"))
+    if inside:
+        names = ", ".join(str(path) for path in inside[-3:])
+        return f"{folder} is no start-up kit but holds {len(inside)}; name one, as in: {names}"
+    return (
+        f"{folder}: no start-up kit, since it lacks startup/fed_client.json (a site), "
+        "fed_server.json (the server) or fed_admin.json (a person); name the unpacked kit"
     )
 
 
@@ -134,7 +149,11 @@ def read_fingerprint(text: str) -> str:
     Raises:
         ConfigError: it is none.
     """
-    digits = re.sub(r"(?i)^.*=|^\s*sha-?256(?=[:\s])|[:\s]", "", text).lower()
+    digits = re.sub(r"(?i)^.*=|^\s*sha-?256(?=[:\s])|[-:\s\"'“”„]", "", text).lower()
+    if re.fullmatch("[0-9a-f]{40}", digits):
+        raise ConfigError(
+            "--root-ca: 40 digits are a SHA-1 fingerprint; ask the operator for SHA-256, 64 digits"
+        )
     if not re.fullmatch("[0-9a-f]{64}", digits):
         raise ConfigError(
             f"--root-ca: {text!r} is not a SHA-256 fingerprint; give the operator's 64 hexadecimal "
@@ -165,7 +184,7 @@ def check_ca(kit: Kit, wanted: str = "") -> Finding:
             "ca",
             FAIL,
             f"the root CA is {found[:16]}…, the operator named {wanted[:16]}…",
-            "ask the operator for a kit of the right project, by a second channel",
+            "do not start it; ask the operator for a kit of the right project, by a second channel",
         )
     compared = "as the operator named it" if wanted else "compared with nothing: give --root-ca"
     return passed("ca", f"root CA SHA-256 {found}, {compared}")
@@ -187,6 +206,8 @@ def check_certificate(kit: Kit, now: dt.datetime | None = None) -> Finding:
 def check_permissions(kit: Kit, folders: list[Path]) -> Finding:
     """Is the private key readable by its owner only, and may we write where we must?"""
     key = kit.credentials[1]
+    if not key.is_file():
+        raise ConfigError(f"startup/{key.name} is missing; unpack the kit afresh")
     mode = stat.S_IMODE(key.stat().st_mode)
     if mode & 0o077:
         return Finding(

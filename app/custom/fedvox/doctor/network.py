@@ -10,6 +10,7 @@ from fedvox.doctor.kit import Kit
 from fedvox.errors import ConfigError
 
 TIMEOUT = 5.0
+LOCAL = ("localhost", "127.0.0.1", "::1")
 VERDICT = 1.0
 """Seconds in which a server that refuses a certificate ends the connection."""
 HTTP2 = "h2"
@@ -29,7 +30,8 @@ def check_dns(kit: Kit) -> Finding:
             f"the server's name '{host}' leads to no address ({error.strerror or error})",
             "ask your network's staff to resolve it, or add a line to /etc/hosts",
         )
-    return passed("dns", f"{host} is {', '.join(sorted(addresses))}")
+    here = ": this very machine, right in a rehearsal only" if host in LOCAL else ""
+    return passed("dns", f"{host} is {', '.join(sorted(addresses))}{here}")
 
 
 def check_port(kit: Kit) -> Finding:
@@ -55,7 +57,10 @@ def check_port(kit: Kit) -> Finding:
             "port",
             FAIL,
             f"{host}:{port} does not answer ({error.strerror or error})",
-            f"let outgoing TCP to port {port} pass the firewall, or wait until the server runs",
+            "the machine is there, but no server listens: ask the operator whether it runs"
+            if isinstance(error, ConnectionRefusedError)
+            else f"let outgoing TCP to port {port} pass the firewall, or wait until the server "
+            "runs",
         )
     if refused:
         return Finding(
@@ -86,14 +91,18 @@ def _context(kit: Kit) -> ssl.SSLContext:
     Raises:
         ConfigError: a file of the kit is missing or damaged, which is no fault of the network.
     """
+    files = (kit.folder / "startup/rootCA.pem", *kit.credentials)
+    missing = ", ".join(path.name for path in files if not path.is_file())
+    if missing:
+        raise ConfigError(f"not tried: {missing} is missing in startup/; unpack the kit afresh")
     try:
-        context = ssl.create_default_context(cafile=str(kit.folder / "startup/rootCA.pem"))
+        context = ssl.create_default_context(cafile=str(files[0]))
         context.load_cert_chain(*kit.credentials)
     except OSError as error:  # an SSLError is one too
         reason = getattr(error, "reason", None) or error.strerror
-        names = ", ".join(["rootCA.pem", *(path.name for path in kit.credentials)])
+        names = ", ".join(path.name for path in files)
         raise ConfigError(
-            f"not tried: {names} in startup/ cannot be used ({reason}); unpack the kit afresh"
+            f"not tried: one of {names} in startup/ is damaged ({reason}); unpack the kit afresh"
         ) from None
     context.set_alpn_protocols([HTTP2])  # a gRPC server ends any other connection
     return context

@@ -19,6 +19,8 @@ from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
 CUSTOM = Path("app/custom")
+WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
+"""Keys of FLARE's own files, not of ``training.json``."""
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -52,6 +54,22 @@ def find_job(name: str, folder: Path) -> Path:
     return folder / name
 
 
+def require_job(folder: Path) -> None:
+    """Refuses a folder that is no job.
+
+    Raises:
+        ConfigError: says what was probably meant.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; name an exported job's folder")
+    if (folder / TRAINING).is_file():
+        return
+    inside = [str(folder / name) for name in list_jobs(folder)]
+    if inside:
+        raise ConfigError(f"{folder} is no job but holds {len(inside)}; name {' or '.join(inside)}")
+    raise ConfigError(f"{folder}: no job, since it lacks {TRAINING}; name an exported job's folder")
+
+
 def job_settings(folder: Path) -> JobSettings:
     """Settings of a job folder."""
     return read_job(folder / TRAINING)
@@ -69,6 +87,12 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
     Raises:
         ConfigError: no ``=``, an unknown key or a value out of range; names the override.
     """
+    for override in overrides:
+        if override.partition("=")[0].strip() in WAITING:
+            raise ConfigError(
+                f"--set {override}: it stands in meta.json or app/config/config_fed_server.json of "
+                "the exported job, not in training.json; change it there, see docs/lead.md"
+            )
     result = _changed(mapping, overrides)
     problem = _problem(result)
     if not problem:

@@ -97,14 +97,15 @@ class KitBuilder(Builder):
 
 
 def _add_next_step(kit: Path, page: str) -> None:
-    """Ends FLARE's readme with our page: the person who unpacks a kit may know neither."""
+    """Begins FLARE's readme with our page: the person who unpacks a kit may know neither."""
     text = (
-        f"\nFedVox: docs/{page}.md of its repository says what to do with this folder. Check it "
+        f"FedVox: docs/{page}.md of its repository says what to do with this folder. Check it "
         "first:\n  fedvox doctor --kit FOLDER --root-ca FINGERPRINT\n"
+        "What follows is FLARE's general text.\n\n"
     )
     for path in (kit / README, kit / "startup" / README):
         if path.is_file():
-            path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
+            path.write_text(text + path.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def _yes_or_no(value: object, where: str) -> bool:

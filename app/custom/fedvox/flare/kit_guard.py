@@ -58,6 +58,8 @@ def check_kit(kit: Path) -> Prepared | None:
         raise ConfigError(
             f"the start-up kit is not the one that was provisioned: {'; '.join(found)}; {_REMEDY}"
         )
+    if not (seal / SIGNATURE).is_file():
+        raise ConfigError(f"{SIGNATURE} of the start-up kit is missing; {_REMEDY}")
     try:
         root = x509.load_pem_x509_certificate((kit / ROOT).read_bytes()).public_key()
         if not isinstance(root, rsa.RSAPublicKey):
