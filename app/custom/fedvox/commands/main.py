@@ -53,11 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _meant(command: str, unknown: Sequence[str]) -> str:
     """What was probably meant by words that no option takes."""
+    if command != "doctor" or unknown[0].startswith("-"):
+        return ""
     if all(re.fullmatch("[0-9A-Fa-f]{2}", word) for word in unknown):
         return " (put a fingerprint with blanks in quotes)"
-    if command == "doctor" and not unknown[0].startswith("-"):
-        return f" (did you mean --kit {unknown[0]}?)"
-    return ""
+    return f" (did you mean --kit {unknown[0]}?)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

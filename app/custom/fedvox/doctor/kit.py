@@ -94,7 +94,10 @@ def _no_kit(folder: Path) -> str:
     parent = folder.resolve().parent
     if folder.name in ("startup", "local") and any((parent / "startup").glob("fed_*.json")):
         return f"{folder} lies in a kit; name the kit: {folder.parent}"
-    inside = sorted(path.parents[1] for path in folder.glob("**/startup/fed_*.json"))
+    levels = ("*", "*/*", "*/*/*")  # not the whole disk: provisioning makes no deeper folders
+    inside = sorted(
+        path.parents[1] for level in levels for path in folder.glob(f"{level}/startup/fed_*.json")
+    )
     if inside:
         names = ", ".join(str(path) for path in inside[-3:])
         return f"{folder} is no start-up kit but holds {len(inside)}; name one, as in: {names}"
