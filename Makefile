@@ -33,7 +33,8 @@ poc: $(READY)
 	@$(BIN)/python poc/dry_run.py $(ARGS)
 
 provision: $(READY)
-	@$(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force
+	@answer=$$($(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force --format json) \
+		|| { echo "$$answer"; exit 1; }
 	@touch $(KITS)
 	@echo
 	@echo "kits: the newest prod_NN under runs/provision/; docs/operator.md says how to go on"

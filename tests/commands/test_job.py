@@ -80,7 +80,8 @@ def test_overrides_reach_the_exported_job(tmp_path: Path) -> None:
         ("training.rounds", "key.path=value"),
         ("augmentation.name=blur", "choose one of: gin, none"),
         ("name.first=x", "'name' holds a value"),
-        ("min_clients=3", "it stands in meta.json or app/config/config_fed_server.json"),
+        ("min_clients=3", "use --min-clients"),
+        ("train_timeout=3", "it stands in app/config/config_fed_server.json"),
     ],
 )
 def test_wrong_override_is_named_and_leaves_nothing(
@@ -89,6 +90,26 @@ def test_wrong_override_is_named_and_leaves_nothing(
     arguments = ["job", "export", "fedgin", "--out", str(tmp_path), "--set", change, *JOBS]
     assert main(arguments) == 1
     assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_min_clients_is_said_to_the_scheduler_and_to_the_workflow(tmp_path: Path) -> None:
+    given = ["--min-clients", "3"]
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), *given, *JOBS]) == 0
+    job = tmp_path / "fedgin"
+    server = json.loads((job / "app/config/config_fed_server.json").read_text())
+    assert server["workflows"][0]["args"]["min_clients"] == 3
+    server["workflows"][0]["args"]["min_clients"] = 1
+    meta = json.loads((job / "meta.json").read_text())
+    assert (meta["min_clients"], meta["deploy_map"]) == (3, {"app": ["@ALL"]})
+    source = Path(JOBS[-1]) / "fedgin/app/config/config_fed_server.json"
+    assert server == json.loads(source.read_text())
+
+
+def test_a_job_without_sites_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--min-clients", "0"]
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path / "new"), *given, *JOBS]) == 1
+    assert "--min-clients 0: a job needs at least 1 site" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

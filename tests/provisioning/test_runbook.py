@@ -1,13 +1,16 @@
 """The runbook names for each symptom a test that produces it, or says that none does."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+RUNBOOK = ROOT / "provisioning/RUNBOOK.md"
 COLUMNS = 4
+LINK = re.compile(r'^\[(\d+)\]: \.\./(tests/\S+\.py) "(\w+)"$', re.MULTILINE)
 
 
 def rows() -> list[list[str]]:
-    lines = (ROOT / "provisioning/RUNBOOK.md").read_text().splitlines()
+    lines = RUNBOOK.read_text().splitlines()
     cells = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if "|" in line
     ]
@@ -20,8 +23,8 @@ def test_every_entry_has_cause_fix_and_proof():
 
 
 def test_the_named_tests_are_there():
-    for row in rows():
-        proof = row[-1].strip("`")
-        if proof != "no":
-            name, _, function = proof.partition("::")
-            assert f"def {function}(" in (ROOT / "tests" / name).read_text(), proof
+    named = {number: (name, test) for number, name, test in LINK.findall(RUNBOOK.read_text())}
+    told = [row[-1].removeprefix("[yes][").removesuffix("]") for row in rows() if row[-1] != "no"]
+    assert set(told) == set(named)
+    for name, test in named.values():
+        assert f"def {test}(" in (ROOT / name).read_text(), f"{name}::{test}"

@@ -13,6 +13,8 @@ examples:
   fedvox job show fedgin
   fedvox job export fedgin --out submit
       configuration only, for sites where the fedvox package is installed
+  fedvox job export fedgin --out submit --min-clients 3
+      the job waits for three sites before it starts
   fedvox job export fedgin --out submit --code carried
       with real copies of the package and a SHA-256 manifest
   fedvox job export fedgin --out mine --code pinned --set training.rounds=3
@@ -60,6 +62,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     export.add_argument(
         "--name", dest="new_name", help="name of the exported job (letters, digits, _ and -)"
+    )
+    export.add_argument(
+        "--min-clients",
+        type=int,
+        metavar="N",
+        help="sites without which the job does not start or go on (default as in the job's files)",
     )
 
 
@@ -146,7 +154,9 @@ def run_export(args: argparse.Namespace) -> int:
     from fedvox.flare.job_folder import export_job, find_job, jobs_folder
 
     source = find_job(args.name, jobs_folder(args.jobs))
-    target = export_job(source, args.out, args.code, args.set, args.new_name)
+    target = export_job(
+        source, args.out, args.code, args.set, args.new_name, min_clients=args.min_clients
+    )
     if args.json:
         print(json.dumps({"job": str(target), "code": args.code}))
         return 0

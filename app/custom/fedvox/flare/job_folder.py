@@ -18,9 +18,11 @@ from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
+SERVER = Path("app/config/config_fed_server.json")
 CUSTOM = Path("app/custom")
 WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
 """Keys of FLARE's own files, not of ``training.json``."""
+_MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -90,8 +92,10 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
     for override in overrides:
         if override.partition("=")[0].strip() in WAITING:
             raise ConfigError(
-                f"--set {override}: it stands in meta.json or app/config/config_fed_server.json of "
-                "the exported job, not in training.json; change it there, see docs/lead.md"
+                f"--set {override}: use --min-clients"
+                if override.startswith("min_clients")
+                else f"--set {override}: it stands in {SERVER} of the exported job, not in "
+                "training.json; change it there, see docs/lead.md"
             )
     result = _changed(mapping, overrides)
     problem = _problem(result)
@@ -163,6 +167,8 @@ def export_job(
     code: str = "preinstalled",
     overrides: Sequence[str] = (),
     name: str | None = None,
+    *,
+    min_clients: int | None = None,
 ) -> Path:
     """Writes a job folder for submission.
 
@@ -174,15 +180,18 @@ def export_job(
             version file, for the bare simulator).
         overrides: changes to ``training.json``, as ``key.path=value``.
         name: name of the exported job, default that of the source.
+        min_clients: sites without which the job does not start or go on, default the source's.
 
     Raises:
-        ConfigError: the target exists, the name cannot be one, or an override is wrong.
+        ConfigError: the target exists, the name cannot be one, or a number or an override is wrong.
     """
     name = source.name if name is None else name
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"--name '{name}': use 1 to 64 letters, digits, '_' and '-', without blanks or dots"
         )
+    if min_clients is not None and min_clients < 1:
+        raise ConfigError(f"--min-clients {min_clients}: a job needs at least 1 site")
     target = out / name
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another --out")
@@ -197,6 +206,8 @@ def export_job(
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
         write_training(staging / name / TRAINING, settings)
         write_json(staging / name / VERSIONS, installed_versions())
+        if min_clients is not None:
+            _set_min_clients(staging / name, min_clients)
         _add_code(staging / name, code)
         (staging / name).replace(target)
     finally:
@@ -214,6 +225,17 @@ def write_training(path: Path, settings: dict[str, Any]) -> None:
         else:
             lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def _set_min_clients(job: Path, count: int) -> None:
+    """Says it where FLARE's scheduler reads it, and where the training workflow does."""
+    meta = job / "meta.json"
+    write_json(meta, {**read_json(meta), "min_clients": count})
+    server = job / SERVER
+    text, changed = _MIN_CLIENTS.subn(rf"\g<1>{count}", server.read_text(encoding="utf-8"))
+    if not changed:
+        raise ConfigError(f"--min-clients {count}: {SERVER} of the source does not say min_clients")
+    server.write_text(text, encoding="utf-8")
 
 
 def _add_code(job: Path, code: str) -> None:
