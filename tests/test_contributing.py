@@ -69,6 +69,7 @@ def test_every_example_has_its_file_its_registry_line_and_its_test() -> None:
     assert [kind for kind, _ in blocks].count("lines") == len(EXAMPLES)
 
 
+@pytest.mark.system
 def test_the_examples_pass_their_own_tests(checkout: Path, written: list[Path]) -> None:
     (checkout / "conftest.py").write_text(
         "import fedvox, torch\n"
