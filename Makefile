@@ -18,7 +18,7 @@ PROJECT := provisioning/project.yml
 KITS := runs/provision/.built
 ARGS ?=
 
-.PHONY: run test unit lint jobs poc provision secure-run help clean
+.PHONY: run test unit lint jobs poc provision kits secure-run help clean
 
 run: $(READY)
 	@mkdir -p $(WORK) && rm -rf $(WORK)/fedgin
@@ -32,17 +32,19 @@ help:
 poc: $(READY)
 	@$(BIN)/python poc/dry_run.py $(ARGS)
 
-provision: $(READY)
-	@answer=$$($(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force --format json) \
-		|| { echo "$$answer"; exit 1; }
-	@touch $(KITS)
+provision: kits
 	@echo
 	@echo "kits: the newest prod_NN under runs/provision/; docs/operator.md says how to go on"
 	@echo "send each participant its own folder only, never state/: it holds the root CA's private key"
 	@echo "to check a kit: fedvox doctor --kit FOLDER (it goes further than FLARE's preflight check)"
 
+kits: $(READY)
+	@answer=$$($(BIN)/nvflare provision -p $(PROJECT) -w runs/provision --force --format json) \
+		|| { echo "$$answer"; exit 1; }
+	@touch $(KITS)
+
 secure-run: $(READY)
-	@test $(KITS) -nt $(PROJECT) || $(MAKE) --no-print-directory provision
+	@test $(KITS) -nt $(PROJECT) || $(MAKE) --no-print-directory kits
 	@$(BIN)/python provisioning/secure_run.py --project $(PROJECT) $(ARGS)
 
 test: $(READY) lint

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from fedvox.flare.loopback.dry_run import (
+    check_job,
     exit_code,
     finish,
     make_job,
@@ -45,6 +46,7 @@ def main() -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Prepares, runs, collects and stops."""
+    check_job(args.job, args.set, args.sites)
     work = work_folder(args.out)
     modalities = args.sites.split(",")
     project = with_ports(read_project(PROJECT), *free_ports(2))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import (
+    check_job,
     check_replaceable,
     exit_code,
     finish,
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
     lead = built.person("lead")
     require_sites(built, args.sites)
     require_free_ports(project)
+    check_job(args.job, args.set, args.sites)
     work = work_folder(args.out, *outs.values())
     kits = copy_kits(built, work / "kits")
     job = make_job(args.job, work, args.code, args.set, args.sites)

@@ -194,7 +194,10 @@ def test_printed_command_quotes_the_path(
 @pytest.mark.parametrize(
     ("code", "following"),
     [
-        ("preinstalled", "fedvox doctor --job {0} at each site, then nvflare job submit -j {0}"),
+        (
+            "preinstalled",
+            "fedvox doctor --kit KIT --job {0} at each site, then nvflare job submit -j {0}",
+        ),
         ("carried", "fedvox job diff {0} at each site, then nvflare job submit -j {0}"),
         ("pinned", "nvflare simulator {0}"),
     ],

@@ -289,6 +289,20 @@ def test_without_a_job_the_site_file_is_followed_to_its_cases(without_a_job):
     assert findings["data"]["message"].startswith("the site file leads to 6 cases")
 
 
+def test_the_site_file_that_the_variable_names_is_the_one_that_is_checked(
+    without_a_job, place, monkeypatch
+):
+    own = place.kit / "local/fedvox_site.json"
+    moved = own.rename(place.kit.parent / "site-1.json")
+    monkeypatch.setenv("FEDVOX_SITE", str(place.kit.parent / "{site}.json"))
+    code, findings = without_a_job()
+    assert (code, findings["data"]["status"]) == (0, "PASS")
+    moved.rename(own)
+    code, findings = without_a_job()
+    assert (code, findings["data"]["status"]) == (1, "FAIL")
+    assert "FEDVOX_SITE names no file for site-1" in findings["data"]["message"]
+
+
 def test_without_a_job_an_empty_data_folder_is_found(without_a_job, place):
     shutil.rmtree(place.data / "images")
     (place.data / "images").mkdir()

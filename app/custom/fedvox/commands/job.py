@@ -163,8 +163,8 @@ def run_export(args: argparse.Namespace) -> int:
     print(target)
     place = shlex.quote(str(target))
     following = {
-        "preinstalled": f"fedvox doctor --job {place} at each site, then nvflare job submit -j "
-        f"{place}",
+        "preinstalled": f"fedvox doctor --kit KIT --job {place} at each site, then "
+        f"nvflare job submit -j {place}",
         "carried": f"fedvox job diff {place} at each site, then nvflare job submit -j {place}",
         "pinned": f"nvflare simulator {place}",
     }

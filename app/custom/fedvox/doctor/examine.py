@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from fedvox.data.site import SITE_FILE, SiteSettings, read_site_file
+from fedvox.data.site import SITE_FILE, SiteSettings, find_site_file, read_site_file
 from fedvox.doctor import data, host, job, kit, local, measure, network, policies
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
@@ -28,7 +28,8 @@ def examine(
     Args:
         kit_folder: unpacked start-up kit; its checks and those of the network need it.
         job_folder: job that is about to run.
-        site_file: ``fedvox_site.json``, default the one in the kit's ``local``.
+        site_file: ``fedvox_site.json``, default the one that the kit's site would read:
+            ``FEDVOX_SITE``, else the one in ``local``.
         root_ca: SHA-256 fingerprint of the root CA that the operator told by another channel, as
             somebody wrote it; None is no fingerprint.
         tell: is called with each check's name before it runs.
@@ -43,16 +44,14 @@ def examine(
     if job_folder:
         require_job(job_folder)
     settings = job_settings(job_folder) if job_folder else None
-    unwritten = False
-    if site_file is None and opened and opened.kind == "client":
-        site_file = opened.folder / "local" / SITE_FILE
-        unwritten = settings is None and not site_file.exists()
+    given = site_file is not None
     site: SiteSettings | ConfigError | None = None
-    if site_file is not None:
-        try:
-            site = read_site_file(site_file)
-        except ConfigError as error:
-            site = ConfigError(str(error).replace(f"{site_file.parent}/", ""))
+    try:
+        site_file = site_file or _find_site_file(opened)
+        site = read_site_file(site_file) if site_file else None
+    except ConfigError as error:
+        site = ConfigError(str(error).replace(f"{site_file.parent}/" if site_file else "\0", ""))
+    unwritten = not given and settings is None and site_file is not None and not site_file.exists()
     free = free_memory()
     needs = host.Needs()
     data_findings: list[Finding] = []
@@ -77,6 +76,18 @@ def examine(
         tell(name)
         findings.append(run_check(name, check))
     return findings + data_findings
+
+
+def _find_site_file(opened: kit.Kit | None) -> Path | None:
+    """The file that the kit's site would read, or the one that it lacks."""
+    if opened is None or opened.kind != "client":
+        return None
+    local = opened.folder / "local"
+    try:
+        name = opened.name
+    except ConfigError:  # a damaged certificate is what another check tells
+        return local / SITE_FILE
+    return find_site_file(name, (local,)) or local / SITE_FILE
 
 
 _UNWRITTEN = Finding(

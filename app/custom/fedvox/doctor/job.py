@@ -4,8 +4,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cryptography.x509.oid import NameOID
-
 from fedvox.config import read_json
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
@@ -94,7 +92,7 @@ def _flare_name(kit: Kit) -> str:
     """The name under which FLARE starts jobs here."""
     if kit.kind == "server":
         return "server"
-    return str(kit.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+    return kit.name
 
 
 def check_waiting(job: Path, round_seconds: float, preparing_seconds: float = 0.0) -> Finding:

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import ConfigError
@@ -47,6 +48,11 @@ class Kit:
     def certificate(self) -> x509.Certificate:
         """The participant's own certificate."""
         return _certificate(self.credentials[0])
+
+    @property
+    def name(self) -> str:
+        """Under which name the participant is known: its certificate's."""
+        return str(self.certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
     @property
     def root(self) -> x509.Certificate:

@@ -9,10 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from fedvox.config import read_json
 from fedvox.data.site import SITE_FILE
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
-from fedvox.flare.job_folder import export_job, find_job, job_settings, jobs_folder
+from fedvox.flare.job_folder import (
+    TRAINING,
+    apply_overrides,
+    export_job,
+    find_job,
+    job_settings,
+    jobs_folder,
+)
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
@@ -45,6 +53,16 @@ def exit_code(label: str, run: Callable[[], None]) -> int:
     return 0
 
 
+def check_job(name: str, overrides: Sequence[str], modalities: str) -> None:
+    """Refuses what :func:`make_job` would, before an earlier run's work folder is emptied.
+
+    Raises:
+        ConfigError: the job is unknown or an override is wrong.
+    """
+    settings = read_json(find_job(name, jobs_folder()) / TRAINING)
+    apply_overrides(settings, _changes(overrides, modalities))
+
+
 def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalities: str) -> Path:
     """Exports the job that the run submits.
 
@@ -57,8 +75,12 @@ def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalit
     """
     out = work / "jobs"
     shutil.rmtree(out / name, ignore_errors=True)
-    changes = [f"phantom.modalities={json.dumps(modalities.split(','))}", *overrides]
+    changes = _changes(overrides, modalities)
     return export_job(find_job(name, jobs_folder()), out, code, changes, name)
+
+
+def _changes(overrides: Sequence[str], modalities: str) -> list[str]:
+    return [f"phantom.modalities={json.dumps(modalities.split(','))}", *overrides]
 
 
 def write_phantom_sites(kits: Kits, job: Path, work: Path) -> None:

@@ -151,8 +151,9 @@ def require_free_ports(project: Mapping[str, Any]) -> None:
                 probe.bind(("127.0.0.1", int(server[key])))
             except OSError:
                 raise ConfigError(
-                    f"port {server[key]} ({key}) is in use on this machine; stop its owner or "
-                    "write another port into the project file and build the kits again"
+                    f"port {server[key]} ({key}) is in use on this machine; if another run of "
+                    "these kits goes on here, wait for its end or stop it; if another program has "
+                    "the port, write another one into the project file and build the kits again"
                 ) from None
 
 

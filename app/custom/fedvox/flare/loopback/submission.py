@@ -65,7 +65,7 @@ def watch(federation: Federation, session: Any, job_id: str, rounds: int) -> str
     from tqdm import tqdm
 
     state = federation.kits.kit(federation.kits.server) / STATE / job_id
-    shown = 0
+    shown, evaluating = 0, False
     with tqdm(total=rounds, desc="rounds", unit="round", disable=None) as bar:
         while True:
             status = str(session.get_job_status(job_id))
@@ -76,6 +76,11 @@ def watch(federation: Federation, session: Any, job_id: str, rounds: int) -> str
                 shown = min(done, rounds)
                 print(f"round {shown} of {rounds} is done", flush=True)
             bar.update(min(done, rounds) - bar.n)
+            if done >= rounds and not evaluating:
+                evaluating = True
+                bar.set_description("evaluating every model at every site")
+                if bar.disable:
+                    print("evaluating every model at every site", flush=True)
             if status.startswith("FINISHED") or status.startswith("FAILED"):
                 return status
             time.sleep(1.0)
