@@ -44,14 +44,14 @@ def examine(
     if job_folder:
         require_job(job_folder)
     settings = job_settings(job_folder) if job_folder else None
-    given = site_file is not None
+    named = site_file is not None
     site: SiteSettings | ConfigError | None = None
     try:
         site_file = site_file or _find_site_file(opened)
         site = read_site_file(site_file) if site_file else None
     except ConfigError as error:
         site = ConfigError(str(error).replace(f"{site_file.parent}/" if site_file else "\0", ""))
-    unwritten = not given and settings is None and site_file is not None and not site_file.exists()
+    unwritten = not named and settings is None and site_file is not None and not site_file.exists()
     free = free_memory()
     needs = host.Needs()
     data_findings: list[Finding] = []

@@ -6,6 +6,12 @@ neither answer is punished. A part of an organ (a tumour of the liver) that a ca
 apart lies inside the organ: where the case annotates the organ, the part's probability joins the
 organ's and not the background's.
 
+The value is that of the paper; the gradient is not. A sum of probabilities hands its gradient to
+its members in proportion to what they have: background, the largest, grows at every step, and an
+organ that only other sites annotate dies out on this site's images. Here the members share the
+gradient evenly, so that a site says nothing on how they stand to each other, as it knows nothing.
+``benchmarks/partial_labels.py`` shows what it is worth.
+
 Reference:
     Shi et al., "Marginal loss and exclusion loss for partially supervised multi-organ
     segmentation", Medical Image Analysis 2021, eq. 3 to 5. Here per sample, so that one batch may
@@ -39,18 +45,41 @@ def marginal_log_probabilities(
         annotated parent. Channels of unannotated organs keep their plain log-probability and must
         not be used.
     """
-    log_probabilities = F.log_softmax(logits.float(), dim=1)
-    hidden = torch.zeros_like(annotated, dtype=log_probabilities.dtype)
+    logits = logits.float()
     joined = _joined(annotated, parents)
-    hidden = hidden.masked_fill(annotated | joined, float("-inf"))
-    hidden = F.pad(hidden, (1, 0))[:, :, None, None, None]
-    background = torch.logsumexp(log_probabilities + hidden, dim=1, keepdim=True)
-    channels = [background, *log_probabilities[:, 1:].split(1, dim=1)]
-    for part, parent in parents:
-        apart = ~joined[:, part, None, None, None, None]
-        added = channels[part + 1].masked_fill(apart, float("-inf"))
-        channels[parent + 1] = torch.logaddexp(channels[parent + 1], added)
-    return torch.cat(channels, dim=1)
+    merged = [_merged(logits, F.pad(~(annotated | joined), (1, 0), value=True))]
+    for organ in range(annotated.shape[1]):
+        parts = [part for part, parent in parents if parent == organ]
+        merged.append(
+            _merged(logits, _with_parts(joined, organ, parts))
+            if parts
+            else logits[:, organ + 1 : organ + 2]
+        )
+    unused = ~F.pad(annotated, (1, 0), value=True)[:, :, None, None, None]
+    used = F.log_softmax(torch.cat(merged, dim=1).masked_fill(unused, float("-inf")), dim=1)
+    return torch.where(unused, F.log_softmax(logits, dim=1), used)
+
+
+def _merged(logits: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+    """``(B, 1, X, Y, Z)``: the logit of several classes as one, whose gradient they share evenly.
+
+    Args:
+        logits: ``(B, 1 + O, X, Y, Z)``.
+        members: ``(B, 1 + O)`` bool, at least one per sample.
+    """
+    others = ~members[:, :, None, None, None]
+    fixed = logits.detach()
+    value = torch.logsumexp(fixed.masked_fill(others, float("-inf")), dim=1, keepdim=True)
+    zero = (logits - fixed).masked_fill(others, 0).sum(dim=1, keepdim=True)
+    return value + zero / members.sum(dim=1)[:, None, None, None, None]
+
+
+def _with_parts(joined: torch.Tensor, organ: int, parts: Sequence[int]) -> torch.Tensor:
+    """``(B, 1 + O)``: an organ and those of its parts that are joined to it."""
+    members = torch.zeros_like(joined)
+    members[:, parts] = joined[:, parts]
+    members[:, organ] = True
+    return F.pad(members, (1, 0))
 
 
 def _joined(annotated: torch.Tensor, parents: Pairs) -> torch.Tensor:
