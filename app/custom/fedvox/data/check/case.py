@@ -186,7 +186,7 @@ def _empty(job: bool) -> Problem:
 
 
 def _lossy() -> Problem:
-    """Not refused: at training's resolution little of it is left, but numbers are not as measured."""
+    """Not refused: at training's resolution little of it is left, but HU are not as measured."""
     return Problem(
         "compression",
         WARN,

@@ -1,7 +1,7 @@
 """Plain folder: ``images/`` and ``labels/`` with equal names, and ``labels.json``.
 
-An image is a NIfTI file or a folder of one DICOM series; a series' label is a NIfTI file on the same
-grid, whatever the direction of its axes, or a folder with one grey PNG per slice.
+An image is a NIfTI file or a folder of one DICOM series; a series' label is a NIfTI file on the
+same grid, whatever the direction of its axes, or a folder with one grey PNG per slice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,8 +34,8 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         cases.append(Case(name, name, {modality: image}, (LabelFile(label, values),)))
     if not cases:
         raise DataError(
-            "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of a DICOM series "
-            "in images; check 'root'"
+            "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in "
+            "images; check 'root'"
         )
     refuse_repeated(cases)
     return cases
