@@ -164,13 +164,14 @@ def test_compression_without_a_decoder_is_called_by_its_name(tmp_path, write_ser
     assert "nothing here decodes DICOM compressed as 'MPEG2" in text and "export" in text
 
 
-def test_damaged_compressed_frame_is_refused(tmp_path, write_series, array):
+def test_damaged_compressed_frame_is_refused(tmp_path, write_series):
     def damage(dataset, place):
         dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
         if place == 3:
             encapsulated(dataset, JPEG2000Lossless, bytes(100))
 
-    assert "damaged" in refusal(write_series(tmp_path, array, change=damage))
+    wide = np.random.default_rng(0).integers(-1000, 1500, (40, 36, 5)).astype(np.int16)
+    assert "damaged" in refusal(write_series(tmp_path, wide, change=damage))
 
 
 def test_enhanced_file_of_many_frames_is_refused_with_what_to_do(tmp_path, write_series, array):

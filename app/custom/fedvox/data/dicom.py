@@ -168,8 +168,9 @@ def _refuse_unreadable(files: Sequence[Any]) -> None:
         except NotImplementedError:
             readable = False
         if not readable:
+            name = syntax.name.replace("/", "-")  # a log would take it for a path
             raise DataError(
-                f"nothing here decodes DICOM compressed as '{syntax.name}'; export the series "
+                f"nothing here decodes DICOM compressed as '{name}'; export the series "
                 "uncompressed, or as RLE, JPEG, JPEG-LS or JPEG 2000"
             )
 
