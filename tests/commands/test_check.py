@@ -93,6 +93,13 @@ def test_page_is_written_for_its_owner_only_and_names_no_file(damaged, capsys):
     assert "Keep it at the site" in text
 
 
+def test_processes_that_read_in_parallel_print_no_name(damaged, capfd):
+    assert call(str(damaged), "--workers", "2") == 1
+    printed = capfd.readouterr()
+    assert "FAIL  image" in printed.out
+    assert CANARY not in printed.out + printed.err and str(damaged.parent) not in printed.err
+
+
 def test_job_decides_which_organs_count(site_file, capsys):
     assert call(str(site_file), "--job", str(ROOT / "jobs/fedgin")) == 0
     capsys.readouterr()
@@ -120,6 +127,7 @@ def test_codes_without_a_cache_are_said_to_be_of_this_run(damaged, capsys):
     [
         (("--workers", "0"), "--workers is 0"),
         (("--thumbnails",), "give --html FILE as well"),
+        (("--html", "."), "it is a folder; name the file to write"),
         (("--job", "missing"), "no such folder"),
         (("--which", "ffffffff"), "no case has this code"),
     ],

@@ -32,3 +32,13 @@ def test_a_wrong_model_file_is_refused_before_anything_is_written(tmp_path, caps
     assert main(["export", *words]) == 1
     assert "not a whole safetensors file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["bundle", "torchscript"])
+def test_a_place_that_cannot_be_written_is_one_line_about_out(tiny_model, tmp_path, capsys, form):
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "below"
+    assert main(["export", "--model", str(tiny_model), "--format", form, "--out", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"fedvox: error: --out {out}: it cannot be written (")
+    assert error.endswith("); choose another place\n") and error.count("\n") == 1

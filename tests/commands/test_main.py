@@ -117,3 +117,17 @@ def test_unknown_words_lead_to_the_commands_own_help(
         main(words)
     assert stop.value.code == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_is_one_line_without_what_a_library_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: object) -> int:
+        raise ValueError("cannot use /data/Miller.nii")
+
+    monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", fail)
+    assert main(["job", "list"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("fedvox: error: breaks with ValueError at ")
+    assert error.endswith("]; report this line to us\n") and error.count("\n") == 1
+    assert "Miller" not in error

@@ -1,8 +1,23 @@
+import io
+
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
+from PIL import Image
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedMRImageStorage,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
+)
 
 from fedvox.data.dicom import load_series
 from fedvox.errors import DataError
@@ -82,6 +97,127 @@ def test_compressed_series_gives_the_same_voxels(tmp_path, write_series, syntax)
     packed = write_series(tmp_path / "packed", array, change=compress)
     plain = write_series(tmp_path / "plain", array)
     assert np.array_equal(load_series(packed).data, load_series(plain).data)
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
+def test_every_byte_order_gives_the_same_voxels(tmp_path, write_series, array, syntax):
+    def other(dataset, place):
+        dataset.file_meta.TransferSyntaxUID = syntax
+        if syntax == ExplicitVRBigEndian:
+            dataset.PixelData = np.frombuffer(dataset.PixelData, "<u2").astype(">u2").tobytes()
+
+    plain = load_series(write_series(tmp_path / "plain", array))
+    volume = load_series(write_series(tmp_path / "odd", array, change=other))
+    assert np.array_equal(volume.data, plain.data) and not volume.lossy
+
+
+def as_jpeg(dataset, place):
+    """Baseline JPEG, 8 bits: 10 HU a step."""
+    grey = np.clip(dataset.pixel_array / 10, 0, 255).astype(np.uint8)
+    frame = io.BytesIO()
+    Image.fromarray(grey).save(frame, "JPEG", quality=95)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.RescaleSlope = 10
+    encapsulated(dataset, JPEGBaseline8Bit, frame.getvalue())
+
+
+def encapsulated(dataset, syntax, frame: bytes):
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+
+
+def test_baseline_jpeg_is_read_as_nearly_what_was_compressed(tmp_path, write_series):
+    ramp = np.linspace(-1000, 1000, 40 * 36 * 3).reshape(3, 36, 40).T.astype(np.int16)
+    plain = load_series(write_series(tmp_path / "plain", ramp))
+    volume = load_series(write_series(tmp_path / "jpeg", ramp, change=as_jpeg))
+    # A step is 10 HU; quality 95 changes a smooth picture by a few steps.
+    assert np.abs(volume.data - plain.data).max() < 60
+    assert volume.lossy and not plain.lossy
+
+
+def nearly_lossless(dataset, place):
+    dataset.compress(JPEGLSNearLossless, jls_error=2, generate_instance_uid=False)
+
+
+def once_lossy(dataset, place):
+    dataset.LossyImageCompression = "01"
+
+
+@pytest.mark.parametrize(("change", "error"), [(nearly_lossless, 2), (once_lossy, 0)])
+def test_loss_is_told_by_the_compression_and_by_the_header(
+    tmp_path, write_series, array, change, error
+):
+    plain = load_series(write_series(tmp_path / "plain", array))
+    volume = load_series(write_series(tmp_path / "lossy", array, change=change))
+    assert np.abs(volume.data - plain.data).max() <= error
+    assert volume.lossy
+
+
+def test_compression_without_a_decoder_is_called_by_its_name(tmp_path, write_series, array):
+    def film(dataset, place):
+        encapsulated(dataset, MPEG2MPML, bytes(100))
+
+    text = refusal(write_series(tmp_path, array, change=film))
+    assert "nothing here decodes DICOM compressed as 'MPEG2" in text and "export" in text
+
+
+def test_damaged_compressed_frame_is_refused(tmp_path, write_series):
+    def damage(dataset, place):
+        dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+        if place == 3:
+            encapsulated(dataset, JPEG2000Lossless, bytes(100))
+
+    wide = np.random.default_rng(0).integers(-1000, 1500, (40, 36, 5)).astype(np.int16)
+    assert "damaged" in refusal(write_series(tmp_path, wide, change=damage))
+
+
+def test_enhanced_file_of_many_frames_is_refused_with_what_to_do(tmp_path, write_series, array):
+    def enhanced(dataset, place):
+        dataset.SOPClassUID = EnhancedMRImageStorage
+        dataset.NumberOfFrames = 4
+        dataset.PixelData = dataset.PixelData * 4
+        del dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing
+
+    text = refusal(write_series(tmp_path, array[:, :, :1], change=enhanced))
+    assert text.endswith("holds many frames; export single slices, or NIfTI")
+
+
+def test_every_slice_has_a_rescale_slope_of_its_own(tmp_path, write_series, array):
+    def own_slope(dataset, place):
+        stored = np.frombuffer(dataset.PixelData, np.uint16)
+        dataset.RescaleSlope = place + 1
+        dataset.PixelData = (stored // (place + 1)).astype(np.uint16).tobytes()
+
+    stored = array.astype(np.int32) + 1024
+    steps = np.arange(1, SHAPE[2] + 1)
+    expected = stored // steps * steps - 1024
+    volume = load_series(write_series(tmp_path, array, change=own_slope))
+    ordered = volume.data[:, :, list(volume.slices)]
+    assert np.array_equal(ordered, expected)
+
+
+def test_localizer_in_the_same_series_is_refused_with_the_number_of_its_slices(
+    tmp_path, write_series, array
+):
+    def localizer(dataset, place):
+        if place >= 5:
+            dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+
+    text = refusal(write_series(tmp_path, array, change=localizer))
+    assert "2 of 7 DICOM slices lie in another direction" in text
+
+
+def test_slices_of_several_sizes_are_refused(tmp_path, write_series, array):
+    def smaller(dataset, place):
+        if place == 2:
+            dataset.Rows -= 1
+            dataset.PixelData = dataset.PixelData[: dataset.Rows * dataset.Columns * 2]
+
+    text = refusal(write_series(tmp_path, array, change=smaller))
+    assert "have 2 sizes" in text
 
 
 @pytest.mark.parametrize("place", [1, 3, 5])
@@ -189,7 +325,8 @@ def test_damaged_file_is_refused(tmp_path, write_series, array, share, place):
         ("SamplesPerPixel", 3, "coloured"),
         ("ImagePositionPatient", None, "do not say where they lie"),
         ("ImageOrientationPatient", None, "do not say where they lie"),
-        ("PixelSpacing", None, "does not form one 3D volume"),
+        ("PixelSpacing", None, "do not say how large a pixel is"),
+        ("PixelSpacing", [0, 0], "do not say how large a pixel is"),
     ],
 )
 def test_other_forms_of_dicom_are_refused(tmp_path, write_series, array, field, value, words):

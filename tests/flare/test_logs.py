@@ -3,9 +3,24 @@
 import json
 import logging
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from fedvox.flare.logs import RedactingFormatter, RedactingJsonFormatter
+
+
+@pytest.fixture(autouse=True)
+def unguarded() -> Iterator[None]:
+    """A formatter guards its process; the test's own goes on without."""
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
+    factory, raising = logging.getLogRecordFactory(), logging.raiseExceptions
+    yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    logging.setLogRecordFactory(factory)
+    logging.raiseExceptions = raising
 
 
 def record(message: str, *args: object, failing: bool = False) -> logging.LogRecord:

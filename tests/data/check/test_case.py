@@ -187,3 +187,18 @@ def test_images_of_one_case_lie_on_one_grid(case, tmp_path, write_nifti):
     report = examine_case(both, (), False)
     assert [problem.check for problem in report.problems] == ["grid"]
     assert set(report.signatures) == {"t1", "t2"}
+
+
+def test_a_series_with_a_label_of_other_axes_is_read_and_its_loss_is_noticed(
+    tmp_path, write_series, write_nifti, checks
+):
+    def once_lossy(dataset, place):
+        dataset.LossyImageCompression = "01"
+
+    label = write_nifti(tmp_path / "l.nii.gz", label_array(), AFFINE)
+    for name, change in (("plain", lambda dataset, place: None), ("lossy", once_lossy)):
+        series = write_series(tmp_path / name, image_array(), AFFINE, change=change)
+        file = LabelFile(label, {1: "liver", 2: "spleen"})
+        report = examine_case(Case(name, name, {"mr": series}, (file,)), (), False)
+        assert (("compression", WARN) in checks(report)) == (name == "lossy")
+        assert not report.refused

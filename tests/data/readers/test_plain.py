@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from fedvox.data.case import Case, LabelFile
@@ -77,3 +78,38 @@ def test_damaged_label_table_is_named_without_its_folder(tmp_path, make_plain_si
     with pytest.raises(ConfigError, match=r"^labels\.json: ") as caught:
         read(tmp_path, ["ct"])
     assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "ending"), [("labels/p1", ""), ("labels/p1.nii", ".nii"), ("labels/p1.nii.gz", ".gz")]
+)
+def test_a_folder_of_a_dicom_series_is_a_case_beside_nifti(
+    tmp_path, make_plain_site, write_series, place, ending
+):
+    make_plain_site(tmp_path, ["a"])
+    series = write_series(tmp_path / "images/p1", np.zeros((4, 4, 3), np.int16))
+    label = tmp_path / place
+    label.touch() if ending else label.mkdir()
+    case = read(tmp_path, ["ct"])[1]
+    assert (case.id, case.images["ct"], case.labels[0].path) == ("p1", series, label)
+
+
+def test_a_series_that_lost_its_slices_stays_a_case_while_it_has_a_label(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["a"])
+    for name in ("images/p1", "labels/p1", "images/other", "images/.hidden"):
+        (tmp_path / name).mkdir()
+    assert [case.id for case in read(tmp_path, ["ct"])] == ["a", "p1"]
+
+
+def test_a_series_without_a_label_stays_a_case(tmp_path, make_plain_site, write_series):
+    make_plain_site(tmp_path, [])
+    write_series(tmp_path / "images/p1", np.zeros((4, 4, 3), np.int16))
+    (case,) = read(tmp_path, ["ct"])
+    assert case.labels[0].path == tmp_path / "labels/p1.nii.gz"
+
+
+def test_a_series_and_a_file_of_one_name_are_refused(tmp_path, make_plain_site, write_series):
+    make_plain_site(tmp_path, ["miller"])
+    write_series(tmp_path / "images/miller", np.zeros((4, 4, 3), np.int16))
+    with pytest.raises(DataError, match="1 cases repeat another's name"):
+        read(tmp_path, ["ct"])

@@ -165,3 +165,5 @@ def _refuse_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--workers is {args.workers}; it must be at least 1")
     if args.thumbnails and not args.html:
         raise ConfigError("--thumbnails stand on the page; give --html FILE as well")
+    if args.html and args.html.is_dir():
+        raise ConfigError(f"--html {args.html}: it is a folder; name the file to write")

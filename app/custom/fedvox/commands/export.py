@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ModelError: the model file is wrong or damaged.
-        ConfigError: the output exists.
+        ConfigError: the output exists or cannot be written.
     """
     from fedvox.errors import ConfigError
     from fedvox.training.bundle import write_bundle
@@ -48,10 +48,13 @@ def run(args: argparse.Namespace) -> int:
     trained = read_model(args.model)
     if args.out.exists():
         raise ConfigError(f"--out {args.out}: it exists already; choose another name")
-    if args.format == "bundle":
-        write_bundle(trained, args.out)
-    else:
-        write_torchscript(trained, args.out)
+    write = write_bundle if args.format == "bundle" else write_torchscript
+    try:
+        write(trained, args.out)
+    except OSError as error:
+        raise ConfigError(
+            f"--out {args.out}: it cannot be written ({error.strerror}); choose another place"
+        ) from None
     model_hash = trained.description["hash"]
     if args.json:
         result = {"output": str(args.out), "format": args.format, "model_hash": model_hash}

@@ -11,6 +11,7 @@ import fedvox
 from fedvox.commands import check, doctor, export, job, kit, phantom, predict, report
 from fedvox.commands.text import visible
 from fedvox.errors import FedVoxError
+from fedvox.privacy.redaction import exception_line
 
 _EPILOG = """\
 examples:
@@ -91,6 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fedvox: stopped", file=sys.stderr)
         return 130
+    except Exception as error:  # a fault of ours; a library's text may hold a patient's file name
+        line = f"fedvox: error: breaks with {exception_line(error)}; report this line to us"
+        print(line, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ UNEVEN = 0.1
 """Distances of slices may differ by this share: positions are often rounded to a tenth of a mm."""
 SHIFT_MM = 1.0
 """How far slices may lie beside the line through the first one: more is a tilted gantry."""
+TURN = 0.01
+"""How far the direction cosines of slices may differ; highdicom is stricter with small turns."""
+LOSSY = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81))
+"""Compressions that always lose: JPEG of 8 and 12 bits, JPEG-LS near-lossless. JPEG 2000 may."""
 
 
 def load_series(folder: Path) -> Volume:
@@ -43,7 +47,9 @@ def load_series(folder: Path) -> Volume:
         files = read_slices(folder)
         try:
             _refuse_other_forms(files)
+            _refuse_mixed(files)
             _refuse_tilt(files)
+            _refuse_unreadable(files)
             data, affine, slices = _stack(files)
         except DataError:
             raise
@@ -58,7 +64,7 @@ def load_series(folder: Path) -> Volume:
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
     check_geometry(image)
-    return Volume(data, image.affine, image.header, slices)
+    return Volume(data, image.affine, image.header, slices, _is_lossy(files))
 
 
 @contextmanager
@@ -133,6 +139,49 @@ def _refuse_other_forms(files: Sequence[Any]) -> None:
             raise DataError("the DICOM images are coloured; name the folder of the scan itself")
         if not entry.get("ImagePositionPatient") or not entry.get("ImageOrientationPatient"):
             raise DataError("the DICOM images do not say where they lie; export the series again")
+
+
+def _refuse_mixed(files: Sequence[Any]) -> None:
+    """Refuses a localizer or another direction beside the series, and slices of several sizes."""
+    spacings = [entry.get("PixelSpacing") for entry in files]
+    if not all(spacing and min(map(float, spacing)) > 0 for spacing in spacings):
+        raise DataError("the DICOM images do not say how large a pixel is; export the series again")
+    sizes = {(entry.get("Rows"), entry.get("Columns")) for entry in files}
+    if len(sizes) > 1:
+        raise DataError(f"the DICOM slices have {len(sizes)} sizes; keep one series per folder")
+    directions = np.array([entry.ImageOrientationPatient for entry in files], dtype=float)
+    other = int((np.abs(directions - np.median(directions, axis=0)) > TURN).any(axis=1).sum())
+    if other:
+        raise DataError(
+            f"{other} of {len(files)} DICOM slices lie in another direction, as a localizer does; "
+            "take them out of the folder"
+        )
+
+
+def _refuse_unreadable(files: Sequence[Any]) -> None:
+    """Tells a compression that nothing here decodes from a damaged series."""
+    from pydicom.pixels import get_decoder
+
+    for syntax in {entry.file_meta.TransferSyntaxUID for entry in files}:
+        try:
+            readable = get_decoder(syntax).is_available
+        except NotImplementedError:
+            readable = False
+        if not readable:
+            name = syntax.name.replace("/", "-")  # a log would take it for a path
+            raise DataError(
+                f"nothing here decodes DICOM compressed as '{name}'; export the series "
+                "uncompressed, or as RLE, JPEG, JPEG-LS or JPEG 2000"
+            )
+
+
+def _is_lossy(files: Sequence[Any]) -> bool:
+    """Whether a header says so, or the compression has loss by its kind."""
+    return any(
+        str(entry.get("LossyImageCompression", "")) == "01"
+        or str(entry.file_meta.TransferSyntaxUID) in LOSSY
+        for entry in files
+    )
 
 
 def _refuse_tilt(files: Sequence[Any]) -> None:

@@ -30,12 +30,14 @@ class Volume:
         affine: voxel to world (RAS, mm), ``(4, 4)``.
         header: the NIfTI header, kept for writing a result on the same grid.
         slices: of a DICOM series, the place along Z of each file in the order of the names.
+        lossy: whether the image was compressed with loss at some time, as a DICOM series tells.
     """
 
     data: np.ndarray
     affine: np.ndarray
     header: Any
     slices: tuple[int, ...] = ()
+    lossy: bool = False
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -107,6 +109,18 @@ def check_same_grid(image: Volume, label: Volume) -> None:
     moved = np.abs(corners @ (image.affine - label.affine).T).max()
     if moved > 0.1 * min(image.spacing):
         raise DataError(f"the label lies up to {moved:.1f} mm off its image; align their affines")
+
+
+def on_axes_of(image: Volume, label: Volume) -> Volume:
+    """A label with its axes in the order and directions of its image's; no voxel changes place.
+
+    A DICOM series has no axes of its own, so each program that outlines one picks others.
+    """
+    from nibabel.orientations import io_orientation, ornt_transform
+
+    turn = ornt_transform(io_orientation(label.affine), io_orientation(image.affine))
+    turned = nib.Nifti1Image(label.data, label.affine).as_reoriented(turn)
+    return dataclasses.replace(label, data=np.asarray(turned.dataobj), affine=turned.affine)
 
 
 def save_label(path: Path, labels: np.ndarray, like: Volume) -> None:

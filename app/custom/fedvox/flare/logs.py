@@ -1,26 +1,28 @@
-"""Log formatters for a site's ``log_config.json``: FLARE's own, redacted."""
+"""Log formatters for a site's ``log_config.json``: FLARE's own, redacted.
 
-import copy
+FLARE reads that file first of all in each of its processes, so the first formatter also guards the
+process: uncaught exceptions, warnings, and handlers that are configured later.
+"""
+
 import logging
+from typing import Any
 
 from nvflare.fuel.utils.log_utils import BaseFormatter, JsonFormatter
 
-from fedvox.privacy.redaction import exception_line, redact
-
-
-def redacted(record: logging.LogRecord) -> logging.LogRecord:
-    """A copy of a record whose message is redacted and whose traceback is one line."""
-    clean = copy.copy(record)
-    text = redact(record.getMessage())
-    if record.exc_info and record.exc_info[1] is not None:
-        text = f"{text} ({exception_line(record.exc_info[1])})"
-    clean.msg, clean.args = text.replace("\n", " | "), None
-    clean.exc_info, clean.exc_text, clean.stack_info = None, None, None
-    return clean
+from fedvox.privacy.records import guard_process, redacted
 
 
 class RedactingFormatter(BaseFormatter):
-    """FLARE's text format; paths, names of image files, dates and long numbers are taken out."""
+    """FLARE's text format; paths, names of image files, dates and long numbers are taken out.
+
+    Args:
+        args: ``fmt`` and the other arguments of FLARE's formatter.
+        kwargs: the same by name.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        guard_process()
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -28,7 +30,16 @@ class RedactingFormatter(BaseFormatter):
 
 
 class RedactingJsonFormatter(JsonFormatter):
-    """FLARE's JSON format, redacted alike."""
+    """FLARE's JSON format, redacted alike.
+
+    Args:
+        args: ``fmt`` and the other arguments of FLARE's formatter.
+        kwargs: the same by name.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        guard_process()
 
     def format(self, record: logging.LogRecord) -> str:
         """One JSON object."""

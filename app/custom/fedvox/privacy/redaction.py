@@ -14,8 +14,10 @@ _WORD = r"[^\s\"',;:()\[\]{}<>/\\]"
 _KEPT = re.compile(
     r"(?<![\w-])(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{16,64})"
     r"(?![\w-])"
+    r"|(?:(?<=case )|(?<=\.py:\d \[)|(?<=\.py:\d\d \[)|(?<=\.py:\d\d\d \[))"
+    r"(?=[0-9]*[a-f])[0-9a-f]{8}(?![\w-])"
 )
-"""Job ids and hashes."""
+"""Job ids and hashes; codes of cases and fingerprints of exceptions, where they stand in a log."""
 # Each pattern begins at the start of a word only, so that long lines cost linear time.
 _URL = re.compile(r"(?<![\w+.-])(?!file:)[A-Za-z][\w+.-]*+://[\w.-]+(?::\d+)?(?![\w/:])")
 """Machine and port without a path."""
@@ -51,13 +53,16 @@ _RULES = (
         "<address>",
     ),
     (re.compile(r"(?<![\w^])\w++\^[\w^]+"), "<name>"),
-    (re.compile(r"(?<!\d)\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)"), "<date>"),
+    # A name may hang on a date or a number: Mueller_Anna_19550317.
+    (re.compile(r"(?<![\w.-])(?:[^\W\d]|-)++\d{4}[-.]\d{1,2}[-.]\d{1,2}(?!\d)[\w-]*+"), "<date>"),
+    (re.compile(r"(?<!\d)\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?!\d)(?:_[\w-]*+)?"), "<date>"),
     (re.compile(r"(?<!\d)\d{1,2}[-/.]\d{1,2}[-/.]\d{4}(?!\d)"), "<date>"),
     (re.compile(r"(?<![\d.])\d{1,2}[-/.]\d{1,2}[-/.]\d\d(?![\d.]*\d)"), "<date>"),
     (re.compile(rf"(?<!\d)\d{{1,2}}\.?[ -]?{_MONTH}\.?[ ,-]*\d{{2,4}}(?!\d)", re.I), "<date>"),
     (re.compile(rf"\b{_MONTH}\.? \d{{1,2}}(?:st|nd|rd|th)?,? \d{{4}}(?!\d)", re.I), "<date>"),
     (re.compile(r"(?<![\d.])\d+(?:\.\d+){4,}"), "<uid>"),
-    (re.compile(r"(?<![\d.])\d{6,}"), "<number>"),
+    (re.compile(r"(?<![\w-])(?:[^\W\d]|-|\d(?!\d{5}))++\d{6,}[\w-]*+"), "<number>"),
+    (re.compile(r"(?<!\d)(?<!\d\.)\d{6,}+[\w-]*+"), "<number>"),
 )
 
 

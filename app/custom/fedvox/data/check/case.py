@@ -131,6 +131,8 @@ class _Examination:
             report = self._look_at_grid(report, image, name)
         else:
             self._passes("grid", check_same_grid, self.first, image)
+        if image.lossy:
+            self._note(_lossy())
         if self._passes("modality", check_modality, image, name):
             self._note(odd_intensities(image.data, name))
         seen = report.intensities | {name: intensities(image.data, name)}
@@ -180,4 +182,14 @@ def _empty(job: bool) -> Problem:
         WARN,
         f"the label holds none of {'the job' if job else 'FedVox'}'s organs",
         "look whether the segmentation got lost; if the scan shows no organ, leave it",
+    )
+
+
+def _lossy() -> Problem:
+    """Not refused: at training's resolution little of it is left, but HU are not as measured."""
+    return Problem(
+        "compression",
+        WARN,
+        "the image was compressed with loss, its numbers are not those that were measured",
+        "export it from the scanner's archive uncompressed, if that still has it",
     )

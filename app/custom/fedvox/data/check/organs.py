@@ -32,11 +32,11 @@ def read_organs(case: Case) -> Volume | None:
 
 
 def _read(case: Case, file: LabelFile) -> Volume:
-    """PNG say nothing of where they lie: their series is read too, and given up at once."""
-    if not file.path.is_dir():
+    """A series' label needs the series' axes: it is read too, and given up at once."""
+    path = next(iter(case.images.values()), None)
+    if path is None or not (path.is_dir() or file.path.is_dir()):
         return nifti.load_label(file.path)
-    image = without_voxels(load_image(next(iter(case.images.values()))))
-    return load_label(file.path, image)
+    return load_label(file.path, without_voxels(load_image(path)))
 
 
 def _add(organs: np.ndarray, label: np.ndarray, file: LabelFile) -> None:

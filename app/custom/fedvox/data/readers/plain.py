@@ -1,11 +1,16 @@
-"""Plain folder: ``images/*.nii.gz`` and ``labels/*.nii.gz`` with equal names, ``labels.json``."""
+"""Plain folder: ``images/`` and ``labels/`` with equal names, and ``labels.json``.
 
-from collections.abc import Sequence
+An image is a NIfTI file or a folder of one DICOM series; a series' label is a NIfTI file on the
+same grid, whatever the direction of its axes, or a folder with one grey PNG per slice.
+"""
+
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.labels import label_values
+from fedvox.data.scans import NIFTI, is_series
 from fedvox.errors import ConfigError, DataError
 
 
@@ -14,7 +19,7 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
 
     Args:
         root: folder that holds ``images/``, ``labels/`` and ``labels.json``
-            (``{"liver": 1, "spleen": 2}``).
+            (``{"liver": 1, "spleen": 2}``, or the grey values of PNG).
         modalities: exactly one; a plain folder holds one modality.
 
     Raises:
@@ -25,14 +30,36 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         raise DataError('the data folder has no labels.json; write one like {"liver": 1}')
     values = label_values(read_json(root / "labels.json", "labels.json"), "labels.json")
     cases = []
-    for image in volumes(root / "images"):
-        label = root / "labels" / image.name
-        name = stem(image)
+    for name, image, label in [*_files(root), *_series(root)]:
         cases.append(Case(name, name, {modality: image}, (LabelFile(label, values),)))
     if not cases:
-        raise DataError("the data folder has no images/*.nii or images/*.nii.gz; check 'root'")
+        raise DataError(
+            "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in "
+            "images; check 'root'"
+        )
     refuse_repeated(cases)
     return cases
+
+
+def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Identifier, image and label of the cases in NIfTI."""
+    for image in volumes(root / "images"):
+        yield stem(image), image, root / "labels" / image.name
+
+
+def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Identifier, image and label of the cases that are a folder of DICOM.
+
+    A folder without DICOM counts as long as it has a label, so that a damaged series is counted.
+    """
+    images, labels = root / "images", root / "labels"
+    for folder in sorted(images.iterdir()) if images.is_dir() else ():
+        if folder.name.startswith(".") or not folder.is_dir():
+            continue
+        named = [labels / f"{folder.name}{ending}" for ending in ("", *NIFTI)]
+        label = next((path for path in named if path.exists()), None)
+        if label or is_series(folder):
+            yield folder.name, folder, label or named[1]
 
 
 def refuse_repeated(cases: Sequence[Case]) -> None:
