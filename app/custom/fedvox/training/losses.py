@@ -46,18 +46,37 @@ def marginal_log_probabilities(
         not be used.
     """
     logits = logits.float()
-    joined = _joined(annotated, parents)
-    merged = [_merged(logits, F.pad(~(annotated | joined), (1, 0), value=True))]
-    for organ in range(annotated.shape[1]):
-        parts = [part for part, parent in parents if parent == organ]
-        merged.append(
-            _merged(logits, _with_parts(joined, organ, parts))
-            if parts
-            else logits[:, organ + 1 : organ + 2]
-        )
+    groups = groups_of(annotated, parents)
+    channels = [
+        _merged(logits, groups[index]) if index in groups else logits[:, index : index + 1]
+        for index in range(logits.shape[1])
+    ]
     unused = ~F.pad(annotated, (1, 0), value=True)[:, :, None, None, None]
-    used = F.log_softmax(torch.cat(merged, dim=1).masked_fill(unused, float("-inf")), dim=1)
+    used = F.log_softmax(torch.cat(channels, dim=1).masked_fill(unused, float("-inf")), dim=1)
     return torch.where(unused, F.log_softmax(logits, dim=1), used)
+
+
+def groups_of(annotated: torch.Tensor, parents: Pairs = ()) -> dict[int, torch.Tensor]:
+    """Classes that samples may not tell apart.
+
+    Args:
+        annotated: ``(B, O)`` bool.
+        parents: parts among the organs.
+
+    Returns:
+        Label value -> ``(B, 1 + O)`` bool, the classes that a voxel with this value may be; the
+        value itself is among them. Background, and organs with parts.
+    """
+    joined = torch.zeros_like(annotated)
+    for part, parent in parents:
+        joined[:, part] = annotated[:, parent] & ~annotated[:, part]
+    groups = {0: F.pad(~(annotated | joined), (1, 0), value=True)}
+    for part, parent in parents:
+        alone = torch.zeros_like(groups[0])
+        alone[:, parent + 1] = True
+        members = groups.setdefault(parent + 1, alone)
+        members[:, part + 1] = joined[:, part]
+    return groups
 
 
 def _merged(logits: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
@@ -72,22 +91,6 @@ def _merged(logits: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
     value = torch.logsumexp(fixed.masked_fill(others, float("-inf")), dim=1, keepdim=True)
     zero = (logits - fixed).masked_fill(others, 0).sum(dim=1, keepdim=True)
     return value + zero / members.sum(dim=1)[:, None, None, None, None]
-
-
-def _with_parts(joined: torch.Tensor, organ: int, parts: Sequence[int]) -> torch.Tensor:
-    """``(B, 1 + O)``: an organ and those of its parts that are joined to it."""
-    members = torch.zeros_like(joined)
-    members[:, parts] = joined[:, parts]
-    members[:, organ] = True
-    return F.pad(members, (1, 0))
-
-
-def _joined(annotated: torch.Tensor, parents: Pairs) -> torch.Tensor:
-    """``(B, O)``: unannotated parts whose parent is annotated."""
-    joined = torch.zeros_like(annotated)
-    for part, parent in parents:
-        joined[:, part] = annotated[:, parent] & ~annotated[:, part]
-    return joined
 
 
 def segmentation_loss(

@@ -27,6 +27,8 @@ class TrainingSettings:
         schedule: learning rate over all rounds: ``poly`` (power 0.9), ``cosine`` or ``constant``.
         warmup: share of all steps over which the learning rate rises linearly from 0.
         loss: ``dice_ce`` or ``dice_focal``.
+        distillation: weight of the term that holds a partially labelled site to the received model
+            where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
         client_weight: ``cases``, ``steps`` or ``uniform``.
         aggregator: a registered aggregator.
@@ -44,6 +46,7 @@ class TrainingSettings:
     schedule: str = setting("poly", choices=("poly", "cosine", "constant"))
     warmup: float = setting(0.02, low=0.0, high=0.5)
     loss: str = setting("dice_ce", choices=("dice_ce", "dice_focal"))
+    distillation: float = setting(1.0, low=0.0, high=100.0)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
     client_weight: str = setting("cases", choices=("cases", "steps", "uniform"))
     aggregator: str = "mean"

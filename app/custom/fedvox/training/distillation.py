@@ -1,0 +1,57 @@
+"""What a site cannot tell apart stays as the received model tells it apart.
+
+A case that does not annotate the liver says nothing on where, in what it calls background, the
+liver lies. The received model knows it, from other sites. While such a site trains, its own answer
+is held to the received model's, given that the voxel is one of those classes.
+
+Reference:
+    Wang et al., "ConDistFL: Conditional Distillation for Federated Learning from Partially
+    Annotated Data", MICCAI workshop DeCaF 2023, arXiv:2308.04070. There the classes that a case
+    annotates are merged; here background and unannotated organs stay apart, and parts of organs
+    are treated alike.
+"""
+
+import torch
+
+from fedvox.training.losses import Pairs, groups_of
+
+
+def conditional_divergence(
+    logits: torch.Tensor,
+    received: torch.Tensor,
+    label: torch.Tensor,
+    annotated: torch.Tensor,
+    parents: Pairs = (),
+) -> torch.Tensor:
+    """``KL(received || own)`` of the classes that a voxel's label leaves open, given these classes.
+
+    Args:
+        logits: ``(B, 1 + O, X, Y, Z)`` of the model in training.
+        received: logits of the received model for the same input; gets no gradient.
+        label: ``(B, X, Y, Z)`` integers, 0 is background.
+        annotated: ``(B, O)`` bool.
+        parents: parts among the organs, from :func:`fedvox.data.organs.parent_pairs`.
+
+    Returns:
+        Scalar in nats, the mean over voxels whose label leaves classes open; 0 if there is none.
+    """
+    total = logits.new_zeros((), dtype=torch.float32)
+    count = torch.zeros_like(total)
+    for value, members in groups_of(annotated, parents).items():
+        is_open = (members.sum(1) > 1)[:, None, None, None] & (label == value)
+        divergence = _divergence(logits, received.detach(), members)
+        total = total + (divergence * is_open).sum()
+        count = count + is_open.sum()
+    return total / count.clamp(min=1)
+
+
+def _divergence(
+    logits: torch.Tensor, received: torch.Tensor, members: torch.Tensor
+) -> torch.Tensor:
+    """``(B, X, Y, Z)``: of the two distributions over some classes, given these classes."""
+    others = ~members[:, :, None, None, None]
+    own, other = (
+        part.float().masked_fill(others, float("-inf")).log_softmax(1).masked_fill(others, 0)
+        for part in (logits, received)
+    )
+    return (other.exp().masked_fill(others, 0) * (other - own)).sum(1)
