@@ -22,6 +22,15 @@ KEYS = {
     "gin_transfer": {"fedavg_mr_dice", "fedgin_mr_dice", "seeds"},
     "gpu_step": {"steps_per_second", "gin_share", "speed_against_monai"},
     "predict_memory": {"time_ratio", "memory_ratio"},
+    "preprocess": {
+        "cold_ratio",
+        "warm_ratio",
+        "cold_rival",
+        "warm_rival",
+        "image_difference",
+        "label_share",
+        "wait_share",
+    },
     "federation_tax": {"ratio", "seconds_per_round_outside_training"},
 }
 

@@ -52,6 +52,7 @@ def test_record_says_who_contributed_how_much_and_why(open_round, model, update_
     current = open_round("cases")
     validation = {"ct": (0.5, 2), "mr": (0.25, 1)}
     claims = {"modality": "ct,mr", "loss": 0.75, "seconds": 1.23456, "down_bytes": 36}
+    claims["data_wait"] = 0.0123456
     current.accept(update_of("b", filled(model, 2.0), cases=3, validation=validation, **claims))
     current.accept(update_of("a", filled(model, 0.0), cases=1, validation={"ct": (0.9, 2)}))
     record = current.close()[1]
@@ -68,6 +69,7 @@ def test_record_says_who_contributed_how_much_and_why(open_round, model, update_
         "val_dice": 0.375,
         "update_norm": 6.0,  # sqrt(9 values * 2²)
         "train_seconds": 1.235,
+        "data_wait": 0.0123,
         "bytes_up": 36,
         "bytes_down": 36,
     }

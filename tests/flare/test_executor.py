@@ -200,7 +200,7 @@ def test_full_gpu_is_an_error_line_with_a_remedy(site, weights, train_task, capl
     answer = execute(start(site), site, "train", train_task(weights))
     assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     (line,) = errors(caplog)
-    assert "memory is too small; lower training.batch or data.patch" in line
+    assert line.startswith("site-1: memory ran out in task train; lower data.patch")
 
 
 def test_state_of_earlier_rounds_is_part_of_the_registration(site, weights, train_task):

@@ -94,7 +94,9 @@ def test_every_column_has_a_form():
 
 
 def test_claims_of_a_trained_update_pass():
-    update = Update("site-1", 3, {}, 24, 400, "ct,mr", float("nan"), 12.5, {"ct": (0.5, 2)}, 10**8)
+    update = Update(
+        "site-1", 3, {}, 24, 400, "ct,mr", float("nan"), 12.5, 0.01, {"ct": (0.5, 2)}, 10**8
+    )
     check_claims(claims_of(update))
 
 
@@ -120,6 +122,8 @@ def test_claims_pass():
         {"steps": 19531231},
         {"steps": -1},
         {"seconds": 1e14},
+        {"data_wait": 19531231},
+        {"data_wait": "x"},
         {"loss": "x"},
         {"down_bytes": 10**13},
         {"modality": "ct" + ",mr" * 70_000},

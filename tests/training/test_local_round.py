@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from fedvox.data.patches import Batch
 from fedvox.files import write_arrays
 from fedvox.training import local_round
-from fedvox.training.local_round import train_round
+from fedvox.training.local_round import Waits, train_round
 from fedvox.training.reference import initial_model
 from fedvox.training.schedule import learning_rate
 from fedvox.training.weights import load_weights, weights_hash, weights_of
@@ -121,3 +122,26 @@ def test_every_step_of_every_round_and_site_draws_its_own_patches(sites, job, st
 
 def test_loss_of_the_round_is_the_mean_over_its_steps(sites, job, state, recorded):
     assert train(initial_model(job), sites[0], job, 0, state).loss == 0.5
+
+
+def test_waiting_is_what_passes_until_the_next_batch_is_there(monkeypatch):
+    now = iter([0.0, 2.0, 10.0, 13.0, 20.0, 21.0])  # waits of 2, 3 and, to the end, 1 s
+    monkeypatch.setattr(local_round.time, "monotonic", lambda: next(now))
+    batch = Batch(torch.zeros(1), torch.ones(1), torch.ones(1, dtype=torch.bool))
+    waits = Waits()
+    taken = list(waits.over(iter([batch, batch]), torch.device("cpu")))
+    assert waits.seconds == 6.0
+    assert [torch.equal(b.label, batch.label) for b in taken] == [True, True]
+
+
+def test_result_tells_the_share_of_waiting(sites, job, state):
+    assert 0 < train(initial_model(job), sites[0], job, 0, state).data_wait < 1
+
+
+def test_batches_read_ahead_are_those_read_in_turn(sites, job):
+    plan = (sites[0].train, job, "site-1", 0)
+    in_turn = list(local_round._batches(*plan, torch.device("cpu")))
+    ahead = list(local_round._batches(*plan, torch.device("meta")))
+    assert len(in_turn) == len(ahead) == job.training.steps
+    for one, other in zip(in_turn, ahead):
+        assert torch.equal(one.image, other.image) and torch.equal(one.label, other.label)

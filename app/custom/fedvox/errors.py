@@ -20,5 +20,9 @@ class ModelError(FedVoxError):
     """A model file is missing, damaged, or made for another network."""
 
 
+class MemoryFull(FedVoxError):
+    """The memory of a GPU or of the machine is too small for the job."""
+
+
 class UpdateRefused(FedVoxError):
     """A site's update failed the server's screening and does not enter the round."""

@@ -71,6 +71,7 @@ class Round:
             "val_dice": _mean_dice(update),
             "update_norm": _distance(update.arrays, self.model),
             "train_seconds": _finite(round(update.seconds, 3)),
+            "data_wait": _finite(round(update.data_wait, 4)),
             "bytes_up": _size(update.arrays),
             "bytes_down": update.down_bytes,
         }

@@ -21,6 +21,7 @@ class Update:
         modality: the site's modality set, for the records.
         loss: mean training loss.
         seconds: wall time of training.
+        data_wait: share of these seconds in which training waited for patches.
         validation: modality -> (mean Dice, cases) of the received model on validation cases.
         down_bytes: size of the received model's arrays.
     """
@@ -33,5 +34,6 @@ class Update:
     modality: str = ""
     loss: float = float("nan")
     seconds: float = 0.0
+    data_wait: float = float("nan")
     validation: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     down_bytes: int = 0

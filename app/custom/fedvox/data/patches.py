@@ -23,6 +23,12 @@ class Batch:
     label: torch.Tensor
     annotated: torch.Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        parts = (self.image, self.label, self.annotated)
+        image, label, annotated = (part.to(device, non_blocking=True) for part in parts)
+        return Batch(image, label, annotated)
+
 
 def draw_batch(
     cases: Sequence[PreparedCase], settings: DataSettings, size: int, generator: torch.Generator

@@ -85,7 +85,7 @@ def plan_steps(count: int, wanted: int) -> list[list[Step]]:
     # the whole volume leads to the same places.
     head = lower.count(0)
     if head:
-        plan[0].append(Step(0, head, _ratio(count, wanted)))
+        plan[0].append(Step(0, head, kernel_ratio(count, wanted)))
     for index in range(head, wanted):
         plan[lower[index]].append(Step(index, 1, 1 + 2 * share[index]))
     return plan
@@ -109,9 +109,9 @@ def _places(count: int, wanted: int) -> tuple[list[int], list[float]]:
     """
     length = count + 1 + (wanted == count + 1)  # equal sizes would be copied; the excess is unused
     kinds = F.one_hot(torch.arange(length) % 3, 3).T.float()
-    found = _mix(kinds[None, :, :, None, None], (wanted, 1, SMALL_OUTPUT), _ratio(count, wanted))[
-        0, :, :, 0, 0
-    ]
+    found = _mix(
+        kinds[None, :, :, None, None], (wanted, 1, SMALL_OUTPUT), kernel_ratio(count, wanted)
+    )[0, :, :, 0, 0]
     kind = ((found > 0) & (found.roll(1, 0) == 0)).float().argmax(0)
     share = found.gather(0, (kind[None] + 1) % 3)[0]
     centre = (torch.arange(wanted, dtype=torch.float64) + 0.5) * count / wanted - 0.5
@@ -120,8 +120,13 @@ def _places(count: int, wanted: int) -> tuple[list[int], list[float]]:
     return lower.tolist(), share.tolist()
 
 
-def _ratio(count: int, wanted: int) -> float:
-    """Input voxels per output voxel, rounded to float32 as the kernel does."""
+def kernel_ratio(count: int, wanted: int) -> float:
+    """Input voxels per output voxel, rounded to float32 as the kernel does.
+
+    Args:
+        count: input voxels.
+        wanted: output voxels.
+    """
     return float(torch.tensor(count, dtype=torch.float32) / wanted)
 
 

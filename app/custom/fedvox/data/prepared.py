@@ -147,8 +147,10 @@ def _prepare(
         "label": label,
         "stored_label": torch.from_numpy(stored),
     }
+    counts = []
     for index in range(len(settings.organs)):
         places = torch.nonzero(label == index + 1).to(torch.int16)
+        counts.append(len(places))
         tensors[f"places.{index}"] = places[:: max(1, -(-len(places) // PLACES))]
     description = {
         "code": digest[:16],
@@ -156,7 +158,7 @@ def _prepare(
         "annotated": sorted(case.annotated() & set(settings.organs)),
         "geometry": asdict(geometry),
         "stored_spacing": grid.spacing,
-        "counts": [int((label == i + 1).sum()) for i in range(len(settings.organs))],
+        "counts": counts,
     }
     return tensors, description
 
@@ -192,7 +194,7 @@ def _organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarra
     Files that hold nothing of the job are not opened: TotalSegmentator has a hundred per case.
     """
     annotated = case.annotated()
-    result = np.zeros(image.data.shape, dtype=np.uint8)
+    result = np.zeros(image.data.shape, dtype=np.uint8, order="F")  # as NIfTI lies in memory
     # Parts after their organs: a mask of the liver covers its tumours.
     for file in sorted(case.labels, key=lambda f: any(o in PARENTS for o in f.values.values())):
         targets = {v: trained_as(organ, organs, annotated) for v, organ in file.values.items()}
@@ -200,14 +202,32 @@ def _organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarra
             continue
         label = load_label(file.path, image)
         check_same_grid(image, label)
-        slabs = range(0, len(label.data), SLAB)
-        found = sorted({int(v) for s in slabs for v in np.unique(label.data[s : s + SLAB])} - {0})
+        found = _values(label.data)
         file.refuse_unknown(found)
+        table = np.zeros(2**16, dtype=np.uint8)  # a value below 0 counts from its end
         for value in found:
             organ = targets[value]
-            if organ is not None:
-                result[label.data == value] = organs.index(organ) + 1
+            table[value] = organs.index(organ) + 1 if organ is not None else 0
+        for slab in _slabs(label.data):
+            merged = table[label.data[slab]]
+            np.copyto(result[slab], merged, where=merged > 0)
     return result
+
+
+def _values(label: np.ndarray) -> list[int]:
+    """The values that stand in a label volume of 16 bits, without 0, rising."""
+    seen = np.zeros(2**16, dtype=bool)
+    for slab in _slabs(label):
+        seen[label[slab]] = True
+    found = np.flatnonzero(seen[1:]) + 1
+    return sorted(found.astype(np.uint16).view(np.int16).tolist())
+
+
+def _slabs(data: np.ndarray) -> list[tuple[slice, ...]]:
+    """Slices along Z, which lie together in the memory of a NIfTI volume."""
+    everything = slice(None)
+    starts = range(0, data.shape[2], SLAB)
+    return [(everything, everything, slice(start, start + SLAB)) for start in starts]
 
 
 def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from fedvox.data.corner import corner_of
 from fedvox.data.nifti import Volume
 from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings
@@ -106,18 +107,26 @@ def prepare_label(label: np.ndarray, geometry: Geometry, organs: int) -> torch.T
     """Stored organ labels (0 to ``organs``) to the job's grid.
 
     Returns:
-        uint8 ``(X, Y, Z)``: the class with the largest linearly interpolated indicator.
+        uint8 ``(X, Y, Z)``: the class with the largest linearly interpolated indicator, the lower
+        one of equals.
     """
-    data = torch.from_numpy(to_ras(label, geometry))
-    if tuple(data.shape) == geometry.grid_shape:
-        return data.to(torch.uint8).clone()
+    data = to_ras(label, geometry)
+    if data.shape == geometry.grid_shape:
+        return torch.from_numpy(data).to(torch.uint8).clone()
     result = torch.zeros(geometry.grid_shape, dtype=torch.uint8)
-    best = resample((data == 0).float()[None], geometry.grid_shape)[0]
+    whole = corner_of(data > 0, data.shape, geometry.grid_shape)
+    if whole is None:
+        return result
+    labelled = data[_box(whole.stored)]
+    best = whole.resample(torch.from_numpy(labelled == 0))
     for value in range(1, organs + 1):
-        share = resample((data == value).float()[None], geometry.grid_shape)[0]
-        wins = share > best
-        result[wins] = value
-        best = torch.where(wins, share, best)
+        corner = corner_of(labelled == value, data.shape, geometry.grid_shape)
+        if corner is None:
+            continue
+        box = _box(map(min, corner.grid, whole.grid))
+        share = corner.resample(torch.from_numpy(data[_box(corner.stored)] == value))[box]
+        result[box].masked_fill_(share > best[box], value)
+        torch.maximum(best[box], share, out=best[box])
     return result
 
 
@@ -176,6 +185,11 @@ def resample(volume: torch.Tensor, shape: Shape) -> torch.Tensor:
 def _oriented(data: np.ndarray, geometry: Geometry) -> np.ndarray:
     """A view of stored voxels in RAS order."""
     return np.asarray(nib.apply_orientation(data, np.array(geometry.axes)))
+
+
+def _box(edges: Iterable[int]) -> tuple[slice, ...]:
+    """The part of a volume from voxel 0 on."""
+    return tuple(map(slice, edges))
 
 
 def _shape(values: Sequence[int]) -> Shape:

@@ -32,6 +32,7 @@ from fedvox.privacy.redaction import exception_line
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluation_report import evaluation_report
+from fedvox.training.halving import out_of_memory
 from fedvox.training.reference import initial_model, local_update
 from fedvox.training.settings import JobSettings
 from fedvox.training.state import state_hash
@@ -42,7 +43,17 @@ LOCAL_MODEL = "local_model.safetensors"
 
 
 def failure_text(error: BaseException, task: str) -> str:
-    """A failed task as the kind of its exception and where it arose, without its message."""
+    """A failed task in one line that may leave the site.
+
+    The message of a foreign exception may hold a file name; its kind and where it arose do not.
+    """
+    if isinstance(error, FedVoxError):
+        return str(error)
+    if out_of_memory(error):
+        return (
+            f"memory ran out in task {task}; lower data.patch (windows are computed one at a "
+            "time), or end other programs"
+        )
     return f"task {task} failed with {exception_line(error)}; see docs/hospital-it.md"
 
 
@@ -79,16 +90,10 @@ class FedVoxExecutor(Executor):
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
             return tasks[task_name](shareable, fl_ctx, abort_signal)
-        except FedVoxError as error:
-            logger.error("%s: %s", fl_ctx.get_identity_name(), error)
-        except torch.OutOfMemoryError:
-            logger.error(
-                "%s: the GPU's memory is too small; lower training.batch or data.patch",
-                fl_ctx.get_identity_name(),
-            )
         except Exception as error:
-            # The message of a foreign exception may hold a file name; where it arose does not.
-            logger.error("%s: %s", fl_ctx.get_identity_name(), failure_text(error, task_name))
+            site = str(fl_ctx.get_identity_name())
+            text = failure_text(error, task_name)
+            logger.error("%s", text if text.startswith(f"{site}: ") else f"{site}: {text}")
         return make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     def _start(self, fl_ctx: FLContext) -> Registration:
@@ -102,7 +107,7 @@ class FedVoxExecutor(Executor):
             self.device = prepare_device(self.job.training)
             self.site = set_up_site(fl_ctx, self.job)
         except Exception as error:
-            reason = str(error) if isinstance(error, FedVoxError) else failure_text(error, "start")
+            reason = failure_text(error, "start")
             reason = reason if reason.startswith(site) else f"{site}: {reason}"
             logger.error("%s", reason)
             return Registration(fedvox.__version__, label_map, error=reason)
@@ -131,6 +136,15 @@ class FedVoxExecutor(Executor):
         if update is None:
             return make_reply(ReturnCode.TASK_ABORTED)
         write_arrays(site.state / LOCAL_MODEL, update.arrays, mode=PRIVATE)
+        logger.info(
+            "%s: round %d of %d: loss %.3f, %.1f s, %.1f%% of them waiting for patches",
+            fl_ctx.get_identity_name(),
+            index + 1,
+            job.training.rounds,
+            update.loss,
+            update.seconds,
+            100 * update.data_wait,
+        )
         self._send_metrics(update, fl_ctx)
         result = DXO(
             DataKind.WEIGHTS,

@@ -43,9 +43,16 @@ def update_from(site: str, claims: Mapping[str, Any], arrays: Arrays, round_inde
         modality=str(claims.get("modality", "")),
         loss=float(claims.get("loss", float("nan"))),
         seconds=float(claims.get("seconds", 0.0)),
+        data_wait=_share(claims.get("data_wait")),
         validation=validation_from(claims.get("validation") or {}),
         down_bytes=int(claims.get("down_bytes", 0)),
     )
+
+
+def _share(claimed: Any) -> float:
+    """A claimed share, NaN where it is none."""
+    share = float("nan") if claimed is None else float(claimed)
+    return share if 0.0 <= share <= 1.0 else float("nan")
 
 
 def validation_from(claimed: Mapping[str, Any]) -> dict[str, tuple[float, int]]:

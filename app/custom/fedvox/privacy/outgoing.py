@@ -45,6 +45,7 @@ _CLAIM_FORMS = {
     "modality": _word(_MODALITIES),
     "loss": _number(-1e9, 1e9),
     "seconds": _number(0.0, 1e7),
+    "data_wait": _SHARE,
     "down_bytes": _whole(10**12),
 }
 _COLUMN_FORMS = {

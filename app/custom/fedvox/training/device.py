@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 from fedvox.errors import ConfigError
+from fedvox.training.halving import out_of_memory
 from fedvox.training.settings import TrainingSettings
 
 
@@ -79,14 +80,14 @@ def memory_errors(window: Sequence[int]) -> Iterator[None]:
     size = "x".join(map(str, window))
     try:
         yield
-    except torch.OutOfMemoryError:
-        raise ConfigError(
-            f"the GPU has too little free memory for windows of {size} voxels; "
-            "end other programs on it, or compute on the CPU"
-        ) from None
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "DefaultCPUAllocator" not in str(error):
+        if not out_of_memory(error):
             raise
+        if isinstance(error, torch.OutOfMemoryError):
+            raise ConfigError(
+                f"the GPU has too little free memory for windows of {size} voxels; "
+                "end other programs on it, or compute on the CPU"
+            ) from None
         raise ConfigError(
             "this machine has too little free memory for the scan; end other programs, or compute "
             "on a larger machine"

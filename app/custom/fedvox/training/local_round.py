@@ -1,7 +1,7 @@
 """One site's part of one round, in plain PyTorch."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +26,36 @@ class LocalResult:
         loss: mean training loss of the round.
         steps: optimiser steps taken.
         seconds: wall time of the training loop.
+        data_wait: share of these seconds in which the loop waited for its next batch on the device.
     """
 
     loss: float
     steps: int
     seconds: float
+    data_wait: float
+
+
+class Waits:
+    """Hands out batches on the device and sums up the time that their taker waited for them.
+
+    Attributes:
+        seconds: the waiting so far.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def over(self, batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+        """Yields the batches on the device; what the taker does meanwhile is not counted."""
+        source = iter(batches)
+        while True:
+            start = time.monotonic()
+            batch = next(source, None)
+            ready = batch.to(device) if batch is not None else None
+            self.seconds += time.monotonic() - start
+            if ready is None:
+                return
+            yield ready
 
 
 def train_round(
@@ -70,7 +95,9 @@ def train_round(
     start = time.monotonic()
     total = torch.zeros((), device=device)
     bar = tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None)
-    for index, batch in enumerate(_batches(cases, job, site, round_index, device)):
+    waits = Waits()
+    batches = waits.over(_batches(cases, job, site, round_index, device), device)
+    for index, batch in enumerate(batches):
         if stop():
             return None
         rate = learning_rate(settings, round_index * settings.steps + index)
@@ -81,7 +108,7 @@ def train_round(
     loss = float(total) / settings.steps
     seconds = time.monotonic() - start
     save_optimizer(step.optimizer, state, round_index)
-    return LocalResult(loss, settings.steps, seconds)
+    return LocalResult(loss, settings.steps, seconds, waits.seconds / max(seconds, 1e-9))
 
 
 def _batches(

@@ -119,6 +119,7 @@ def local_update(
         modality=",".join(site.modalities),
         loss=result.loss,
         seconds=result.seconds,
+        data_wait=result.data_wait,
         validation=validation,
         down_bytes=sum(array.nbytes for array in arrays.values()),
     )

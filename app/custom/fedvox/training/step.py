@@ -12,6 +12,7 @@ from fedvox.data.organs import parent_pairs
 from fedvox.data.patches import Batch
 from fedvox.seeding import generator
 from fedvox.training.device import autocast, loss_scaler
+from fedvox.training.halving import Halving, backward_in_parts
 from fedvox.training.losses import segmentation_loss
 from fedvox.training.normalise import zscore
 from fedvox.training.settings import JobSettings
@@ -29,6 +30,7 @@ class Step:
         model, optimizer: what it trains.
         scaler: loss scaler for float16.
         intensity: the job's intensity augmentation.
+        halving: halves the batch when memory runs out.
     """
 
     job: JobSettings
@@ -37,6 +39,7 @@ class Step:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     intensity: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+    halving: Halving
 
     def __call__(self, batch: Batch, address: Address, rate: float) -> torch.Tensor:
         """Trains on one batch.
@@ -48,21 +51,48 @@ class Step:
 
         Returns:
             The loss, detached, on the device (reading it would stop a GPU's queue).
+
+        Raises:
+            MemoryFull: memory ran out, with half the batch too.
         """
-        image, label, annotated = self.augmented(batch, address)
+        site = str(address[1])
+        loss = self.halving.run(lambda parts: self.differentiate(batch, address, parts), site)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.job.training, self.device):
-            logits = self.model(zscore(image))
-        parents = parent_pairs(self.job.data.organs)
-        loss = segmentation_loss(logits, label, annotated, self.job.training.loss, parents)
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.job.training.gradient_norm)
-        self.scaler.step(self.optimizer)
+        with self.halving.named(site):
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.job.training.gradient_norm)
+            self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach()
+        return loss
+
+    def differentiate(self, batch: Batch, address: Address, parts: int) -> torch.Tensor:
+        """Replaces the parameters' gradients by those of a batch's (scaled) loss.
+
+        Args:
+            batch: as for a step.
+            address: as for a step.
+            parts: parts of the batch that go through the network one after the other.
+
+        Returns:
+            The loss, detached, not scaled.
+        """
+        image, label, annotated = self.augmented(batch, address)
+        self.optimizer.zero_grad(set_to_none=True)
+        parents = parent_pairs(self.job.data.organs)
+        losses = []
+
+        def scores(part: torch.Tensor) -> torch.Tensor:
+            with autocast(self.job.training, self.device):
+                return torch.as_tensor(self.model(part))
+
+        def scaled_loss(logits: torch.Tensor) -> torch.Tensor:
+            name = self.job.training.loss
+            losses.append(segmentation_loss(logits, label, annotated, name, parents))
+            return self.scaler.scale(losses[0])
+
+        backward_in_parts(scores, zscore(image), scaled_loss, parts)
+        return losses[0].detach()
 
     def augmented(
         self, batch: Batch, address: Address
@@ -73,9 +103,8 @@ class Step:
             Image ``(B, C, X, Y, Z)`` in [0, 1] before normalisation, label ``(B, X, Y, Z)`` and
             annotated ``(B, O)``.
         """
-        image = batch.image.to(self.device, non_blocking=True)
-        label = batch.label.to(self.device, non_blocking=True)
-        annotated = batch.annotated.to(self.device, non_blocking=True)
+        batch = batch.to(self.device)
+        image, label, annotated = batch.image, batch.label, batch.annotated
         geometric = draw_geometric(
             self.job.augmentation.geometric,
             len(image),
@@ -101,4 +130,5 @@ def build_step(job: JobSettings, model: nn.Module, device: torch.device) -> Step
         optimizer=optimizer,
         scaler=loss_scaler(job.training, device),
         intensity=build_intensity(job.augmentation),
+        halving=Halving(job.training.batch, job.data.patch, device),
     )

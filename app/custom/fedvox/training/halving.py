@@ -1,0 +1,143 @@
+"""Goes on with half a batch at a time when memory runs out, without another result.
+
+The network sees one part of the batch after the other. Soft Dice sums over the batch, so the mean
+of the parts' losses would be another loss: here the loss is that of the whole batch's scores. They
+are computed part by part without a graph, the loss gives their gradient, and a second pass carries
+each part's share of it to the weights. It equals the whole batch's gradient up to rounding wherever
+the network treats samples apart, as instance normalisation does and batch normalisation does not.
+
+Reference:
+    Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup" (2021),
+    section 3: gradients of the scores are kept, the network's passes are made twice.
+"""
+
+import gc
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from fedvox.errors import MemoryFull
+
+logger = logging.getLogger(__name__)
+
+
+class Halving:
+    """Whether batches have to be halved, and what to say about it.
+
+    Args:
+        batch: patches per step.
+        patch: edges of a patch in voxels.
+        device: whose memory it is.
+
+    Attributes:
+        parts: parts that a batch is computed in, 1 or 2.
+    """
+
+    def __init__(self, batch: int, patch: tuple[int, ...], device: torch.device) -> None:
+        self.parts = 1
+        self.device = device
+        self.patch = "x".join(map(str, patch))
+        self.batch = batch
+
+    def run(self, work: Callable[[int], torch.Tensor], site: str) -> torch.Tensor:
+        """Runs a step's forward and backward pass, once more in two parts if memory runs out.
+
+        Args:
+            work: from a number of parts to the loss; may be called twice.
+            site: whose step it is.
+
+        Raises:
+            MemoryFull: names site, batch and patch, and what to lower.
+        """
+        if self.parts == 1 and self.batch > 1:
+            loss = self._attempt(work)
+            if loss is not None:
+                return loss
+            self.parts = 2
+            self._free()
+            logger.warning(
+                "%s: %s too small for a step of batch %d with patches of %s voxels; this round "
+                "goes on with half a batch at a time, which gives the same update and takes "
+                "longer; to avoid it lower training.batch or data.patch",
+                site,
+                memory_of(self.device),
+                self.batch,
+                self.patch,
+            )
+        with self.named(site):
+            return work(self.parts)
+
+    def _attempt(self, work: Callable[[int], torch.Tensor]) -> torch.Tensor | None:
+        """The loss, or None when memory ran out; then nothing of the attempt is kept."""
+        try:
+            return work(1)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            return None
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @contextmanager
+    def named(self, site: str) -> Iterator[None]:
+        """Turns running out of memory for good into one line.
+
+        Raises:
+            MemoryFull: names site, batch and patch, and what to lower.
+        """
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            halves = ", even in halves" if self.parts > 1 else ""
+            remedy = "training.batch or data.patch" if self.batch > 1 else "data.patch"
+            raise MemoryFull(
+                f"{site}: {memory_of(self.device)} too small for a step of batch {self.batch} with "
+                f"patches of {self.patch} voxels{halves}; lower {remedy}, or end other programs"
+            ) from None
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """True for what PyTorch raises when the memory of a GPU or of the machine is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    signs = ("DefaultCPUAllocator", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+
+
+def memory_of(device: torch.device) -> str:
+    """The memory's name at the start of a sentence about its size."""
+    return "the GPU's memory is" if device.type == "cuda" else "this machine's memory is"
+
+
+def backward_in_parts(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    image: torch.Tensor,
+    loss_of: Callable[[torch.Tensor], torch.Tensor],
+    parts: int,
+) -> None:
+    """Adds the gradient of a batch's loss to the network's parameters.
+
+    Args:
+        network: from ``(B, C, X, Y, Z)`` to scores ``(B, K, X, Y, Z)``.
+        image: the batch.
+        loss_of: from the scores to the scalar whose gradient is wanted.
+        parts: parts that go through the network one after the other; 1 needs one pass instead of
+            two.
+
+    """
+    if parts == 1:
+        loss_of(network(image)).backward()
+        return
+    pieces = image.split(-(-len(image) // parts))
+    with torch.no_grad():
+        scores = torch.cat([network(piece) for piece in pieces]).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss_of(scores), scores)
+    for piece, share in zip(pieces, gradient.split(len(pieces[0]))):
+        network(piece).backward(share)
