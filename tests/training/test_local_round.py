@@ -10,6 +10,7 @@ from fedvox.training import local_round
 from fedvox.training.local_round import Waits, train_round
 from fedvox.training.reference import initial_model
 from fedvox.training.schedule import learning_rate
+from fedvox.training.step import build_step
 from fedvox.training.weights import load_weights, weights_hash, weights_of
 
 
@@ -80,13 +81,30 @@ def test_stop_is_asked_before_every_step(sites, job, state):
     assert len(asked) == job.training.steps
 
 
+@pytest.mark.parametrize(("organs", "wanted"), [({"liver", "spleen"}, False), ({"liver"}, True)])
+def test_only_where_an_organ_is_left_out_the_received_model_is_kept(
+    sites, job, state, monkeypatch, organs, wanted
+):
+    kept = []
+
+    def noting(*args):
+        kept.append(args[3])
+        return build_step(*args)
+
+    monkeypatch.setattr(local_round, "build_step", noting)
+    cases = [dataclasses.replace(case, annotated=frozenset(organs)) for case in sites[0].train]
+    site = dataclasses.replace(sites[0], train=cases)
+    train(initial_model(job), site, job, 0, state)
+    assert kept == [wanted]
+
+
 @pytest.fixture
 def recorded(monkeypatch):
     """Notes what each step is given, instead of training."""
     steps = []
 
     class Recorder:
-        def __init__(self, job, model, device) -> None:
+        def __init__(self, job, model, device, partly) -> None:
             self.optimizer = torch.optim.AdamW(model.parameters())
 
         def __call__(self, batch, address, rate) -> torch.Tensor:

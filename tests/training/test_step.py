@@ -1,3 +1,5 @@
+import copy
+import dataclasses
 import itertools
 
 import pytest
@@ -5,6 +7,8 @@ import torch
 
 from fedvox.data.patches import draw_batch
 from fedvox.seeding import generator
+from fedvox.training.distillation import conditional_divergence
+from fedvox.training.normalise import zscore
 from fedvox.training.reference import initial_model
 from fedvox.training.step import build_step
 from fedvox.training.weights import weights_hash, weights_of
@@ -92,3 +96,56 @@ def test_global_random_state_is_not_touched(job, batch, cpu):
     before = torch.get_rng_state()
     build_step(job, initial_model(job), cpu)(batch, ADDRESS, 0.01)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def partly(batch):
+    """The batch as a site would draw it that does not outline the second organ."""
+    annotated, label = batch.annotated.clone(), batch.label.clone()
+    annotated[:, 1] = False
+    label[label == 2] = 0
+    return dataclasses.replace(batch, annotated=annotated, label=label)
+
+
+def test_a_partly_labelled_site_is_held_to_the_received_model(make_job, batch, cpu):
+    """Steps with a heavy hold keep what is open closer to the received model than steps without."""
+
+    def drift(weight: float) -> float:
+        job = make_job(training={"distillation": weight})
+        model = initial_model(job)
+        step = build_step(job, model, cpu, partly=True)
+        drawn = partly(batch)
+        before = copy.deepcopy(model).eval()
+        for index in range(6):
+            step(drawn, (0, "site-1", 0, index), 0.01)
+        with torch.no_grad():
+            scores = [m(zscore(drawn.image)) for m in (model.eval(), before)]
+        return float(conditional_divergence(*scores, drawn.label, drawn.annotated))
+
+    assert drift(10.0) < 0.5 * drift(0.0)
+
+
+def test_the_received_model_stays_as_it_was_received(make_job, batch, cpu):
+    job = make_job()
+    model = initial_model(job)
+    step = build_step(job, model, cpu, partly=True)
+    assert step.received is not None
+    step(partly(batch), ADDRESS, 0.01)
+    assert weights_hash(weights_of(step.received)) == weights_hash(weights_of(initial_model(job)))
+    assert weights_hash(weights_of(model)) != weights_hash(weights_of(initial_model(job)))
+
+
+def test_halved_batches_are_held_alike(make_job, batch, cpu):
+    job = make_job()
+    gradients = []
+    for parts in (1, 2):
+        model = initial_model(job)
+        step = build_step(job, model, cpu, partly=True)
+        step.differentiate(partly(batch), ADDRESS, parts)
+        gradients.append([p.grad for p in model.parameters()])
+    for whole, halved in zip(*gradients):
+        torch.testing.assert_close(whole, halved, rtol=1e-4, atol=1e-6)
+
+
+def test_without_the_term_nothing_is_kept(make_job, cpu):
+    job = make_job(training={"distillation": 0.0})
+    assert build_step(job, initial_model(job), cpu, partly=True).received is None

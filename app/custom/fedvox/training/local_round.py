@@ -89,7 +89,8 @@ def train_round(
     from tqdm import tqdm
 
     settings = job.training
-    step = build_step(job, model, device)
+    partly = any(len(case.annotated) < len(job.data.organs) for case in cases)
+    step = build_step(job, model, device, partly)
     load_optimizer(step.optimizer, state, round_index)
     model.train()
     start = time.monotonic()

@@ -1,5 +1,6 @@
 """One training step: draw, augment, normalise, forward, backward, update."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from fedvox.data.organs import parent_pairs
 from fedvox.data.patches import Batch
 from fedvox.seeding import generator
 from fedvox.training.device import autocast, loss_scaler
+from fedvox.training.distillation import conditional_divergence
 from fedvox.training.halving import Halving, backward_in_parts
 from fedvox.training.losses import segmentation_loss
 from fedvox.training.normalise import zscore
@@ -31,6 +33,7 @@ class Step:
         scaler: loss scaler for float16.
         intensity: the job's intensity augmentation.
         halving: halves the batch when memory runs out.
+        received: the model that the round began with, frozen, or None where it is not needed.
     """
 
     job: JobSettings
@@ -40,6 +43,7 @@ class Step:
     scaler: torch.amp.GradScaler
     intensity: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     halving: Halving
+    received: nn.Module | None = None
 
     def __call__(self, batch: Batch, address: Address, rate: float) -> torch.Tensor:
         """Trains on one batch.
@@ -79,20 +83,41 @@ class Step:
         """
         image, label, annotated = self.augmented(batch, address)
         self.optimizer.zero_grad(set_to_none=True)
-        parents = parent_pairs(self.job.data.organs)
+        image = zscore(image)
+        earlier = self._received_scores(image, parts)
         losses = []
 
-        def scores(part: torch.Tensor) -> torch.Tensor:
-            with autocast(self.job.training, self.device):
-                return torch.as_tensor(self.model(part))
-
         def scaled_loss(logits: torch.Tensor) -> torch.Tensor:
-            name = self.job.training.loss
-            losses.append(segmentation_loss(logits, label, annotated, name, parents))
+            losses.append(self._loss(logits, earlier, label, annotated))
             return self.scaler.scale(losses[0])
 
-        backward_in_parts(scores, zscore(image), scaled_loss, parts)
+        backward_in_parts(lambda part: self._scores(self.model, part), image, scaled_loss, parts)
         return losses[0].detach()
+
+    def _scores(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+        with autocast(self.job.training, self.device):
+            return torch.as_tensor(model(image))
+
+    @torch.no_grad()
+    def _received_scores(self, image: torch.Tensor, parts: int) -> torch.Tensor | None:
+        if self.received is None:
+            return None
+        pieces = image.split(-(-len(image) // parts))
+        return torch.cat([self._scores(self.received, piece) for piece in pieces])
+
+    def _loss(
+        self,
+        logits: torch.Tensor,
+        received: torch.Tensor | None,
+        label: torch.Tensor,
+        annotated: torch.Tensor,
+    ) -> torch.Tensor:
+        training, parents = self.job.training, parent_pairs(self.job.data.organs)
+        loss = segmentation_loss(logits, label, annotated, training.loss, parents)
+        if received is None:
+            return loss
+        held = conditional_divergence(logits, received, label, annotated, parents)
+        return loss + training.distillation * held
 
     def augmented(
         self, batch: Batch, address: Address
@@ -116,8 +141,20 @@ class Step:
         return self.intensity(image, generator(*address, "intensity")), label, annotated
 
 
-def build_step(job: JobSettings, model: nn.Module, device: torch.device) -> Step:
-    """Puts together a job's training step around a model that is on the device already."""
+def build_step(
+    job: JobSettings, model: nn.Module, device: torch.device, partly: bool = False
+) -> Step:
+    """Puts together a job's training step.
+
+    Args:
+        job: the job's settings.
+        model: the received model, on the device already.
+        device: where steps run.
+        partly: whether some training case leaves out an organ of the job.
+    """
+    received = None
+    if partly and job.training.distillation:
+        received = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=job.training.learning_rate,
@@ -131,4 +168,5 @@ def build_step(job: JobSettings, model: nn.Module, device: torch.device) -> Step
         scaler=loss_scaler(job.training, device),
         intensity=build_intensity(job.augmentation),
         halving=Halving(job.training.batch, job.data.patch, device),
+        received=received,
     )
