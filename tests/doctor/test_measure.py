@@ -13,6 +13,7 @@ from fedvox.data.site_data import count_prepared, open_site
 from fedvox.doctor.data import list_cases, take_sample
 from fedvox.doctor.finding import run_check
 from fedvox.doctor.measure import PeakMemory, measure_round
+from fedvox.errors import MemoryFull
 from fedvox.flare.job_folder import job_settings
 from fedvox.training.reference import initial_model
 from fedvox.training.weights import weights_of
@@ -36,17 +37,24 @@ def test_a_round_tells_time_and_state(site, job, tmp_path):
     assert 2 * weights <= measured.state < 4 * weights + 2**16  # weights and momentum, headers
 
 
-def test_a_round_without_room_on_the_gpu_is_a_failure_with_a_remedy(
-    site, job, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ("error", "memory"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "the GPU's memory"),
+        (MemoryFull("doctor: this machine's memory is too small"), "this machine's memory"),
+    ],
+)
+def test_a_round_without_room_is_a_failure_with_a_remedy(
+    site, job, tmp_path, monkeypatch, error, memory
 ):
     def full(*args):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        raise error
 
     monkeypatch.setattr("fedvox.doctor.measure.train_round", full)
     sample = take_sample(site, job, tmp_path)
     finding = run_check("waiting", lambda: measure_round(sample, job))
     assert finding.status == "FAIL"
-    assert finding.message == "a local round does not fit into the GPU's memory"
+    assert finding.message == f"a local round does not fit into {memory}"
     assert "training.batch" in finding.remedy
 
 

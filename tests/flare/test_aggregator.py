@@ -158,3 +158,12 @@ def test_duration_of_a_round_counts_from_its_start(aggregator, context, server, 
     aggregator.handle_event(AppEventType.ROUND_STARTED, context())
     aggregator.accept(answer(arrays(1)), context())
     assert close(aggregator, context, server)[1]["seconds"] == 42.5
+
+
+@pytest.mark.parametrize(
+    ("claimed", "kept"), [(0.25, 0.25), (1e30, None), (-1, None), (float("nan"), None)]
+)
+def test_a_claimed_share_of_waiting_is_one_or_nothing(aggregator, context, server, claimed, kept):
+    aggregator.accept(answer(arrays(1), CLAIMS | {"data_wait": claimed}), context())
+    (entry,) = close(aggregator, context, server)[1]["contributors"]
+    assert entry["data_wait"] == kept

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fedvox.doctor.data import Sample
-from fedvox.errors import ConfigError, DataError
+from fedvox.errors import ConfigError, DataError, MemoryFull
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluate import validate
 from fedvox.training.local_round import train_round
@@ -46,17 +46,19 @@ def measure_round(sample: Sample, job: JobSettings) -> Measured:
 
     Raises:
         DataError: no case could be prepared.
-        ConfigError: the round does not fit into the GPU's memory.
+        ConfigError: the round does not fit into the memory of the GPU or of the machine.
     """
     if not sample.ready:
         raise DataError("no usable case to measure with; mend the data first")
     device = prepare_device(job.training)
     try:
         return _measure(to_device(initial_model(job), device), sample, job, device)
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, MemoryFull) as error:
+        on_gpu = device.type == "cuda" or isinstance(error, torch.OutOfMemoryError)
         raise ConfigError(
-            "a local round does not fit into the GPU's memory; end the other programs on it or ask "
-            "for a job with a smaller training.batch or data.patch"
+            f"a local round does not fit into {'the GPU' if on_gpu else 'this machine'}'s memory; "
+            "end the other programs on it or ask for a job with a smaller training.batch or "
+            "data.patch"
         ) from None
 
 
