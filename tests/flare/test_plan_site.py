@@ -15,7 +15,7 @@ from fedvox.flare import messages
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.plan_server import FedVoxStatistics
 from fedvox.flare.plan_site import PlanExecutor, site_memory
-from fedvox.flare.statistics import unpack
+from fedvox.flare.statistics import EDGES, unpack
 from fedvox.memory import GIB
 from fedvox.training.settings import job_from
 
@@ -40,6 +40,9 @@ def ask():
 
     def task(number=StC.STATS_2nd_STATISTICS):
         controller = FedVoxStatistics()
+        for name, place in ((StC.STATS_MIN, 0), (StC.STATS_MAX, -1)):
+            ends = {feature: edges[place] for feature, edges in EDGES.items()}
+            controller.global_statistics[name] = {"ct": ends, "mr": ends}
         return controller._prepare_inputs(number)
 
     return task

@@ -46,7 +46,7 @@ def test_the_plan_is_written_and_printed(run: tuple[Path, str]) -> None:
     plan = read_plan(folder / "plan.json")
     assert plan.phantom and plan.modalities == ("ct",)
     assert all(9 < size < 15 for size in plan.spacing)
-    assert plan.ct_window is not None and -200 < plan.ct_window[0] < plan.ct_window[1] < 400
+    assert plan.ct_window is not None and -500 < plan.ct_window[0] < plan.ct_window[1] < 400
     assert (folder / "fingerprint.png").is_file()
     assert "Fingerprint of the training cases (phantom data, not patients)" in output
     assert f"plan: {folder / 'plan.json'}" in output

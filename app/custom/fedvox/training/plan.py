@@ -72,7 +72,7 @@ class Plan:
     spacing: tuple[float, float, float] = setting(low=0.1, high=20.0)
     patch: tuple[int, int, int] = setting(low=SMALLEST_EDGE, high=LARGEST_EDGE)
     batch: int = setting(low=1, high=LARGEST_BATCH)
-    reasons: PlanReasons
+    reasons: PlanReasons = setting()
     ct_window: tuple[float, float] | None = setting(None, low=-2000.0, high=4000.0)
     phantom: bool = False
 
