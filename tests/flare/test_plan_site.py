@@ -68,7 +68,7 @@ def test_a_site_registers_before_it_reads_a_case(site):
     assert (told["cases"], told["modalities"], told["phantom"]) == (3, ["ct"], True)
     assert told["annotated"] == ["liver", "spleen"]
     assert told["error"] == ""
-    assert not list(site.root.rglob("fingerprint.json"))
+    assert not list(site.root.rglob("fingerprint-*.json"))
     assert not list(site.root.rglob("*.safetensors"))
     assert executor.job is not None
 
@@ -120,7 +120,7 @@ def test_the_site_s_policy_cleanses_whatever_the_job_says(site, ask):
 
 def test_a_second_process_does_not_read_again(site, ask, tmp_path):
     first = execute(start(site), site, ask())
-    (kept,) = site.root.rglob("fingerprint.json")
+    (kept,) = site.root.rglob("fingerprint-*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
     changed = json.loads(kept.read_text())
     changed["ct"]["cases"] = 4

@@ -45,7 +45,6 @@ from fedvox.training.device import choose_device
 from fedvox.training.settings import JobSettings
 
 logger = logging.getLogger(__name__)
-KEPT = "fingerprint.json"
 
 
 class PlanExecutor(Executor):
@@ -121,7 +120,7 @@ class PlanExecutor(Executor):
         if self.job is None:
             raise FedVoxError("the site could not list its data at the start of the run")
         site = str(fl_ctx.get_identity_name())
-        found = self._fingerprints(site, abort)
+        found = self._fingerprints(site, str(fl_ctx.get_job_id()), abort)
         if found is None:
             return make_reply(ReturnCode.TASK_ABORTED)
         handler = StatisticsTaskHandler("")
@@ -131,17 +130,21 @@ class PlanExecutor(Executor):
         data = checked_statistics(parts, self.min_cases, site)
         return DXO(DataKind.STATISTICS, data=data).to_shareable()
 
-    def _fingerprints(self, name: str, abort: Signal) -> dict[str, Fingerprint] | None:
-        """Read once a run: a second task finds it on disk, also in another process."""
+    def _fingerprints(self, name: str, job_id: str, abort: Signal) -> dict[str, Fingerprint] | None:
+        """Read once a job: a second task finds it on disk, also in another process.
+
+        A clone shares the state folder with its parent, and reads again: cases may have come.
+        """
         if self.job is None or self.site is None or self.cases is None:
             return None
         site, state = self.site
-        found = kept_fingerprints(state / KEPT)
+        kept = state / f"fingerprint-{job_id}.json"
+        found = kept_fingerprints(kept)
         if found is None:
             organs = self.job.data.organs
             found = read_fingerprints(name, site, self.cases, organs, lambda: bool(abort.triggered))
             if found is not None:
-                write_fingerprints(state / KEPT, found)
+                write_fingerprints(kept, found)
         return found
 
 

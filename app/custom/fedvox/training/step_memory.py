@@ -16,7 +16,7 @@ from fedvox.training.losses import segmentation_loss
 from fedvox.training.settings import JobSettings
 
 BACKWARD = 3.0
-"""Resident memory of a real step over what autograd keeps: 1.9 to 2.8 were measured on a CPU."""
+"""Resident memory of a real step over what autograd keeps: 1.5 to 2.8 were measured on a CPU."""
 PER_WEIGHT = 4
 """Copies of the weights: themselves, gradients, two moments of AdamW."""
 
