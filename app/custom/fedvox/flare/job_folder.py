@@ -14,10 +14,9 @@ from fedvox.errors import ConfigError
 from fedvox.files import write_json
 from fedvox.flare.carried import VERSION_PIN
 from fedvox.flare.classes import class_names
+from fedvox.flare.job_plan import with_plan
 from fedvox.flare.versions import VERSIONS, installed_versions
 from fedvox.manifest import MANIFEST, write_manifest
-from fedvox.networks.settings import NetworkSettings
-from fedvox.training.plan import planned_settings, read_plan
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
@@ -211,7 +210,8 @@ def export_job(
     settings = read_json(source / TRAINING)
     settings = {**settings, "name": name}
     if plan is not None:
-        settings = apply_plan(settings, plan, overrides)
+        planned = job_from(apply_overrides(settings, overrides))
+        settings = with_plan(settings, plan, planned)
     settings = apply_overrides(settings, overrides)
     out.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out, prefix=".writing-"))
@@ -231,42 +231,6 @@ def export_job(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
-
-
-def apply_plan(
-    mapping: dict[str, Any], plan: Path, overrides: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Puts a plan's values into a parsed ``training.json``.
-
-    Args:
-        mapping: left as it is.
-        plan: ``plan.json`` of a plan run.
-        overrides: changes that come after it; they may make the job the one that was planned.
-
-    Raises:
-        ConfigError: the plan cannot be read, or was made for other organs or another network.
-    """
-    made = read_plan(plan)
-    job = job_from(apply_overrides(mapping, overrides))
-    if set(made.organs) != set(job.data.organs):
-        raise ConfigError(
-            f"--plan {plan}: it was made for {', '.join(made.organs)}, the job trains "
-            f"{', '.join(job.data.organs)}; plan again with the job's organs"
-        )
-    if made.network != job.network:
-        raise ConfigError(
-            f"--plan {plan}: it was made for the network {_network_words(made.network)}, the job "
-            f"has {_network_words(job.network)}; plan again with the job's network"
-        )
-    result: dict[str, Any] = json.loads(json.dumps(mapping))
-    for key, value in planned_settings(made).items():
-        section, _, name = key.partition(".")
-        result.setdefault(section, {})[name] = value
-    return result
-
-
-def _network_words(network: NetworkSettings) -> str:
-    return ", ".join(f"{key} {value}" for key, value in to_mapping(network).items())
 
 
 def write_training(path: Path, settings: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from fedvox.data.fingerprint import (
 )
 from fedvox.files import write_json, write_text
 from fedvox.report.fingerprint_figure import draw_fingerprint
-from fedvox.training.plan import WINDOW, Plan, planned_settings
+from fedvox.training.plan import Plan, planned_settings
+from fedvox.training.plan_rules import WINDOW
 
 Counts = Mapping[str, Mapping[str, int]]
 """Modality -> site -> contributed cases."""
