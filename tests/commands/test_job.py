@@ -8,7 +8,8 @@ import pytest
 from fedvox.commands.main import main
 from fedvox.flare.job_folder import MANIFEST, apply_overrides
 
-JOBS = ["--jobs", str(Path(__file__).parents[2] / "jobs")]
+ROOT = Path(__file__).parents[2]
+JOBS = ["--jobs", str(ROOT / "jobs")]
 
 
 def settings(job: Path) -> dict:  # type: ignore[type-arg]
@@ -19,7 +20,9 @@ def test_list_names_the_jobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["job", "list", "--json", *JOBS]) == 0
     assert {"fedavg", "fedgin"} <= set(json.loads(capsys.readouterr().out))
     assert main(["job", "list", *JOBS]) == 0
-    assert "fedgin       augmentation gin" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "fedgin       augmentation gin" in output
+    assert "plan         plans spacing, patch, batch and CT window" in output
 
 
 def test_show_prints_defaults_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,3 +211,83 @@ def test_next_step_is_that_of_the_kind_of_code(
     assert main(["job", "export", "fedgin", "--out", str(tmp_path), "--code", code, *JOBS]) == 0
     target = tmp_path / "fedgin"
     assert capsys.readouterr().out == f"{target}\nNext: {following.format(target)}\n"
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    """A plan for jobs/fedgin's organs and network."""
+    job = json.loads((ROOT / "jobs/fedgin/app/config/training.json").read_text())
+    content = {
+        "organs": job["data"]["organs"][::-1],
+        "network": job["network"],
+        "modalities": ["ct"],
+        "spacing": [0.8, 0.8, 2.5],
+        "patch": [96, 96, 64],
+        "batch": 3,
+        "reasons": dict.fromkeys(("spacing", "patch", "batch", "ct_window"), "so"),
+        "ct_window": [-120.0, 210.0],
+    }
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_plan_s_values_stand_in_the_exported_job(tmp_path: Path, plan: Path) -> None:
+    out = tmp_path / "out"
+    assert main(["job", "export", "fedgin", "--out", str(out), "--plan", str(plan), *JOBS]) == 0
+    found = settings(out / "fedgin")
+    assert found["data"]["spacing"] == [0.8, 0.8, 2.5]
+    assert found["data"]["patch"] == [96, 96, 64]
+    assert found["data"]["ct_window"] == [-120.0, 210.0]
+    assert found["training"]["batch"] == 3
+    assert found["training"]["steps"] == 300
+    assert (out / "fedgin/app/config/plan.json").read_bytes() == plan.read_bytes()
+    assert main(["job", "diff", str(out / "fedgin")]) == 0
+
+
+def test_a_setting_comes_after_the_plan(tmp_path: Path, plan: Path) -> None:
+    changes = ["--set", "training.batch=1", "--set", "data.patch=[64,64,64]"]
+    call = ["job", "export", "fedgin", "--out", str(tmp_path), "--plan", str(plan), *JOBS]
+    assert main([*call, *changes]) == 0
+    found = settings(tmp_path / "fedgin")
+    assert (found["training"]["batch"], found["data"]["patch"]) == (1, [64, 64, 64])
+    assert found["data"]["spacing"] == [0.8, 0.8, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"organs": ["liver"]},
+            "made for liver, the job trains liver, spleen, kidney_right",
+        ),
+        (
+            {"network": {"channels": [4, 8]}},
+            "made for the network name unet, channels [4, 8]",
+        ),
+        ({"batch": 0}, "'batch' is 0; it must be at least 1"),
+        ({"patches": 0}, "unknown key 'patches'"),
+    ],
+)
+def test_a_plan_for_another_job_is_refused(
+    tmp_path: Path, plan: Path, capsys: pytest.CaptureFixture[str], change: object, words: str
+) -> None:
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), **change}))  # type: ignore[dict-item]
+    out = tmp_path / "out"
+    assert main(["job", "export", "fedgin", "--out", str(out), "--plan", str(plan), *JOBS]) == 1
+    error = capsys.readouterr().err
+    assert words in error and str(plan) in error
+    assert not out.exists()
+
+
+def test_a_plan_without_a_window_leaves_the_job_s(tmp_path: Path, plan: Path) -> None:
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "ct_window": None}))
+    call = ["job", "export", "fedgin", "--out", str(tmp_path), "--plan", str(plan), *JOBS]
+    assert main(call) == 0
+    assert settings(tmp_path / "fedgin")["data"]["ct_window"] == [-160.0, 240.0]
+
+
+def test_a_plan_fits_a_job_that_a_setting_made_the_planned_one(tmp_path: Path, plan: Path) -> None:
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "organs": ["liver"]}))
+    call = ["job", "export", "fedgin", "--out", str(tmp_path), "--plan", str(plan), *JOBS]
+    assert main([*call, "--set", "data.organs=liver"]) == 0

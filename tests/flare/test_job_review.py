@@ -36,7 +36,7 @@ def reviewed(job):
     return main(["job", "diff", str(job)])
 
 
-@pytest.mark.parametrize("name", ["fedgin", "fedavg"])
+@pytest.mark.parametrize("name", ["fedgin", "fedavg", "plan"])
 @pytest.mark.parametrize("code", ["preinstalled", "carried", "pinned"])
 def test_every_export_is_one(tmp_path, name, code):
     assert job_problems(export_job(JOBS / name, tmp_path, code)) == []

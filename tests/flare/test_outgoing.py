@@ -1,5 +1,7 @@
 """The site's filter between executor and server, and the refusal to work without it."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
@@ -11,6 +13,7 @@ from fedvox.errors import ConfigError
 from fedvox.flare.messages import META
 from fedvox.flare.outgoing import OutgoingFilter, check_policy
 from fedvox.flare.received import ReceivedModel
+from fedvox.flare.statistics import EDGES, TASKS, pack, unpack
 
 MODEL = {"a": np.zeros(2, np.float32)}
 
@@ -25,6 +28,46 @@ def site(party):
 
 def sent(kind: str, data: object, **meta: object) -> Shareable:
     return DXO(kind, data=data, meta=meta).to_shareable()
+
+
+def fingerprint(cases: int, feature: str = "spacing_r") -> dict[str, object]:
+    """Statistics of a plan run: so many CT cases of 1 mm."""
+    edges = EDGES.get(feature, [0.0, 1.0])
+    bins = [(low, high, 0.0) for low, high in pairwise(edges)]
+    bins[len(bins) // 2] = (*bins[len(bins) // 2][:2], float(cases))
+    counts = {"count": cases, "failure_count": 0, "histogram": bins}
+    return pack(TASKS[1], {name: {"ct": {feature: value}} for name, value in counts.items()})
+
+
+def test_a_fingerprint_of_enough_cases_passes(site):
+    result = sent(DataKind.STATISTICS, fingerprint(5), note="MUELLER")
+    passed = from_shareable(OutgoingFilter().process(result, site.context()))
+    assert passed.meta.get("note") is None
+    _, statistics = unpack(passed.data)
+    assert statistics["count"] == {"ct": {"spacing_r": 5}}
+    assert sum(n for _, _, n in statistics["histogram"]["ct"]["spacing_r"]) == 5
+
+
+def test_the_policy_s_minimum_takes_out_smaller_fingerprints(site):
+    for cases, minimum in ((4, 5), (19, 20)):
+        result = sent(DataKind.STATISTICS, fingerprint(cases))
+        passed = OutgoingFilter(min_cases=minimum).process(result, site.context())
+        _, statistics = unpack(from_shareable(passed).data)
+        assert statistics["count"] == {"ct": {"spacing_r": 0}}
+        assert statistics["histogram"] == {"ct": {}}
+
+
+def test_a_filter_that_runs_again_changes_nothing(site):
+    once = OutgoingFilter().process(sent(DataKind.STATISTICS, fingerprint(4)), site.context())
+    first = unpack(from_shareable(once).data)
+    again = OutgoingFilter().process(once, site.context())
+    assert unpack(from_shareable(again).data) == first
+
+
+@pytest.mark.parametrize("value", [0, "5", 2.5, None])
+def test_a_minimum_that_is_none_stops_the_site(value):
+    with pytest.raises(ConfigError, match="'min_cases' is"):
+        OutgoingFilter(min_cases=value)
 
 
 def test_weights_with_claims_pass(site):
@@ -53,6 +96,9 @@ def test_what_nobody_looked_at_stays(site):
         sent(DataKind.WEIGHTS, {"a": np.zeros(3, np.float32)}),
         sent(DataKind.WEIGHTS, {"a": np.zeros(2)}),
         sent(DataKind.METRICS, {"thumbnail": 1}),
+        sent(DataKind.STATISTICS, {"Mueller": 1}),
+        sent(DataKind.STATISTICS, fingerprint(5) | {"extra": b"scan"}),
+        sent(DataKind.STATISTICS, fingerprint(5, "Mueller")),
         sent(DataKind.COLLECTION, {"x": DXO(DataKind.METRICS, data={"a": 1})}),
         Shareable({"raw": "x"}),
     ],

@@ -15,6 +15,8 @@ examples:
       configuration only, for sites where the fedvox package is installed
   fedvox job export fedgin --out submit --min-clients 3
       the job waits for three sites before it starts
+  fedvox job export fedgin --out submit --plan out/server/simulate_job/fedvox/plan.json
+      with spacing, patch, batch and CT window of a plan run (nvflare simulator jobs/plan)
   fedvox job export fedgin --out submit --code carried
       with real copies of the package and a SHA-256 manifest
   fedvox job export fedgin --out mine --code pinned --set training.rounds=3
@@ -59,6 +61,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     export.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
+    )
+    export.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="plan.json of a plan run: its values, which --set may change again",
     )
     export.add_argument(
         "--name", dest="new_name", help="name of the exported job (letters, digits, _ and -)"
@@ -120,7 +128,7 @@ def run_diff(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the jobs with their augmentation, organs and length."""
-    from fedvox.flare.job_folder import job_settings, jobs_folder, list_jobs
+    from fedvox.flare.job_folder import job_settings, jobs_folder, list_jobs, plans_only
 
     folder = jobs_folder(args.jobs)
     jobs = {name: job_settings(folder / name) for name in list_jobs(folder)}
@@ -128,6 +136,9 @@ def run_list(args: argparse.Namespace) -> int:
         print(json.dumps(list(jobs)))
         return 0
     for name, job in jobs.items():
+        if plans_only(folder / name):
+            print(f"{name:12s} plans spacing, patch, batch and CT window from the sites' data")
+            continue
         print(
             f"{name:12s} augmentation {job.augmentation.name}, {len(job.data.organs)} organs, "
             f"{job.training.rounds} rounds of {job.training.steps} steps"
@@ -155,7 +166,13 @@ def run_export(args: argparse.Namespace) -> int:
 
     source = find_job(args.name, jobs_folder(args.jobs))
     target = export_job(
-        source, args.out, args.code, args.set, args.new_name, min_clients=args.min_clients
+        source,
+        args.out,
+        args.code,
+        args.set,
+        args.new_name,
+        min_clients=args.min_clients,
+        plan=args.plan,
     )
     if args.json:
         print(json.dumps({"job": str(target), "code": args.code}))

@@ -125,7 +125,7 @@ def open_site(
         share=site.share,
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
         skipped=skipped,
-        source=_source(site, cases),
+        source=source_of(site, cases),
     )
 
 
@@ -228,8 +228,11 @@ def _refuse_unusable(
         )
 
 
-def _source(site: SiteSettings, cases: Sequence[Case]) -> str:
-    """Two sites may share a folder and no case, as AMOS' CT and MRI do; then they differ."""
+def source_of(site: SiteSettings, cases: Sequence[Case]) -> str:
+    """Fingerprint of machine, folder, split and cases, to notice that two sites read the same.
+
+    Two sites may share a folder and no case, as AMOS' CT and MRI do; then they differ.
+    """
     import platform
 
     ids = "|".join(sorted(case.id for case in cases))

@@ -6,6 +6,7 @@ from typing import Any
 CLASSES: dict[str, tuple[str, ...]] = {
     "client": (
         "fedvox.flare.executor.FedVoxExecutor",
+        "fedvox.flare.plan_site.PlanExecutor",
         "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent",
     ),
     "server": (
@@ -13,6 +14,8 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "fedvox.flare.handshake.Handshake",
         "fedvox.flare.locator.SafetensorsLocator",
         "fedvox.flare.persistor.SafetensorsPersistor",
+        "fedvox.flare.plan_server.FedVoxStatistics",
+        "fedvox.flare.plan_server.PlanWriter",
         "fedvox.flare.workflows.FedVoxCrossSiteEval",
         "fedvox.flare.workflows.FedVoxScatterAndGather",
         "fedvox.flare.workflows.WriteResults",

@@ -13,13 +13,17 @@ from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
 from fedvox.flare.carried import VERSION_PIN
+from fedvox.flare.classes import class_names
+from fedvox.flare.job_plan import with_plan
 from fedvox.flare.versions import VERSIONS, installed_versions
 from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
+PLAN = Path("app/config/plan.json")
 SERVER = Path("app/config/config_fed_server.json")
 CUSTOM = Path("app/custom")
+PLANNER = "fedvox.flare.plan_server.FedVoxStatistics"
 WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
 """Keys of FLARE's own files, not of ``training.json``."""
 _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
@@ -42,6 +46,11 @@ def jobs_folder(given: Path | None = None) -> Path:
 def list_jobs(folder: Path) -> list[str]:
     """Names of the jobs in a folder, sorted."""
     return sorted(path.name for path in folder.iterdir() if (path / TRAINING).is_file())
+
+
+def plans_only(folder: Path) -> bool:
+    """Does a job make a plan and train nothing?"""
+    return PLANNER in class_names(read_json(folder / SERVER))
 
 
 def find_job(name: str, folder: Path) -> Path:
@@ -169,6 +178,7 @@ def export_job(
     name: str | None = None,
     *,
     min_clients: int | None = None,
+    plan: Path | None = None,
 ) -> Path:
     """Writes a job folder for submission.
 
@@ -181,9 +191,11 @@ def export_job(
         overrides: changes to ``training.json``, as ``key.path=value``.
         name: name of the exported job, default that of the source.
         min_clients: sites without which the job does not start or go on, default the source's.
+        plan: ``plan.json`` of a plan run; its values come before the overrides.
 
     Raises:
-        ConfigError: the target exists, the name cannot be one, or a number or an override is wrong.
+        ConfigError: the target exists, the name cannot be one, a number or an override is wrong, or
+            the plan is for another job.
     """
     name = source.name if name is None else name
     if not _NAME.fullmatch(name):
@@ -196,7 +208,11 @@ def export_job(
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another --out")
     settings = read_json(source / TRAINING)
-    settings = apply_overrides({**settings, "name": name}, overrides)
+    settings = {**settings, "name": name}
+    if plan is not None:
+        planned = job_from(apply_overrides(settings, overrides))
+        settings = with_plan(settings, plan, planned)
+    settings = apply_overrides(settings, overrides)
     out.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out, prefix=".writing-"))
     try:
@@ -206,6 +222,8 @@ def export_job(
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
         write_training(staging / name / TRAINING, settings)
         write_json(staging / name / VERSIONS, installed_versions())
+        if plan is not None:
+            shutil.copyfile(plan, staging / name / PLAN)
         if min_clients is not None:
             _set_min_clients(staging / name, min_clients)
         _add_code(staging / name, code)

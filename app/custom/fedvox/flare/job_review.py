@@ -24,6 +24,7 @@ _FILES = (
     *SIDES.values(),
     f"{_CONFIG}/training.json",
     f"{_CONFIG}/versions.json",
+    f"{_CONFIG}/plan.json",
 )
 
 

@@ -7,6 +7,7 @@ from fedvox.aggregation.update import Arrays, Update
 from fedvox.privacy.outgoing import CLAIMS
 
 REGISTRATION = "fedvox_registration"
+MEMORY = "fedvox_memory"
 TASK_TRAIN = "train"
 TASK_VALIDATE = "validate"
 TASK_SUBMIT = "submit_model"

@@ -12,6 +12,7 @@ from fedvox.errors import ConfigError
 from fedvox.flare.messages import META
 from fedvox.flare.places import is_simulator
 from fedvox.flare.received import ReceivedModel, received_model
+from fedvox.flare.statistics import MIN_CASES, checked_min_cases, checked_statistics
 from fedvox.metrics.table import MetricRow, SharedSummary
 from fedvox.privacy.outgoing import check_claims, check_report, check_same_model, check_weights
 
@@ -21,7 +22,7 @@ _SHARED = frozenset(field.name for field in fields(SharedSummary))
 
 
 class OutgoingFilter(Filter):
-    """Lets only weights, their claims and evaluation reports of the known form leave the site.
+    """Lets only weights, their claims, evaluation reports and fingerprints of the known form leave.
 
     It stands in ``local/privacy.json`` and runs whatever filters a job names or omits. What it does
     not know it refuses: FLARE then reports the task as failed and sends nothing of the result.
@@ -31,11 +32,17 @@ class OutgoingFilter(Filter):
 
     Args:
         share_cases: False forbids per-case rows even where the site file says ``cases``.
+        min_cases: of a modality of which fewer training cases have a feature, a plan run's
+            fingerprint says nothing.
+
+    Raises:
+        ConfigError: ``min_cases`` is no whole number from 1.
     """
 
-    def __init__(self, share_cases: bool = True) -> None:
+    def __init__(self, share_cases: bool = True, min_cases: int = MIN_CASES) -> None:
         super().__init__()
         self.share_cases = share_cases
+        self.min_cases = checked_min_cases(min_cases)
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
         """Returns a new result of the checked parts only, or raises.
@@ -58,6 +65,10 @@ class OutgoingFilter(Filter):
             meta = {} if claims is None else {META: claims}
         elif dxo.data_kind == DataKind.METRICS:
             check_report(dxo.data, self.share_cases, _ROW, _SHARED)
+            meta = {}
+        elif dxo.data_kind == DataKind.STATISTICS:
+            site = str(fl_ctx.get_identity_name())
+            dxo.data = checked_statistics(dxo.data, self.min_cases, site)
             meta = {}
         else:
             raise ConfigError("an outgoing result has an unknown kind; nothing was sent")

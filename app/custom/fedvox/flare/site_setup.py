@@ -39,6 +39,17 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
         DataError: the data cannot be used.
     """
     name = str(fl_ctx.get_identity_name())
+    site, state = find_site(fl_ctx, job)
+    return SiteSetup(open_site(name, site, job.data, state, progress=True), state)
+
+
+def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
+    """The site file, or under the simulator that of phantoms, and the state folder of this run.
+
+    Raises:
+        ConfigError: no site file outside the simulator, or a wrong one.
+    """
+    name = str(fl_ctx.get_identity_name())
     config = Path(workspace_of(fl_ctx).get_site_config_dir())
     path = find_site_file(name, (config,))
     if path is not None:
@@ -54,8 +65,7 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
             f"{name}: no {SITE_FILE} in the workspace's local folder and {SITE_VARIABLE} is not "
             "set; describe the site's data in one of them"
         )
-    state = state_dir(fl_ctx, Path(site.cache) if site.cache else None)
-    return SiteSetup(open_site(name, site, job.data, state, progress=True), state)
+    return site, state_dir(fl_ctx, Path(site.cache) if site.cache else None)
 
 
 def _read_without_path(site: str, path: Path) -> SiteSettings:

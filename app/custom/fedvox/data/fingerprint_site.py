@@ -1,0 +1,161 @@
+"""The fingerprint of a site: its training cases read one by one, none prepared, none from the test.
+
+Listing is quick and done when a run starts; reading takes as long as ``fedvox check`` does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fedvox.config import read_json
+from fedvox.data.case import Case
+from fedvox.data.fingerprint import (
+    FEATURES,
+    CaseFingerprint,
+    Fingerprint,
+    case_fingerprint,
+    summarise_cases,
+)
+from fedvox.data.prepare_all import count_workers
+from fedvox.data.quarantine import quarantined
+from fedvox.data.site import SiteSettings
+from fedvox.data.site_data import listed_cases, refuse_channels, source_of
+from fedvox.data.splits import split_cases
+from fedvox.errors import ConfigError, DataError
+from fedvox.files import PRIVATE, write_json
+
+
+@dataclass(frozen=True)
+class TrainingCases:
+    """A site's training cases, listed and not yet read.
+
+    Attributes:
+        cases: those that are not in quarantine.
+        quarantined: number of those that are.
+        phantom: True when the data are phantoms.
+        source: as in :class:`fedvox.data.site_data.SiteData`.
+    """
+
+    cases: Sequence[Case]
+    quarantined: int = 0
+    phantom: bool = False
+    source: str = field(default="")
+
+    @property
+    def modalities(self) -> list[str]:
+        """Modalities among the cases, sorted."""
+        return sorted({case.modality for case in self.cases})
+
+    def annotated(self, organs: Sequence[str]) -> list[str]:
+        """Organs of the job that the cases' label tables name, sorted."""
+        return sorted({o for case in self.cases for o in case.annotated()} & set(organs))
+
+
+def list_training_cases(name: str, site: SiteSettings) -> TrainingCases:
+    """Lists what a site would train on.
+
+    Raises:
+        ConfigError: a case has several modalities, or the split is wrong.
+        DataError: no training case, or a listing that cannot be read.
+    """
+    listed = listed_cases(site)
+    refuse_channels(listed)
+    train = split_cases(listed, site.split)["train"]
+    left_out = quarantined(site, train)
+    cases = [case for case in train if case.id not in left_out]
+    if not cases:
+        raise DataError(
+            f"{name}: no training case among {len(listed)}; check 'root' and 'split' in the site "
+            "file"
+        )
+    phantom = site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file()
+    return TrainingCases(cases, len(left_out), phantom, source_of(site, listed))
+
+
+def read_fingerprints(
+    name: str,
+    site: SiteSettings,
+    listed: TrainingCases,
+    organs: Sequence[str],
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Fingerprint] | None:
+    """Reads every training case.
+
+    Args:
+        name: the site's name.
+        site: the site file.
+        listed: from :func:`list_training_cases`.
+        organs: the job's organs.
+        stop: asked before each case; True ends the work without a result.
+
+    Returns:
+        Modality -> fingerprint, or None when the work was stopped.
+
+    Raises:
+        DataError: more unusable cases than ``max_bad_fraction`` allows.
+    """
+    from tqdm import tqdm
+
+    def read(case: Case) -> CaseFingerprint | str | None:
+        try:
+            return None if stop() else case_fingerprint(case, organs)
+        except DataError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(count_workers(site.workers)) as pool:
+        bar = tqdm(
+            pool.map(read, listed.cases),
+            desc=f"{name}: reading cases",
+            total=len(listed.cases),
+            disable=None,
+        )
+        found = list(bar)
+    if stop():
+        return None
+    refused = [entry for entry in found if isinstance(entry, str)]
+    if len(refused) > site.max_bad_fraction * len(found):
+        raise DataError(
+            f"{name}: {len(refused)} of {len(found)} training cases are unusable, more than "
+            f"max_bad_fraction {site.max_bad_fraction:g} allows; the first since {refused[0]}"
+        )
+    result = {}
+    for modality in listed.modalities:
+        own = [e for case, e in zip(listed.cases, found, strict=True) if case.modality == modality]
+        usable = [entry for entry in own if isinstance(entry, CaseFingerprint)]
+        result[modality] = summarise_cases(modality, len(own), usable)
+    return result
+
+
+def write_fingerprints(path: Path, fingerprints: Mapping[str, Fingerprint]) -> None:
+    """Keeps a site's fingerprints for its next process; only their owner reads them."""
+    content = {
+        modality: {
+            "cases": own.cases,
+            "counted": dict(own.counted),
+            "histograms": {name: list(map(float, bins)) for name, bins in own.histograms.items()},
+        }
+        for modality, own in fingerprints.items()
+    }
+    write_json(path, content, PRIVATE)
+
+
+def kept_fingerprints(path: Path) -> dict[str, Fingerprint] | None:
+    """What :func:`write_fingerprints` kept, or None when there is nothing whole."""
+    if not path.is_file():
+        return None
+    try:
+        content = read_json(path, "the kept fingerprint")
+        return {modality: _kept(own) for modality, own in content.items()}
+    except (ConfigError, LookupError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _kept(content: Mapping[str, Any]) -> Fingerprint:
+    histograms = {name: np.array(bins, float) for name, bins in content["histograms"].items()}
+    if any(len(bins) != FEATURES[name].count for name, bins in histograms.items()):
+        raise ValueError("other bins")
+    return Fingerprint(int(content["cases"]), dict(content["counted"]), histograms)

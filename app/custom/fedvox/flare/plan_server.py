@@ -1,0 +1,209 @@
+"""The server's side of a plan run: FLARE's statistics workflow, then the plan and its files."""
+
+from typing import Any
+
+import numpy as np
+from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.dxo import from_shareable
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+from nvflare.app_common.abstract.statistics_writer import StatisticsWriter
+from nvflare.app_common.app_constant import StatisticsConstants as StC
+from nvflare.app_common.workflows.statistics_controller import StatisticsController
+
+from fedvox.data.fingerprint import SPACING, Fingerprint
+from fedvox.data.organs import MODALITIES
+from fedvox.errors import ConfigError, FedVoxError
+from fedvox.flare.handshake import Handshake
+from fedvox.flare.messages import MEMORY
+from fedvox.flare.places import check_workspace, is_simulator
+from fedvox.flare.server_run import server_run
+from fedvox.flare.statistics import EDGES, statistic_configs, unpack
+from fedvox.privacy.statistics import check_statistics
+from fedvox.report.plan import plan_text, write_plan
+from fedvox.training.plan import Memory, make_plan
+from fedvox.training.step_memory import measure_step
+
+HANDSHAKE, WRITER = "handshake", "plan"
+
+
+class FedVoxStatistics(StatisticsController):
+    """FLARE's StatisticsController, which waits for the handshake, asks for the fixed features and
+    takes nothing that is not of the known form.
+
+    Args:
+        min_clients: sites without which the run does not start or go on.
+        wait_time_after_min_received: seconds to wait for the other sites then; they read every
+            training case in this time.
+    """
+
+    def __init__(self, min_clients: int = 1, wait_time_after_min_received: int = 3600) -> None:
+        super().__init__(
+            statistic_configs(),
+            WRITER,
+            wait_time_after_min_received=wait_time_after_min_received,
+            min_clients=min_clients,
+            enable_pre_run_task=False,
+        )
+        self.refused = False
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Reads the settings before the first site asks for a task."""
+        try:
+            check_workspace(fl_ctx)
+            server_run(fl_ctx)
+            super().start_controller(fl_ctx)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        """Refuses in the handshake, or asks for the statistics."""
+        handshake = self._engine.get_component(HANDSHAKE)
+        if not isinstance(handshake, Handshake):
+            self.system_panic(f"component '{HANDSHAKE}' is no Handshake", fl_ctx)
+            return
+        try:
+            handshake.wait(self.min_clients, fl_ctx, abort_signal)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+            return
+        super().control_flow(abort_signal, fl_ctx)
+
+    def refuse(self, reason: str, fl_ctx: FLContext) -> None:
+        """Stops the run; what FLARE says of missing results afterwards would hide the reason."""
+        self.refused = True
+        self.system_panic(reason, fl_ctx)
+
+    def results_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        """Looks at a site's result before FLARE adds it up."""
+        if client_task.result.get_return_code() in (None, ReturnCode.OK):
+            try:
+                _, statistics = unpack(from_shareable(client_task.result).data)
+                check_statistics(statistics, EDGES, MODALITIES)
+            except (ConfigError, ValueError):
+                self.refuse(
+                    f"{client_task.client.name} sent statistics of an unknown form; update its "
+                    "fedvox or leave it out",
+                    fl_ctx,
+                )
+                return
+        super().results_cb(client_task, fl_ctx)
+
+    def handle_client_errors(self, rc: str, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        """A site without a fingerprint stops the run: its plan would not be everyone's."""
+        self.refuse(
+            f"{client_task.client.name} gave no fingerprint ({rc}); see the first ERROR in its "
+            "log, or leave the site out",
+            fl_ctx,
+        )
+
+    def post_fn(self, task_name: str, fl_ctx: FLContext) -> None:
+        """Plans; what cannot be planned stops the run with its reason."""
+        if self.refused:
+            return
+        try:
+            super().post_fn(task_name, fl_ctx)
+        except FedVoxError as error:
+            self.refuse(str(error), fl_ctx)
+
+
+class PlanWriter(StatisticsWriter):
+    """Makes the plan from the summed statistics, writes the run's files and prints the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory: dict[str, dict[str, Any]] = {}
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Notes what memory each site has, from the peer context of its task requests."""
+        if event_type == EventType.BEFORE_PROCESS_TASK_REQUEST:
+            peer = fl_ctx.get_peer_context()
+            told = peer.get_prop(MEMORY)
+            if isinstance(told, dict):
+                self.memory.setdefault(str(peer.get_identity_name()), told)
+
+    def save(self, data: dict[str, Any], overwrite_existing: bool, fl_ctx: FLContext) -> None:
+        """Called by the workflow with the statistics of the sites and of all together.
+
+        Raises:
+            ConfigError: a modality that a site holds reached the server from none, or no patch
+                fits into the memory.
+        """
+        run = server_run(fl_ctx)
+        counts = site_counts(data)
+        fingerprints = global_fingerprints(data)
+        refuse_silent(run.modalities, fingerprints)
+        memory = smallest_memory(self.memory, len(run.registered) if is_simulator(fl_ctx) else 1)
+        plan = make_plan(fingerprints, run.job, memory, measure_step(run.job), run.phantom)
+        path = write_plan(run.results, plan, fingerprints, counts)
+        print(plan_text(plan, fingerprints, counts, run.modalities, path), flush=True)
+
+
+def site_counts(data: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Modality -> site -> contributed cases, 0 where there are none or too few."""
+    found: dict[str, dict[str, int]] = {}
+    by_statistic = data[SPACING[0]]
+    for site, counts in by_statistic[StC.STATS_COUNT].items():
+        if site == StC.GLOBAL:
+            continue
+        failures = by_statistic.get(StC.STATS_FAILURE_COUNT, {}).get(site, {})
+        for modality, count in counts.items():
+            found.setdefault(modality, {})[site] = int(count) - int(failures.get(modality, 0))
+    return found
+
+
+def global_fingerprints(data: dict[str, Any]) -> dict[str, Fingerprint]:
+    """Modality -> fingerprint over all sites, as FLARE summed it; without those of no case.
+
+    Args:
+        data: feature -> statistic -> site or ``Global`` -> modality -> value.
+    """
+    cases: dict[str, int] = {}
+    counted: dict[str, dict[str, int]] = {}
+    histograms: dict[str, dict[str, np.ndarray]] = {}
+    for feature, statistics in data.items():
+        for modality, bins in statistics.get(StC.STATS_HISTOGRAM, {}).get(StC.GLOBAL, {}).items():
+            counts = np.array([entry.sample_count for entry in bins], np.float64)
+            if counts.sum() > 0:
+                cases[modality] = int(statistics[StC.STATS_COUNT][StC.GLOBAL][modality])
+                counted.setdefault(modality, {})[feature] = round(float(counts.sum()))
+                histograms.setdefault(modality, {})[feature] = counts
+    return {m: Fingerprint(cases[m], counted[m], histograms[m]) for m in sorted(histograms)}
+
+
+def refuse_silent(held: list[str], fingerprints: dict[str, Fingerprint]) -> None:
+    """Refuses to plan without a modality that sites hold.
+
+    Raises:
+        ConfigError: names it and the remedy.
+    """
+    silent = sorted(set(held) - set(fingerprints))
+    if silent:
+        raise ConfigError(
+            f"no site has enough training cases of {', '.join(silent)} to say anything of them "
+            "(min_cases); take it out of 'data.modalities', or add cases or a site"
+        )
+
+
+def smallest_memory(told: dict[str, dict[str, Any]], sharing: int) -> Memory:
+    """The site with the least memory.
+
+    Args:
+        told: site -> what it published, untrusted.
+        sharing: sites on one machine, as in a simulator: each gets its part.
+
+    Raises:
+        ConfigError: no site told a number.
+    """
+    known = {
+        site: entry["bytes"]
+        for site, entry in told.items()
+        if type(entry.get("bytes")) is int and entry["bytes"] >= 0
+    }
+    if not known:
+        raise ConfigError("no site told how much memory it has; update their fedvox")
+    site = min(sorted(known), key=lambda name: known[name])
+    gpu = any(told[name].get("device") == "cuda" for name in known)
+    return Memory(known[site] / sharing, site, gpu, sharing)

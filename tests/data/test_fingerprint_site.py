@@ -1,0 +1,100 @@
+"""A site's training cases, listed at once and read when they are asked for."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fedvox.data.fingerprint_site import (
+    kept_fingerprints,
+    list_training_cases,
+    read_fingerprints,
+    write_fingerprints,
+)
+from fedvox.data.site import SiteSettings
+from fedvox.errors import DataError
+
+ORGANS = ("liver", "spleen")
+
+
+@pytest.fixture
+def site(make_plain_site, tmp_path):
+    """A plain CT folder: a, b, c train, d and e are kept from training."""
+    make_plain_site(tmp_path / "data", "abcde")
+    split = {"train": ["a", "b", "c"], "val": ["d"], "test": ["e"]}
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    return SiteSettings(
+        dataset="plain",
+        root=str(tmp_path / "data"),
+        modalities=("mr",),
+        split=str(tmp_path / "split.json"),
+    )
+
+
+def spoil(site, name):
+    from pathlib import Path
+
+    (Path(site.root) / "images" / f"{name}.nii.gz").write_bytes(b"nothing")
+
+
+def test_only_training_cases_are_listed(site):
+    listed = list_training_cases("site-1", site)
+    assert [case.id for case in listed.cases] == ["a", "b", "c"]
+    assert listed.modalities == ["mr"]
+    assert listed.annotated(("liver", "pancreas")) == ["liver"]
+    assert not listed.phantom
+
+
+def test_test_cases_are_never_opened(site):
+    spoil(site, "e")
+    listed = list_training_cases("site-1", site)
+    found = read_fingerprints("site-1", site, listed, ORGANS)
+    assert found["mr"].cases == found["mr"].counted["spacing_r"] == 3
+
+
+def test_too_many_unusable_cases_stop_the_site_without_a_name(site):
+    spoil(site, "b")
+    listed = list_training_cases("site-1", site)
+    with pytest.raises(DataError, match="1 of 3 training cases are unusable") as error:
+        read_fingerprints("site-1", site, listed, ORGANS)
+    assert "b.nii" not in str(error.value)
+
+
+def test_an_unusable_case_counts_as_one_that_nothing_was_taken_from(site):
+    import dataclasses
+
+    spoil(site, "b")
+    site = dataclasses.replace(site, max_bad_fraction=0.5)
+    listed = list_training_cases("site-1", site)
+    found = read_fingerprints("site-1", site, listed, ORGANS)
+    assert (found["mr"].cases, found["mr"].counted["extent_s"]) == (3, 2)
+
+
+def test_a_site_without_training_cases_is_refused(site, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": [], "val": ["a"], "test": []}))
+    with pytest.raises(DataError, match="site-1: no training case among 5"):
+        list_training_cases("site-1", site)
+
+
+def test_stopped_work_has_no_result(site):
+    listed = list_training_cases("site-1", site)
+    assert read_fingerprints("site-1", site, listed, ORGANS, lambda: True) is None
+
+
+def test_what_is_kept_comes_back_and_is_private(site, tmp_path):
+    found = read_fingerprints("site-1", site, list_training_cases("site-1", site), ORGANS)
+    path = tmp_path / "kept.json"
+    assert kept_fingerprints(path) is None
+    write_fingerprints(path, found)
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = kept_fingerprints(path)["mr"]
+    assert (again.cases, again.counted) == (found["mr"].cases, found["mr"].counted)
+    for name, bins in found["mr"].histograms.items():
+        assert np.array_equal(again.histograms[name], bins)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"mr": 1}', '{"mr": {"cases": 1}}'])
+def test_what_is_damaged_is_read_again(tmp_path, text):
+    path = tmp_path / "kept.json"
+    path.write_text(text)
+    assert kept_fingerprints(path) is None

@@ -1,0 +1,70 @@
+"""The worked-out memory of a step against a step that is really taken."""
+
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from fedvox.training.settings import job_from
+from fedvox.training.step_memory import BACKWARD, kept_bytes, measure_step, weight_bytes
+
+JOB = job_from(
+    {
+        "name": "job",
+        "data": {"organs": ["liver", "spleen"], "patch": [64, 64, 64]},
+        "network": {"channels": [8, 16, 32], "residual_units": 0},
+        "training": {"device": "cpu", "threads": 1},
+    }
+)
+EDGE = 80
+REAL = f"""
+import dataclasses, torch
+from fedvox.doctor.measure import PeakMemory
+from fedvox.training.losses import segmentation_loss
+from fedvox.training.reference import initial_model
+from tests.training.test_step_memory import JOB
+import psutil
+
+torch.set_num_threads(1)
+model = initial_model(JOB)
+optimizer = torch.optim.AdamW(model.parameters())
+
+def step(edge):
+    image = torch.rand(1, 1, edge, edge, edge)
+    label = torch.randint(0, 3, (1, edge, edge, edge), dtype=torch.uint8)
+    annotated = torch.ones(1, 2, dtype=torch.bool)
+    segmentation_loss(model(image), label, annotated).backward()
+    optimizer.step()
+
+step(16)
+before = psutil.Process().memory_info().rss
+with PeakMemory() as peak:
+    step({EDGE})
+print(peak.bytes - before)
+"""
+
+
+def test_a_real_step_takes_no_more_than_worked_out_and_more_than_a_third_of_it():
+    """In a process of its own: memory that earlier tests gave back would hide what it takes."""
+    run = subprocess.run(
+        [sys.executable, "-c", REAL], capture_output=True, text=True, timeout=300, check=True
+    )
+    real = float(run.stdout)
+    worked_out = measure_step(JOB).bytes(EDGE**3)
+    assert worked_out / 3 < real < worked_out
+
+
+def test_memory_is_a_straight_line_in_the_voxels():
+    step = measure_step(JOB)
+    for edge in (32, 64, 128):
+        kept = BACKWARD * kept_bytes(JOB, (edge, edge, edge))
+        assert step.bytes(edge**3) - step.fixed == pytest.approx(kept, rel=0.05)
+
+
+def test_wider_networks_need_more():
+    network = dataclasses.replace(JOB.network, channels=(16, 32, 64))
+    wide = dataclasses.replace(JOB, network=network)
+    assert measure_step(wide).per_voxel > 1.2 * measure_step(JOB).per_voxel
+    assert weight_bytes(wide) > 3 * weight_bytes(JOB)
+    assert measure_step(JOB).fixed >= 4 * weight_bytes(JOB)
