@@ -14,7 +14,7 @@ from nvflare.app_common.app_constant import AppConstants
 
 import fedvox
 from fedvox.flare import messages
-from fedvox.flare.executor import FedVoxExecutor, failure_text
+from fedvox.flare.executor import FedVoxExecutor
 from fedvox.training.weights import weights_hash
 
 
@@ -209,11 +209,3 @@ def test_state_of_earlier_rounds_is_part_of_the_registration(site, weights, trai
     execute(executor, site, "train", train_task(weights))
     start(site)
     assert len(registration(site)["state"]) == 16
-
-
-def test_failure_text_of_an_exception_tells_kind_and_place_but_not_its_message():
-    try:
-        raise OSError("/data/MUELLER_HANS.nii.gz")
-    except OSError as error:
-        text = failure_text(error, "train")
-    assert "OSError at test_executor.py:" in text and "MUELLER" not in text

@@ -53,6 +53,18 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_readable_json(path: Path, mapping: Mapping[str, Any]) -> None:
+    """Writes JSON for people, atomically: one key of a section per line, lists on one line."""
+    lines = []
+    for key, value in mapping.items():
+        if isinstance(value, dict):
+            inner = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            lines.append(f"  {json.dumps(key)}: {{\n{inner}\n  }}")
+        else:
+            lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+
+
 def write_text(path: Path, text: str, mode: int = 0o644) -> None:
     """Writes a text file atomically."""
     with atomic_path(path, mode) as temporary:

@@ -25,14 +25,13 @@ from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
+from fedvox.flare.failures import failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
 from fedvox.flare.site_setup import SiteSetup, set_up_site
-from fedvox.privacy.redaction import exception_line
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluation_report import evaluation_report
-from fedvox.training.halving import out_of_memory
 from fedvox.training.reference import initial_model, local_update
 from fedvox.training.settings import JobSettings
 from fedvox.training.state import state_hash
@@ -40,21 +39,6 @@ from fedvox.training.weights import load_weights
 
 logger = logging.getLogger(__name__)
 LOCAL_MODEL = "local_model.safetensors"
-
-
-def failure_text(error: BaseException, task: str) -> str:
-    """A failed task in one line that may leave the site.
-
-    The message of a foreign exception may hold a file name; its kind and where it arose do not.
-    """
-    if isinstance(error, FedVoxError):
-        return str(error)
-    if out_of_memory(error):
-        return (
-            f"memory ran out in task {task}; lower data.patch (windows are computed one at a "
-            "time), or end other programs"
-        )
-    return f"task {task} failed with {exception_line(error)}; see docs/hospital-it.md"
 
 
 class FedVoxExecutor(Executor):
@@ -91,9 +75,7 @@ class FedVoxExecutor(Executor):
         try:
             return tasks[task_name](shareable, fl_ctx, abort_signal)
         except Exception as error:
-            site = str(fl_ctx.get_identity_name())
-            text = failure_text(error, task_name)
-            logger.error("%s", text if text.startswith(f"{site}: ") else f"{site}: {text}")
+            logger.error("%s", failure_line(str(fl_ctx.get_identity_name()), error, task_name))
         return make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     def _start(self, fl_ctx: FLContext) -> Registration:
@@ -107,8 +89,7 @@ class FedVoxExecutor(Executor):
             self.device = prepare_device(self.job.training)
             self.site = set_up_site(fl_ctx, self.job)
         except Exception as error:
-            reason = failure_text(error, "start")
-            reason = reason if reason.startswith(site) else f"{site}: {reason}"
+            reason = failure_line(site, error, "start")
             logger.error("%s", reason)
             return Registration(fedvox.__version__, label_map, error=reason)
         data = self.site.data

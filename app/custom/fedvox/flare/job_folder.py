@@ -11,7 +11,7 @@ from typing import Any
 import fedvox
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
-from fedvox.files import write_json
+from fedvox.files import write_json, write_readable_json
 from fedvox.flare.carried import VERSION_PIN
 from fedvox.flare.classes import class_names
 from fedvox.flare.job_plan import with_plan
@@ -220,7 +220,7 @@ def export_job(
             source, staging / name, ignore=shutil.ignore_patterns("custom", "__pycache__")
         )
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
-        write_training(staging / name / TRAINING, settings)
+        write_readable_json(staging / name / TRAINING, settings)
         write_json(staging / name / VERSIONS, installed_versions())
         if plan is not None:
             shutil.copyfile(plan, staging / name / PLAN)
@@ -231,18 +231,6 @@ def export_job(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
-
-
-def write_training(path: Path, settings: dict[str, Any]) -> None:
-    """Writes ``training.json`` with one section's key per line and short lists on one line."""
-    lines = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            inner = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
-            lines.append(f"  {json.dumps(key)}: {{\n{inner}\n  }}")
-        else:
-            lines.append(f"  {json.dumps(key)}: {json.dumps(value)}")
-    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def _set_min_clients(job: Path, count: int) -> None:

@@ -30,7 +30,7 @@ from fedvox.data.site import SiteSettings
 from fedvox.errors import FedVoxError
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
-from fedvox.flare.executor import failure_text
+from fedvox.flare.failures import failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import custom_dir, load_job
 from fedvox.flare.site_setup import find_site
@@ -78,14 +78,10 @@ class PlanExecutor(Executor):
         """Answers a statistics task; a failure is reported as its kind, without a file name."""
         if task_name != StC.FED_STATS_TASK:
             return make_reply(ReturnCode.TASK_UNKNOWN)
-        site = str(fl_ctx.get_identity_name())
         try:
             return self._answer(shareable, fl_ctx, abort_signal)
-        except FedVoxError as error:
-            logger.error("%s: %s", site, str(error).removeprefix(f"{site}: "))
         except Exception as error:
-            # The message of a foreign exception may hold a file name; where it arose does not.
-            logger.error("%s: %s", site, failure_text(error, task_name))
+            logger.error("%s", failure_line(str(fl_ctx.get_identity_name()), error, task_name))
         return make_reply(ReturnCode.EXECUTION_EXCEPTION)
 
     def _start(self, fl_ctx: FLContext) -> Registration:
@@ -100,8 +96,7 @@ class PlanExecutor(Executor):
             self.site = find_site(fl_ctx, job)
             cases = list_training_cases(site, self.site[0])
         except Exception as error:
-            reason = str(error) if isinstance(error, FedVoxError) else failure_text(error, "start")
-            reason = reason if reason.startswith(site) else f"{site}: {reason}"
+            reason = failure_line(site, error, "start")
             logger.error("%s", reason)
             return Registration(fedvox.__version__, label_map, error=reason)
         self.job, self.cases = job, cases

@@ -9,9 +9,10 @@ import numpy as np
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.intensities import BINS, CT_RANGE
 from fedvox.data.organs import CANONICAL
+from fedvox.report.axes import INK, dress
 from fedvox.report.overlay import ORGAN_COLOURS
 
-_INK, _GRID, _LINE, _MARK = "#1f2933", "#e4e7eb", "#0b5c8c", "#b3480f"
+_LINE, _MARK = "#0b5c8c", "#b3480f"
 _AXES = ("right", "anterior", "superior")
 _WIDTH = 10.5  # inches
 
@@ -57,7 +58,7 @@ def draw_grids(cases: Sequence[CaseReport], spacing: Sequence[float] | None) -> 
         ("Voxels along the axis", shapes),
     )
     for axes, (title, values) in zip(figure.subplots(1, 3), panels):
-        _dress(axes, title)
+        dress(axes, title)
         for row in range(3):
             _scatter(axes, values[:, row], 2 - row, _LINE)
         axes.set_yticks([2, 1, 0], _AXES)
@@ -85,10 +86,10 @@ def draw_volumes(volumes: dict[str, list[float]]) -> bytes | None:
         return None
     figure = _figure(0.9 + 0.3 * len(organs))
     axes = figure.subplots()
-    _dress(axes, "Volume in the label, ml")
+    dress(axes, "Volume in the label, ml")
     for row, organ in enumerate(reversed(organs)):
         values = np.array(volumes[organ])
-        axes.plot([np.median(values)], [row], "|", ms=16, mew=2, c=_INK)
+        axes.plot([np.median(values)], [row], "|", ms=16, mew=2, c=INK)
         _scatter(axes, values, row, ORGAN_COLOURS[organ])
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -107,12 +108,12 @@ def _draw_histogram(axes: Any, modality: str, shares: np.ndarray) -> None:
     places = low + (np.arange(BINS) + 0.5) * (high - low) / BINS
     for row in shares[:200]:
         axes.plot(places, row, lw=0.6, c=_LINE, alpha=max(0.08, 0.5 / len(shares) ** 0.5))
-    axes.plot(places, np.median(shares, axis=0), lw=2, c=_INK, label="median case")
+    axes.plot(places, np.median(shares, axis=0), lw=2, c=INK, label="median case")
     plural = "s" if len(shares) > 1 else ""
-    _dress(axes, f"{modality.upper()}, {len(shares)} case{plural}")
+    dress(axes, f"{modality.upper()}, {len(shares)} case{plural}")
     ct, other = "intensity, HU", "intensity between the body's percentiles 0.5 and 99.5"
-    axes.set_xlabel(ct if modality == "ct" else other, color=_INK, fontsize=9)
-    axes.set_ylabel("share of voxels", color=_INK, fontsize=9)
+    axes.set_xlabel(ct if modality == "ct" else other, color=INK, fontsize=9)
+    axes.set_ylabel("share of voxels", color=INK, fontsize=9)
     axes.set_yscale("log")
     axes.set_ylim(1e-4, 1)
     axes.legend(frameon=False, fontsize=8)
@@ -131,17 +132,6 @@ def _figure(height: float) -> Any:
     figure = Figure(figsize=(_WIDTH, height), dpi=140, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure
-
-
-def _dress(axes: Any, title: str) -> None:
-    axes.set_title(title, loc="left", color=_INK, fontsize=11)
-    axes.grid(color=_GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#9aa5b1")
 
 
 def _png(figure: Any) -> bytes:

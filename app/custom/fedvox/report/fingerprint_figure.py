@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from fedvox.data.fingerprint import EXTENT, FEATURES, ORGAN_HU, SPACING, Fingerprint
+from fedvox.report.axes import INK, dress
 from fedvox.training.plan import Plan
 
-_INK, _GRID, _MARK = "#1f2933", "#e4e7eb", "#b3480f"
+_MARK = "#b3480f"
 _COLOURS = ("#0b5c8c", "#5a8f29", "#8a4fa3")
 _AXES = ("right", "anterior", "superior")
 
@@ -46,12 +47,12 @@ def draw_fingerprint(fingerprints: Mapping[str, Fingerprint], plan: Plan) -> byt
 def _draw_axes(
     panel: Any, own: Fingerprint, features: tuple[str, ...], title: str, marks: tuple[float, ...]
 ) -> None:
-    _dress(panel, title)
+    dress(panel, title, 10)
     for name, colour, axis in zip(features, _COLOURS, _AXES):
         _bars(panel, own, name, colour, axis)
     for mark, colour in zip(marks, _COLOURS):
         panel.axvline(mark, color=colour, lw=1, ls="--")
-    panel.set_ylabel("share of cases", color=_INK, fontsize=9)
+    panel.set_ylabel("share of cases", color=INK, fontsize=9)
     panel.legend(frameon=False, fontsize=8)
 
 
@@ -59,7 +60,7 @@ def _draw_organs(panel: Any, own: Fingerprint, plan: Plan) -> None:
     if not own.counted.get(ORGAN_HU):
         panel.set_visible(False)
         return
-    _dress(panel, "HU inside the organs")
+    dress(panel, "HU inside the organs", 10)
     _bars(panel, own, ORGAN_HU, _COLOURS[0], "")
     for mark in plan.ct_window or ():
         panel.axvline(mark, color=_MARK, lw=1, ls="--")
@@ -78,12 +79,3 @@ def _bars(panel: Any, own: Fingerprint, feature: str, colour: str, label: str) -
         alpha=0.55,
         label=label or None,
     )
-
-
-def _dress(panel: Any, title: str) -> None:
-    panel.set_title(title, loc="left", color=_INK, fontsize=10)
-    panel.grid(color=_GRID, lw=0.8)
-    panel.set_axisbelow(True)
-    panel.tick_params(colors=_INK, labelsize=8)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)

@@ -16,7 +16,7 @@ from fedvox.data.fingerprint import (
     Fingerprint,
     quantile,
 )
-from fedvox.files import write_json, write_text
+from fedvox.files import write_json, write_readable_json
 from fedvox.report.fingerprint_figure import draw_fingerprint
 from fedvox.training.plan import Plan, planned_settings
 from fedvox.training.plan_rules import WINDOW
@@ -36,7 +36,7 @@ def write_plan(
         fingerprints: modality -> fingerprint over all sites.
         counts: contributed cases.
     """
-    write_text(folder / "plan.json", _lines(to_mapping(plan)))
+    write_readable_json(folder / "plan.json", to_mapping(plan))
     write_json(folder / "fingerprint.json", _record(plan, fingerprints, counts))
     (folder / "fingerprint.png").write_bytes(draw_fingerprint(fingerprints, plan))
     return folder / "plan.json"
@@ -130,15 +130,3 @@ def _record(plan: Plan, fingerprints: Mapping[str, Fingerprint], counts: Counts)
 def _filled(feature: str, bins: np.ndarray) -> list[list[float]]:
     centres = FEATURES[feature].centres
     return [[float(centres[i]), round(float(bins[i]), 6)] for i in np.flatnonzero(bins)]
-
-
-def _lines(mapping: Mapping[str, Any]) -> str:
-    """JSON with short lists on one line, to be read by a person."""
-    text = []
-    for key, value in mapping.items():
-        if isinstance(value, dict):
-            inner = ",\n".join(f"    {json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
-            text.append(f"  {json.dumps(key)}: {{\n{inner}\n  }}")
-        else:
-            text.append(f"  {json.dumps(key)}: {json.dumps(value)}")
-    return "{\n" + ",\n".join(text) + "\n}\n"

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import atomic_path
+from fedvox.report.axes import INK, dress
 from fedvox.report.rounds import mean_validation, number_of
 
 # Okabe and Ito's palette, which stays apart under the common forms of colour blindness.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
-_INK, _GRID = "#1f2933", "#e4e7eb"
 _MOST_NAMED = 12
 """Sites named in the legend; beyond it the curves stay and the names go."""
 
@@ -38,14 +38,14 @@ def draw_progress(rounds: Sequence[Mapping[str, Any]], path: Path, phantom: bool
     for axes in (losses, dice):
         _dress(axes, rounds)
     if phantom:
-        figure.suptitle("Phantom data: a test instrument, not evidence about patients", color=_INK)
+        figure.suptitle("Phantom data: a test instrument, not evidence about patients", color=INK)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 
 
 def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_title("Training loss per site", loc="left", color=_INK, fontsize=11)
-    axes.set_ylabel("mean loss of the round", color=_INK)
+    axes.set_title("Training loss per site", loc="left", color=INK, fontsize=11)
+    axes.set_ylabel("mean loss of the round", color=INK)
     curves = _losses(rounds)
     refused = _refusals(rounds)
     sites = sorted({*curves, *refused})
@@ -100,8 +100,8 @@ def _mark_refused(
 
 
 def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
-    axes.set_title("Validation Dice of the global model", loc="left", color=_INK, fontsize=11)
-    axes.set_ylabel("mean Dice over organs and cases", color=_INK)
+    axes.set_title("Validation Dice of the global model", loc="left", color=INK, fontsize=11)
+    axes.set_ylabel("mean Dice over organs and cases", color=INK)
     axes.set_ylim(0, 1)
     numbers = [int(record["round"]) for record in rounds]
     modalities = sorted({name for record in rounds for name in record.get("validation") or {}})
@@ -115,12 +115,10 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
         _say(axes, "no validation Dice on record")
         return
     if len(modalities) > 1:
-        axes.plot(numbers, means, "--", lw=2, c=_INK, label="mean")
+        axes.plot(numbers, means, "--", lw=2, c=INK, label="mean")
     best, number = max(known)
     label = f"best: {best:.3f} after {-number} rounds"
-    axes.plot(
-        [-number], [best], "*", ms=15, c="#F0C000", mec=_INK, ls="none", zorder=5, label=label
-    )
+    axes.plot([-number], [best], "*", ms=15, c="#F0C000", mec=INK, ls="none", zorder=5, label=label)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
 
 
@@ -131,14 +129,8 @@ def _say(axes: Any, text: str) -> None:
 def _dress(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel("round", color=_INK)
+    axes.set_xlabel("round", color=INK)
     numbers = [int(record["round"]) for record in rounds] or [0]
     axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(color=_GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=_INK, labelsize=9)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color("#9aa5b1")
+    dress(axes)
