@@ -21,6 +21,7 @@ KEYS = {
     "gin_speed": {"speedup", "step_share"},
     "gin_transfer": {"fedavg_mr_dice", "fedgin_mr_dice", "seeds"},
     "gpu_step": {"steps_per_second", "gin_share", "speed_against_monai"},
+    "partial_labels": {"naive_dice", "partial_dice", "organs"},
     "predict_memory": {"time_ratio", "memory_ratio"},
     "preprocess": {
         "cold_ratio",
