@@ -17,6 +17,7 @@ WORK := runs/.work
 PROJECT := provisioning/project.yml
 KITS := runs/provision/.built
 ARGS ?=
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 .PHONY: run test unit lint jobs poc provision kits secure-run help clean
 
@@ -48,10 +49,10 @@ secure-run: $(READY)
 	@$(BIN)/python provisioning/secure_run.py --project $(PROJECT) $(ARGS)
 
 test: $(READY) lint
-	$(BIN)/python -m pytest --cov=fedvox --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov=fedvox --cov-report=term:skip-covered --cov-fail-under=90
 
 unit: $(READY)
-	$(BIN)/python -m pytest -m "not system"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not system"
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ KEYS = {
 }
 
 
+@cache
 def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(FOLDER / f"{name}.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=400)
