@@ -39,6 +39,7 @@ STORY = [
     ("operator", "Watch"),
     ("lead", "Log in"),
     ("lead", "Submit and watch"),
+    ("lead", "If a job fails"),
     ("lead", "Take the results home"),
     ("lead", "The same in the admin console"),
     ("lead", "Go on after a stop"),
