@@ -6,7 +6,8 @@ keep on disk). Rivals: LoadImaged, EnsureChannelFirstd, Orientationd, the same s
 Spacingd with the same field of view (image bilinear, label nearest) in a CacheDataset, which keeps
 items in memory, and in a PersistentDataset, which keeps them on disk. MONAI has no percentile of
 the body, so the MRI window of the rivals is borrowed from FedVox. Cold is a first start, warm a
-second one; both end when two threads have read every voxel of every image and label once. A
+second one; both end when two threads have read every memory page (4 KiB) of every image and label:
+the unit in which a mapped file is read, and no arithmetic that would cost both sides the same. A
 CacheDataset has no warm start: it computes again. Each run is a process of its own with two workers
 of one thread each. The loading of libraries does not count: a tiny site is opened before. Ratios
 are the faster rival's time over ours. The last figure is the share of training's time, with the
@@ -34,6 +35,7 @@ from typing import Any
 
 WORKERS = 2
 SPACING = 2.0
+PAGE = 4096
 CONTRASTS = {"ct": ("ct",), "mr": ("mr_t1", "mr_t2")}
 
 
@@ -165,9 +167,17 @@ def wait_share(work: Path, steps: int) -> None:
 
 
 def read_all(getters: Sequence[Any]) -> None:
-    """Reads every voxel of every case, with two threads."""
+    """Reads every memory page of every case, with two threads."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        list(pool.map(lambda get: [float(part.max()) for part in get()], getters))
+        list(pool.map(lambda get: [read_pages(part) for part in get()], getters))
+
+
+def read_pages(part: Any) -> float:
+    """Reads one voxel of each memory page."""
+    import torch
+
+    flat = part.as_subclass(torch.Tensor).flatten()
+    return float(flat[:: PAGE // flat.element_size()].max())
 
 
 def run_arm(arm: str, work: Path, keep: Path | None) -> None:

@@ -171,3 +171,10 @@ def test_read_json_names_a_sites_file_without_folder_and_key(tmp_path, text):
     with pytest.raises(ConfigError, match=r"^labels\.json: ") as caught:
         read_json(path, "labels.json")
     assert "miller" not in str(caught.value)
+
+
+def test_a_number_of_thousands_of_digits_is_told(tmp_path):
+    path = tmp_path / "site.json"
+    path.write_text('{"a": ' + "9" * 5001 + "}")
+    with pytest.raises(ConfigError, match="a number that is too long"):
+        read_json(path)

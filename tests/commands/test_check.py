@@ -1,5 +1,6 @@
 import argparse
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -141,3 +142,35 @@ def test_folder_in_another_layout_is_refused(site_file):
     (site_file.parent / "scans/labels.json").unlink()
     with pytest.raises(DataError, match="no labels"):
         call(str(site_file))
+
+
+def test_a_page_replaces_a_page_and_nothing_else(site_file, tmp_path):
+    scan = next((tmp_path / "scans/images").iterdir())
+    before = scan.read_bytes()
+    for target in (scan, site_file):
+        with pytest.raises(ConfigError, match="it exists and is no page"):
+            call(str(site_file), "--html", str(target))
+    assert scan.read_bytes() == before
+    page = tmp_path / "check.html"
+    assert call(str(site_file), "--html", str(page)) == 0
+    assert call(str(site_file), "--html", str(page)) == 0
+
+
+def test_a_damaged_list_is_written_anew_by_the_command_that_its_message_names(site_file, tmp_path):
+    assert call(str(site_file)) == 0  # makes the cache and its key
+    (tmp_path / "cache/quarantine.json").write_text("{")
+    with pytest.raises(DataError, match="write it again with"):
+        call(str(site_file))
+    assert call(str(site_file), "--quarantine") == 0
+    assert call(str(site_file)) == 0
+
+
+def test_a_file_name_that_is_not_utf8_is_a_case_like_any_other(site_file, tmp_path, capsys):
+    names = json.loads((tmp_path / "split.json").read_text())["train"]
+    for part in ("images", "labels"):
+        old = tmp_path / f"scans/{part}/{names[0]}.nii.gz"
+        old.rename(old.with_name(os.fsdecode(b"M\xfcller.nii.gz")))
+    site = json.loads(site_file.read_text()) | {"split": "hash"}
+    site_file.write_text(json.dumps(site))
+    assert call(str(site_file), "--quarantine") == 0
+    assert "6 of 6 cases can be used" in capsys.readouterr().out

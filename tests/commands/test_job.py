@@ -109,10 +109,13 @@ def test_min_clients_is_said_to_the_scheduler_and_to_the_workflow(tmp_path: Path
     assert server == json.loads(source.read_text())
 
 
-def test_a_job_without_sites_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = ["--min-clients", "0"]
+@pytest.mark.parametrize("count", ["0", "-3", "99999999999999999999"])
+def test_a_job_without_sites_or_with_too_many_is_refused(
+    count: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--min-clients", count]
     assert main(["job", "export", "fedgin", "--out", str(tmp_path / "new"), *given, *JOBS]) == 1
-    assert "--min-clients 0: a job needs at least 1 site" in capsys.readouterr().err
+    assert f"--min-clients {count}: a job needs 1 to 10000 sites" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -266,6 +269,8 @@ def test_a_setting_comes_after_the_plan(tmp_path: Path, plan: Path) -> None:
             "made for the network name unet, channels [4, 8]",
         ),
         ({"batch": 0}, "'batch' is 0; it must be at least 1"),
+        ({"organs": ["liver", "liver"]}, "names an organ twice"),
+        ({"modalities": ["ct", "t1"]}, "it was made from t1 too, which the job does not use"),
         ({"patches": 0}, "unknown key 'patches'"),
     ],
 )

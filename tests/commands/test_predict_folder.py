@@ -200,3 +200,11 @@ def test_unexpected_failure_of_one_scan_does_not_stop_the_others(
     assert predict(scans, tmp_path / "out") == 1
     assert written(tmp_path / "out") == ["ben.nii.gz"]
     assert "failed: anna: ZeroDivisionError: in some library" in capsys.readouterr().err
+
+
+def test_a_loop_of_links_is_left_out_and_the_others_go_on(
+    predict: Predict, scans: Path, tmp_path: Path
+) -> None:
+    (scans / "loop.nii.gz").symlink_to("loop.nii.gz")
+    assert predict(scans, tmp_path / "out") == 0
+    assert written(tmp_path / "out") == ["anna.nii.gz", "ben.nii.gz"]

@@ -1,4 +1,5 @@
 import gzip
+import os
 import random
 from pathlib import Path
 
@@ -355,3 +356,33 @@ def test_rounded_voxel_size_is_no_contradiction(tmp_path):
     image.header["pixdim"][1:4] = (2.01, 1.49, 3.02)
     nib.save(image, tmp_path / "a.nii.gz")
     assert np.array_equal(load_image(tmp_path / "a.nii.gz").affine, AFFINE)
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "scan.nii.gz")
+    with pytest.raises(DataError, match="no regular file"):
+        load_image(tmp_path / "scan.nii.gz")
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path):
+    (tmp_path / "scan.nii.gz").symlink_to("scan.nii.gz")
+    with pytest.raises(DataError, match="a link that leads nowhere"):
+        load_image(tmp_path / "scan.nii.gz")
+
+
+def test_a_header_that_promises_more_than_the_file_holds_takes_no_memory(tmp_path):
+    header = nib.Nifti1Header()
+    header.set_data_shape((30000, 30000, 30000))
+    header.set_data_dtype(np.float32)
+    header.set_sform(np.diag([1.0, 1.0, 1.0, 1.0]), 1)
+    (tmp_path / "scan.nii").write_bytes(header.binaryblock + b"\0" * 4)
+    with pytest.raises(DataError, match="bytes are missing"):
+        load_image(tmp_path / "scan.nii")
+
+
+def test_a_label_with_nan_is_told_from_one_with_fractions(tmp_path):
+    data = np.zeros((3, 3, 3), np.float32)
+    data[0, 0, 0] = np.nan
+    nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / "label.nii")
+    with pytest.raises(DataError, match="NaN or infinite"):
+        load_label(tmp_path / "label.nii")

@@ -111,6 +111,8 @@ def read_json(path: Path, name: str | None = None) -> dict[str, Any]:
         raise ConfigError(f"{where}: cannot be read ({error.strerror}); check the path") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{where}: not valid JSON{_why(error)}; mend it") from None
+    except ValueError:  # of Python, from 4300 digits on
+        raise ConfigError(f"{where}: holds a number that is too long; mend it") from None
     except RecursionError:
         raise ConfigError(f"{where}: nested too deeply to be read; mend it") from None
     except _RepeatedKey as error:

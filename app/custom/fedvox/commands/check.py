@@ -31,6 +31,9 @@ exit code: 0 if nothing is refused but what was in quarantine before, 1 otherwis
 """
 
 
+_PAGE = b"<!DOCTYPE HTML"
+
+
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Adds the sub-command to the command line."""
     parser = subparsers.add_parser(
@@ -91,7 +94,7 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
 
     job = _job(args.job)
     workers = count_workers(args.workers or site.workers)
-    report = check_site(site, job, workers, args.thumbnails, progress=True)
+    report = check_site(site, job, workers, args.thumbnails, progress=True, renew=args.quarantine)
     lines = []
     if args.quarantine:
         write_quarantine(site, report.refused)
@@ -167,3 +170,13 @@ def _refuse_options(args: argparse.Namespace) -> None:
         raise ConfigError("--thumbnails stand on the page; give --html FILE as well")
     if args.html and args.html.is_dir():
         raise ConfigError(f"--html {args.html}: it is a folder; name the file to write")
+    if args.html and args.html.exists() and not _is_page(args.html):
+        raise ConfigError(f"--html {args.html}: it exists and is no page; choose another name")
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file may be replaced by a page: it is one."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(_PAGE)).upper() == _PAGE

@@ -79,7 +79,7 @@ def plan_one(task: Task, force: bool) -> Plan:
                 f"{option} {path}: the name must end in {' or '.join(_ENDINGS[option])}"
             )
         check_file(option, task.scan, path, force)
-    if len({path.resolve() for _, path in written}) < len(written):
+    if len({_real(path) for _, path in written}) < len(written):
         raise ConfigError("--output, --preview and --report name one file twice")
     return Plan([task])
 
@@ -108,13 +108,13 @@ def plan_folder(
     for option, path in folders.items():
         if path.is_file() or path.name.endswith(_ENDINGS[option]):
             raise ConfigError(f"{option} {path}: --input is a folder of scans, so name a folder")
-        if path.resolve() == scans.resolve():
+        if _real(path) == _real(scans):
             raise ConfigError(f"{option} {path}: it is the folder of scans; choose another folder")
         check_place(option, path / "x")
     found, others = find_scans(scans)
     for option, path in folders.items():
         for scan in found:
-            if scan.path.resolve() in (path.resolve(), *path.resolve().parents):
+            if _real(scan.path) in (_real(path), *_real(path).parents):
                 raise ConfigError(f"{option} {path}: it lies in a scan's folder; choose another")
     tasks = [
         Task(
@@ -127,8 +127,8 @@ def plan_folder(
         for scan in found
     ]
     wanted = [task for task in tasks if force or not task.output.exists()]
-    mine = {path.resolve() for path in folders.values()}
-    left_out = sum(path.resolve() not in mine for path in others)
+    mine = {_real(path) for path in folders.values()}
+    left_out = sum(_real(path) not in mine for path in others)
     return Plan(wanted, len(tasks) - len(wanted), left_out)
 
 
@@ -143,7 +143,7 @@ def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
 
     if path.is_dir():
         raise ConfigError(f"{option} {path}: it is a folder; name a file in it")
-    if scan.is_dir() and scan.resolve() in path.resolve().parents:
+    if scan.is_dir() and _real(scan) in _real(path).parents:
         raise ConfigError(f"{option} {path}: it lies in the scan's folder; choose another folder")
     if path.exists():
         if scan.exists() and path.samefile(scan):
@@ -170,3 +170,8 @@ def check_place(option: str, path: Path) -> None:
         raise ConfigError(f"{option} {path}: {folder} is a file, not a folder; choose another")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{option} {path}: {folder} cannot be written; choose another folder")
+
+
+def _real(path: Path) -> Path:
+    """Where a path leads; a loop of links leads to itself, where ``resolve`` would break."""
+    return Path(os.path.realpath(path))

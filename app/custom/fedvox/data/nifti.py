@@ -6,6 +6,7 @@ its CRC, and geometry is checked before a voxel is used. Messages carry no file 
 
 import dataclasses
 import gzip
+import math
 import os
 import tempfile
 import zlib
@@ -85,7 +86,9 @@ def load_label(path: Path) -> Volume:
     image = _open(path)
     data = _voxels(image)
     whole = np.issubdtype(data.dtype, np.integer)
-    if not whole and not (np.isfinite(data).all() and np.array_equal(data, np.rint(data))):
+    if not whole and not np.isfinite(data).all():
+        raise DataError("the label holds voxels that are NaN or infinite; save it as whole numbers")
+    if not whole and not np.array_equal(data, np.rint(data)):
         raise DataError("the label holds fractions; save it as whole numbers")
     limits = np.iinfo(np.int16)
     if data.min() < limits.min or data.max() > limits.max:
@@ -143,6 +146,10 @@ def save_label(path: Path, labels: np.ndarray, like: Volume) -> None:
 
 
 def _open(path: Path) -> Any:
+    if path.is_symlink() and not path.exists():
+        raise DataError("the file is a link that leads nowhere; mend it or restore the file")
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise DataError("it is no regular file; put the scan itself there")
     try:
         content = path.read_bytes()
         if path.name.endswith(".gz"):
@@ -153,19 +160,34 @@ def _open(path: Path) -> Any:
     except (OSError, EOFError, zlib.error, ValueError) as error:
         kind = type(error).__name__
         raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None
+    except MemoryError:
+        raise
     except Exception as error:
         kind = type(error).__name__
         raise DataError(f"the file is not readable as NIfTI ({kind}); export it again") from None
     check_geometry(image)
+    _refuse_short(image, len(content))
     return image
 
 
+def _refuse_short(image: Any, size: int) -> None:
+    """Notices a file that is shorter than its header says before memory is taken for its voxels."""
+    voxels = math.prod(int(edge) for edge in image.shape) * image.get_data_dtype().itemsize
+    missing = int(image.dataobj.offset) + voxels - size
+    if missing > 0:
+        raise DataError(
+            f"the file is damaged or truncated ({missing} bytes are missing); copy it again"
+        )
+
+
 def _voxels(image: Any, dtype: Any = None) -> np.ndarray:
-    """Reads the voxels; a file that is shorter than its header says is noticed only here."""
+    """Reads the voxels."""
     if image.get_data_dtype().kind not in "iuf":
         raise DataError("the voxels are colour or complex, not plain numbers; export it again")
     try:
         return np.asarray(image.dataobj, dtype=dtype)
+    except MemoryError:
+        raise
     except Exception as error:
         kind = type(error).__name__
         raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None
@@ -187,9 +209,9 @@ def check_geometry(image: Any) -> None:
     affine = affine_of(image)
     axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
-    if not np.isfinite(affine).all() or not all(
-        VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in spacing
-    ):
+    if not np.isfinite(affine).all():
+        raise DataError("the header's affine holds NaN or infinity; export it again")
+    if not all(VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in spacing):
         raise DataError(
             f"voxel size {np.round(spacing, 6).tolist()} mm is not plausible; re-export"
         )

@@ -237,4 +237,4 @@ def source_of(site: SiteSettings, cases: Sequence[Case]) -> str:
 
     ids = "|".join(sorted(case.id for case in cases))
     place = f"{platform.node()}|{Path(site.root).resolve()}|{site.split}|{ids}"
-    return hashlib.sha256(place.encode()).hexdigest()[:16]
+    return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:16]

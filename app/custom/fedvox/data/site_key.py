@@ -62,4 +62,6 @@ def site_key(folder: Path, site: SiteSettings) -> bytes:
 
 def fingerprint(case: Case, key: bytes, digits: int = 8) -> str:
     """What logs and findings call a case: the first digits of an HMAC of its identifier."""
-    return hmac.new(key, case.id.encode(), hashlib.sha256).hexdigest()[:digits]
+    return hmac.new(key, case.id.encode(errors="surrogateescape"), hashlib.sha256).hexdigest()[
+        :digits
+    ]

@@ -43,7 +43,8 @@ def hash_split(patient: str) -> str:
 
 def hash_bucket(patient: str) -> int:
     """A number from 0 to 99 that depends on the patient alone; readers cut parts of a set by it."""
-    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:4], "big") % 100
+    name = patient.encode(errors="surrogateescape")  # a file's name need not be UTF-8
+    return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") % 100
 
 
 def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[no-untyped-def]

@@ -26,6 +26,7 @@ CUSTOM = Path("app/custom")
 PLANNER = "fedvox.flare.plan_server.FedVoxStatistics"
 WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
 """Keys of FLARE's own files, not of ``training.json``."""
+MOST_SITES = 10_000
 _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -202,8 +203,8 @@ def export_job(
         raise ConfigError(
             f"--name '{name}': use 1 to 64 letters, digits, '_' and '-', without blanks or dots"
         )
-    if min_clients is not None and min_clients < 1:
-        raise ConfigError(f"--min-clients {min_clients}: a job needs at least 1 site")
+    if min_clients is not None and not 1 <= min_clients <= MOST_SITES:
+        raise ConfigError(f"--min-clients {min_clients}: a job needs 1 to {MOST_SITES} sites")
     target = out / name
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another --out")

@@ -20,13 +20,20 @@ def with_plan(mapping: dict[str, Any], plan: Path, job: JobSettings) -> dict[str
         job: the job that is about to be exported, whose organs and network must be the plan's.
 
     Raises:
-        ConfigError: the plan cannot be read, or was made for other organs or another network.
+        ConfigError: the plan cannot be read, or was made for other organs, modalities or another
+            network.
     """
     made = read_plan(plan)
     if set(made.organs) != set(job.data.organs):
         raise ConfigError(
             f"--plan {plan}: it was made for {', '.join(made.organs)}, the job trains "
             f"{', '.join(job.data.organs)}; plan again with the job's organs"
+        )
+    foreign = sorted(set(made.modalities) - set(job.data.modalities))
+    if foreign:
+        raise ConfigError(
+            f"--plan {plan}: it was made from {', '.join(foreign)} too, which the job does not "
+            "use; plan again with the job's modalities"
         )
     if made.network != job.network:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from fedvox.config import build, read_json, setting
 from fedvox.data.fingerprint import SPACING, Fingerprint
-from fedvox.data.organs import MODALITIES
+from fedvox.data.organs import MODALITIES, check_organs
 from fedvox.errors import ConfigError
 from fedvox.memory import GIB
 from fedvox.networks import patch_multiple
@@ -72,6 +72,10 @@ class Plan:
     reasons: PlanReasons = setting()
     ct_window: tuple[float, float] | None = setting(None, low=-2000.0, high=4000.0)
     phantom: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses organs that no job can have."""
+        check_organs(self.organs)
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ def check_site(
     workers: int = 1,
     pictures: bool = False,
     progress: bool = False,
+    renew: bool = False,
 ) -> SiteReport:
     """Reads every case of a site and compares all with all.
 
@@ -70,9 +71,11 @@ def check_site(
         workers: processes that read; each needs up to 2 GiB for the largest CT.
         pictures: cuts a thumbnail of each case.
         progress: shows a bar on a terminal.
+        renew: the quarantine list is written anew afterwards, so a damaged one does not matter.
 
     Raises:
-        DataError: the folder is not in the reader's layout, or a process died.
+        DataError: the folder is not in the reader's layout, a process died, or the quarantine list
+            is damaged.
         ConfigError: the reader is unknown or the site file does not fit it.
     """
     listed = listed_cases(site)
@@ -80,8 +83,8 @@ def check_site(
     placed, problems = _placed(listed, site)
     cases = [case for case, _ in placed]
     organs = job.organs if job else ()
+    left_out = _left_out(site, cases, renew)
     reports = run_all([(examine_case, (c, organs, pictures)) for c in cases], workers, progress)
-    left_out = quarantined(site, cases)
     reports = [
         replace(report, code=fingerprint(case, key), parts=parts, quarantined=case.id in left_out)
         for (case, parts), report in zip(placed, reports)
@@ -115,6 +118,15 @@ def _placed(
         return ordered(split_cases(listed, site.split)), []
     except (ConfigError, DataError) as error:
         return [(case, ()) for case in listed], [refusal("split", error)]
+
+
+def _left_out(site: SiteSettings, cases: Sequence[Case], renew: bool) -> dict[str, str]:
+    try:
+        return quarantined(site, cases)
+    except DataError:
+        if renew:
+            return {}
+        raise
 
 
 def _refused(cases: Sequence[Case], reports: Sequence[CaseReport]) -> Iterable[tuple[Case, str]]:
