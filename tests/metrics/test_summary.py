@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from fedvox.data.organs import CANONICAL, REGIONS
-from fedvox.metrics.summary import bootstrap_interval, format_table, reduce_rows, summarise
+from fedvox.metrics.summary import bootstrap_interval, reduce_rows, summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, to_dict
+from fedvox.metrics.text_table import format_table
 
 
 def row(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import write_text
-from fedvox.metrics.summary import format_table, summarise
+from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
+from fedvox.metrics.text_table import format_table
 from fedvox.report.page import write_report
 from fedvox.report.progress import draw_progress
 
