@@ -61,6 +61,17 @@ def test_slope_and_intercept_are_applied(tmp_path, write_nifti):
     assert np.array_equal(load_image(path).data, 0.5 * image_array() + 100)
 
 
+def test_what_nibabel_mends_in_a_header_does_not_clutter_the_terminal(
+    tmp_path, write_nifti, caplog
+):
+    path = write_nifti(tmp_path / "a.nii", image_array(), AFFINE)
+    content = bytearray(path.read_bytes())
+    content[80:84] = np.array([-2], "<f4").tobytes()  # pixdim[1], which is to be above 0
+    path.write_bytes(content)
+    assert np.array_equal(load_image(path).affine, AFFINE)
+    assert caplog.text == ""
+
+
 def test_oblique_volume_is_accepted(tmp_path, write_nifti):
     turn = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.3, 0.2, -0.4))
     volume = load_image(write_nifti(tmp_path / "a.nii", image_array(), turn @ AFFINE))

@@ -7,6 +7,7 @@ import torch
 
 from fedvox.data import prepare_all
 from fedvox.data.prepare_all import MEMORY_PER_CASE, count_workers, prepare_cases
+from fedvox.data.prepared import prepare_case
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
@@ -40,6 +41,23 @@ def test_a_damaged_case_fails_alone(cases, tmp_path):
     assert [future.exception() is None for future in futures] == [True] * 2 + [False] + [True] * 3
     with pytest.raises(DataError, match="damaged or truncated"):
         futures[2].result()
+
+
+def test_what_is_prepared_is_found_without_preparing(cases, tmp_path, monkeypatch):
+    first = [f.result() for f in prepared(cases[:3], tmp_path, 2)]
+    made = []
+
+    def record(case, *rest):
+        made.append(case.id)
+        return prepare_case(case, *rest)
+
+    monkeypatch.setattr(prepare_all, "prepare_case", record)
+    cases[1].images["ct"].unlink()
+    futures = prepared(cases, tmp_path, 2)
+    assert sorted(made) == NAMES[3:]
+    assert [futures[0].result(), futures[2].result()] == [first[0], first[2]]
+    with pytest.raises(DataError, match="missing"):
+        futures[1].result()
 
 
 def test_the_number_of_threads_of_this_process_stays(cases, tmp_path):

@@ -189,6 +189,18 @@ def test_images_of_one_case_lie_on_one_grid(case, tmp_path, write_nifti):
     assert set(report.signatures) == {"t1", "t2"}
 
 
+def test_a_series_that_cannot_be_read_is_not_charged_to_its_label(
+    tmp_path, write_series, write_nifti, checks
+):
+    series = write_series(tmp_path / "series", image_array(), AFFINE)
+    for slices in list(series.iterdir())[2:]:
+        slices.write_bytes(b"")
+    label = write_nifti(tmp_path / "l.nii.gz", label_array(), AFFINE)
+    file = LabelFile(label, {1: "liver", 2: "spleen"})
+    report = examine_case(Case("a", "a", {"mr": series}, (file,)), (), False)
+    assert checks(report) == [("image", FAIL)]
+
+
 def test_a_series_with_a_label_of_other_axes_is_read_and_its_loss_is_noticed(
     tmp_path, write_series, write_nifti, checks
 ):

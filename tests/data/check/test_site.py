@@ -80,6 +80,20 @@ def test_patient_in_two_parts_of_a_split_file_fails_and_the_cases_are_still_read
     assert found(report) == [("split", FAIL)]
     assert "one patient is under 'train' and 'val'" in report.problems[0].message
     assert len(report.cases) == 5 and sum(case.refused for case in report.cases) == 1
+    assert report.usable() == 0  # nobody can train on it
+
+
+def test_what_belongs_to_no_case_is_counted_as_a_hint(site):
+    label = Path(site.root) / "labels" / "anna.nii.gz"
+    label.touch()
+    image = Path(site.root) / "images" / "anna"
+    image.symlink_to(image)
+    report = check_site(site)
+    assert found(report) == [("folder", WARN)] * 2 and not report.failed
+    assert [problem.message for problem in report.problems] == [
+        "entries of images/ that are neither NIfTI nor a folder of DICOM: 1",
+        "labels without an image of their name: 1",
+    ]
 
 
 def test_overlap_that_the_split_file_allows_is_a_hint(site):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -45,6 +46,11 @@ def test_headline_counts_what_training_would_use(report):
     assert headline(report) == (
         "2 of 6 cases can be used: 2 train, 0 val, 0 test; 2 are not in the split"
     )
+
+
+def test_headline_of_a_split_that_cannot_be_used_counts_no_case(report):
+    refused = dataclasses.replace(report, problems=(Problem("split", FAIL, "it is", "mend it"),))
+    assert headline(refused) == "0 of 6 cases can be used, since the split cannot"
 
 
 def test_volumes_are_gathered_by_organ(report):

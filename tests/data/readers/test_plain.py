@@ -101,6 +101,14 @@ def test_a_series_that_lost_its_slices_stays_a_case_while_it_has_a_label(tmp_pat
     assert [case.id for case in read(tmp_path, ["ct"])] == ["a", "p1"]
 
 
+def test_a_series_whose_folder_ends_like_a_file_is_one_case(
+    tmp_path, make_plain_site, write_series
+):
+    make_plain_site(tmp_path, [])
+    write_series(tmp_path / "images/p1.nii.gz", np.zeros((4, 4, 3), np.int16))
+    assert [case.id for case in read(tmp_path, ["ct"])] == ["p1.nii.gz"]
+
+
 def test_a_series_without_a_label_stays_a_case(tmp_path, make_plain_site, write_series):
     make_plain_site(tmp_path, [])
     write_series(tmp_path / "images/p1", np.zeros((4, 4, 3), np.int16))

@@ -6,6 +6,7 @@ its CRC, and geometry is checked before a voxel is used. Messages carry no file 
 
 import dataclasses
 import gzip
+import logging
 import math
 import os
 import tempfile
@@ -18,6 +19,9 @@ import nibabel as nib
 import numpy as np
 
 from fedvox.errors import DataError
+
+# nibabel says on stderr what it mends in a header; what matters of it is refused here, in words.
+logging.getLogger("nibabel.global").setLevel(logging.ERROR)
 
 VOXEL_MM = (0.05, 30.0)
 

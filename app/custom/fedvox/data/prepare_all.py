@@ -1,7 +1,8 @@
 """Prepares many cases at the same time, in the order of the list.
 
 Threads share one process: reading, decompressing and resampling release Python's lock, and no
-second process has to load PyTorch.
+second process has to load PyTorch. What lies in the cache is found without a thread: that takes
+less time than handing it over.
 """
 
 import os
@@ -12,8 +13,9 @@ from pathlib import Path
 import torch
 
 from fedvox.data.case import Case
-from fedvox.data.prepared import PreparedCase, prepare_case
+from fedvox.data.prepared import PreparedCase, find_prepared, prepare_case
 from fedvox.data.settings import DataSettings
+from fedvox.errors import DataError
 from fedvox.memory import GIB, free_memory
 
 MEMORY_PER_CASE = 2 * GIB
@@ -46,10 +48,30 @@ def prepare_cases(
         A finished future per case; its result raises what :func:`prepare_case` raised.
     """
     with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(prepare_case, case, settings, cache, key) for case in cases]
+        futures = [
+            _found(case, settings, cache, key)
+            or pool.submit(prepare_case, case, settings, cache, key)
+            for case in cases
+        ]
         try:
             for future in futures:
                 future.exception()  # waits
                 yield future
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _found(
+    case: Case, settings: DataSettings, cache: Path, key: bytes
+) -> "Future[PreparedCase] | None":
+    """A finished future of a case in the cache, or with the reason why nobody can look there."""
+    future: Future[PreparedCase] = Future()
+    try:
+        found = find_prepared(case, settings, cache, key)
+    except (DataError, OSError) as error:
+        future.set_exception(error)
+        return future
+    if found is None:
+        return None
+    future.set_result(found)
+    return future

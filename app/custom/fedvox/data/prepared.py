@@ -10,6 +10,7 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,18 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
         write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)
         found = _described(path)
     return found
+
+
+def find_prepared(
+    case: Case, settings: DataSettings, cache: Path, key: bytes
+) -> PreparedCase | None:
+    """A case that lies prepared in the cache, or None; arguments as :func:`prepare_case`.
+
+    Raises:
+        DataError: a file of the case is missing or cannot be reached.
+        OSError: the cache cannot be read.
+    """
+    return _cached(prepared_path(case, settings, cache, key))
 
 
 def prepared_path(case: Case, settings: DataSettings, cache: Path, key: bytes) -> Path:
@@ -231,7 +244,7 @@ def _slabs(data: np.ndarray) -> list[tuple[slice, ...]]:
 
 
 def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
-    parts: list[Any] = [FORMAT, to_mapping(settings) | {"patch": 0, "foreground": 0}]
+    parts: list[Any] = [FORMAT, _grid_settings(settings)]
     for path in (*case.images.values(), *(file.path for file in case.labels)):
         try:
             for file in source_files(path):
@@ -247,6 +260,12 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
     parts.append([sorted((str(k), str(v)) for k, v in f.values.items()) for f in case.labels])
     parts.append(list(case.images))
     return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _grid_settings(settings: DataSettings) -> dict[str, Any]:
+    """The settings that a prepared case depends on; the same for every case of a site."""
+    return to_mapping(settings) | {"patch": 0, "foreground": 0}
 
 
 def _described(path: Path) -> PreparedCase:

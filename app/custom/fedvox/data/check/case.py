@@ -14,7 +14,7 @@ import numpy as np
 
 from fedvox.data.case import Case
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
-from fedvox.data.check.organs import organ_voxels, read_organs
+from fedvox.data.check.organs import SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored
 from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
 from fedvox.data.check.signature import Signature, signature
@@ -161,6 +161,8 @@ class _Examination:
     def _attempt(self, check: str, read: Callable[..., T], *arguments: object) -> T | None:
         try:
             return read(*arguments)
+        except SeriesError:  # the image's own reading says so, next
+            return None
         except DataError as error:
             self.problems.append(refusal(check, error))
             return None

@@ -8,6 +8,11 @@ from fedvox.data.check.slabs import slabs
 from fedvox.data.nifti import Volume, check_same_grid, without_voxels
 from fedvox.data.organs import CANONICAL
 from fedvox.data.volumes import load_image, load_label
+from fedvox.errors import DataError
+
+
+class SeriesError(DataError):
+    """The series whose axes a label needs cannot be read; the label is not to blame."""
 
 
 def read_organs(case: Case) -> Volume | None:
@@ -19,6 +24,7 @@ def read_organs(case: Case) -> Volume | None:
 
     Raises:
         DataError: a label cannot be used.
+        SeriesError: the image's series cannot be.
     """
     merged: Volume | None = None
     for file in case.labels:
@@ -36,7 +42,11 @@ def _read(case: Case, file: LabelFile) -> Volume:
     path = next(iter(case.images.values()), None)
     if path is None or not (path.is_dir() or file.path.is_dir()):
         return nifti.load_label(file.path)
-    return load_label(file.path, without_voxels(load_image(path)))
+    try:
+        image = without_voxels(load_image(path))
+    except DataError as error:
+        raise SeriesError(str(error)) from None
+    return load_label(file.path, image)
 
 
 def _add(organs: np.ndarray, label: np.ndarray, file: LabelFile) -> None:

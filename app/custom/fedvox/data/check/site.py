@@ -12,6 +12,7 @@ from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twin
 from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
 from fedvox.data.check.workers import run_all
 from fedvox.data.quarantine import quarantined
+from fedvox.data.readers import STRAYS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import listed_cases
@@ -42,10 +43,17 @@ class SiteReport:
 
     def usable(self, part: str = "") -> int:
         """Number of cases that training would use, of one part or of all."""
+        if self.split_refused:
+            return 0
         return sum(
             not (case.refused or case.quarantined) and (not part or part in case.parts)
             for case in self.cases
         )
+
+    @property
+    def split_refused(self) -> bool:
+        """Whether the split itself cannot be used, so that no case can."""
+        return any(p.check == "split" and p.status == FAIL for p in self.problems)
 
     @property
     def failed(self) -> bool:
@@ -92,7 +100,7 @@ def check_site(
     reports = refuse_twins(cases, reports)
     if site.split == "dataset":
         reports = refuse_shared_patients(cases, reports)
-    problems += _site_problems(site, job, cases, reports)
+    problems += [*_site_problems(site, job, cases, reports), *_strays(site)]
     return SiteReport(
         cases=tuple(reports),
         problems=tuple(problems),
@@ -204,6 +212,16 @@ def _never_outlined(
         f"the label table names organs that no case holds: {', '.join(absent)}",
         "take out of the table what nobody outlined; training takes it for background",
     )
+
+
+def _strays(site: SiteSettings) -> list[Problem]:
+    """What lies in the data folder and belongs to no case; nobody would miss it otherwise."""
+    count = STRAYS.get(site.dataset)
+    return [
+        Problem("folder", WARN, f"{kind}: {number}", remedy)
+        for kind, remedy, number in (count(Path(site.root)) if count else ())
+        if number
+    ]
 
 
 def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Problem]:

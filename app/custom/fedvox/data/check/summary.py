@@ -58,6 +58,8 @@ def case_problems(case: CaseReport) -> list[Problem]:
 def headline(report: SiteReport) -> str:
     """One line: how many cases can be used, by part."""
     total = len(report.cases)
+    if report.split_refused:
+        return f"0 of {total} cases can be used, since the split cannot"
     parts = ", ".join(
         f"{report.usable(part)} {part}" for part in SPLITS if any(c.parts for c in report.cases)
     )

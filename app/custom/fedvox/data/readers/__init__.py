@@ -20,6 +20,11 @@ from fedvox.registry import Registry
 
 Reader = Callable[[Path, Sequence[str]], list[Case]]
 
+Strays = Callable[[Path], list[tuple[str, str, int]]]
+"""Counts what belongs to no case: what it is, what to do, how many."""
+
+STRAYS: dict[str, Strays] = {"plain": plain.strays}
+
 READERS: Registry[Reader] = Registry("dataset")
 READERS.register("plain")(plain.read)
 READERS.register("msd")(msd.read)

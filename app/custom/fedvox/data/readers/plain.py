@@ -44,7 +44,8 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
 def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:
     """Identifier, image and label of the cases in NIfTI."""
     for image in volumes(root / "images"):
-        yield stem(image), image, root / "labels" / image.name
+        if not image.is_dir():
+            yield stem(image), image, root / "labels" / image.name
 
 
 def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -53,13 +54,44 @@ def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
     A folder without DICOM counts as long as it has a label, so that a damaged series is counted.
     """
     images, labels = root / "images", root / "labels"
-    for folder in sorted(images.iterdir()) if images.is_dir() else ():
-        if folder.name.startswith(".") or not folder.is_dir():
+    for folder in sorted(_entries(images)):
+        if not folder.is_dir():
             continue
         named = [labels / f"{folder.name}{ending}" for ending in ("", *NIFTI)]
         label = next((path for path in named if path.exists()), None)
         if label or is_series(folder):
             yield folder.name, folder, label or named[1]
+
+
+def strays(root: Path) -> list[tuple[str, str, int]]:
+    """Counts what lies in ``images/`` and ``labels/`` and belongs to no case.
+
+    Args:
+        root: as for :func:`read`.
+
+    Returns:
+        What it is, what to do about it, and how many, for each kind.
+    """
+    pairs = [*_files(root), *_series(root)]
+    used = {path for _, image, label in pairs for path in (image, label)}
+    images, labels = (
+        sum(path not in used for path in _entries(root / part)) for part in ("images", "labels")
+    )
+    return [
+        (
+            "entries of images/ that are neither NIfTI nor a folder of DICOM",
+            "export them again, or move them elsewhere",
+            images,
+        ),
+        ("labels without an image of their name", "name each label as its image", labels),
+    ]
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, without hidden entries."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not path.name.startswith("."):
+            yield path
 
 
 def refuse_repeated(cases: Sequence[Case]) -> None:
