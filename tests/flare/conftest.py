@@ -117,6 +117,21 @@ def party(tmp_path, tiny) -> Callable[..., Party]:
 
 
 @pytest.fixture
+def site(party: Callable[..., Party], phantom_site: Callable[..., Path]) -> Party:
+    """A production site with a site file: three CT cases for training."""
+    made = party("site-1")
+    content = {
+        "dataset": "phantom",
+        "root": str(phantom_site("ct")),
+        "modalities": ["ct"],
+        "split": "dataset",
+        "share": "cases",
+    }
+    (made.root / "local" / "fedvox_site.json").write_text(json.dumps(content))
+    return made
+
+
+@pytest.fixture
 def server(party) -> Party:
     return party("server")
 

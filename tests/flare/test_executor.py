@@ -2,7 +2,6 @@ import json
 import logging
 
 import numpy as np
-import pytest
 import torch
 from nvflare.apis.analytix import AnalyticsData
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
@@ -16,21 +15,6 @@ import fedvox
 from fedvox.flare import messages
 from fedvox.flare.executor import FedVoxExecutor
 from fedvox.training.weights import weights_hash
-
-
-@pytest.fixture
-def site(party, phantom_site):
-    """A production site with a site file."""
-    made = party("site-1")
-    content = {
-        "dataset": "phantom",
-        "root": str(phantom_site("ct")),
-        "modalities": ["ct"],
-        "split": "dataset",
-        "share": "cases",
-    }
-    (made.root / "local" / "fedvox_site.json").write_text(json.dumps(content))
-    return made
 
 
 def start(site) -> FedVoxExecutor:

@@ -21,20 +21,6 @@ from fedvox.training.settings import job_from
 
 
 @pytest.fixture
-def site(party, phantom_site):
-    """A production site of three CT training cases."""
-    made = party("site-1")
-    content = {
-        "dataset": "phantom",
-        "root": str(phantom_site("ct")),
-        "modalities": ["ct"],
-        "split": "dataset",
-    }
-    (made.root / "local" / "fedvox_site.json").write_text(json.dumps(content))
-    return made
-
-
-@pytest.fixture
 def ask():
     """A function to the task that FLARE's controller sends."""
 
