@@ -42,9 +42,9 @@ CANARIES = ("quastenbauer", "xanthippe", "19550317", "1955-03-17", "4711081547")
 PATIENT = "Quastenbauer_Xanthippe_19550317_4711081547"
 CALLS = (
     ("fedvox.data.prepare_all", "prepare_case", 2),
-    ("fedvox.data.prepared", "load_image", 1),
-    ("fedvox.data.prepared", "load_label", 2),
-    ("fedvox.data.prepared", "write_tensors", 1),
+    ("fedvox.data.prepare", "load_image", 1),
+    ("fedvox.data.organ_labels", "load_label", 2),
+    ("fedvox.data.prepare", "write_tensors", 1),
     ("fedvox.training.local_round", "draw_batch", 2),
     ("fedvox.training.local_round", "save_optimizer", 1),
     ("fedvox.training.evaluate", "predict_scores", 1),

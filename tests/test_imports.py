@@ -86,8 +86,8 @@ def test_imports_follow_the_order_of_the_rooms():
 
 
 def test_the_walk_sees_the_rooms_and_the_imports_of_this_package():
-    path = PACKAGE / "data" / "prepared.py"
-    assert ("fedvox", "data", "nifti") in set(_imports(path, ("data", "prepared")))
+    path = PACKAGE / "data" / "prepare.py"
+    assert ("fedvox", "data", "nifti") in set(_imports(path, ("data", "prepare")))
     rooms = {_room(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
     assert {"foundation", "data", "networks", "training", "flare", "commands"} <= rooms
 

@@ -7,8 +7,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from fedvox.data.case import Case, LabelFile
 
 AFFINE = np.array([[3.0, 0, 0, -15], [0, 3.0, 0, -12], [0, 0, 4.0, -20], [0, 0, 0, 1]])
 
@@ -99,3 +102,31 @@ def slice_dataset(pixels: np.ndarray, affine: np.ndarray, place: int) -> Dataset
     dataset.PixelRepresentation = 0
     dataset.PixelData = np.ascontiguousarray(pixels).tobytes()
     return dataset
+
+
+@pytest.fixture
+def case(tmp_path: Path, make_plain_site: Callable[..., Path]) -> Case:
+    """One CT case of a plain folder, named as hospitals must not."""
+    name = "miller_anna_1955"
+    root = make_plain_site(tmp_path / "site", [name])
+    label = LabelFile(root / "labels" / f"{name}.nii.gz", {1: "liver", 2: "spleen"})
+    return Case(name, name, {"ct": root / "images" / f"{name}.nii.gz"}, (label,))
+
+
+@pytest.fixture
+def dicom_case(tmp_path: Path, write_series: Callable[..., Path]) -> Case:
+    """A CT series whose liver is the bright half, labelled by PNG."""
+    array = np.random.default_rng(0).integers(-500, -100, (8, 8, 6)).astype(np.int16)
+    array[:4] += 600
+    (tmp_path / "png").mkdir()
+    for place in range(6):
+        grey = np.where(array[:, :, place].T > 0, 255, 0).astype(np.uint8)
+        Image.fromarray(grey).save(tmp_path / "png" / f"{place}.png")
+    label = LabelFile(tmp_path / "png", {255: "liver"})
+    return Case("a", "a", {"ct": write_series(tmp_path / "dicom", array)}, (label,))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where prepared cases go."""
+    return tmp_path / "cache"

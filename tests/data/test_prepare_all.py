@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fedvox.data import prepare_all
+from fedvox.data.prepare import prepare_case
 from fedvox.data.prepare_all import MEMORY_PER_CASE, count_workers, prepare_cases
-from fedvox.data.prepared import prepare_case
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError

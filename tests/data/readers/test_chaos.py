@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedvox.data.prepared import prepare_case
+from fedvox.data.prepare import prepare_case
 from fedvox.data.readers.chaos import read
 from fedvox.data.settings import DataSettings
 from fedvox.data.volumes import load_image, load_label

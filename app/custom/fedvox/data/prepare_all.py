@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from fedvox.data.case import Case
-from fedvox.data.prepared import PreparedCase, find_prepared, prepare_case
+from fedvox.data.prepare import prepare_case
+from fedvox.data.prepared import PreparedCase, find_prepared
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 from fedvox.memory import GIB, free_memory

@@ -1,4 +1,4 @@
-"""A case on the job's grid, kept on disk as safetensors and read patch by patch.
+"""A case on the job's grid, kept on disk as safetensors, found again and read patch by patch.
 
 A prepared file holds ``image (C, X, Y, Z)`` float32 in [0, 1], ``label (X, Y, Z)`` uint8, up to 500
 voxel positions per organ (``places.<i>``, for patches centred on organs), and ``stored_label``, the
@@ -9,29 +9,21 @@ import hashlib
 import hmac
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
-from fedvox.data.nifti import Volume, check_same_grid, without_voxels
-from fedvox.data.organs import PARENTS, trained_as
-from fedvox.data.plausible import check_modality
-from fedvox.data.preprocess import Geometry, geometry_of, prepare_image, prepare_label
+from fedvox.data.preprocess import Geometry
 from fedvox.data.settings import DataSettings
-from fedvox.data.volumes import load_image, load_label, source_files
+from fedvox.data.volumes import source_files
 from fedvox.errors import DataError
-from fedvox.files import PRIVATE, write_tensors
 
 FORMAT = 1
-PLACES = 500
-SLAB = 16
-"""Slices that are copied at once."""
 
 
 @dataclass(frozen=True)
@@ -93,38 +85,30 @@ class PreparedCase:
         return image, label
 
 
-def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) -> PreparedCase:
-    """Reads, checks and preprocesses a case, or finds it in the cache.
+def find_prepared(
+    case: Case, settings: DataSettings, cache: Path, key: bytes
+) -> PreparedCase | None:
+    """A case that lies prepared in the cache, or None when none does or it is damaged.
 
     Args:
         case: from a reader.
         settings: the job's grid and window.
-        cache: folder of prepared files; they are copies of images, so only their owner reads them.
+        cache: folder of prepared files.
         key: the site's secret for case codes.
-
-    Raises:
-        DataError: the case cannot be used; the message carries no file name.
-        OSError: the cache cannot be read or written.
-    """
-    path = prepared_path(case, settings, cache, key)
-    found = _cached(path)
-    if found is None:
-        tensors, description = _prepare(case, settings, key)
-        write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)
-        found = _described(path)
-    return found
-
-
-def find_prepared(
-    case: Case, settings: DataSettings, cache: Path, key: bytes
-) -> PreparedCase | None:
-    """A case that lies prepared in the cache, or None; arguments as :func:`prepare_case`.
 
     Raises:
         DataError: a file of the case is missing or cannot be reached.
         OSError: the cache cannot be read.
     """
-    return _cached(prepared_path(case, settings, cache, key))
+    from safetensors import SafetensorError
+
+    path = prepared_path(case, settings, cache, key)
+    if not path.is_file():
+        return None
+    try:
+        return read_prepared(path)
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return None
 
 
 def prepared_path(case: Case, settings: DataSettings, cache: Path, key: bytes) -> Path:
@@ -134,113 +118,6 @@ def prepared_path(case: Case, settings: DataSettings, cache: Path, key: bytes) -
         DataError: a file of the case is missing or cannot be reached.
     """
     return cache / f"{_cache_name(case, settings, key)}.safetensors"
-
-
-def _cached(path: Path) -> PreparedCase | None:
-    """A prepared file, or None when there is none or it is damaged and must be made again."""
-    from safetensors import SafetensorError
-
-    if not path.is_file():
-        return None
-    try:
-        return _described(path)
-    except (SafetensorError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _prepare(
-    case: Case, settings: DataSettings, key: bytes
-) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    images, digest, grid = _prepare_images(case, settings, key)
-    geometry = geometry_of(grid, settings.spacing)
-    stored = _organ_labels(case, grid, settings.organs)
-    label = prepare_label(stored, geometry, len(settings.organs))
-    tensors = {
-        "image": torch.stack(images),
-        "label": label,
-        "stored_label": torch.from_numpy(stored),
-    }
-    counts = []
-    for index in range(len(settings.organs)):
-        places = torch.nonzero(label == index + 1).to(torch.int16)
-        counts.append(len(places))
-        tensors[f"places.{index}"] = places[:: max(1, -(-len(places) // PLACES))]
-    description = {
-        "code": digest[:16],
-        "modality": case.modality,
-        "annotated": sorted(case.annotated() & set(settings.organs)),
-        "geometry": asdict(geometry),
-        "stored_spacing": grid.spacing,
-        "counts": counts,
-    }
-    return tensors, description
-
-
-def _prepare_images(
-    case: Case, settings: DataSettings, key: bytes
-) -> tuple[list[torch.Tensor], str, Volume]:
-    """A case's images on the job's grid, the HMAC of their voxels, and where those lay.
-
-    One scan after the other, and none stays in memory: a large CT takes 0.6 GB as float32.
-    """
-    images: list[torch.Tensor] = []
-    digest = hmac.new(key, digestmod=hashlib.sha256)
-    grid = None
-    for modality, path in case.images.items():
-        volume = load_image(path)
-        grid = grid or without_voxels(volume)
-        check_same_grid(grid, volume)
-        check_modality(volume, modality)
-        for start in range(0, len(volume.data), SLAB):
-            digest.update(np.ascontiguousarray(volume.data[start : start + SLAB]).data)
-        geometry = geometry_of(grid, settings.spacing)
-        images.append(prepare_image(volume, modality, geometry, settings))
-        del volume
-    if grid is None:
-        raise DataError("the case has no image; name one per case")
-    return images, digest.hexdigest(), grid
-
-
-def _organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray:
-    """Merges a case's label files into the job's values; what the job does not train becomes 0.
-
-    Files that hold nothing of the job are not opened: TotalSegmentator has a hundred per case.
-    """
-    annotated = case.annotated()
-    result = np.zeros(image.data.shape, dtype=np.uint8, order="F")  # as NIfTI lies in memory
-    # Parts after their organs: a mask of the liver covers its tumours.
-    for file in sorted(case.labels, key=lambda f: any(o in PARENTS for o in f.values.values())):
-        targets = {v: trained_as(organ, organs, annotated) for v, organ in file.values.items()}
-        if not any(targets.values()):
-            continue
-        label = load_label(file.path, image)
-        check_same_grid(image, label)
-        found = _values(label.data)
-        file.refuse_unknown(found)
-        table = np.zeros(2**16, dtype=np.uint8)  # a value below 0 counts from its end
-        for value in found:
-            organ = targets[value]
-            table[value] = organs.index(organ) + 1 if organ is not None else 0
-        for slab in _slabs(label.data):
-            merged = table[label.data[slab]]
-            np.copyto(result[slab], merged, where=merged > 0)
-    return result
-
-
-def _values(label: np.ndarray) -> list[int]:
-    """The values that stand in a label volume of 16 bits, without 0, rising."""
-    seen = np.zeros(2**16, dtype=bool)
-    for slab in _slabs(label):
-        seen[label[slab]] = True
-    found = np.flatnonzero(seen[1:]) + 1
-    return sorted(found.astype(np.uint16).view(np.int16).tolist())
-
-
-def _slabs(data: np.ndarray) -> list[tuple[slice, ...]]:
-    """Slices along Z, which lie together in the memory of a NIfTI volume."""
-    everything = slice(None)
-    starts = range(0, data.shape[2], SLAB)
-    return [(everything, everything, slice(start, start + SLAB)) for start in starts]
 
 
 def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
@@ -268,7 +145,13 @@ def _grid_settings(settings: DataSettings) -> dict[str, Any]:
     return to_mapping(settings) | {"patch": 0, "foreground": 0}
 
 
-def _described(path: Path) -> PreparedCase:
+def read_prepared(path: Path) -> PreparedCase:
+    """Reads what a prepared file says of its case; voxels stay on disk.
+
+    Raises:
+        OSError: the file cannot be read.
+        SafetensorError, KeyError, TypeError, ValueError: it is damaged.
+    """
     from safetensors import safe_open
 
     with safe_open(str(path), "pt") as file:

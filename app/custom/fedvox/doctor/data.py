@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.data.case import Case
-from fedvox.data.prepared import PreparedCase, prepare_case
+from fedvox.data.prepare import prepare_case
+from fedvox.data.prepared import PreparedCase
 from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings

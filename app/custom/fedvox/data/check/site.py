@@ -1,7 +1,6 @@
 """Every case of a site: read, compared with the others, judged."""
 
 import secrets
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +8,10 @@ from pathlib import Path
 from fedvox.data.case import Case
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
-from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
+from fedvox.data.check.problem import FAIL, Problem, refusal
+from fedvox.data.check.site_problems import site_problems
 from fedvox.data.check.workers import run_all
 from fedvox.data.quarantine import quarantined
-from fedvox.data.readers import STRAYS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import listed_cases
@@ -100,7 +99,7 @@ def check_site(
     reports = refuse_twins(cases, reports)
     if site.split == "dataset":
         reports = refuse_shared_patients(cases, reports)
-    problems += [*_site_problems(site, job, cases, reports), *_strays(site)]
+    problems += site_problems(site, job, cases, reports)
     return SiteReport(
         cases=tuple(reports),
         problems=tuple(problems),
@@ -142,109 +141,3 @@ def _refused(cases: Sequence[Case], reports: Sequence[CaseReport]) -> Iterable[t
         reasons = [problem.message for problem in report.problems if problem.status == FAIL]
         if reasons:
             yield case, reasons[0]
-
-
-def _site_problems(
-    site: SiteSettings,
-    job: DataSettings | None,
-    cases: Sequence[Case],
-    reports: Sequence[CaseReport],
-) -> list[Problem]:
-    found = [
-        _too_many(site, reports),
-        _no_training(reports),
-        _overlap(reports),
-        _never_outlined(cases, reports, job),
-        *(_unfit(job, cases) if job else ()),
-    ]
-    return [problem for problem in found if problem is not None]
-
-
-def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
-    judged = [report for report in reports if not report.quarantined]
-    bad = sum(report.refused for report in judged)
-    if not bad or bad <= site.max_bad_fraction * len(judged):
-        return None
-    return Problem(
-        "cases",
-        FAIL,
-        f"{bad} of {len(judged)} cases are refused, more than max_bad_fraction "
-        f"{site.max_bad_fraction:g} allows: training would stop here",
-        "mend them, or leave them out knowingly with --quarantine",
-    )
-
-
-def _no_training(reports: Sequence[CaseReport]) -> Problem | None:
-    usable = [report for report in reports if not (report.refused or report.quarantined)]
-    placed = any(report.parts for report in reports)
-    if (reports and not placed) or any("train" in report.parts for report in usable):
-        return None
-    message = f"no case of {len(reports)} can be used for training"
-    return Problem("cases", FAIL, message, "look at 'root' and 'split' in the site file")
-
-
-def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
-    count = sum(len(report.parts) > 1 for report in reports)
-    if not count:
-        return None
-    return Problem(
-        "split",
-        WARN,
-        f"{count} of {len(reports)} cases stand in several parts, as allow_overlap permits: "
-        "scores on them say nothing about new patients",
-        "use allow_overlap for a dry run only",
-    )
-
-
-def _never_outlined(
-    cases: Sequence[Case], reports: Sequence[CaseReport], job: DataSettings | None
-) -> Problem | None:
-    named = {organ for case in cases for organ in case.annotated()}
-    if job:
-        named &= set(job.organs)
-    seen = {organ for report in reports for organ in report.organs_ml}
-    absent = sorted(named - seen)
-    if not absent:
-        return None
-    return Problem(
-        "organs",
-        WARN,
-        f"the label table names organs that no case holds: {', '.join(absent)}",
-        "take out of the table what nobody outlined; training takes it for background",
-    )
-
-
-def _strays(site: SiteSettings) -> list[Problem]:
-    """What lies in the data folder and belongs to no case; nobody would miss it otherwise."""
-    count = STRAYS.get(site.dataset)
-    return [
-        Problem("folder", WARN, f"{kind}: {number}", remedy)
-        for kind, remedy, number in (count(Path(site.root)) if count else ())
-        if number
-    ]
-
-
-def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Problem]:
-    """Why the job cannot use this site, whatever its cases."""
-    found = []
-    used = Counter(name for case in cases for name in case.images)
-    foreign = sorted(set(used) - set(job.modalities))
-    if foreign:
-        found.append(
-            Problem(
-                "modality",
-                FAIL,
-                f"the job uses {', '.join(job.modalities)}, the site holds {', '.join(foreign)}",
-                "do not take part in this job, or mend 'modalities' in the site file",
-            )
-        )
-    if not any(case.annotated() & set(job.organs) for case in cases):
-        found.append(
-            Problem(
-                "organs",
-                FAIL,
-                f"no case annotates an organ of the job ({', '.join(job.organs)})",
-                "compare the label table with the job's organs",
-            )
-        )
-    return found

@@ -1,0 +1,94 @@
+import dataclasses
+import hashlib
+import hmac
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from fedvox.data.case import Case, LabelFile
+from fedvox.data.nifti import load_image
+from fedvox.data.prepare import prepare_case
+from fedvox.data.settings import DataSettings
+from fedvox.errors import DataError
+
+KEY = b"secret of the site"
+SPACING = (3.0, 3.0, 4.0)  # as the volumes of make_plain_site are stored
+SETTINGS = DataSettings(organs=("spleen", "liver"), spacing=SPACING, patch=(8, 8, 8))
+
+
+def stored_label(case) -> np.ndarray:
+    return np.asarray(nib.load(case.labels[0].path).dataobj)
+
+
+def test_organs_take_the_values_of_the_job(case, cache):
+    result = prepare_case(case, SETTINGS, cache, KEY)
+    stored = stored_label(case)  # liver 1, spleen 2 there; spleen 1, liver 2 here
+    expected = np.select([stored == 1, stored == 2], [2, 1], 0)
+    assert np.array_equal(result.tensor("label").numpy(), expected)
+    assert np.array_equal(result.tensor("stored_label").numpy(), expected)
+    assert result.counts == (int((stored == 2).sum()), int((stored == 1).sum()))
+    assert result.annotated == {"liver", "spleen"}
+    assert result.modality == "ct" and result.stored_spacing == SPACING
+
+
+def test_image_is_the_windowed_volume(case, cache):
+    result = prepare_case(case, SETTINGS, cache, KEY)
+    hu = load_image(case.images["ct"]).data
+    image = result.tensor("image")
+    assert image.shape == (1, 10, 11, 12) and image.dtype == torch.float32
+    # float32 rounds values around 1 to 6e-8.
+    assert np.allclose(image[0].numpy(), np.clip((hu + 160) / 400, 0, 1), atol=2e-7)
+
+
+def test_organ_that_the_table_lacks_is_not_annotated(case, cache):
+    settings = dataclasses.replace(SETTINGS, organs=("spleen", "pancreas", "liver"))
+    result = prepare_case(case, settings, cache, KEY)
+    assert result.annotated == {"spleen", "liver"}
+    assert result.counts[1] == 0 and result.tensor("places.1").shape == (0, 3)
+
+
+def test_two_modalities_become_two_channels_on_one_grid(case, cache, tmp_path, write_nifti):
+    both = {"t1": case.images["ct"], "flair": case.images["ct"]}
+    result = prepare_case(dataclasses.replace(case, images=both), SETTINGS, cache, KEY)
+    assert result.modality == "t1+flair" and result.tensor("image").shape == (2, 10, 11, 12)
+    shifted = nib.load(case.images["ct"]).affine.copy()
+    shifted[0, 3] += 20
+    other = write_nifti(tmp_path / "b.nii.gz", load_image(case.images["ct"]).data, shifted)
+    both["flair"] = other
+    with pytest.raises(DataError, match=r"20\.0 mm"):
+        prepare_case(dataclasses.replace(case, images=both), SETTINGS, cache, KEY)
+
+
+def test_code_is_an_hmac_of_the_voxels_and_not_of_the_name(case, cache, tmp_path):
+    voxels = load_image(case.images["ct"]).data
+    expected = hmac.new(KEY, voxels.tobytes(), hashlib.sha256).hexdigest()[:16]
+    assert prepare_case(case, SETTINGS, cache, KEY).code == expected
+    copy = shutil.copy(case.images["ct"], tmp_path / "other_name.nii.gz")
+    renamed = dataclasses.replace(case, id="b", patient="b", images={"ct": copy})
+    assert prepare_case(renamed, SETTINGS, cache, KEY).code == expected
+    assert prepare_case(case, SETTINGS, cache, b"another site").code != expected
+
+
+def test_places_are_voxels_of_their_organ_and_few(tmp_path, cache, write_nifti):
+    label = np.zeros((20, 20, 20), np.uint8)
+    label[2:14, 3:15, 4:16] = 1  # 1728 voxels
+    label[17, 17, 17] = 2
+    image = np.random.default_rng(0).normal(0, 1, label.shape)
+    paths = [write_nifti(tmp_path / f"{i}.nii", a) for i, a in enumerate((image, label))]
+    values = {1: "spleen", 2: "liver"}
+    case = Case("a", "a", {"mr": paths[0]}, (LabelFile(paths[1], values),))
+    result = prepare_case(case, SETTINGS, cache, KEY)
+    spleen = result.tensor("places.0").long()
+    assert len(spleen) == 432  # every fourth: the smallest step with at most 500
+    assert (result.tensor("label")[tuple(spleen.T)] == 1).all()
+    assert result.tensor("places.1").tolist() == [[17, 17, 17]]
+
+
+def test_series_and_png_are_prepared_like_nifti(dicom_case, cache):
+    result = prepare_case(dicom_case, SETTINGS, cache, KEY)
+    bright = result.tensor("image")[0] > 0.5  # above 40 HU
+    assert torch.equal(bright | (result.tensor("label") == 2), result.tensor("label") == 2)
+    assert result.counts == (0, 4 * 8 * 6)
