@@ -1,11 +1,13 @@
 """Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,22 @@ settings.load_profile("fedvox")
 @pytest.fixture(autouse=True, scope="session")
 def single_threaded_torch() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def full_disk() -> Callable[[], AbstractContextManager[None]]:
+    """While it is open no file of this process can grow beyond 4 KiB."""
+
+    @contextmanager
+    def limit() -> Generator[None, None, None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,6 @@
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from fedvox.files import (
     PRIVATE,
     atomic_path,
     private_folder,
+    remove_unfinished,
     write_arrays,
     write_json,
+    write_once,
     write_tensors,
     write_text,
 )
@@ -46,6 +50,37 @@ def test_a_private_folder_is_closed_and_those_above_it_stay(tmp_path):
     assert mode(tmp_path / "cache") == 0o755
     for name in ("old", "new", "new/deep"):
         assert mode(tmp_path / "cache" / name) == 0o700
+
+
+def test_of_several_writers_the_first_ones_content_stays(tmp_path):
+    path = tmp_path / "folder" / "key"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: write_once(path, b"%d" % number, PRIVATE), range(8)))
+    first = path.read_bytes()
+    write_once(path, b"late")
+    assert path.read_bytes() == first and mode(path) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_written_once_without_hard_links_too(tmp_path, monkeypatch):
+    def refuse(source, target):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for content in (b"first", b"late"):
+        write_once(tmp_path / "key", content)
+    assert (tmp_path / "key").read_bytes() == b"first"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path):
+    old, young, whole = (tmp_path / name for name in (".writing-a", ".writing-b", "c"))
+    for path in (old, young, whole):
+        path.touch()
+    for path in (old, whole):
+        os.utime(path, (0, 0))
+    remove_unfinished(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [young, whole]
 
 
 def test_error_while_writing_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -35,6 +35,16 @@ def test_a_wrong_model_file_is_refused_before_anything_is_written(tmp_path, caps
 
 
 @pytest.mark.parametrize("form", ["bundle", "torchscript"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tiny_model, tmp_path, capsys, form, full_disk):
+    words = ["export", "--model", str(tiny_model), "--format", form]
+    with full_disk():
+        assert main([*words, "--out", str(tmp_path / "new/out.ts")]) == 1
+    error = capsys.readouterr().err
+    assert "it cannot be written" in error and error.count("\n") == 1
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["bundle", "torchscript"])
 def test_a_place_that_cannot_be_written_is_one_line_about_out(tiny_model, tmp_path, capsys, form):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "below"

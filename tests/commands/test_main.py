@@ -6,6 +6,27 @@ import pytest
 import fedvox
 from fedvox.commands.main import main
 
+TERMINATED = """
+import os, signal, sys
+from pathlib import Path
+from fedvox.commands import main, report
+from fedvox.files import atomic_path
+
+def run(args):
+    with atomic_path(Path(sys.argv[1]) / "x.json") as temporary:
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+report.run = run
+sys.exit(main.main(["report", "somewhere"]))
+"""
+
+
+def test_a_terminated_command_leaves_nothing_unfinished(tmp_path) -> None:
+    done = subprocess.run([sys.executable, "-c", TERMINATED, str(tmp_path)], check=False)
+    assert done.returncode == 128 + 15
+    assert list(tmp_path.iterdir()) == []
+
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import nibabel as nib
@@ -239,12 +240,12 @@ def test_error_of_the_scan_names_it(
     fails(capsys, tmp_path, f"{tmp_path / 'none.nii.gz'}: the file is missing")
 
 
-@pytest.mark.parametrize("threads", ["0", "-2"])
-def test_fewer_than_one_thread_is_refused(
+@pytest.mark.parametrize("threads", ["0", "-2", "257"])
+def test_a_number_of_threads_that_helps_no_scan_is_refused(
     predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threads: str
 ) -> None:
     assert predict(scan, tmp_path / "seg.nii.gz", "--threads", threads) == 1
-    fails(capsys, tmp_path, f"--threads is {threads}; it must be at least 1")
+    fails(capsys, tmp_path, f"--threads is {threads}; it must be from 1 to 256")
 
 
 @pytest.mark.parametrize(("trained_on", "noted"), [(["ct"], True), (["ct", "mr"], False)])
@@ -364,6 +365,21 @@ def test_existing_preview_and_report_are_replaced_only_by_force(
     fails(capsys, tmp_path, option, "exists already")
     assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name, "--force") == 0
     assert (tmp_path / name).read_bytes() != b"precious"
+
+
+def test_a_full_disk_names_the_output_and_leaves_nothing(
+    predict: Predict,
+    scan: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    full_disk: Callable[[], AbstractContextManager[None]],
+) -> None:
+    out = tmp_path / "out"
+    with full_disk():
+        more = ("--report", out / "seg.json", "--preview", out / "seg.png")
+        assert predict(scan, out / "seg.nii", *more) == 1
+    fails(capsys, tmp_path, f"{out / 'seg.nii'}: the results cannot be written", "make room")
+    assert list(out.iterdir()) == []
 
 
 def test_largest_component_leaves_one_piece_of_each_organ(

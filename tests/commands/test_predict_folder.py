@@ -130,6 +130,47 @@ def test_scans_are_never_replaced(
     assert {path.name: path.read_bytes() for path in scans.iterdir()} == before
 
 
+def test_a_scan_behind_a_link_is_never_replaced(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "anna.nii.gz").symlink_to(scans / "anna.nii.gz")
+    before = (scans / "anna.nii.gz").read_bytes()
+    for more in ((), ("--force",)):
+        assert predict(links, scans, *more) == 1
+        refused(capsys, f"{scans / 'anna.nii.gz'}: it is one of the scans")
+    assert (scans / "anna.nii.gz").read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--preview", "--report"])
+def test_existing_pictures_and_records_are_replaced_only_by_force(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    extra = tmp_path / "extra"
+    extra.mkdir()
+    precious = extra / ("anna.png" if option == "--preview" else "anna.json")
+    precious.write_text("precious")
+    assert predict(scans, tmp_path / "out", option, extra) == 1
+    refused(capsys, f"{option} {precious}: it exists already")
+    assert precious.read_text() == "precious" and not (tmp_path / "out").exists()
+    assert predict(scans, tmp_path / "out", option, extra, "--force") == 0
+
+
+def test_what_can_be_no_labels_does_not_count_as_done(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    (out / "anna.nii.gz").mkdir(parents=True)
+    for more in ((), ("--force",)):
+        assert predict(scans, out, *more) == 1
+        refused(capsys, "anna.nii.gz: it is a folder")
+    (out / "anna.nii.gz").rmdir()
+    (out / "anna.nii.gz").touch()
+    assert predict(scans, out) == 1
+    refused(capsys, "anna.nii.gz: it exists already")
+
+
 def test_nothing_is_written_into_a_series_of_the_folder(
     predict: Predict,
     write_dicom: Callable[..., Path],

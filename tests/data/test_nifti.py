@@ -72,6 +72,16 @@ def test_what_nibabel_mends_in_a_header_does_not_clutter_the_terminal(
     assert caplog.text == ""
 
 
+def test_a_name_that_is_wrong_about_compression_is_told(tmp_path, image_path, label_path):
+    packed, plain = tmp_path / "a.nii", tmp_path / "b.nii.gz"
+    packed.write_bytes(image_path.read_bytes())
+    plain.write_bytes(gzip.decompress(image_path.read_bytes()))
+    assert refusal(load_image, packed).endswith("rename it so that it ends in .nii.gz")
+    assert refusal(load_image, plain).endswith("rename it to .nii")
+    shouted = image_path.rename(tmp_path / "c.nii.GZ")
+    assert refusal(load_image, shouted).endswith("rename it so that it ends in .nii.gz")
+
+
 def test_oblique_volume_is_accepted(tmp_path, write_nifti):
     turn = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.3, 0.2, -0.4))
     volume = load_image(write_nifti(tmp_path / "a.nii", image_array(), turn @ AFFINE))

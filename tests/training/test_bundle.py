@@ -11,10 +11,11 @@ from jsonschema import ValidationError, validate
 
 from fedvox.data.nifti import save_label
 from fedvox.errors import ConfigError
+from fedvox.training import bundle as fedvox_bundle
 from fedvox.training.bundle import write_bundle
 from fedvox.training.model_file import read_model
 from fedvox.training.predict import Options, Predictor
-from fedvox.training.transforms import PrepareScan
+from fedvox.training.transforms import PrepareScan, SaveLabels
 
 TENSOR = {
     "type": "object",
@@ -134,6 +135,28 @@ def test_an_existing_folder_is_left_alone(bundle, tiny_model):
     with pytest.raises(ConfigError, match="it exists already"):
         write_bundle(read_model(tiny_model), bundle)
     assert (bundle / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("seg.nii.gz", "it exists already"), ("seg.png", "the name must end in")]
+)
+def test_a_bundle_never_replaces_a_file_or_names_it_wrongly(tmp_path, name, words):
+    (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match=words):
+        SaveLabels(str(tmp_path / name))
+
+
+def test_an_export_that_was_overtaken_leaves_the_first(tiny_model, tmp_path, monkeypatch):
+    trained, folder = read_model(tiny_model), tmp_path / "bundle"
+
+    def overtake(*arguments):
+        (folder / "docs").mkdir(parents=True)
+
+    monkeypatch.setattr(fedvox_bundle, "write_torchscript", overtake)
+    with pytest.raises(OSError, match="not empty"):
+        write_bundle(trained, folder)
+    assert [path.name for path in folder.rglob("*")] == ["docs"]
+    assert list(tmp_path.glob(".writing-*")) == []
 
 
 def test_a_failed_export_leaves_nothing(tiny_model, tmp_path, monkeypatch):

@@ -3,6 +3,8 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 import fedvox
 from fedvox.errors import ModelError
@@ -121,6 +123,22 @@ def test_description_without_settings_is_an_error_that_names_the_key(written):
     del content["settings"]
     file.write_text(json.dumps(content))
     with pytest.raises(ModelError, match=r"model\.json: key 'name' is missing"):
+        read_model(written)
+
+
+@pytest.mark.parametrize("key", ["job", "round"])
+def test_description_without_its_run_is_an_error(written, key):
+    path = written.with_suffix(".json")
+    content = json.loads(path.read_text())
+    del content[key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="not a model description of fedvox"):
+        read_model(written)
+
+
+def test_weights_of_a_number_type_that_numpy_lacks_are_an_error(written):
+    save_file({"x": torch.zeros(2, dtype=torch.bfloat16)}, str(written))
+    with pytest.raises(ModelError, match="not a whole safetensors file"):
         read_model(written)
 
 

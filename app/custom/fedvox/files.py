@@ -5,13 +5,17 @@ import json
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+UNFINISHED = ".writing-"
+"""How the names of files begin that are not whole yet."""
 
 PRIVATE = 0o600
 """Mode of files that only their owner may read."""
@@ -42,7 +46,9 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     made for a private file are private too.
     """
     _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o777)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
+    # Of the name nothing but the ending, by which nibabel decides whether to compress.
+    suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -51,6 +57,39 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_once(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Writes a file unless it exists; of several processes the first one's content stays."""
+    _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o777)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        temporary.chmod(mode)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass
+        except OSError:  # of a file system without hard links, where the last process wins
+            if not path.exists():
+                temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, hours: float = 1.0) -> None:
+    """Removes what a killed process was writing into a folder.
+
+    Args:
+        folder: an existing folder of files that :func:`atomic_path` makes.
+        hours: younger files may belong to a process that still writes them.
+    """
+    for path in folder.glob(f"{UNFINISHED}*"):
+        with suppress(FileNotFoundError):  # another process tidies up as well
+            if time.time() - path.stat().st_mtime > hours * 3600:
+                path.unlink()
 
 
 def write_readable_json(path: Path, mapping: Mapping[str, Any]) -> None:

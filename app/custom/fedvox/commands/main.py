@@ -3,8 +3,11 @@
 import argparse
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import fedvox
@@ -61,6 +64,23 @@ def _meant(command: str, unknown: Sequence[str]) -> str:
     return f" (did you mean --kit {unknown[0]}?)"
 
 
+@contextmanager
+def _tidy_end() -> Iterator[None]:
+    """Lets SIGTERM, which a scheduler or a shutdown sends, remove unfinished files as Ctrl-C does.
+
+    A handler that somebody set before stays.
+    """
+    mine = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    mine = mine and threading.current_thread() is threading.main_thread()
+    if mine:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; exit code 0 only on success.
 
@@ -76,7 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         remedy = f"see '{' '.join(['fedvox', command]).strip()} --help'"
         parser.exit(2, visible(f"fedvox: error: {problem}; {remedy}") + "\n")
     try:
-        return int(args.run(args))
+        with _tidy_end():
+            return int(args.run(args))
     except FedVoxError as error:
         print(visible(f"fedvox: error: {error}"), file=sys.stderr)
         return 1

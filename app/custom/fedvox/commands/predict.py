@@ -7,6 +7,9 @@ from pathlib import Path
 from fedvox.commands.predict_plan import Task, is_folder_of_scans, plan_folder, plan_one
 from fedvox.commands.predict_run import run_folder, run_one
 
+MOST_THREADS = 256
+"""More help no scan."""
+
 _DESCRIPTION = """\
 Segment scans with a trained model. The labels lie on exactly the scan's grid, with its affine,
 orientation and header; organ values are printed. No augmentation is ever applied.
@@ -81,8 +84,8 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.training.model_file import read_model
     from fedvox.training.predict import Options, Predictor
 
-    if args.threads is not None and args.threads < 1:
-        raise ConfigError(f"--threads is {args.threads}; it must be at least 1")
+    if args.threads is not None and not 1 <= args.threads <= MOST_THREADS:
+        raise ConfigError(f"--threads is {args.threads}; it must be from 1 to {MOST_THREADS}")
     targets = (args.output, args.preview, args.report)
     many = is_folder_of_scans(args.input)
     if many:

@@ -1,9 +1,11 @@
 """Which scans `fedvox predict` segments, and which files it writes; all checked before any work."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from fedvox.errors import ConfigError
 
 _ENDINGS = {"--output": (".nii", ".nii.gz"), "--preview": (".png",), "--report": (".json",)}
 
@@ -68,8 +70,6 @@ def plan_one(task: Task, force: bool) -> Plan:
         ConfigError: the scan is missing; a file is wrongly named, is or lies in the scan, exists,
             or cannot be written.
     """
-    from fedvox.errors import ConfigError
-
     if not task.scan.exists():
         raise ConfigError(f"--input {task.scan}: the file is missing; check the path")
     written = list(task.files())
@@ -97,11 +97,10 @@ def plan_folder(
         force: segments again what has labels already.
 
     Raises:
-        ConfigError: no scan, or a folder for results is a file, holds the scans or cannot be
-            written.
+        ConfigError: no scan; a folder for results is a file, holds the scans or cannot be written;
+            or a file in it would replace a scan, a folder or, without ``force``, anything else.
     """
     from fedvox.data.scans import find_scans
-    from fedvox.errors import ConfigError
 
     targets = {"--output": output, "--preview": preview, "--report": report}
     folders = {option: path for option, path in targets.items() if path}
@@ -126,10 +125,28 @@ def plan_folder(
         )
         for scan in found
     ]
-    wanted = [task for task in tasks if force or not task.output.exists()]
+    _refuse_scans(tasks)
+    wanted = [task for task in tasks if force or not _is_done(task)]
+    for task in wanted:
+        for option, path in task.files():
+            check_file(option, task.scan, path, force)
     mine = {_real(path) for path in folders.values()}
     left_out = sum(_real(path) not in mine for path in others)
     return Plan(wanted, len(tasks) - len(wanted), left_out)
+
+
+def _refuse_scans(tasks: Sequence[Task]) -> None:
+    """Refuses files that are scans of the same folder, as a folder of links may hide."""
+    scans = {_identity(task.scan) for task in tasks}
+    for task in tasks:
+        for option, path in task.files():
+            if path.exists() and _identity(path) in scans:
+                raise ConfigError(f"{option} {path}: it is one of the scans; choose another folder")
+
+
+def _is_done(task: Task) -> bool:
+    """Labels appear whole and last, so a scan that has some needs nothing more."""
+    return task.output.is_file() and task.output.stat().st_size > 0
 
 
 def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
@@ -139,8 +156,6 @@ def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
         ConfigError: it is the scan or lies in its folder, exists, is a folder, or lies where none
             can be made.
     """
-    from fedvox.errors import ConfigError
-
     if path.is_dir():
         raise ConfigError(f"{option} {path}: it is a folder; name a file in it")
     if scan.is_dir() and _real(scan) in _real(path).parents:
@@ -161,8 +176,6 @@ def check_place(option: str, path: Path) -> None:
     Raises:
         ConfigError: something above it is a file, or closed.
     """
-    from fedvox.errors import ConfigError
-
     folder = path.absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -170,6 +183,12 @@ def check_place(option: str, path: Path) -> None:
         raise ConfigError(f"{option} {path}: {folder} is a file, not a folder; choose another")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ConfigError(f"{option} {path}: {folder} cannot be written; choose another folder")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file it is, whatever links lead to it."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _real(path: Path) -> Path:

@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from fedvox.commands.predict_plan import Plan, Task
 from fedvox.commands.text import visible
 
 if TYPE_CHECKING:
-    from fedvox.training.predict import Options, Predictor
+    from fedvox.training.predict import Options, Prediction, Predictor
 
 
 def run_one(
@@ -109,20 +110,46 @@ def _segment(
     description: Mapping[str, Any],
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Segments a scan and writes its files; the labels last, as they mark a scan as done."""
-    from fedvox.data.nifti import save_label
-    from fedvox.files import write_json
-    from fedvox.report.prediction import describe_prediction, draw_prediction
+    """Segments a scan and writes its files.
+
+    Raises:
+        ConfigError: they cannot be written.
+    """
+    from fedvox.errors import ConfigError
+    from fedvox.report.prediction import describe_prediction
 
     prediction = predictor.predict(task.scan, options, tell)
     record = describe_prediction(prediction, description, options.largest_component)
     tell("writing the results")
-    if task.preview:
-        draw_prediction(prediction, description, list(prediction.voxels), task.preview)
-    if task.report:
-        write_json(task.report, record)
-    save_label(task.output, prediction.labels.data, prediction.labels)
+    try:
+        _write(task, prediction, record, description)
+    except OSError as error:
+        raise ConfigError(
+            f"{task.output}: the results cannot be written ({error.strerror}); make room, or "
+            "choose another place"
+        ) from None
     return record
+
+
+def _write(
+    task: Task,
+    prediction: "Prediction",
+    record: Mapping[str, Any],
+    description: Mapping[str, Any],
+) -> None:
+    """Writes a scan's files; none appears before all are whole, the labels mark it as done."""
+    from fedvox.data.nifti import save_label
+    from fedvox.files import atomic_path, write_json
+    from fedvox.report.prediction import draw_prediction
+
+    with ExitStack() as stack:  # which puts the last file first in place
+        files = {option: stack.enter_context(atomic_path(path)) for option, path in task.files()}
+        save_label(files["--output"], prediction.labels.data, prediction.labels)
+        if task.preview:
+            organs = list(prediction.voxels)
+            draw_prediction(prediction, description, organs, files["--preview"])
+        if task.report:
+            write_json(files["--report"], record)
 
 
 def _reason(error: Exception) -> str:

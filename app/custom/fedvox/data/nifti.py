@@ -8,8 +8,6 @@ import dataclasses
 import gzip
 import logging
 import math
-import os
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +18,12 @@ import numpy as np
 
 from fedvox.errors import DataError
 
-# nibabel says on stderr what it mends in a header; what matters of it is refused here, in words.
-logging.getLogger("nibabel.global").setLevel(logging.ERROR)
+# nibabel says on stderr what it finds in a header; what matters of it is refused here, in words.
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 VOXEL_MM = (0.05, 30.0)
+_GZIP = b"\x1f\x8b\x08"
+_NIFTI = b"n+1\0"
 
 
 @dataclass(frozen=True)
@@ -132,21 +132,15 @@ def on_axes_of(image: Volume, label: Volume) -> Volume:
 
 def save_label(path: Path, labels: np.ndarray, like: Volume) -> None:
     """Writes labels ``(X, Y, Z)`` as uint8 on exactly the grid of ``like``, atomically."""
+    from fedvox.files import atomic_path  # loads torch, which reading does without
+
     header = like.header.copy()
     header.set_data_dtype(np.uint8)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
     image = nib.Nifti1Image(labels.astype(np.uint8), None, header)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    suffix = ".nii.gz" if path.name.endswith(".gz") else ".nii"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=suffix)
-    os.close(handle)
-    try:
+    with atomic_path(path) as temporary:
         nib.save(image, temporary)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _open(path: Path) -> Any:
@@ -156,6 +150,7 @@ def _open(path: Path) -> Any:
         raise DataError("it is no regular file; put the scan itself there")
     try:
         content = path.read_bytes()
+        _refuse_wrong_ending(path, content)
         if path.name.endswith(".gz"):
             content = gzip.decompress(content)
         image = nib.Nifti1Image.from_bytes(content)
@@ -164,7 +159,7 @@ def _open(path: Path) -> Any:
     except (OSError, EOFError, zlib.error, ValueError) as error:
         kind = type(error).__name__
         raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None
-    except MemoryError:
+    except (MemoryError, DataError):
         raise
     except Exception as error:
         kind = type(error).__name__
@@ -172,6 +167,14 @@ def _open(path: Path) -> Any:
     check_geometry(image)
     _refuse_short(image, len(content))
     return image
+
+
+def _refuse_wrong_ending(path: Path, content: bytes) -> None:
+    """Notices a volume whose name says the wrong thing about its compression."""
+    if path.name.endswith(".gz") and content[344:348] == _NIFTI:
+        raise DataError("the file is not compressed, as .gz in its name says; rename it to .nii")
+    if not path.name.endswith(".gz") and content[:3] == _GZIP:
+        raise DataError("the file is compressed; rename it so that it ends in .nii.gz")
 
 
 def _refuse_short(image: Any, size: int) -> None:

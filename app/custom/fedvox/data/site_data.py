@@ -22,7 +22,7 @@ from fedvox.data.site_key import (
 )
 from fedvox.data.splits import SPLITS, split_cases
 from fedvox.errors import ConfigError, DataError
-from fedvox.files import private_folder
+from fedvox.files import private_folder, remove_unfinished
 
 PREPARED = "prepared"
 
@@ -94,6 +94,7 @@ def open_site(
     folder = (Path(site.cache) if site.cache else state) / PREPARED
     with cache_errors():
         private_folder(folder)
+        remove_unfinished(folder)
     key = site_key(folder.parent, site)
     prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
     skipped: dict[str, str] = {}

@@ -10,7 +10,7 @@ from pathlib import Path
 from fedvox.data.case import Case
 from fedvox.data.site import SiteSettings
 from fedvox.errors import DataError
-from fedvox.files import PRIVATE, atomic_path
+from fedvox.files import PRIVATE, write_once
 
 KEY_BYTES = 32
 KEY = "site_key"
@@ -49,8 +49,7 @@ def site_key(folder: Path, site: SiteSettings) -> bytes:
     path = folder / KEY
     with cache_errors():
         if not path.is_file():
-            with atomic_path(path, PRIVATE) as temporary:
-                temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
+            write_once(path, secrets.token_bytes(KEY_BYTES), PRIVATE)
         key = path.read_bytes()
     if len(key) < KEY_BYTES:
         raise DataError(

@@ -6,7 +6,7 @@ Reference:
     MONAI Bundle Specification, docs.monai.io.
 """
 
-import shutil
+import io
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -37,6 +37,7 @@ def write_bundle(trained: TrainedModel, folder: Path) -> None:
 
     Raises:
         ConfigError: the folder exists.
+        OSError: it cannot be written, or another process was faster.
     """
     if folder.exists():
         raise ConfigError(f"{folder}: it exists already; choose another name")
@@ -48,9 +49,11 @@ def write_bundle(trained: TrainedModel, folder: Path) -> None:
         write_json(building / "configs/metadata.json", metadata(trained))
         write_json(building / "configs/inference.json", inference(trained))
         write_text(building / "docs/README.md", _readme(trained))
-        torch.save(segmenter.state_dict(), building / "models/model.pt")
+        weights = io.BytesIO()  # where a disk is full, torch.save breaks with an error of its own
+        torch.save(segmenter.state_dict(), weights)
+        (building / "models/model.pt").write_bytes(weights.getbuffer())
         write_torchscript(trained, building / "models/model.ts", segmenter)
-        shutil.move(building, folder)
+        building.rename(folder)
 
 
 def metadata(trained: TrainedModel) -> dict[str, Any]:

@@ -101,13 +101,13 @@ def read_model(path: Path) -> TrainedModel:
         raise ModelError(f"{path}: no such model file; give the model.safetensors of a run")
     try:
         weights = load_file(str(path))
-    except (SafetensorError, ValueError, OSError):
+    except (SafetensorError, ValueError, TypeError, AttributeError, OSError):  # or no numpy type
         raise ModelError(
             f"{path}: not a whole safetensors file; copy it again from the run's folder"
         ) from None
     try:
         description = read_json(path.with_suffix(".json"))
-        if description.get("format") != FORMAT:
+        if description.get("format") != FORMAT or not {"job", "round"} <= set(description):
             raise ModelError(f"{path.with_suffix('.json')}: not a model description of fedvox")
         job = job_from(description.get("settings", {}), str(path.with_suffix(".json")))
     except ConfigError as error:

@@ -4,6 +4,7 @@ The file also holds ``model.json``, so that :func:`read_torchscript` rebuilds th
 which the preprocessing of training is called.
 """
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -48,8 +49,10 @@ def write_torchscript(
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(segmenter, window)
     files = {DESCRIPTION: json.dumps(dict(trained.description))}
+    content = io.BytesIO()  # where a disk is full, torch.jit.save would abort the process
+    torch.jit.save(traced, content, _extra_files=files)
     with atomic_path(path) as temporary:
-        torch.jit.save(traced, str(temporary), _extra_files=files)
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, JobSettings]:

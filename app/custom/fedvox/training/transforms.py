@@ -78,11 +78,18 @@ class SaveLabels:
     """Writes labels with the scan's grid, affine and header.
 
     Args:
-        output: ``.nii`` or ``.nii.gz``.
+        output: ``.nii`` or ``.nii.gz``; an existing file, which may be a scan, is never replaced.
+
+    Raises:
+        ConfigError: wrongly named, or it exists.
     """
 
     def __init__(self, output: str) -> None:
         self.output = Path(output)
+        if not self.output.name.endswith((".nii", ".nii.gz")):
+            raise ConfigError(f"output {output}: the name must end in .nii or .nii.gz")
+        if self.output.exists():
+            raise ConfigError(f"output {output}: it exists already; choose another name")
 
     def __call__(self, case: Mapping[str, Any]) -> dict[str, Any]:
         """Writes ``labels``."""
