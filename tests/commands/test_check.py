@@ -56,9 +56,9 @@ def test_refused_case_is_called_by_its_code_with_a_remedy(damaged, capsys):
     assert call(str(damaged)) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("FAIL  cases  5 of 6 cases can be used: 3 train")
-    assert lines[1].startswith("FAIL  image  the file is not readable as NIfTI")
+    assert lines[1].startswith("FAIL  image  the file is empty")
     code = lines[1].partition("[1 case: ")[2].rstrip("]")
-    assert len(code) == 8 and lines[2].strip() == "-> export it again"
+    assert len(code) == 8 and lines[2].strip() == "-> copy it again"
     assert CANARY not in "".join(lines)
     assert call(str(damaged), "--which", code) == 0
     assert capsys.readouterr().out == f"{CANARY}_0002\n"

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -295,6 +296,19 @@ def test_files_of_several_numbered_series_are_not_one(tmp_path, write_series, ar
 def test_folder_without_dicom_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     assert "holds no DICOM image" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dcmread", "iterdir"])
+def test_a_series_that_nobody_may_read_is_not_called_damaged(
+    tmp_path, write_series, array, monkeypatch, name
+):
+    series = write_series(tmp_path / "series", array)
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", "name")
+
+    monkeypatch.setattr(pydicom if name == "dcmread" else Path, name, refuse)
+    assert refusal(series).endswith("mend its rights")
 
 
 def test_other_files_beside_the_series_are_left_alone(tmp_path, write_series, array):

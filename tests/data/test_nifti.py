@@ -72,6 +72,14 @@ def test_what_nibabel_mends_in_a_header_does_not_clutter_the_terminal(
     assert caplog.text == ""
 
 
+def test_a_file_that_nobody_may_read_is_not_called_damaged(image_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everything
+    assert refusal(load_image, image_path).endswith("mend its rights")
+
+
 def test_a_name_that_is_wrong_about_compression_is_told(tmp_path, image_path, label_path):
     packed, plain = tmp_path / "a.nii", tmp_path / "b.nii.gz"
     packed.write_bytes(image_path.read_bytes())

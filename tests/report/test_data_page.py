@@ -64,7 +64,7 @@ def test_page_needs_nothing_from_outside(report, tmp_path):
 def test_page_tells_findings_counts_and_figures(report, tmp_path):
     page = page_of(tmp_path, report)
     assert "5 of 6 cases can be used: 2 train, 1 val, 2 test" in page
-    assert "the file is not readable as NIfTI" in page and "export it again" in page
+    assert "the file is empty" in page and "copy it again" in page
     assert report.cases[0].code in page
     for text in ("kidney right", "LPS (5)", "Volume in ml", "Histograms of intensities"):
         assert text in page

@@ -114,7 +114,8 @@ SHIFT = AFFINE + np.array([[0, 0, 0, 50.0], [0] * 4, [0] * 4, [0] * 4])
     [
         (cut, "image", "damaged or truncated"),
         (flipped_bit, "image", "damaged or truncated"),
-        (lambda image, label: image.write_bytes(b""), "image", "not readable"),
+        (lambda image, label: image.write_bytes(b""), "image", "is empty"),
+        (lambda image, label: image.write_bytes(b"no volume" * 50), "image", "damaged"),
         (lambda image, label: image.unlink(), "image", "missing"),
         (lambda image, label: label.unlink(), "label", "missing"),
         (of_image(with_nan), "image", "1 voxels that are NaN"),

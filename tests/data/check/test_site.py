@@ -67,6 +67,14 @@ def test_site_without_a_usable_training_case_fails(site):
     assert "no case of 5 can be used for training" in report.problems[0].message
 
 
+def test_a_part_of_which_no_case_is_left_is_a_hint(site):
+    damage(site, "miller_anna_4")
+    write_quarantine(site, check_site(site).refused)
+    report = check_site(site)
+    assert found(report) == [("cases", WARN)] and not report.failed
+    assert report.problems[0].message == "none of the 1 cases under 'test' can be used"
+
+
 def test_split_without_a_case_fails(site):
     resplit(site, train=[], val=[], test=[])
     report = check_site(site, workers=4)

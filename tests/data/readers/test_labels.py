@@ -39,3 +39,8 @@ def test_ambiguous_table_is_refused_with_its_file(table, words):
     with pytest.raises(DataError, match=words) as caught:
         label_values(table, "labels.json")
     assert str(caught.value).startswith("labels.json: ")
+
+
+def test_an_organ_with_the_value_of_the_background_is_refused():
+    with pytest.raises(DataError, match=r"labels\.json: 'liver' has the value 0"):
+        label_values({"liver": 0, "spleen": 1}, "labels.json")

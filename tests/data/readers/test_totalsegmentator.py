@@ -1,6 +1,8 @@
+import shutil
+
 import pytest
 
-from fedvox.data.readers.totalsegmentator import read
+from fedvox.data.readers.totalsegmentator import read, strays
 from fedvox.data.splits import hash_bucket
 from fedvox.errors import ConfigError, DataError
 
@@ -110,3 +112,16 @@ def test_other_folder_is_refused(tmp_path, trees):
 def test_other_modality_or_both_are_refused(tmp_path, modalities):
     with pytest.raises(ConfigError):
         read(tmp_path, modalities)
+
+
+def test_folders_that_lost_their_image_or_masks_are_counted(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    assert [number for _, _, number in strays(root)] == [0, 0]
+    (root / "s0000" / "ct.nii.gz").unlink()
+    shutil.rmtree(root / "s0001" / "segmentations")
+    (root / "s0003" / "notes").mkdir()
+    (root / "scripts").mkdir()
+    assert [(words.split()[-1], number) for words, _, number in strays(root)] == [
+        ("mri.nii.gz", 1),
+        ("knows", 1),
+    ]

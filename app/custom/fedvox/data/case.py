@@ -31,7 +31,14 @@ class LabelFile:
         """
         unknown = [value for value in found if value != 0 and value not in self.values]
         if unknown:
-            raise DataError(f"label values {unknown[:5]} are not in the label table; add them")
+            raise DataError(
+                f"label values {unknown[:5]} are not in the label table ({self._known()}); correct "
+                "the label, or add them if they are real structures"
+            )
+
+    def _known(self) -> str:
+        named = [f"{value} {organ or 'other'}" for value, organ in self.values.items()]
+        return ", ".join(named[:5] + ["…"] * (len(named) > 5))
 
 
 @dataclass(frozen=True)

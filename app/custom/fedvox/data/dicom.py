@@ -17,6 +17,7 @@ from fedvox.data.png_labels import in_name_order
 from fedvox.errors import DataError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_CLOSED = "the series may not be read by this user; mend its rights"
 _DAMAGED = "a DICOM file is damaged ({}); copy the series again"
 UNEVEN = 0.1
 """Distances of slices may differ by this share: positions are often rounded to a tenth of a mm."""
@@ -90,12 +91,18 @@ def read_slices(folder: Path) -> list[Any]:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
+    try:
+        paths = in_name_order([path for path in folder.iterdir() if path.is_file()])
+    except PermissionError:
+        raise DataError(_CLOSED) from None
     files = []
-    for path in in_name_order([path for path in folder.iterdir() if path.is_file()]):
+    for path in paths:
         if path.name.upper() == "DICOMDIR":
             continue
         try:
             files.append(pydicom.dcmread(path))
+        except PermissionError:
+            raise DataError(_CLOSED) from None
         except Exception as error:
             # Other files may lie beside a series, but an emptied slice must not shorten it.
             is_slice = path.suffix.lower() in (".dcm", ".ima") or not path.stat().st_size
@@ -103,7 +110,9 @@ def read_slices(folder: Path) -> list[Any]:
                 raise DataError(_DAMAGED.format(type(error).__name__)) from None
     images = [entry for entry in files if "PixelData" in entry]
     if not images:
-        raise DataError("the folder holds no DICOM image; name the folder of one series")
+        raise DataError(
+            "the folder holds no DICOM image itself; put the files of one series right into it"
+        )
     kinds = {None, *(entry.get("SOPClassUID") for entry in images)}
     if any(entry.get("SOPClassUID") in kinds for entry in files if "PixelData" not in entry):
         raise DataError(_DAMAGED.format("no pixels"))

@@ -150,12 +150,18 @@ def _open(path: Path) -> Any:
         raise DataError("it is no regular file; put the scan itself there")
     try:
         content = path.read_bytes()
+        if not content:
+            raise DataError("the file is empty; copy it again")
         _refuse_wrong_ending(path, content)
         if path.name.endswith(".gz"):
             content = gzip.decompress(content)
         image = nib.Nifti1Image.from_bytes(content)
     except FileNotFoundError:
-        raise DataError("the file is missing; restore it or take the case off the list") from None
+        raise DataError(
+            "the file is missing; restore it, or leave the case out by a split file"
+        ) from None
+    except PermissionError:
+        raise DataError("the file may not be read by this user; mend its rights") from None
     except (OSError, EOFError, zlib.error, ValueError) as error:
         kind = type(error).__name__
         raise DataError(f"the file is damaged or truncated ({kind}); copy it again") from None

@@ -65,15 +65,16 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
         )
     allow_overlap = content.get("allow_overlap", False)
     if not isinstance(allow_overlap, bool):
-        raise ConfigError(f"{where}: 'allow_overlap' must be true or false, not {allow_overlap!r}")
+        raise ConfigError(f"{where}: 'allow_overlap' must be true or false; mend the file")
     by_id = {case.id: case for case in cases}
     result: dict[str, list[Case]] = {}
     for name in SPLITS:
         ids = _ids(content.get(name, []), name, where)
-        absent = sum(case_id not in by_id for case_id in ids)
+        absent = [place for place, case_id in enumerate(ids, 1) if case_id not in by_id]
         if absent:
             raise ConfigError(
-                f"{where}: {absent} ids under '{name}' are not in the data set; mend the list"
+                f"{where}: {len(absent)} ids under '{name}' are not in the data set, the first at "
+                f"place {absent[0]} of the list; mend the list"
             )
         result[name] = [by_id[case_id] for case_id in ids]
     if not allow_overlap:
@@ -83,7 +84,9 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
 
 def _ids(listed: object, name: str, where: str) -> list[str]:
     if not isinstance(listed, list) or not all(isinstance(case_id, str) for case_id in listed):
-        raise ConfigError(f"{where}: '{name}' must be a list of case identifiers, each a text")
+        raise ConfigError(
+            f"{where}: '{name}' must be a list of case identifiers, each a text; mend the list"
+        )
     repeated = len(listed) - len(set(listed))
     if repeated:
         raise ConfigError(f"{where}: '{name}' repeats {repeated} of its ids; list each once")

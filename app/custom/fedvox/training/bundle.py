@@ -162,7 +162,7 @@ def _readme(trained: TrainedModel) -> str:
 
 {_origin(trained)} Research software, not for clinical use.
 
-Needs `pip install fedvox=={fedvox.__version__} fire`. Run it in this folder:
+Needs FedVox {fedvox.__version__} (see its README) and `pip install fire`. Run it in this folder:
 
 ```bash
 python -m monai.bundle run --config_file configs/inference.json --meta_file configs/metadata.json \\

@@ -95,7 +95,7 @@ def organs_mirrored(organs: Volume) -> Problem | None:
                     "placement",
                     WARN,
                     f"{_plain(first)} does not lie {words} {_plain(second)}",
-                    "look whether label or image was flipped when it was saved",
+                    "look whether label or image was flipped when saved, or values exchanged",
                 )
     return None
 

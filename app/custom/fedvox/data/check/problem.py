@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from fedvox.errors import FedVoxError
 
 WARN, FAIL = "WARN", "FAIL"
+REMEDIES = {
+    "modality": "leave such cases out, or export them again in HU; if all are so, the site file "
+    "names the wrong modality"
+}
+"""Where a site of many cases asks for another remedy than a single scan."""
 
 
 @dataclass(frozen=True)
@@ -27,4 +32,5 @@ class Problem:
 def refusal(check: str, error: FedVoxError) -> Problem:
     """An error of ours as a problem; its last clause is the remedy."""
     message, _, remedy = str(error).rpartition("; ")
+    remedy = REMEDIES.get(check, remedy)
     return Problem(check, FAIL, message or remedy, remedy if message else "export the case again")

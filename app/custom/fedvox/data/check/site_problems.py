@@ -29,6 +29,7 @@ def site_problems(
     found = [
         _too_many(site, reports),
         _no_training(reports),
+        *map(_emptied, ("val", "test"), [reports] * 2),
         _overlap(reports),
         _never_outlined(cases, reports, job),
         *(_unfit(job, cases) if job else ()),
@@ -58,6 +59,15 @@ def _no_training(reports: Sequence[CaseReport]) -> Problem | None:
         return None
     message = f"no case of {len(reports)} can be used for training"
     return Problem("cases", FAIL, message, "look at 'root' and 'split' in the site file")
+
+
+def _emptied(part: str, reports: Sequence[CaseReport]) -> Problem | None:
+    """Notices a part of the split of which no case is left."""
+    listed = [report for report in reports if part in report.parts]
+    if not listed or any(not (report.refused or report.quarantined) for report in listed):
+        return None
+    message = f"none of the {len(listed)} cases under '{part}' can be used"
+    return Problem("cases", WARN, message, "mend one, or write a new split file")
 
 
 def _overlap(reports: Sequence[CaseReport]) -> Problem | None:

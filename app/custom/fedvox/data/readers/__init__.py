@@ -23,7 +23,10 @@ Reader = Callable[[Path, Sequence[str]], list[Case]]
 Strays = Callable[[Path], list[tuple[str, str, int]]]
 """Counts what belongs to no case: what it is, what to do, how many."""
 
-STRAYS: dict[str, Strays] = {"plain": plain.strays}
+STRAYS: dict[str, Strays] = {
+    "plain": plain.strays,
+    "totalsegmentator": totalsegmentator.strays,
+}
 
 READERS: Registry[Reader] = Registry("dataset")
 READERS.register("plain")(plain.read)

@@ -26,6 +26,8 @@ def label_values(table: Mapping[str, Any], source: str) -> dict[int, str | None]
         if not str(value).isdecimal() or not isinstance(name, str):
             raise DataError(f"{source}: label entry '{key}' is not a name with a whole number")
         if int(value) == 0:
+            if canonical_organ(name) is not None:
+                raise DataError(f"{source}: '{name}' has the value 0, which is background; mend it")
             continue
         if int(value) in values:
             raise DataError(f"{source}: label value {value} stands twice; give each its own")

@@ -64,6 +64,25 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     return cases
 
 
+def strays(root: Path) -> list[tuple[str, str, int]]:
+    """Counts the case folders that are no cases, since their image or all their masks are missing.
+
+    Args:
+        root: as for :func:`read`.
+
+    Returns:
+        What it is, what to do about it, and how many, for each kind.
+    """
+    folders = [path for path in root.glob("s*/") if path.name[1:].isdecimal()]
+    blind = sum(not any((path / name).exists() for name in IMAGES.values()) for path in folders)
+    bare = sum(not _masks(path / "segmentations") for path in folders)
+    remedy = "unpack the release again, if they had one"
+    return [
+        ("folders sNNNN without ct.nii.gz or mri.nii.gz", remedy, blind),
+        ("folders sNNNN without a mask of a structure that FedVox knows", remedy, bare),
+    ]
+
+
 def _masks(folder: Path) -> tuple[LabelFile, ...]:
     found = ((path, canonical_organ(stem(path))) for path in volumes(folder))
     return tuple(LabelFile(path, {1: organ}) for path, organ in found if organ)
