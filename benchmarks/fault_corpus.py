@@ -152,7 +152,7 @@ def sheared(affine: np.ndarray) -> np.ndarray:
 MOVED = np.array([[1.0, 0, 0, 50], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 FAULTS: dict[str, tuple[Plant, str]] = {
     "truncated gzip": (with_bytes(lambda c: c[: len(c) // 2]), "damaged or truncated"),
-    "empty file": (with_bytes(lambda c: b""), "damaged or truncated|not readable"),
+    "empty file": (with_bytes(lambda c: b""), "the file is empty"),
     "missing file": (lambda image, label: label.unlink(), "missing"),
     "bit flip": (with_bytes(lambda c: flip_bit(c, 8 * (len(c) // 2))), "damaged or truncated"),
     "NaN": (with_voxels(one_voxel(np.nan)), "1 voxels that are NaN or infinite"),

@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -91,3 +92,9 @@ def test_mask_of_an_organ_that_the_job_does_not_train_is_not_opened(case, cache)
     settings = dataclasses.replace(SETTINGS, organs=("aorta",))
     with pytest.raises(DataError, match="damaged"):
         prepare_case(masked, settings, cache, KEY)
+
+
+def test_a_long_label_table_is_named_in_part():
+    file = LabelFile(Path("a.nii.gz"), dict.fromkeys(range(1, 9)) | {2: "liver"})
+    with pytest.raises(DataError, match=r"\(1 other, 2 liver, 3 other, 4 other, 5 other, and more"):
+        file.refuse_unknown([0, 9])

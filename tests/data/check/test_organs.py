@@ -37,7 +37,9 @@ def test_one_mask_per_organ_is_merged_and_a_later_one_wins(tmp_path, write_nifti
 @pytest.mark.parametrize("value", [7, -1])
 def test_values_beyond_the_table_are_refused(tmp_path, write_nifti, value):
     path = write_nifti(tmp_path / "a.nii.gz", boxes(1, value))
-    with pytest.raises(DataError, match=rf"label values \[{value}\] are not in the label table"):
+    with pytest.raises(
+        DataError, match=rf"label values \[{value}\] are not in the label table \(1 liver\)"
+    ):
         read_organs(Case("a", "a", {}, (LabelFile(path, {1: "liver"}),)))
 
 

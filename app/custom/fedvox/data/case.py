@@ -38,7 +38,7 @@ class LabelFile:
 
     def _known(self) -> str:
         named = [f"{value} {organ or 'other'}" for value, organ in self.values.items()]
-        return ", ".join(named[:5] + ["…"] * (len(named) > 5))
+        return ", ".join(named[:5]) + (", and more" if len(named) > 5 else "")
 
 
 @dataclass(frozen=True)
