@@ -70,9 +70,7 @@ def write_once(path: Path, content: bytes, mode: int = 0o644) -> None:
         temporary.chmod(mode)
         try:
             os.link(temporary, path)
-        except FileExistsError:
-            pass
-        except OSError:  # of a file system without hard links, where the last process wins
+        except OSError:  # another was first; or there are no hard links, and the last one wins
             if not path.exists():
                 temporary.replace(path)
     finally:
