@@ -130,3 +130,9 @@ def dicom_case(tmp_path: Path, write_series: Callable[..., Path]) -> Case:
 def cache(tmp_path: Path) -> Path:
     """Where prepared cases go."""
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def stored_label(case: Case) -> np.ndarray:
+    """The voxels of the case's label file: liver 1, spleen 2."""
+    return np.asarray(nib.load(case.labels[0].path).dataobj)

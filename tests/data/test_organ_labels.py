@@ -16,21 +16,17 @@ SPACING = (3.0, 3.0, 4.0)  # as the volumes of make_plain_site are stored
 SETTINGS = DataSettings(organs=("spleen", "liver"), spacing=SPACING, patch=(8, 8, 8))
 
 
-def stored_label(case) -> np.ndarray:
-    return np.asarray(nib.load(case.labels[0].path).dataobj)
-
-
-def test_organs_that_the_job_does_not_train_become_background(case, cache):
+def test_organs_that_the_job_does_not_train_become_background(case, cache, stored_label):
     result = prepare_case(case, dataclasses.replace(SETTINGS, organs=("spleen",)), cache, KEY)
-    assert np.array_equal(result.tensor("label").numpy(), stored_label(case) == 2)
+    assert np.array_equal(result.tensor("label").numpy(), stored_label == 2)
     assert result.annotated == {"spleen"}
 
 
-def test_structures_without_a_canonical_name_are_background(case, cache):
+def test_structures_without_a_canonical_name_are_background(case, cache, stored_label):
     partial = LabelFile(case.labels[0].path, {1: "liver", 2: None})
     result = prepare_case(dataclasses.replace(case, labels=(partial,)), SETTINGS, cache, KEY)
     assert result.annotated == {"liver"}
-    assert np.array_equal(result.tensor("label").numpy(), 2 * (stored_label(case) == 1))
+    assert np.array_equal(result.tensor("label").numpy(), 2 * (stored_label == 1))
 
 
 def test_label_value_that_no_table_names_is_refused(case, cache):
@@ -40,11 +36,13 @@ def test_label_value_that_no_table_names_is_refused(case, cache):
     assert not cache.exists() or list(cache.iterdir()) == []
 
 
-def test_one_mask_per_organ_gives_the_same_labels_as_one_file(case, cache, tmp_path, write_nifti):
+def test_one_mask_per_organ_gives_the_same_labels_as_one_file(
+    case, cache, tmp_path, write_nifti, stored_label
+):
     affine = nib.load(case.labels[0].path).affine
     masks = []
     for value, organ in ((1, "liver"), (2, "spleen")):
-        mask = (stored_label(case) == value).astype(np.uint8)
+        mask = (stored_label == value).astype(np.uint8)
         path = write_nifti(tmp_path / "masks" / f"{organ}.nii.gz", mask, affine)
         masks.append(LabelFile(path, {1: organ}))
     whole = prepare_case(case, SETTINGS, cache, KEY)
@@ -53,14 +51,14 @@ def test_one_mask_per_organ_gives_the_same_labels_as_one_file(case, cache, tmp_p
     assert merged.annotated == whole.annotated
 
 
-def test_part_that_the_job_does_not_train_becomes_its_organ(case, cache):
+def test_part_that_the_job_does_not_train_becomes_its_organ(case, cache, stored_label):
     tumour = LabelFile(case.labels[0].path, {1: "liver", 2: "liver_tumour"})
     whole = dataclasses.replace(case, labels=(tumour,))
     result = prepare_case(whole, SETTINGS, cache, KEY)  # spleen and liver
-    assert np.array_equal(result.tensor("label").numpy(), 2 * (stored_label(case) > 0))
+    assert np.array_equal(result.tensor("label").numpy(), 2 * (stored_label > 0))
     both = dataclasses.replace(SETTINGS, organs=("liver", "liver_tumour"))
     result = prepare_case(whole, both, cache, KEY)
-    assert np.array_equal(result.tensor("label").numpy(), stored_label(case))
+    assert np.array_equal(result.tensor("label").numpy(), stored_label)
     assert result.annotated == {"liver", "liver_tumour"}
 
 
@@ -70,18 +68,22 @@ def test_part_whose_organ_is_not_annotated_is_background(case, cache):
     assert result.annotated == {"spleen"} and result.counts[1] == 0
 
 
-def test_mask_of_a_part_lies_over_the_mask_of_its_organ(case, cache, tmp_path, write_nifti):
-    stored = stored_label(case)
+def test_mask_of_a_part_lies_over_the_mask_of_its_organ(
+    case, cache, tmp_path, write_nifti, stored_label
+):
     affine = nib.load(case.labels[0].path).affine
-    tumour = np.zeros_like(stored)
+    tumour = np.zeros_like(stored_label)
     tumour[2:4, 3:5, 3:5] = 1
     files = [
         LabelFile(write_nifti(tmp_path / f"{organ}.nii.gz", mask, affine), {1: organ})
-        for organ, mask in (("liver_tumour", tumour), ("liver", (stored == 1).astype(np.uint8)))
+        for organ, mask in (
+            ("liver_tumour", tumour),
+            ("liver", (stored_label == 1).astype(np.uint8)),
+        )
     ]
     settings = dataclasses.replace(SETTINGS, organs=("liver", "liver_tumour"))
     result = prepare_case(dataclasses.replace(case, labels=tuple(files)), settings, cache, KEY)
-    assert np.array_equal(result.tensor("label").numpy(), (stored == 1) + tumour)
+    assert np.array_equal(result.tensor("label").numpy(), (stored_label == 1) + tumour)
 
 
 def test_mask_of_an_organ_that_the_job_does_not_train_is_not_opened(case, cache):

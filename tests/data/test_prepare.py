@@ -19,17 +19,13 @@ SPACING = (3.0, 3.0, 4.0)  # as the volumes of make_plain_site are stored
 SETTINGS = DataSettings(organs=("spleen", "liver"), spacing=SPACING, patch=(8, 8, 8))
 
 
-def stored_label(case) -> np.ndarray:
-    return np.asarray(nib.load(case.labels[0].path).dataobj)
-
-
-def test_organs_take_the_values_of_the_job(case, cache):
+def test_organs_take_the_values_of_the_job(case, cache, stored_label):
     result = prepare_case(case, SETTINGS, cache, KEY)
-    stored = stored_label(case)  # liver 1, spleen 2 there; spleen 1, liver 2 here
-    expected = np.select([stored == 1, stored == 2], [2, 1], 0)
+    # liver 1, spleen 2 there; spleen 1, liver 2 here
+    expected = np.select([stored_label == 1, stored_label == 2], [2, 1], 0)
     assert np.array_equal(result.tensor("label").numpy(), expected)
     assert np.array_equal(result.tensor("stored_label").numpy(), expected)
-    assert result.counts == (int((stored == 2).sum()), int((stored == 1).sum()))
+    assert result.counts == (int((stored_label == 2).sum()), int((stored_label == 1).sum()))
     assert result.annotated == {"liver", "spleen"}
     assert result.modality == "ct" and result.stored_spacing == SPACING
 

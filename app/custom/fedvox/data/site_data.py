@@ -1,7 +1,8 @@
 """A site's usable cases: read, checked, split and prepared."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -91,33 +92,19 @@ def open_site(
     cases = listed_cases(site)
     refuse_channels(cases)
     split = split_cases(cases, site.split)
-    folder = (Path(site.cache) if site.cache else state) / PREPARED
-    with cache_errors():
-        private_folder(folder)
-        remove_unfinished(folder)
+    folder = _open_cache(Path(site.cache) if site.cache else state)
     key = site_key(folder.parent, site)
-    prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
-    skipped: dict[str, str] = {}
     everything = [(part, case) for part in SPLITS for case in split[part]]
     left_out = quarantined(site, [case for _, case in everything])
     listed = [(part, case) for part, case in everything if case.id not in left_out]
     bar = tqdm(listed, desc=f"{name}: preparing cases", disable=None if progress else True)
-    owners: dict[str, tuple[str, str]] = {}
     workers = count_workers(site.workers)
     futures = prepare_cases([case for _, case in listed], settings, folder, key, workers)
-    for (part, case), future in zip(bar, futures, strict=True):
-        try:
-            with cache_errors():
-                ready = future.result()
-            _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
-            prepared[part].append(ready)
-        except CacheError:
-            raise
-        except DataError as error:
-            skipped[fingerprint(case, key)] = str(error)
+    prepared, skipped = _collect(zip(bar, futures, strict=True), key)
     _refuse_unusable(name, site, prepared, skipped, settings, len(left_out))
-    codes = {case.id: fingerprint(case, key) for _, case in everything if case.id in left_out}
-    skipped |= {code: f"in quarantine: {left_out[case]}" for case, code in codes.items()}
+    for _, case in everything:
+        if case.id in left_out:
+            skipped[fingerprint(case, key)] = f"in quarantine: {left_out[case.id]}"
     return SiteData(
         name=name,
         train=prepared["train"],
@@ -128,6 +115,35 @@ def open_site(
         skipped=skipped,
         source=source_of(site, cases),
     )
+
+
+def _open_cache(place: Path) -> Path:
+    """The folder of prepared cases, made if need be and tidied up."""
+    folder = place / PREPARED
+    with cache_errors():
+        private_folder(folder)
+        remove_unfinished(folder)
+    return folder
+
+
+def _collect(
+    work: Iterable[tuple[tuple[str, Case], "Future[PreparedCase]"]], key: bytes
+) -> tuple[dict[str, list[PreparedCase]], dict[str, str]]:
+    """Waits for the cases and sorts them into parts; what cannot be used gets its reason."""
+    prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
+    skipped: dict[str, str] = {}
+    owners: dict[str, tuple[str, str]] = {}
+    for (part, case), future in work:
+        try:
+            with cache_errors():
+                ready = future.result()
+            _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
+            prepared[part].append(ready)
+        except CacheError:
+            raise
+        except DataError as error:
+            skipped[fingerprint(case, key)] = str(error)
+    return prepared, skipped
 
 
 def count_prepared(site: SiteSettings, settings: DataSettings, cases: Sequence[Case]) -> int:
