@@ -10,7 +10,8 @@ import torch
 
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.nifti import load_image
-from fedvox.data.prepare import prepare_case
+from fedvox.data.prepare import draw_places, prepare_case
+from fedvox.data.prepared import FORMAT, find_prepared
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 
@@ -78,9 +79,50 @@ def test_places_are_voxels_of_their_organ_and_few(tmp_path, cache, write_nifti):
     case = Case("a", "a", {"mr": paths[0]}, (LabelFile(paths[1], values),))
     result = prepare_case(case, SETTINGS, cache, KEY)
     spleen = result.tensor("places.0").long()
-    assert len(spleen) == 432  # every fourth: the smallest step with at most 500
+    assert len(spleen) == len(spleen.unique(dim=0)) == 500
     assert (result.tensor("label")[tuple(spleen.T)] == 1).all()
     assert result.tensor("places.1").tolist() == [[17, 17, 17]]
+
+
+def cube_places(edges, content="a", organ=0) -> torch.Tensor:
+    return draw_places(torch.ones(edges).nonzero().to(torch.int16), content, organ)
+
+
+@pytest.mark.parametrize("edges", [(50, 50, 50), (40, 50, 50), (60, 40, 20), (64, 64, 64)])
+def test_places_lie_all_over_an_organ(edges):
+    places = cube_places(edges).double()
+    for axis, size in enumerate(edges):
+        # 500 draws miss a plane of 64 with a chance of 4e-4; two or three of all are possible.
+        assert len(places[:, axis].unique()) >= 0.95 * size
+        # The mean of 500 even draws has a standard deviation of size / sqrt(12 * 500); six of it.
+        assert float(places[:, axis].mean()) == pytest.approx((size - 1) / 2, abs=0.08 * size)
+
+
+def test_every_voxel_has_the_same_chance_to_be_a_place():
+    counts = torch.zeros(1000)
+    for index in range(400):
+        places = cube_places((10, 10, 10), content=str(index)).long()
+        counts[places[:, 0] * 100 + places[:, 1] * 10 + places[:, 2]] += 1
+    # 400 times one half: 200 with a standard deviation of 10; five of it.
+    assert counts.sum() == 400 * 500 and float((counts - 200).abs().max()) < 50
+
+
+def test_equal_labels_have_equal_places_at_any_site_and_organs_their_own(case, cache, tmp_path):
+    own = prepare_case(case, SETTINGS, cache, KEY)
+    other = prepare_case(case, SETTINGS, tmp_path / "other", b"another site")
+    for index in range(2):
+        assert torch.equal(own.tensor(f"places.{index}"), other.tensor(f"places.{index}"))
+    cube = (12, 12, 12)
+    assert not torch.equal(cube_places(cube), cube_places(cube, organ=1))
+    assert not torch.equal(cube_places(cube), cube_places(cube, content="b"))
+
+
+def test_a_case_of_older_rules_is_prepared_again(case, cache, monkeypatch):
+    monkeypatch.setattr("fedvox.data.prepared.FORMAT", FORMAT - 1)
+    older = prepare_case(case, SETTINGS, cache, KEY)
+    monkeypatch.undo()
+    assert find_prepared(case, SETTINGS, cache, KEY) is None
+    assert prepare_case(case, SETTINGS, cache, KEY).path != older.path
 
 
 def test_series_and_png_are_prepared_like_nifti(dicom_case, cache):

@@ -20,6 +20,7 @@ from fedvox.data.settings import DataSettings
 from fedvox.data.volumes import load_image
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_tensors
+from fedvox.seeding import generator
 
 PLACES = 500
 SLAB = 16
@@ -61,10 +62,11 @@ def _prepare(
         "stored_label": torch.from_numpy(stored),
     }
     counts = []
+    content = hashlib.sha256(label.numpy().data).hexdigest()
     for index in range(len(settings.organs)):
         places = torch.nonzero(label == index + 1).to(torch.int16)
         counts.append(len(places))
-        tensors[f"places.{index}"] = places[:: max(1, -(-len(places) // PLACES))]
+        tensors[f"places.{index}"] = draw_places(places, content, index)
     description = {
         "code": digest[:16],
         "modality": case.modality,
@@ -74,6 +76,19 @@ def _prepare(
         "counts": counts,
     }
     return tensors, description
+
+
+def draw_places(places: torch.Tensor, content: str, organ: int) -> torch.Tensor:
+    """Up to ``PLACES`` voxels of an organ, each with equal chance and none twice.
+
+    Args:
+        places: ``(N, 3)``, all voxels of the organ.
+        content: the case's labels, as a hash: equal labels give equal draws, at any site and in
+            any process. The case's code would not do, since it depends on the site's key.
+        organ: place of the organ in the job's list.
+    """
+    order = torch.randperm(len(places), generator=generator("places", content, organ))
+    return places[order[:PLACES]]
 
 
 def _prepare_images(

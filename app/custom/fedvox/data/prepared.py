@@ -1,8 +1,8 @@
 """A case on the job's grid, kept on disk as safetensors, found again and read patch by patch.
 
 A prepared file holds ``image (C, X, Y, Z)`` float32 in [0, 1], ``label (X, Y, Z)`` uint8, up to 500
-voxel positions per organ (``places.<i>``, for patches centred on organs), and ``stored_label``, the
-organ labels on the scanner's own grid, for scoring.
+voxel positions drawn per organ (``places.<i>``, for patches centred on organs), and
+``stored_label``, the organ labels on the scanner's own grid, for scoring.
 """
 
 import hashlib
@@ -23,7 +23,8 @@ from fedvox.data.settings import DataSettings
 from fedvox.data.volumes import source_files
 from fedvox.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
+"""Of the rules of preparation; part of a file's name, so files of older rules are never found."""
 
 
 @dataclass(frozen=True)
