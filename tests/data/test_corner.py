@@ -3,8 +3,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from fedvox.data.coarser import to_grid
 from fedvox.data.corner import corner_of
-from fedvox.data.preprocess import Geometry, prepare_label, resample
+from fedvox.data.preprocess import Geometry, prepare_label
 
 AXES = ((0, 1), (1, 1), (2, 1))
 small = st.tuples(*[st.integers(2, 40)] * 3)
@@ -27,7 +28,7 @@ def blobs(shape, organs: int, seed: int) -> np.ndarray:
 def whole_volumes(label: np.ndarray, grid, organs: int) -> torch.Tensor:
     """The definition: every class resampled over the whole volume, the largest share wins."""
     data = torch.from_numpy(label)
-    shares = [resample((data == v).float()[None], grid)[0] for v in range(organs + 1)]
+    shares = [to_grid((data == v).float(), grid) for v in range(organs + 1)]
     result, best = torch.zeros(grid, dtype=torch.uint8), shares[0]
     for value, share in enumerate(shares[1:], start=1):
         wins = share > best
@@ -55,7 +56,7 @@ def test_share_of_a_corner_is_that_of_the_whole_volume_and_0_beyond(stored, grid
         assert not mask.any()
         return
     inner = tuple(map(slice, corner.grid))
-    expected = resample(torch.from_numpy(mask).float()[None], grid)[0]
+    expected = to_grid(torch.from_numpy(mask).float(), grid)
     share = corner.resample(torch.from_numpy(mask[tuple(map(slice, corner.stored))]))
     overlap = tuple(slice(min(a, b)) for a, b in zip(corner.grid, grid))
     assert torch.equal(share[overlap], expected[inner])

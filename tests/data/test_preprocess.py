@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedvox.data.coarser import to_grid
 from fedvox.data.nifti import Volume
 from fedvox.data.preprocess import (
     Geometry,
@@ -15,7 +16,6 @@ from fedvox.data.preprocess import (
     intensity_window,
     prepare_image,
     prepare_label,
-    resample,
     restore_labels,
     to_ras,
 )
@@ -138,7 +138,7 @@ def test_linear_ramp_stays_on_its_line_in_millimetres(axis):
     centres = (np.arange(20) + 0.5) * spacing[axis]
     ramp = np.broadcast_to(centres.reshape([-1 if a == axis else 1 for a in range(3)]), shape)
     geometry = geometry_of(volume(ramp, spacing), (5.0, 5.0, 5.0))
-    result = resample(torch.from_numpy(ramp.copy())[None], geometry.grid_shape)[0]
+    result = to_grid(torch.from_numpy(ramp.copy()), geometry.grid_shape)
     line = result.movedim(axis, 0)[:, 0, 0]
     expected = (torch.arange(len(line)) + 0.5) * geometry.spacing[axis]
     # Cell centres within half a stored voxel of the border have no outer neighbour.
@@ -190,6 +190,49 @@ def test_mr_window_spans_the_percentiles_of_the_body():
     data = np.concatenate([air, np.arange(200, 1101, 9)]).astype(np.float32)
     low, high = intensity_window(torch.from_numpy(data.reshape(10, 10, 10)), "mr", SETTINGS)
     assert (low, high) == pytest.approx((204.5, 1095.5))
+
+
+def scanned(kind: str) -> np.ndarray:
+    """A body of 20 to 100 gray values above its surroundings, which ``kind`` describes."""
+    rng = np.random.default_rng(0)
+    body = np.zeros((30, 24, 18), bool)
+    body[4:26, 4:20, :] = True
+    image = np.where(body, rng.integers(200, 1000, body.shape), 0)
+    if kind == "noisy air":
+        image += np.where(body, 0, rng.integers(0, 40, body.shape))
+    if kind == "no air":
+        image = rng.integers(200, 1000, body.shape)
+    return image.astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["empty air", "noisy air", "no air"])
+@pytest.mark.parametrize("fill", [0.0, -1024.0])
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_an_empty_margin_leaves_the_tissue_as_it_was(kind, fill, modality):
+    data = scanned(kind)
+    padded = np.pad(data, ((30, 30), (0, 12), (18, 0)), constant_values=fill)
+    own, other = (
+        prepare_image(stored, modality, geometry_of(stored, (1, 1, 1)), SETTINGS)
+        for stored in (volume(data), volume(padded))
+    )
+    assert torch.equal(other[30:-30, :-12, 18:], own)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_mr_window_does_not_depend_on_how_much_noisy_air_a_scan_shows(share):
+    rng = np.random.default_rng(1)
+    body = rng.integers(300, 1000, round(40000 * (1 - share)))
+    air = rng.integers(0, 50, 40000 - body.size)
+    data = torch.from_numpy(np.concatenate([air, body]).astype(np.float32)).reshape(20, 40, 50)
+    # 0.5 and 99.5% of 300 to 999, of 2000 voxels at the least
+    assert intensity_window(data, "mr", SETTINGS) == pytest.approx((303.5, 995.5), abs=3)
+
+
+def test_a_large_scan_is_sampled_at_the_same_voxels_with_and_without_a_margin(monkeypatch):
+    monkeypatch.setattr("fedvox.data.preprocess.SAMPLE", 1000)
+    data = torch.from_numpy(scanned("no air"))
+    padded = torch.nn.functional.pad(data, [7, 5, 3, 2, 1, 9])
+    assert intensity_window(padded, "mr", SETTINGS) == intensity_window(data, "mr", SETTINGS)
 
 
 @given(st.floats(0.1, 50.0), st.floats(-500.0, 500.0))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fedvox.data.coarser import average
 from fedvox.data.planes import SMALL_OUTPUT, kernel_ratio
 
 Shape = tuple[int, int, int]
@@ -40,8 +41,13 @@ class Corner:
         Returns:
             float32 of the shape ``grid``.
         """
-        factors = [1 / ratio for ratio in self.ratios]
-        volume = mask.float()[None, None]
+        inner = [
+            grid if ratio > 1 else stored
+            for stored, grid, ratio in zip(self.stored, self.grid, self.ratios)
+        ]
+        averaged = average(mask.float(), inner, self.ratios)
+        factors = [1 / min(ratio, 1.0) for ratio in self.ratios]
+        volume = averaged[None, None]
         share = torch.ops.aten.upsample_trilinear3d(volume, self.grid, False, *factors)
         return torch.as_tensor(share)[0, 0]
 
@@ -68,7 +74,10 @@ def corner_of(mask: np.ndarray, stored: Shape, grid: Shape) -> Corner | None:
         missing = SMALL_OUTPUT + 1 - sum(reached) if sum(grid) > SMALL_OUTPUT else 0
         reached[axis] = min(grid[axis], reached[axis] + max(0, missing))
     ends = [_ends(*axis) for axis in zip(reached, stored, grid)]
-    ratios = [kernel_ratio(*axis) for axis in zip(stored, grid)]
+    ratios = [
+        count / wanted if count > wanted else kernel_ratio(count, wanted)
+        for count, wanted in zip(stored, grid)
+    ]
     (a, x), (b, y), (c, z) = ends
     return Corner((a, b, c), (x, y, z), (ratios[0], ratios[1], ratios[2]))
 

@@ -1,10 +1,12 @@
 """Any scanner's grid to the job's grid and exactly back.
 
-Forward: reorient to RAS, resample to the job's spacing (image linear, labels one-hot linear), clip
-and scale to [0, 1]. The resampled grid covers exactly the field of view of the stored one, so that
-the inverse returns to the stored grid without cropping, padding or rounding of positions.
+Forward: reorient to RAS, clip and scale to [0, 1], resample to the job's spacing (image linear,
+labels one-hot linear, both averaged along axes that get coarser). The resampled grid covers exactly
+the field of view of the stored one, so that the inverse returns to the stored grid without
+cropping, padding or rounding of positions.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +15,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from fedvox.data.coarser import to_grid
 from fedvox.data.corner import corner_of
 from fedvox.data.nifti import Volume
 from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings
 
 Shape = tuple[int, int, int]
+
+SAMPLE = 2_000_000
+"""Voxels of which an MRI's percentiles are taken."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,9 @@ def prepare_image(
     data = torch.from_numpy(np.array(_oriented(volume.data, geometry), order="C"))
     low, high = intensity_window(data, modality, settings)
     scaled = data.clamp_(low, high).sub_(low).div_(max(high - low, 1e-6)).float()
-    return resample(scaled[None], geometry.grid_shape)[0]
+    image = to_grid(scaled, geometry.grid_shape)
+    # The weights of a mean add up to 1 only within rounding.
+    return image if image is scaled else image.clamp_(0, 1)
 
 
 def intensity_window(
@@ -90,25 +98,64 @@ def intensity_window(
 ) -> tuple[float, float]:
     """The values that become 0 and 1.
 
-    CT has absolute units, so its window is the job's. MRI has none: percentiles of the body, where
-    the body is what exceeds a tenth of the robust range.
+    CT has absolute units, so its window is the job's. MRI has none: percentiles of the body, which
+    is what exceeds a tenth of its own robust range. Neither how much air a scan shows nor an empty
+    margin around it changes them.
     """
     if modality == "ct":
         return settings.ct_window
-    values = data.numpy().ravel()
-    values = values[:: max(1, values.size // 2_000_000)]
-    floor, ceiling = np.percentile(values, (0.5, 99.5))
-    body = values[values > floor + 0.1 * (ceiling - floor)]
+    values = _sample(data)
+    body = _body(values)
     low, high = np.percentile(body if body.size else values, settings.mr_percentiles)
     return float(low), float(high)
+
+
+def _sample(data: torch.Tensor) -> np.ndarray:
+    """Up to two million voxels, evenly over the box of those that are no filling.
+
+    Filling has the smallest value or that of all eight corners, as margins have. Thinning begins at
+    the box, so that a margin does not move the voxels that are taken.
+    """
+    used = data != data.min()
+    ends = [torch.tensor([0, size - 1]) for size in data.shape]
+    corners = data[torch.meshgrid(*ends, indexing="ij")]
+    if (corners == corners[0, 0, 0]).all():
+        used &= data != corners[0, 0, 0]
+    if not used.any():
+        return data.numpy().ravel()
+    box = tuple(_reach(used.amax(others)) for others in ((1, 2), (0, 2), (0, 1)))
+    step = math.ceil((used[box].numel() / SAMPLE) ** (1 / 3))
+    thin = (slice(None, None, step),) * 3
+    values = data[box][thin][used[box][thin]].numpy()
+    if not values.size:  # thinning missed the few that there are
+        return data[used].numpy()
+    rest = values[values > values.min()]  # a margin around a scan that was filled already
+    return rest if 0 < rest.size < 0.95 * values.size else values
+
+
+def _reach(used: torch.Tensor) -> slice:
+    """From the first to the last True of a line."""
+    places = used.nonzero()
+    return slice(int(places[0]), int(places[-1]) + 1)
+
+
+def _body(values: np.ndarray) -> np.ndarray:
+    """Values above a tenth of the body's range; found by repetition, each time of fewer values."""
+    floor, ceiling = np.percentile(values, (0.5, 99.5))
+    body = values
+    while True:
+        above = body[body > floor + 0.1 * (ceiling - floor)]
+        if above.size in (0, body.size):
+            return above
+        body, ceiling = above, np.percentile(above, 99.5)
 
 
 def prepare_label(label: np.ndarray, geometry: Geometry, organs: int) -> torch.Tensor:
     """Stored organ labels (0 to ``organs``) to the job's grid.
 
     Returns:
-        uint8 ``(X, Y, Z)``: the class with the largest linearly interpolated indicator, the lower
-        one of equals.
+        uint8 ``(X, Y, Z)``: the class with the largest indicator, resampled as an image is; the
+        lower one of equals.
     """
     data = to_ras(label, geometry)
     if data.shape == geometry.grid_shape:
