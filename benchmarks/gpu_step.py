@@ -24,7 +24,7 @@ from torch import nn
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.data.patches import Batch
 from fedvox.training.device import autocast, loss_scaler, prepare_device, to_device
-from fedvox.training.normalise import zscore
+from fedvox.training.normalise import normalise
 from fedvox.training.reference import initial_model
 from fedvox.training.settings import JobSettings, job_from
 from fedvox.training.step import build_step
@@ -79,7 +79,7 @@ def monai_step(job: JobSettings, device: torch.device, batch: Batch) -> Callable
         pair = torch.stack([torch.as_tensor(entry) for entry in moved])
         optimizer.zero_grad(set_to_none=True)
         with autocast(job.training, device):
-            logits = model(zscore(pair[:, :1]))
+            logits = model(normalise(pair[:, :1]))
         loss: torch.Tensor = loss_of(logits.float(), pair[:, 1:].round())
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)

@@ -6,7 +6,7 @@ from torch import nn
 from fedvox.data.preprocess import restore_labels
 from fedvox.training.evaluate import predict_labels
 from fedvox.training.inference import predict_scores
-from fedvox.training.normalise import zscore
+from fedvox.training.normalise import normalise
 from fedvox.training.reference import initial_model
 
 
@@ -22,7 +22,7 @@ def monai_scores(model: nn.Module, image: torch.Tensor, job) -> torch.Tensor:
             image[None],
             roi_size=job.data.patch,
             sw_batch_size=1,
-            predictor=lambda window: torch.softmax(model(zscore(window)), dim=1),
+            predictor=lambda window: torch.softmax(model(normalise(window)), dim=1),
             overlap=job.evaluation.overlap,
             mode="gaussian",
         )
@@ -99,6 +99,36 @@ def test_network_is_in_evaluation_mode(job, image, cpu):
 def test_image_smaller_than_the_window_keeps_its_shape(job, cpu):
     scores = predict_scores(initial_model(job), torch.rand(1, 9, 16, 12), job, cpu)
     assert scores.shape == (3, 9, 16, 12)
+
+
+class Windows(nn.Module):
+    """Keeps the windows that it gets and finds background everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.clone())
+        return torch.zeros(len(x), 3, *x.shape[2:])
+
+
+def test_a_small_image_lies_in_air(job, cpu):
+    network = Windows()
+    predict_scores(network, torch.full((1, 16, 16, 10), 0.75), job, cpu)
+    (window,) = network.seen
+    assert window[..., 3:13].unique().tolist() == [2.0]  # (0.75 - 0.25) / 0.25
+    assert torch.cat([window[..., :3], window[..., 13:]]).unique().tolist() == [-1.0]
+
+
+def test_an_organ_has_one_value_in_every_window_whatever_else_they_hold(job, cpu):
+    image = torch.zeros(1, 40, 16, 16)
+    image[:, 10:30, 4:12, 4:12] = 0.6
+    network = Windows()
+    predict_scores(network, image, job, cpu)
+    assert len(network.seen) > 2
+    values = {value for window in network.seen for value in window.unique().tolist()}
+    assert sorted(values) == pytest.approx([-1.0, 1.4])
 
 
 def test_prediction_keeps_no_gradient(job, image, cpu):

@@ -41,6 +41,7 @@ def test_description_says_what_the_model_is(written):
     assert (description["round"], description["phantom"]) == (3, True)
     assert description["network"]["channels"] == [4, 8]
     assert description["preprocessing"]["spacing"] == [12.0, 12.0, 12.0]
+    assert description["normalisation"] == {"centre": 0.25, "scale": 0.25}
 
 
 @pytest.mark.parametrize("keep", [0, 7, 100, -1])
@@ -91,10 +92,16 @@ def test_organs_in_another_order_are_noticed(written):
         read_model(written)
 
 
-@pytest.mark.parametrize("value", [0, 2, "1", None])
+@pytest.mark.parametrize("value", [0, 3, "2", None])
 def test_other_format_is_an_error(written, value):
     change_description(written, format=value)
     with pytest.raises(ModelError, match=r"model\.json: not a model description of fedvox"):
+        read_model(written)
+
+
+def test_a_model_of_the_older_preprocessing_is_refused_with_what_to_do(written):
+    change_description(written, format=1)
+    with pytest.raises(ModelError, match=r"every window by itself.* that version, or train again"):
         read_model(written)
 
 

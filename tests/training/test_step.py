@@ -8,7 +8,7 @@ import torch
 from fedvox.data.patches import draw_batch
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
-from fedvox.training.normalise import zscore
+from fedvox.training.normalise import normalise
 from fedvox.training.reference import initial_model
 from fedvox.training.step import build_step
 from fedvox.training.weights import weights_hash, weights_of
@@ -58,6 +58,17 @@ def test_job_without_augmentation_trains_on_the_drawn_patches(still_job, batch, 
     torch.testing.assert_close(image, batch.image, rtol=0, atol=1e-5)
     assert torch.equal(label, batch.label)
     assert torch.equal(annotated, batch.annotated)
+
+
+def test_gin_leaves_each_patch_its_mean_and_spread(make_job, batch, cpu):
+    still = {"probability": 0.0, "elastic_probability": 0.0}
+    job = make_job(augmentation={"geometric": still})
+    image, _, _ = build_step(job, initial_model(job), cpu).augmented(batch, ADDRESS)
+    assert float((image - batch.image).abs().max()) > 0.05
+    for own, expected in zip(
+        *(torch.std_mean(i, (2, 3, 4), correction=0) for i in (image, batch.image))
+    ):
+        torch.testing.assert_close(own, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_gin_is_on_in_training(job, batch, cpu, monkeypatch):
@@ -118,7 +129,7 @@ def test_a_partly_labelled_site_is_held_to_the_received_model(make_job, batch, c
         for index in range(6):
             step(drawn, (0, "site-1", 0, index), 0.01)
         with torch.no_grad():
-            scores = [m(zscore(drawn.image)) for m in (model.eval(), before)]
+            scores = [m(normalise(drawn.image)) for m in (model.eval(), before)]
         return float(conditional_divergence(*scores, drawn.label, drawn.annotated))
 
     assert drift(10.0) < 0.5 * drift(0.0)

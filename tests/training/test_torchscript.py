@@ -1,5 +1,7 @@
 """TorchScript gives the probabilities of the model that it was made from, bit by bit."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,14 @@ def test_a_truncated_file_is_refused(exported, length):
     exported.write_bytes(exported.read_bytes()[:length])
     with pytest.raises(ModelError, match="not a whole TorchScript file"):
         read_torchscript(exported)
+
+
+def test_a_program_of_the_older_preprocessing_is_refused(tiny_model, tmp_path):
+    trained = read_model(tiny_model)
+    older = dataclasses.replace(trained, description={**trained.description, "format": 1})
+    write_torchscript(older, tmp_path / "old.ts")
+    with pytest.raises(ModelError, match=r"old\.ts: made by an earlier FedVox"):
+        read_torchscript(tmp_path / "old.ts")
 
 
 def test_a_foreign_program_is_refused(tmp_path):

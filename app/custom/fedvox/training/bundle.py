@@ -19,6 +19,7 @@ from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_text
 from fedvox.training.model_file import TrainedModel
+from fedvox.training.normalise import NORMALISATION
 from fedvox.training.torchscript import loaded_segmenter, write_torchscript
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
@@ -117,7 +118,11 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
         "output": "seg.nii.gz",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "job": to_mapping(job),
-        "network_def": {"_target_": f"{_CLASSES}.transforms.segmenter_of", "settings": "@job"},
+        "network_def": {
+            "_target_": f"{_CLASSES}.transforms.segmenter_of",
+            "settings": "@job",
+            "normalisation": dict(NORMALISATION),
+        },
         "network": "$@network_def.to(@device)",
         "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location=@device, "
         "weights_only=True)",

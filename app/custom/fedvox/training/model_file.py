@@ -16,11 +16,17 @@ from fedvox.aggregation.update import Arrays
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError, ModelError
 from fedvox.files import write_arrays, write_json
+from fedvox.training.normalise import NORMALISATION
 from fedvox.training.settings import JobSettings, job_from
 from fedvox.training.weights import weights_hash
 
-FORMAT = 1
-PROTECTED = ("settings", "organs", "network", "preprocessing", "hash")
+FORMAT = 2
+PROTECTED = ("settings", "organs", "network", "preprocessing", "normalisation", "hash")
+OLDER = (
+    "made by an earlier FedVox, which normalised every window by itself and resampled without "
+    "averaging; use it with that version, or train again"
+)
+"""Why models of format 1 are refused: with today's preprocessing they would segment worse."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ def describe_model(
         "modalities": modalities,
         "network": settings["network"],
         "preprocessing": settings["data"],
+        "normalisation": dict(NORMALISATION),
         "hash": model_hash(weights, settings),
         "settings": settings,
     }
@@ -92,7 +99,7 @@ def read_model(path: Path) -> TrainedModel:
         path: ``model.safetensors``; ``model.json`` is expected beside it.
 
     Raises:
-        ModelError: missing, damaged, of another format, or weights that do not match.
+        ModelError: missing, damaged, of another or an older format, or weights that do not match.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -107,6 +114,8 @@ def read_model(path: Path) -> TrainedModel:
         ) from None
     try:
         description = read_json(path.with_suffix(".json"))
+        if description.get("format") == 1:
+            raise ModelError(f"{path}: {OLDER}")
         if description.get("format") != FORMAT or not {"job", "round"} <= set(description):
             raise ModelError(f"{path.with_suffix('.json')}: not a model description of fedvox")
         job = job_from(description.get("settings", {}), str(path.with_suffix(".json")))

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from fedvox.training.normalise import zscore
+from fedvox.training.normalise import normalise
 
 
 class Segmenter(nn.Module):
-    """``softmax(network(zscore(window)))``: what prediction, bundle and TorchScript share.
+    """``softmax(network(normalise(window)))``: what prediction, bundle and TorchScript share.
 
     Args:
         network: from windows ``(B, C, X, Y, Z)`` to logits ``(B, 1 + O, X, Y, Z)``.
@@ -26,4 +26,4 @@ class Segmenter(nn.Module):
         Returns:
             float32 ``(B, 1 + O, X, Y, Z)``.
         """
-        return torch.softmax(self.network(zscore(window)).float(), dim=1)
+        return torch.softmax(self.network(normalise(window)).float(), dim=1)

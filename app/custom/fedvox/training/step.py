@@ -16,7 +16,7 @@ from fedvox.training.device import autocast, loss_scaler
 from fedvox.training.distillation import conditional_divergence
 from fedvox.training.halving import Halving, backward_in_parts
 from fedvox.training.losses import segmentation_loss
-from fedvox.training.normalise import zscore
+from fedvox.training.normalise import keep_moments, normalise
 from fedvox.training.settings import JobSettings
 
 Address = tuple[str | int, ...]
@@ -83,7 +83,7 @@ class Step:
         """
         image, label, annotated = self.augmented(batch, address)
         self.optimizer.zero_grad(set_to_none=True)
-        image = zscore(image)
+        image = normalise(image)
         earlier = self._received_scores(image, parts)
         losses = []
 
@@ -125,8 +125,8 @@ class Step:
         """Moves a batch to the device and augments it there.
 
         Returns:
-            Image ``(B, C, X, Y, Z)`` in [0, 1] before normalisation, label ``(B, X, Y, Z)`` and
-            annotated ``(B, O)``.
+            Image ``(B, C, X, Y, Z)`` before normalisation, with the mean and spread of one in
+            [0, 1], label ``(B, X, Y, Z)`` and annotated ``(B, O)``.
         """
         batch = batch.to(self.device)
         image, label, annotated = batch.image, batch.label, batch.annotated
@@ -138,7 +138,9 @@ class Step:
             self.job.data.spacing,
         )
         image, label = apply_geometric(image, label, geometric)
-        return self.intensity(image, generator(*address, "intensity")), label, annotated
+        changed = self.intensity(image, generator(*address, "intensity"))
+        image = changed if changed is image else keep_moments(changed, image)
+        return image, label, annotated
 
 
 def build_step(

@@ -13,7 +13,7 @@ import torch
 
 from fedvox.errors import ConfigError, ModelError
 from fedvox.files import atomic_path
-from fedvox.training.model_file import TrainedModel
+from fedvox.training.model_file import OLDER, TrainedModel
 from fedvox.training.reference import initial_model
 from fedvox.training.segmenter import Segmenter
 from fedvox.training.settings import JobSettings, job_from
@@ -64,7 +64,7 @@ def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, JobSettings]:
         Module from ``(B, 1, X, Y, Z)`` in [0, 1] to probabilities, and the job's settings.
 
     Raises:
-        ModelError: no such file, damaged, or not one of ours.
+        ModelError: no such file, damaged, not one of ours, or of an older format.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; give a file that 'fedvox export' wrote")
@@ -74,6 +74,9 @@ def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, JobSettings]:
     except (RuntimeError, ValueError, OSError):
         raise ModelError(f"{path}: not a whole TorchScript file; export it again") from None
     try:
-        return module, job_from(json.loads(files[DESCRIPTION])["settings"], DESCRIPTION)
+        description = json.loads(files[DESCRIPTION])
+        if description["format"] == 1:
+            raise ModelError(f"{path}: {OLDER}")
+        return module, job_from(description["settings"], DESCRIPTION)
     except (ValueError, KeyError, TypeError, ConfigError):
         raise ModelError(f"{path}: holds no description of fedvox; export it again") from None

@@ -12,20 +12,27 @@ from fedvox.data.plausible import check_modality
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
 from fedvox.data.volumes import load_image
 from fedvox.errors import ConfigError
+from fedvox.training.model_file import OLDER
+from fedvox.training.normalise import NORMALISATION
 from fedvox.training.reference import initial_model
 from fedvox.training.segmenter import Segmenter
 from fedvox.training.settings import job_from
 
 
-def segmenter_of(settings: Mapping[str, Any]) -> Segmenter:
+def segmenter_of(
+    settings: Mapping[str, Any], normalisation: Mapping[str, float] | None = None
+) -> Segmenter:
     """A segmenter with the job's initial weights.
 
     Args:
         settings: a job as plain JSON types, as in ``model.json`` under ``settings``.
+        normalisation: as in ``model.json``; bundles of older versions say nothing.
 
     Raises:
-        ConfigError: they are no job's settings.
+        ConfigError: they are no job's settings, or the weights expect another preprocessing.
     """
+    if normalisation != NORMALISATION:
+        raise ConfigError(f"the bundle's model was {OLDER}")
     return Segmenter(initial_model(job_from(settings)))
 
 
