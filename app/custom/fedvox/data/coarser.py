@@ -4,8 +4,8 @@ A linear value rests on two stored voxels, however many lie in a voxel of the jo
 finer aliases and the noise that is left depends on where centres happen to meet: with voxels of
 6 mm, a scan of 2 mm keeps all of its noise and one of 3 mm a third. Here the value is the mean of
 the linear interpolant over a length of ``ratio - 1`` stored voxels around the new voxel's centre.
-At ratio 1 that is the stored voxel, at 2 the mean of two; it never leaves the new voxel by more
-than linear interpolation does, and a linear ramp keeps its values in mm, at the borders too.
+At ratio 1 that is linear interpolation, at 2 the mean of two voxels. It reaches half a stored voxel
+beyond the new one at most, and a linear ramp keeps its values in mm, at the borders too.
 """
 
 import math
