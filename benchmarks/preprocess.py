@@ -5,9 +5,9 @@ Phantom scans of a hospital's size (8 CT and 8 MRI of 256x256x128 voxels, 1.25 x
 keep on disk). Rivals: LoadImaged, EnsureChannelFirstd, Orientationd, the same scaling to [0, 1] and
 Spacingd with the same field of view (image bilinear, label nearest) in a CacheDataset, which keeps
 items in memory, and in a PersistentDataset, which keeps them on disk. MONAI has no percentile of
-the body, so the MRI window of the rivals is borrowed from FedVox. Its Spacingd does not average along
-axes that get coarser, as FedVox does, so the rivals do less here and images differ. Cold is a first start, warm a
-later one, of which there are three; both end when two threads have read every memory page (4 KiB)
+the body, so the MRI window of the rivals is borrowed from FedVox. Spacingd does not average along
+axes that get coarser, as FedVox does: the rivals do less, and images differ by it. Cold is a first
+start, warm a later one, of which there are three; both end when two threads have read every memory page (4 KiB)
 of every image and label: the unit in which a mapped file is read, and no arithmetic that would cost
 both sides the same. A CacheDataset has no warm start: it computes again. Each run is a process of
 its own with two workers of one thread each. The loading of libraries does not count: a tiny site is
