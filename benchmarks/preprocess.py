@@ -7,13 +7,13 @@ Spacingd with the same field of view (image bilinear, label nearest) in a CacheD
 items in memory, and in a PersistentDataset, which keeps them on disk. MONAI has no percentile of
 the body, so the MRI window of the rivals is borrowed from FedVox. Spacingd does not average along
 axes that get coarser, as FedVox does: the rivals do less, and images differ by it. Cold is a first
-start, warm a later one, of which there are three; both end when two threads have read every memory page (4 KiB)
-of every image and label: the unit in which a mapped file is read, and no arithmetic that would cost
-both sides the same. A CacheDataset has no warm start: it computes again. Each run is a process of
-its own with two workers of one thread each. The loading of libraries does not count: a tiny site is
-opened before. Ratios are the faster rival's median time over ours. The last figure is the share of
-training's time, with the settings of jobs/fedgin on phantoms, in which the loop waits for its next
-patches.
+start, warm a later one, of which there are three; both end when two threads have read every memory
+page (4 KiB) of every image and label: the unit in which a mapped file is read, and no arithmetic
+that would cost both sides the same. A CacheDataset has no warm start: it computes again. Each run
+is a process of its own with two workers of one thread each. The loading of libraries does not
+count: a tiny site is opened before. Ratios are the faster rival's median time over ours. The last
+figure is the share of training's time, with the settings of jobs/fedgin on phantoms, in which the
+loop waits for its next patches.
 
 Example:
     python benchmarks/preprocess.py
