@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fedvox.data.nifti import Volume, check_geometry
+from fedvox.data.nifti import Volume, volume_shape
+from fedvox.data.nifti_grid import read_grid
 from fedvox.data.png_labels import in_name_order
 from fedvox.errors import DataError
 
@@ -64,8 +65,8 @@ def load_series(folder: Path) -> Volume:
     image.header.set_xyzt_units("mm")
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
-    check_geometry(image)
-    return Volume(data, image.affine, image.header, slices, _is_lossy(files))
+    grid = read_grid(image.header, volume_shape(data.shape))
+    return Volume(data, grid.affine, image.header, slices, _is_lossy(files))
 
 
 @contextmanager
