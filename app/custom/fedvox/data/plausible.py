@@ -88,8 +88,11 @@ def tell_modality(volume: Volume, known: Sequence[str]) -> Told:
         _refuse_no_hounsfield(volume.data, values)
         return Told("ct", reason)
     if _may_be_ct(volume.data, values):
+        offset = _offset(values)
+        lost = f"tissue lies around {offset}, as in a CT without its rescale intercept (subtract "
         raise DataError(
-            "the numbers do not tell whether it is a CT; name its modality: " + ", ".join(known)
+            (f"{lost}{offset}), but " if offset else "")
+            + f"the numbers do not tell whether it is a CT; name its modality: {', '.join(known)}"
         )
     if not others:
         raise DataError("the numbers are not those of a CT, and the model was trained for CT alone")
