@@ -17,6 +17,7 @@ from fedvox.data.corner import corner_of
 from fedvox.data.nifti import Volume
 from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings
+from fedvox.data.tissue import filled_values
 
 Shape = tuple[int, int, int]
 
@@ -97,6 +98,9 @@ def intensity_window(
         return settings.ct_window
     values = data.numpy().ravel()
     values = values[:: max(1, values.size // 2_000_000)]
+    filled = filled_values(values) if values.min() < 0 else values[:0]
+    if (filled < 0).any():  # padding below 0 would make body of the air
+        values = values[~np.isin(values, filled[filled < 0])]
     floor, ceiling = np.percentile(values, (0.5, 99.5))
     body = values[values > floor + 0.1 * (ceiling - floor)]
     low, high = np.percentile(body if body.size else values, settings.mr_percentiles)

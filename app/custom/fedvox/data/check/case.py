@@ -123,7 +123,9 @@ class _Examination:
             return report
         voxel_ml = abs(float(np.linalg.det(self.labels.affine[:3, :3]))) / 1000
         volumes = {o: n * voxel_ml for o, n in organ_voxels(self.labels.data).items()}
-        if not [organ for organ in volumes if not self.organs or organ in self.organs]:
+        wanted = set(self.organs) or set(volumes)
+        beside = bool(volumes) and bool(self.case.annotated() & wanted)  # of the field of view
+        if not wanted & set(volumes) and not beside:
             self._note(_empty(bool(self.organs)))
         self._note(organs_mirrored(self.labels))
         return replace(report, organs_ml=volumes)
