@@ -136,6 +136,64 @@ def test_ct_declared_as_mri_is_refused(
     fails(capsys, tmp_path, "its modality is ct")
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda data: (data + 1024).clip(0), "rescale intercept lost"),
+        (lambda data: data.clip(-1000, 1000) / 1000, "no HU but were scaled"),
+        (lambda data: (data - data.mean()) / data.std(), "no HU but were scaled"),
+    ],
+    ids=["intercept lost", "-1 to 1", "z-scores"],
+)
+@pytest.mark.parametrize("modality", ["ct", "auto"])
+def test_a_ct_that_is_not_in_hu_is_refused_whatever_its_padding(
+    predict: Predict,
+    scan_of: Callable[[str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[np.ndarray], np.ndarray],
+    words: str,
+    modality: str,
+) -> None:
+    image = nib.load(scan_of("ct"))
+    data = change(np.asarray(image.dataobj).astype(np.float32))
+    data[:2] = data[-2:] = -2000
+    nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "ct.nii.gz")
+    assert predict(tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz", "--modality", modality) == 1
+    fails(capsys, tmp_path, words if modality == "ct" else "name its modality")
+
+
+def test_an_mri_with_padding_below_0_is_no_ct(
+    predict: Predict,
+    scan_of: Callable[[str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    image = nib.load(scan_of("mr"))
+    data = np.asarray(image.dataobj).astype(np.float32)
+    data[:2] = data[-2:] = -1024
+    nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "mr.nii.gz")
+    assert predict(tmp_path / "mr.nii.gz", tmp_path / "seg.nii.gz", "--modality", "ct") == 1
+    fails(capsys, tmp_path, "but for padding hardly a value", "name its modality")
+    assert predict(tmp_path / "mr.nii.gz", tmp_path / "seg.nii.gz", "--modality", "mr") == 0
+
+
+def test_forms_that_contradict_each_other_are_noted(
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = nib.load(scan)
+    image.set_qform(np.diag([-1.0, 1, 1, 1]) @ image.affine, 1)
+    image.set_sform(image.affine, 1)
+    nib.save(image, tmp_path / "odd.nii.gz")
+    assert predict(tmp_path / "odd.nii.gz", tmp_path / "seg.nii.gz", "--json") == 0
+    output = capsys.readouterr()
+    (note,) = json.loads(output.out)["notes"]
+    assert "sform and qform disagree" in note and "mirrored" in note and "store" in note
+    assert output.err == f"note: {note}\n"
+    assert predict(scan, tmp_path / "sound.nii.gz", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+
+
 def test_auto_recognises_a_ct_and_says_why(
     predict: Predict,
     write_scan: Callable[..., Path],

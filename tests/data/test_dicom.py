@@ -21,6 +21,7 @@ from pydicom.uid import (
 )
 
 from fedvox.data.dicom import load_series
+from fedvox.data.scans import is_series
 from fedvox.errors import DataError
 
 SHAPE = (9, 8, 7)
@@ -225,13 +226,15 @@ def test_slices_of_several_sizes_are_refused(tmp_path, write_series, array):
 def test_missing_slice_is_refused(tmp_path, write_series, array, place):
     write_series(tmp_path, array)
     (tmp_path / f"IMG-{place:04d}.dcm").unlink()
-    assert "slices are missing, uneven or damaged" in refusal(tmp_path)
+    assert "slices are missing between the others: 1, where those lie 4.00 mm" in refusal(tmp_path)
 
 
 def test_slice_twice_is_refused(tmp_path, write_series, array):
     write_series(tmp_path, array)
     (tmp_path / "copy.dcm").write_bytes((tmp_path / "IMG-0003.dcm").read_bytes())
-    assert "slices are missing, uneven or damaged" in refusal(tmp_path)
+    assert "among the 8 DICOM slices are copies of others: 1; take" in refusal(tmp_path)
+    (tmp_path / "copy.dcm").unlink()  # as the remedy says
+    assert load_series(tmp_path).data.shape == SHAPE
 
 
 def move(axis: int, millimetres: float):
@@ -372,3 +375,186 @@ def test_reading_prints_no_header_field(tmp_path, write_series, array, caplog, r
     load_series(folder)
     assert "Miller" not in caplog.text
     assert not any("Miller" in str(warning.message) for warning in recwarn)
+
+
+def written(folder, source, **options):
+    """The files of a series, written anew without preamble and ending."""
+    folder.mkdir()
+    for path in source.iterdir():
+        dataset = pydicom.dcmread(path)
+        if not options:
+            (folder / path.stem).write_bytes(path.read_bytes()[132:])
+            continue
+        bare = pydicom.Dataset({tag: element for tag, element in dataset.items()})
+        bare.save_as(folder / path.stem, enforce_file_format=False, **options)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"implicit_vr": True, "little_endian": True},
+        {"implicit_vr": False, "little_endian": True},
+    ],
+    ids=["meta group first", "implicit", "explicit"],
+)
+def test_files_without_preamble_are_read(tmp_path, write_series, array, options):
+    source = write_series(tmp_path / "plain", array)
+    bare = written(tmp_path / "bare", source, **options)
+    assert is_series(bare)
+    assert np.array_equal(load_series(bare).data, load_series(source).data)
+
+
+EMPTIED = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "Modality",
+    "PatientName",
+    "HighBit",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "RescaleSlope",
+)
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["deleted", "emptied"])
+@pytest.mark.parametrize("field", EMPTIED)
+def test_a_field_that_an_anonymiser_took_away_is_not_missed(
+    tmp_path, write_series, array, field, gone
+):
+    def change(dataset, place):
+        if gone:
+            del dataset[field]
+        else:
+            dataset[field].value = None
+
+    plain = load_series(write_series(tmp_path / "plain", array))
+    source = write_series(tmp_path / "source", array)
+    for path in source.iterdir():
+        dataset = pydicom.dcmread(path)
+        change(dataset, 0)
+        dataset.preamble = bytes(128)
+        dataset.save_as(path, enforce_file_format=False)
+    volume = load_series(source)
+    assert np.array_equal(volume.data, plain.data) and np.array_equal(volume.affine, plain.affine)
+
+
+def test_one_identifier_for_all_slices_divides_no_series(tmp_path, write_series, array):
+    def same(dataset, place):
+        dataset.SOPInstanceUID = "1.2.3"
+
+    assert load_series(write_series(tmp_path, array, change=same)).data.shape == SHAPE
+
+
+def place_again(tags):
+    """Slices k and k + 4 at one place, with tags of their own."""
+
+    def change(dataset, place):
+        dataset.ImagePositionPatient = [0, 0, 4.0 * (place % 4)]
+        for name, values in tags.items():
+            setattr(dataset, name, values[place // 4])
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"AcquisitionTime": ("100000", "100030")},
+        {"TemporalPositionIdentifier": (1, 2)},
+        {"EchoTime": (10, 80)},
+        {},
+    ],
+    ids=["time", "temporal position", "echo", "nothing told"],
+)
+def test_several_volumes_in_one_series_are_told_from_copies(tmp_path, write_series, tags):
+    array = np.random.default_rng(0).integers(-1000, 1500, (9, 8, 8)).astype(np.int16)
+    folder = write_series(tmp_path, array, change=place_again(tags))
+    assert "8 DICOM slices lie at 4 places, as several time points" in refusal(folder)
+    for number in range(4, 8):  # as the remedy says: keep one
+        (folder / f"IMG-{number:04d}.dcm").unlink()
+    assert load_series(folder).data.shape == (9, 8, 4)
+
+
+def test_slices_that_all_lie_at_one_place_are_no_volume(tmp_path, write_series, array):
+    def still(dataset, place):
+        dataset.ImagePositionPatient = [0, 0, 0]
+
+    assert "all 7 DICOM slices lie at one place" in refusal(
+        write_series(tmp_path, array, change=still)
+    )
+
+
+def test_uneven_slices_are_told_from_missing_ones(tmp_path, write_series, array):
+    def uneven(dataset, place):
+        dataset.ImagePositionPatient = [0, 0, (0, 4, 8, 12, 17, 21, 25)[place]]
+
+    assert "are uneven, 4.00 to 5.00 mm apart" in refusal(
+        write_series(tmp_path, array, change=uneven)
+    )
+
+
+@pytest.mark.parametrize("length", [0.999, 1.001, 0.985])
+def test_direction_cosines_that_were_rounded_are_read(tmp_path, write_series, array, length):
+    def rounded(dataset, place):
+        cosines = [float(value) * length for value in dataset.ImageOrientationPatient]
+        dataset.ImageOrientationPatient = [float(f"{value:.6f}") for value in cosines]
+
+    plain = load_series(write_series(tmp_path / "plain", array, TURNED))
+    volume = load_series(write_series(tmp_path / "odd", array, TURNED, change=rounded))
+    assert np.array_equal(volume.data, plain.data)
+    assert np.allclose(volume.affine, plain.affine, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "words"),
+    [
+        ([0.5, 0, 0, 0, 0.5, 0], "have the lengths 0.500 and 0.500 and not 1"),
+        ([0, 0, 0, 0, 0, 0], "have the lengths 0.000"),
+        ([1, 0, 0, 0.1, 0.995, 0], "not at right angles"),
+    ],
+)
+def test_direction_cosines_that_are_none_are_refused(tmp_path, write_series, array, cosines, words):
+    def change(dataset, place):
+        dataset.ImageOrientationPatient = cosines
+
+    assert words in refusal(write_series(tmp_path, array, change=change))
+
+
+@pytest.mark.parametrize(
+    ("field", "places", "words"),
+    [
+        ("PixelRepresentation", range(7), "how their numbers are stored (PixelRepresentation"),
+        ("BitsStored", (3,), "how their numbers are stored (BitsStored"),
+        ("RescaleIntercept", (2, 3), "2 of 7 DICOM slices lack the RescaleIntercept"),
+        ("RescaleSlope", (5,), "1 of 7 DICOM slices lack the RescaleSlope"),
+    ],
+)
+def test_a_field_that_is_needed_is_named(tmp_path, write_series, array, field, places, words):
+    def change(dataset, place):
+        if place in places:
+            del dataset[field]
+
+    assert words in refusal(write_series(tmp_path, array, change=change))
+
+
+def test_slices_of_several_pixel_sizes_are_refused(tmp_path, write_series, array):
+    def wider(dataset, place):
+        if place > 3:
+            dataset.PixelSpacing = [3.0, 3.5]
+
+    assert "several pixel sizes" in refusal(write_series(tmp_path, array, change=wider))
+
+
+@pytest.mark.parametrize("value", [1e30, 1e6])
+def test_a_position_beyond_any_scanner_is_none(tmp_path, write_series, array, value):
+    def far(dataset, place):
+        dataset.ImagePositionPatient = [value if place == 2 else 0, 0, 4.0 * place]
+
+    assert "do not say where they lie" in refusal(write_series(tmp_path, array, change=far))

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -72,8 +75,73 @@ def test_numbers_in_names_count_by_value(tmp_path):
 def test_white_of_one_bit_and_palettes_are_read_by_value(tmp_path, image, labels, mode):
     white = np.where(labels > 200, 255, 0).astype(np.uint8)
     stack = load_stack(write_stack(tmp_path / "png", white, mode=mode), image)
-    expected = (image.data > 200) * (1 if mode == "1" else 255)
-    assert np.array_equal(stack.data, expected)
+    assert np.array_equal(stack.data, (image.data > 200) * 255)
+
+
+def packed(values: np.ndarray, bits: int) -> bytes:
+    """A grey PNG of 1, 2 or 4 bits; Pillow writes only the first."""
+    rows, columns = values.shape
+    steps = values.astype(int) * (2**bits - 1) // 255
+    each = 8 // bits
+    padded = np.zeros((rows, -(-columns // each) * each), int)
+    padded[:, :columns] = steps
+    shifts = [8 - bits * (place + 1) for place in range(each)]
+    lines = (padded.reshape(rows, -1, each) << shifts).sum(axis=2).astype(np.uint8)
+    raw = b"".join(b"\0" + line.tobytes() for line in lines)
+    head = struct.pack(">2I5B", columns, rows, bits, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(raw)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize(("bits", "step"), [(1, 255), (2, 85), (4, 17)])
+def test_few_bits_have_the_grey_values_that_viewers_show(tmp_path, image, labels, bits, step):
+    grey = labels // step * step
+    (tmp_path / "png").mkdir()
+    for place in range(SHAPE[2]):
+        (tmp_path / "png" / f"{place}.png").write_bytes(packed(grey[:, :, place].T, bits))
+    stack = load_stack(tmp_path / "png", image)
+    assert np.array_equal(stack.data, image.data.astype(int) // step * step)
+
+
+def write_pictures(folder, count, picture):
+    folder.mkdir()
+    for place in range(count):
+        picture.save(folder / f"{place}.png")
+    return folder
+
+
+def test_16_bits_hold_the_stored_numbers_up_to_those_of_a_label(tmp_path, image):
+    deep = np.full(SHAPE[1::-1], 300, np.uint16)
+    stack = load_stack(write_pictures(tmp_path / "a", SHAPE[2], Image.fromarray(deep)), image)
+    assert (stack.data == 300).all()
+    folder = write_pictures(tmp_path / "b", SHAPE[2], Image.fromarray(deep + 40000))
+    assert "beyond 32767; give organs small numbers" in refusal(folder, image)
+
+
+def test_a_palette_of_colours_is_refused_and_one_of_greys_is_read(tmp_path, image):
+    indices = np.tile(np.arange(9, dtype=np.uint8), (8, 1))
+    for name, palette in (("grey", [30, 30, 30]), ("colour", [30, 20, 10])):
+        picture = Image.fromarray(indices, "P")
+        picture.putpalette([value * index // 10 for index in range(9) for value in palette])
+        folder = write_pictures(tmp_path / name, SHAPE[2], picture)
+        if name == "colour":
+            assert "palette of colours" in refusal(folder, image)
+            continue
+        assert np.array_equal(load_stack(folder, image).data[:, 0, 0], 3 * np.arange(9))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_colour_and_transparency_are_refused_and_grey_of_8_bits_is_read(
+    tmp_path, image, labels, mode
+):
+    folder = write_stack(tmp_path / "png", labels, mode=mode)
+    assert "save the labels as grey of 8 bits, without alpha" in refusal(folder, image)
+    for path in folder.iterdir():  # as the remedy says
+        Image.open(path).convert("L").save(path)
+    assert np.array_equal(load_stack(folder, image).data, image.data.astype(np.int16))
 
 
 def test_other_number_of_png_than_slices_is_refused(tmp_path, image, labels):

@@ -279,3 +279,16 @@ def test_tie_between_two_restored_scores_goes_to_the_smaller_label():
     scores = torch.full((3, 2, 2, 2), 0.25)
     scores[1:, 0] = 0.5
     assert restore_labels(scores, geometry)[:, 0, 0].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("padding", [-1, -1000, -30000])
+def test_padding_does_not_move_the_window_of_an_mri(padding):
+    rng = np.random.default_rng(0)
+    scan = np.abs(rng.normal(0, 5, (20, 20, 20)))
+    scan[5:15] = rng.uniform(200, 400, (10, 20, 20))
+    padded = np.concatenate([np.full((8, 20, 20), padding), scan])
+    windows = [
+        intensity_window(torch.from_numpy(data.astype(np.float32)), "mr", SETTINGS)
+        for data in (scan, padded)
+    ]
+    assert windows[0] == pytest.approx(windows[1], rel=1e-6)

@@ -63,3 +63,14 @@ def test_mri_with_values_of_fat_is_looked_at():
     image = ct().clip(-120, 300)  # a CT without air
     found = odd_intensities(image, "mr")
     assert found.status == WARN and "25% of the scan lies below -50" in found.message
+
+
+@pytest.mark.parametrize("value", [-400, -1024, -3024])
+def test_padding_makes_no_mri_odd_and_changes_none_of_its_counts(value):
+    padded = mr()
+    padded[:3] = value
+    assert odd_intensities(padded, "mr") is None
+    seen, whole = intensities(padded, "mr"), intensities(mr()[3:], "mr")
+    np.testing.assert_allclose(seen.shares, whole.shares, atol=5e-3)
+    found = odd_intensities(np.where(padded == value, value, padded - 40), "ct")
+    assert found is not None and found.message.startswith("0.") and "less than fat" in found.message

@@ -103,3 +103,12 @@ def test_phantoms_give_no_reason_and_mirrored_ones_do(phantom_site, modality):
         axis = [int(ras) for ras, _ in nib.io_orientation(label.affine)].index(0)
         mirrored = Volume(np.flip(organs, axis), label.affine, label.header)
         assert organs_mirrored(mirrored) is not None
+
+
+@pytest.mark.parametrize("value", [-1, -1024, -30000])
+def test_padding_makes_no_body_of_the_air(value):
+    image = body("mr")
+    image[:, :4] = value
+    outside = organs_at((LIVER, np.s_[33:39, 10:30, 5:20]))
+    found = label_outside(volume(image), outside, "mr")
+    assert found is not None and "lie in air or outside the body" in found.message

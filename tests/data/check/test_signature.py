@@ -88,3 +88,54 @@ def test_pairs_are_found_among_many_in_the_order_of_the_list():
     images += [images[1][:, ::-1], images[4].transpose(2, 0, 1), images[1] + 3]
     pairs = [(i, j) for i, j, _ in alike([signature(image) for image in images])]
     assert pairs == [(1, 6), (1, 8), (4, 7), (6, 8)]
+
+
+GRID = np.indices((40, 36, 24))
+
+
+def phase(enhancement: float, seed: int, padding: float = -2000) -> np.ndarray:
+    """A CT of one patient: body in air, a circle of padding, organs that take up contrast agent."""
+    x, y, z = GRID
+    rng = np.random.default_rng(seed)
+    image = np.full(x.shape, -1000.0)
+    body = ((x - 19.5) / 16) ** 2 + ((y - 17.5) / 13) ** 2 < 1
+    image[body] = -100
+    image[((x - 19.5) / 14) ** 2 + ((y - 17.5) / 11) ** 2 < 1] = 50
+    for place, size, share in ((12, 5, 1.0), (27, 3, 1.6), (20, 2, 2.5)):
+        organ = ((x - place) / size) ** 2 + ((y - 17) / size) ** 2 + ((z - 12) / 8) ** 2 < 1
+        image[organ] = 60 + share * enhancement
+    image += rng.normal(0, 12, x.shape)
+    image[((x - 19.5) / 19.5) ** 2 + ((y - 17.5) / 17.5) ** 2 > 1] = padding
+    return np.rint(image).astype(np.float32)
+
+
+@pytest.mark.parametrize("padding", [-1024, -2000, -3024, -30000])
+def test_two_contrast_phases_with_equal_padding_are_two_scans(padding):
+    assert not found(phase(0, 1, padding), phase(60, 2, padding))
+    assert not found(phase(60, 1, padding), phase(60, 2, padding))  # nor a second scan
+    assert not found(phase(20, 1, padding), phase(60, 1, padding))  # nor with the same noise
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_much_padding_makes_no_twins_of_two_patients(share):
+    first, second = scan(1, (32, 30, 28)), scan(2, (32, 30, 28))
+    for image in (first, second):
+        image[: int(share * 32)] = -20000
+    assert not found(first, second)
+
+
+@pytest.mark.parametrize("padding", [-1024, -3024])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda image: image[::-1, :, ::-1],
+        lambda image: image.transpose(2, 0, 1),
+        lambda image: np.rint(0.25 * image),
+        lambda image: np.rint((image.clip(-1024, 1024) + 1024) / 2048 * 255),
+        lambda image: image + 1024,
+        lambda image: np.where(image < -1001, -5000, image),  # padded with another number
+    ],
+)
+def test_real_twins_are_found_in_any_form(change, padding):
+    image = phase(60, 3, padding)
+    assert found(image, change(image))

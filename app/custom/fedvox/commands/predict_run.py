@@ -46,6 +46,8 @@ def run_one(
             # The terminal is the user's own; elsewhere such errors must not name a file.
             raise ConfigError(f"{task.scan}: {error}") from None
     _note_modality(description, record["modality"])
+    for note in record["notes"]:
+        print(f"note: {note}", file=sys.stderr)
     if as_json:
         print(json.dumps({"output": str(task.output), **record}, indent=2))
         return 0
@@ -91,6 +93,9 @@ def run_folder(
                 failed[task.name] = _reason(error)
     for modality in sorted({record["modality"] for record in records.values()}):
         _note_modality(description, modality)
+    for name, record in records.items():
+        for note in record["notes"]:
+            print(visible(f"note: {name}: {note}"), file=sys.stderr)
     if as_json:
         print(json.dumps({"scans": records, "failed": failed, "skipped": plan.skipped}, indent=2))
     else:

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from fedvox.data.nifti import Volume, check_geometry
+from fedvox.data.dicom_series import UNEVEN, check_places, fill_in, straighten
+from fedvox.data.nifti import Volume, volume_shape
+from fedvox.data.nifti_grid import read_grid
 from fedvox.data.png_labels import in_name_order
+from fedvox.data.scans import lacks_preamble
 from fedvox.errors import DataError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _CLOSED = "the series may not be read by this user; mend its rights"
 _DAMAGED = "a DICOM file is damaged ({}); copy the series again"
-UNEVEN = 0.1
-"""Distances of slices may differ by this share: positions are often rounded to a tenth of a mm."""
 SHIFT_MM = 1.0
 """How far slices may lie beside the line through the first one: more is a tilted gantry."""
 TURN = 0.01
@@ -48,7 +49,10 @@ def load_series(folder: Path) -> Volume:
         files = read_slices(folder)
         try:
             _refuse_other_forms(files)
+            fill_in(files)
             _refuse_mixed(files)
+            straighten(files)
+            check_places(files)
             _refuse_tilt(files)
             _refuse_unreadable(files)
             data, affine, slices = _stack(files)
@@ -57,15 +61,15 @@ def load_series(folder: Path) -> Volume:
         except Exception as error:  # of pydicom, a decoder or highdicom; it may name a patient
             kind = type(error).__name__
             raise DataError(
-                f"the DICOM series does not form one 3D volume ({kind}): slices are missing, "
-                "uneven or damaged; export the series again"
+                f"the DICOM series does not form one 3D volume ({kind}): a file is damaged or of "
+                "a rare form; copy the series again, or convert it to NIfTI"
             ) from None
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
-    check_geometry(image)
-    return Volume(data, image.affine, image.header, slices, _is_lossy(files))
+    grid = read_grid(image.header, volume_shape(data.shape))
+    return Volume(data, grid.affine, image.header, slices, _is_lossy(files))
 
 
 @contextmanager
@@ -100,7 +104,8 @@ def read_slices(folder: Path) -> list[Any]:
         if path.name.upper() == "DICOMDIR":
             continue
         try:
-            files.append(pydicom.dcmread(path))
+            options = {"force": True} if lacks_preamble(path) else {}
+            files.append(pydicom.dcmread(path, **options))
         except PermissionError:
             raise DataError(_CLOSED) from None
         except Exception as error:
@@ -113,11 +118,18 @@ def read_slices(folder: Path) -> list[Any]:
         raise DataError(
             "the folder holds no DICOM image itself; put the files of one series right into it"
         )
-    kinds = {None, *(entry.get("SOPClassUID") for entry in images)}
-    if any(entry.get("SOPClassUID") in kinds for entry in files if "PixelData" not in entry):
+    if any(_is_emptied(entry, images) for entry in files if "PixelData" not in entry):
         raise DataError(_DAMAGED.format("no pixels"))
     _make_one_series(images)
     return images
+
+
+def _is_emptied(entry: Any, images: Sequence[Any]) -> bool:
+    """Whether a file without pixels was a slice once; reports and the like were none."""
+    kind = entry.get("SOPClassUID")
+    if kind == "":  # an anonymiser emptied it
+        return "Rows" in entry
+    return kind is None or kind in {image.get("SOPClassUID") for image in images}
 
 
 def _make_one_series(files: Sequence[Any]) -> None:
@@ -158,6 +170,9 @@ def _refuse_mixed(files: Sequence[Any]) -> None:
     sizes = {(entry.get("Rows"), entry.get("Columns")) for entry in files}
     if len(sizes) > 1:
         raise DataError(f"the DICOM slices have {len(sizes)} sizes; keep one series per folder")
+    shapes = np.array(spacings, dtype=float)
+    if not np.allclose(shapes, shapes[0], rtol=1e-3):
+        raise DataError("the DICOM slices have several pixel sizes; keep one series per folder")
     directions = np.array([entry.ImageOrientationPatient for entry in files], dtype=float)
     other = int((np.abs(directions - np.median(directions, axis=0)) > TURN).any(axis=1).sum())
     if other:

@@ -16,7 +16,7 @@ import numpy as np
 
 from fedvox.data.case import Case
 from fedvox.data.check.organs import read_organs
-from fedvox.data.nifti import Volume, check_same_grid
+from fedvox.data.nifti import Volume, check_same_grid, on_axes_of
 from fedvox.data.organs import CANONICAL, trained_as
 from fedvox.data.plausible import check_modality
 from fedvox.data.volumes import load_image
@@ -108,6 +108,7 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
     check_modality(image, modality)
     labels = read_organs(_with_organs(case, organs))
     if labels is not None:
+        labels = on_axes_of(image, labels)
         check_same_grid(image, labels)
     order = np.argsort([int(axis) for axis, _ in nib.io_orientation(image.affine)])
     spacing = [image.spacing[axis] for axis in order]

@@ -17,15 +17,16 @@ def load_stack(folder: Path, image: Volume) -> Volume:
     """Reads a folder of PNG as one label volume on its image's grid.
 
     Args:
-        folder: grey PNG of 8 bits or 1 bit, rows and columns as in the DICOM images.
+        folder: grey PNG of 1, 2, 4, 8 or 16 bits, rows and columns as in the DICOM images.
         image: the volume that :func:`fedvox.data.dicom.load_series` made of the series.
 
     Returns:
-        int16 ``(columns, rows, slices)``; the values are the grey values, 1 for white of 1 bit.
+        int16 ``(columns, rows, slices)``; the values are the grey values that viewers show, from 0
+        to 255, so white of 1 bit is 255; those of 16 bits are the stored numbers.
 
     Raises:
         DataError: the image is no DICOM series, the numbers or sizes of the slices differ, or a PNG
-            is damaged or coloured.
+            is damaged, coloured or partly transparent.
     """
     if not image.slices:
         raise DataError("PNG labels belong to a DICOM series, the image is none; use NIfTI labels")
@@ -62,17 +63,33 @@ def _parts(name: str) -> list[str]:
 
 
 def _grey(path: Path) -> np.ndarray:
-    """Rows by columns; grey values, or 0 and 1 of a PNG of 1 bit."""
+    """Rows by columns; grey values as viewers show them."""
     from PIL import Image
 
     try:
         with Image.open(path) as picture:
-            # A palette's indices are no grey values.
-            plain = picture.convert("L") if picture.mode == "P" else picture
-            mode, grey = plain.mode, np.asarray(plain)
+            mode = picture.mode
+            # A palette's indices are no grey values, nor is the 1 of a single bit.
+            shown = {"P": "RGB", "1": "L"}.get(mode)
+            data = np.asarray(picture.convert(shown) if shown else picture)
     except Exception as error:  # Pillow's text would name the file
         kind = type(error).__name__
         raise DataError(f"a label PNG is damaged ({kind}); copy the labels again") from None
-    if mode not in ("L", "1"):
-        raise DataError("a label PNG is not grey of 8 bits or 1 bit; export the labels again")
-    return grey.astype(np.int16)
+    if mode == "P":
+        if (data != data[..., :1]).any():
+            raise DataError(
+                "a label PNG has a palette of colours, whose numbers are no grey values; save the "
+                "labels as grey of 8 bits, one value for each structure"
+            )
+        data = data[..., 0]
+    if mode not in ("L", "1", "P", "I;16", "I"):
+        raise DataError(
+            "a label PNG is not grey of 8 bits or 1 bit but coloured or partly transparent; save "
+            "the labels as grey of 8 bits, without alpha"
+        )
+    if data.max(initial=0) > np.iinfo(np.int16).max:
+        raise DataError(
+            f"a label PNG of 16 bits holds values beyond {np.iinfo(np.int16).max}; give organs "
+            "small numbers"
+        )
+    return data.astype(np.int16)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fedvox.data.case import Case
-from fedvox.data.nifti import Volume, check_same_grid, without_voxels
+from fedvox.data.nifti import Volume, check_same_grid, on_axes_of, without_voxels
 from fedvox.data.organ_labels import organ_labels
 from fedvox.data.plausible import check_modality
 from fedvox.data.prepared import PreparedCase, find_prepared, prepared_path, read_prepared
@@ -104,7 +104,8 @@ def _prepare_images(
     for modality, path in case.images.items():
         volume = load_image(path)
         grid = grid or without_voxels(volume)
-        check_same_grid(grid, volume)
+        volume = on_axes_of(grid, volume)
+        check_same_grid(grid, volume, "second image")
         check_modality(volume, modality)
         for start in range(0, len(volume.data), SLAB):
             digest.update(np.ascontiguousarray(volume.data[start : start + SLAB]).data)

@@ -6,6 +6,10 @@ from pathlib import Path
 from fedvox.errors import ConfigError
 
 NIFTI = (".nii.gz", ".nii")
+_FIRST_GROUPS = (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08")
+"""0002 and 0008, in either byte order."""
+_LONGEST = 1024
+"""No first element is so long."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,29 @@ class Scan:
 
 def is_series(folder: Path) -> bool:
     """True for a folder that holds DICOM files itself, not only in sub-folders."""
-    from pydicom.misc import is_dicom
-
     if not folder.is_dir():
         return False
     files = (path for path in folder.iterdir() if path.is_file() and path.name != "DICOMDIR")
-    return any(not path.name.startswith(".") and is_dicom(path) for path in files)
+    return any(not path.name.startswith(".") and is_dicom_file(path) for path in files)
+
+
+def is_dicom_file(path: Path) -> bool:
+    """True for a DICOM file, with or without its preamble."""
+    from pydicom.misc import is_dicom
+
+    return is_dicom(path) or lacks_preamble(path)
+
+
+def lacks_preamble(path: Path) -> bool:
+    """True for a DICOM file that begins at once with an element of one of the first groups."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    group, element, rest = start[:2], start[2:4], start[4:8]
+    if len(rest) < 4 or group not in _FIRST_GROUPS or start[128:] == b"DICM":
+        return False
+    explicit = rest[:2].isalpha() and rest[:2].isupper()
+    implicit = int.from_bytes(rest, "little") < _LONGEST
+    return element[group.index(0)] == 0 and (explicit or implicit)
 
 
 def find_scans(folder: Path) -> tuple[list[Scan], list[Path]]:

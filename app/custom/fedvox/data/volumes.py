@@ -30,15 +30,14 @@ def load_label(path: Path, image: Volume) -> Volume:
     Args:
         path: NIfTI file, or folder with one PNG per slice of a DICOM series.
         image: the image that the label belongs to; a DICOM series gives a PNG stack its order and
-            its place, and a NIfTI label the directions of its axes.
+            its place; any image gives a NIfTI label the order and directions of its axes.
 
     Raises:
         DataError: it cannot be used; says why, without a file name.
     """
     if path.is_dir():
         return load_stack(path, image)
-    label = nifti.load_label(path)
-    return nifti.on_axes_of(image, label) if image.slices else label
+    return nifti.on_axes_of(image, nifti.load_label(path))
 
 
 def source_files(path: Path) -> list[Path]:

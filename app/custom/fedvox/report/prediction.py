@@ -80,6 +80,7 @@ def describe_prediction(
             organ: {"value": value, "voxels": voxels, "ml": round(voxels * prediction.voxel_ml, 3)}
             for value, (organ, voxels) in enumerate(prediction.voxels.items(), start=1)
         },
+        "notes": list(prediction.notes),
         "largest_component": largest_component,
         "device": prediction.device,
         "seconds": round(prediction.seconds, 2),

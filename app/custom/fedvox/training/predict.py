@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fedvox.data.nifti import Volume
+from fedvox.data.nifti import FORMS_REMEDY, Volume
 from fedvox.data.plausible import Told, check_modality, tell_modality
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_slabs
 from fedvox.data.volumes import load_image
@@ -51,6 +51,7 @@ class Prediction:
             :func:`thinning`.
         device: where it was computed.
         seconds: from reading to labels.
+        notes: what a reader of the labels ought to know of the scan's header.
     """
 
     labels: Volume
@@ -59,6 +60,7 @@ class Prediction:
     picture: np.ndarray | None
     device: str
     seconds: float
+    notes: tuple[str, ...] = ()
 
     @property
     def voxel_ml(self) -> float:
@@ -120,6 +122,7 @@ class Predictor:
             image = prepare_image(volume, told.modality, geometry, self.job.data)
             picture = volume.data[thinning(volume.data.shape)].copy() if options.picture else None
             affine, header = volume.affine, volume.header
+            notes = (f"{volume.conflict}; {FORMS_REMEDY}",) if volume.conflict else ()
             del volume
             labels = restore_slabs(self._slabs(image, progress), geometry)
             if options.largest_component:
@@ -131,6 +134,7 @@ class Predictor:
             picture=picture,
             device=self.device.type,
             seconds=time.monotonic() - start,
+            notes=notes,
         )
 
     def _modality(self, volume: Volume, wanted: str) -> Told:

@@ -19,7 +19,13 @@ from fedvox.data.check.placement import label_outside, organs_mirrored
 from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
 from fedvox.data.check.signature import Signature, signature
 from fedvox.data.check.thumbnail import Thumbnail, thumbnail
-from fedvox.data.nifti import Volume, check_same_grid, without_voxels
+from fedvox.data.nifti import (
+    FORMS_REMEDY,
+    Volume,
+    check_same_grid,
+    on_axes_of,
+    without_voxels,
+)
 from fedvox.data.plausible import check_modality
 from fedvox.data.volumes import load_image
 from fedvox.errors import DataError
@@ -117,7 +123,9 @@ class _Examination:
             return report
         voxel_ml = abs(float(np.linalg.det(self.labels.affine[:3, :3]))) / 1000
         volumes = {o: n * voxel_ml for o, n in organ_voxels(self.labels.data).items()}
-        if not [organ for organ in volumes if not self.organs or organ in self.organs]:
+        wanted = set(self.organs) or set(volumes)
+        beside = bool(volumes) and bool(self.case.annotated() & wanted)  # of the field of view
+        if not wanted & set(volumes) and not beside:
             self._note(_empty(bool(self.organs)))
         self._note(organs_mirrored(self.labels))
         return replace(report, organs_ml=volumes)
@@ -130,9 +138,11 @@ class _Examination:
             self.first = without_voxels(image)
             report = self._look_at_grid(report, image, name)
         else:
-            self._passes("grid", check_same_grid, self.first, image)
+            turned = on_axes_of(self.first, without_voxels(image))
+            self._passes("grid", check_same_grid, self.first, turned, "second image")
         if image.lossy:
             self._note(_lossy())
+        self._note(_contradictory(image))
         if self._passes("modality", check_modality, image, name):
             self._note(odd_intensities(image.data, name))
         seen = report.intensities | {name: intensities(image.data, name)}
@@ -141,11 +151,13 @@ class _Examination:
 
     def _look_at_grid(self, report: CaseReport, image: Volume, name: str) -> CaseReport:
         """What needs the first image and the label together."""
-        labels = self.labels
+        labels = None if self.labels is None else on_axes_of(image, self.labels)
         if labels is not None and not self._passes("grid", check_same_grid, image, labels):
             labels = None
         if labels is not None:
             self._note(label_outside(image, labels.data, name))
+            if not image.conflict:
+                self._note(_contradictory(labels, "of the label, "))
         order = np.argsort([int(axis) for axis, _ in nib.io_orientation(image.affine)])
         report = replace(
             report,
@@ -185,6 +197,13 @@ def _empty(job: bool) -> Problem:
         f"the label holds none of {'the job' if job else 'FedVox'}'s organs",
         "look whether the segmentation got lost; if the scan shows no organ, leave it",
     )
+
+
+def _contradictory(volume: Volume, whose: str = "") -> Problem | None:
+    """Not refused: one of the two forms is right, and only a person can tell which."""
+    if not volume.conflict:
+        return None
+    return Problem("orientation", WARN, f"{whose}{volume.conflict}", FORMS_REMEDY)
 
 
 def _lossy() -> Problem:

@@ -6,6 +6,8 @@ import numpy as np
 
 from fedvox.data.check.problem import WARN, Problem
 from fedvox.data.check.slabs import thinned
+from fedvox.data.plausible import AIR_HU
+from fedvox.data.tissue import filled_values, measured_values
 
 BINS = 64
 CT_RANGE = (-1100.0, 1500.0)
@@ -30,13 +32,13 @@ class Intensities:
 
 
 def intensities(data: np.ndarray, modality: str) -> Intensities:
-    """Counts an image's intensities, on a sample of two million voxels.
+    """Counts an image's intensities, on a sample of two million voxels without padding.
 
     Args:
         data: ``(X, Y, Z)``.
         modality: ``ct``, or any other for MRI.
     """
-    values = data[thinned(data.shape, SAMPLE)].ravel().astype(np.float64)
+    values = measured_values(data, SAMPLE)
     if modality != "ct":
         floor, ceiling = np.percentile(values, (0.5, 99.5))
         body = values[values > floor + 0.1 * (ceiling - floor)]
@@ -57,7 +59,10 @@ def odd_intensities(data: np.ndarray, modality: str) -> Problem | None:
         data: ``(X, Y, Z)``.
         modality: ``ct``, or any other for MRI.
     """
-    share = float((data[thinned(data.shape, SAMPLE)] < FAT_HU).mean())
+    sample = data[thinned(data.shape, SAMPLE)]
+    filled = filled_values(sample)
+    padding = filled[filled < AIR_HU]  # air that was cut off at the edge of a window still counts
+    share = float((sample[~np.isin(sample, padding)] < FAT_HU).mean())
     if modality == "ct" and share < LEAST_FAT:
         message = f"{share:.1%} of the scan lies below {FAT_HU} HU, less than fat and air in a CT"
     elif modality != "ct" and share > MOST_FAT:

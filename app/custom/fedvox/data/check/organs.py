@@ -5,7 +5,7 @@ import numpy as np
 from fedvox.data import nifti
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.check.slabs import slabs
-from fedvox.data.nifti import Volume, check_same_grid, without_voxels
+from fedvox.data.nifti import Volume, check_same_grid, on_axes_of, without_voxels
 from fedvox.data.organs import CANONICAL
 from fedvox.data.volumes import load_image, load_label
 from fedvox.errors import DataError
@@ -31,7 +31,8 @@ def read_organs(case: Case) -> Volume | None:
         label = _read(case, file)
         if merged is None:
             empty = np.zeros(label.data.shape, np.uint8, order="F")
-            merged = Volume(empty, label.affine, label.header)
+            merged = Volume(empty, label.affine, label.header, conflict=label.conflict)
+        label = on_axes_of(merged, label)
         check_same_grid(merged, label)
         _add(merged.data, label.data, file)
     return merged

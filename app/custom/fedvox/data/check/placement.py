@@ -11,6 +11,7 @@ from fedvox.data.check.slabs import thinned
 from fedvox.data.nifti import Volume
 from fedvox.data.organs import CANONICAL
 from fedvox.data.plausible import AIR_HU
+from fedvox.data.tissue import measured_values
 
 HOLDS_GAS = ("stomach", "duodenum", "oesophagus")
 OUTSIDE_SHARE = 0.1
@@ -66,7 +67,8 @@ def body_of(values: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage
 
-    floor, ceiling = np.percentile(values, (0.5, 99.5))
+    measured = measured_values(values)
+    floor, ceiling = np.percentile(measured, (0.5, 99.5))
     floor = min(floor, 0.0)  # a scan that was cut out of the body holds no air
     mask = ndimage.binary_closing(
         np.pad(values > floor + BODY * (ceiling - floor), 3), iterations=2

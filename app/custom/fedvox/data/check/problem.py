@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
+from fedvox.data.plausible import IS_CT, NAME_OR_EXPORT
 from fedvox.errors import FedVoxError
 
 WARN, FAIL = "WARN", "FAIL"
 REMEDIES = {
-    "modality": "leave such cases out, or export them again in HU; if all are so, the site file "
-    "names the wrong modality"
+    IS_CT: "leave such cases out; if all are so, name 'ct' under 'modalities' in the site file",
+    NAME_OR_EXPORT: "leave out what is no CT, and export CTs again in HU; if all are MRI, the site "
+    "file names the wrong modality",
 }
 """Where a site of many cases asks for another remedy than a single scan."""
 
@@ -32,5 +34,5 @@ class Problem:
 def refusal(check: str, error: FedVoxError) -> Problem:
     """An error of ours as a problem; its last clause is the remedy."""
     message, _, remedy = str(error).rpartition("; ")
-    remedy = REMEDIES.get(check, remedy)
+    remedy = REMEDIES.get(remedy, remedy)
     return Problem(check, FAIL, message or remedy, remedy if message else "export the case again")

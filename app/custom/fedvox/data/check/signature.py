@@ -1,9 +1,11 @@
 """Finds images that hold the same voxels, whatever their header, orientation and number type.
 
-A signature is the image averaged over 8 x 8 x 8 equal boxes, less its mean, with length 1. Flipping
-or permuting the image's axes does the same to the signature; scale, offset and rounding of the
-intensities hardly move it. So two images with the same voxels have signatures whose scalar product
-is 1 in one of the at most 48 turns of a box. Cropped, resampled or filtered copies are not found.
+Only tissue counts: padding and air are alike in two contrast phases of one patient, and where the
+body ends is, too. A signature is the image averaged over 8 x 8 x 8 equal boxes, air and padding at
+the mean of its tissue, less its mean, with length 1. Flipping or permuting the image's axes does
+the same to the signature; scale, offset and rounding of the intensities hardly move it. So two
+images with the same voxels have signatures whose scalar product is 1 in one of the at most 48 turns
+of a box. Cropped, resampled or filtered copies are not found.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,12 +15,19 @@ from itertools import combinations, permutations
 import numpy as np
 
 from fedvox.data.check.slabs import thinned
+from fedvox.data.tissue import filled_values
 
 BOXES = 8
-SIMILAR = 1 - 1e-4
+SIMILAR = 1 - 2e-3
 """Scalar product from which on two images are compared voxel by voxel."""
-SAME = 1 - 5e-4
-"""Correlation of voxels: rounding to 8 bits stays above it, a second scan below."""
+APART = 5e-4
+"""By how much the correlation of the same tissue may differ from 1 but for rounding; that of a
+second scan differs by more."""
+AGREE = 0.98
+"""Share of the tissue of two equal images that is tissue in both, but for rounding at its edge."""
+ROUNDING = 3e-3
+"""At most so much is put down to rounding, as of a CT to 8 bits."""
+LEVELS = 256
 CHUNK = 512
 SAMPLE = 1_000_000
 
@@ -50,10 +59,64 @@ class Signature:
     boxes: np.ndarray
 
 
+@dataclass(frozen=True)
+class Tissue:
+    """Which voxels of an image are neither padding nor air.
+
+    Attributes:
+        floor: tissue lies above; the threshold of Otsu, which scale and offset do not move.
+        filled: numbers that were filled in.
+    """
+
+    floor: float
+    filled: np.ndarray
+
+    def where(self, data: np.ndarray) -> np.ndarray:
+        """Mask of the tissue in any part of the image."""
+        mask = data > self.floor
+        for value in self.filled:
+            mask &= data != value
+        return mask
+
+
+def tissue_of(sample: np.ndarray) -> Tissue:
+    """Parts an image's voxels into tissue and the rest.
+
+    Args:
+        sample: voxels of the image, any shape.
+    """
+    values = sample.ravel().astype(np.float64)
+    filled = filled_values(values)
+    if filled.size:
+        values = values[~np.isin(values, filled)]
+    low, high = np.percentile(values, (0.5, 99.5))
+    if low == high:
+        return Tissue(-np.inf, filled[:0])
+    counts, edges = np.histogram(values.clip(low, high), LEVELS, (low, high))
+    below = np.cumsum(counts)[:-1]
+    moment = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
+    above = counts.sum() - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap = moment[:-1] / below - (moment[-1] - moment[:-1]) / above
+        between = np.nan_to_num(below * above * gap**2)
+    floor = float(edges[1 + int(np.argmax(between))])
+    upper = values[values > floor]
+    if not upper.size or upper.min() == upper.max():  # of a drawing, the place tells all
+        return Tissue(-np.inf, filled[:0])
+    return Tissue(floor, filled)
+
+
 def signature(data: np.ndarray) -> Signature:
     """The signature of an image ``(X, Y, Z)``."""
+    sample = data[thinned(data.shape, SAMPLE)]
+    tissue = tissue_of(sample)
+    mask = tissue.where(sample)
+    mean = float(sample[mask].mean(dtype=np.float64)) if mask.any() else 0.0
     first, second, third = (_shares(length) for length in data.shape)
-    planes = [first @ data[:, :, index] @ second.T for index in range(data.shape[2])]
+    planes = []
+    for index in range(data.shape[2]):
+        plane = data[:, :, index]
+        planes.append(first @ np.where(tissue.where(plane), plane - mean, 0.0) @ second.T)
     boxes = sorted_axes(np.stack(planes, axis=-1) @ third.T, data.shape)
     boxes = boxes - boxes.mean()
     length = float(np.linalg.norm(boxes))
@@ -95,9 +158,22 @@ def same_voxels(first: np.ndarray, second: np.ndarray, turn: Turn) -> bool:
     if one.shape != other.shape:
         return False
     places = thinned(one.shape, SAMPLE)
-    values = np.stack([_clipped(view[places].ravel()) for view in (one, other)])
+    views = [view[places] for view in (one, other)]
+    masks = [tissue_of(view).where(view) for view in views]
+    both = masks[0] & masks[1]
+    if both.sum() < AGREE * max(mask.sum() for mask in masks):
+        return False
+    values = [_clipped(view[both].astype(np.float64)) for view in views]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return bool(np.corrcoef(values)[0, 1] > SAME)  # constant samples give NaN: not the same
+        rounding = sum(_rounding(view) for view in values)
+        return bool(np.corrcoef(np.stack(values))[0, 1] > 1 - APART - rounding)  # not if it is NaN
+
+
+def _rounding(values: np.ndarray) -> float:
+    """What rounding to whole steps takes from a correlation: half its share of the variance."""
+    steps = np.diff(np.unique(values))
+    step = float(np.median(steps)) if steps.size else 0.0
+    return min(ROUNDING, step**2 / 24 / float(values.var())) if values.var() else 0.0
 
 
 def _pairs(boxes: np.ndarray, shape: Axes) -> Iterator[tuple[int, int, Turn]]:
@@ -137,5 +213,7 @@ def _shares(length: int) -> np.ndarray:
 
 def _clipped(values: np.ndarray) -> np.ndarray:
     """Without extremes, so that a marker burnt into two images does not make them one."""
+    if not values.size:
+        return values
     low, high = np.percentile(values, (1, 99))
     return values.clip(low, high) if low < high else values
