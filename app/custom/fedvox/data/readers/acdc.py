@@ -12,6 +12,7 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, named_volume
 from fedvox.data.readers.plain import single_modality
+from fedvox.data.readers.strays import Stray, entries, found
 from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
@@ -56,6 +57,22 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         for (part, folder), found in zip(folders, frames)
         for number in found
     ]
+
+
+def strays(root: Path) -> list[Stray]:
+    """What lies in ``training`` and ``testing`` and is no patient's folder.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    odd = [
+        path
+        for part in PARTS
+        for path in entries(root / part)
+        if not (path.is_dir() and path.name.startswith("patient"))
+    ]
+    remedy = "name folders patientNNN, or move them elsewhere"
+    return found(Stray("entries that are no patientNNN folder", remedy, tuple(odd)))
 
 
 def _case(folder: Path, frame: int, part: str, modality: str) -> Case:
