@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedvox.data.check.site_problems import strays_of
 from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings
@@ -190,6 +191,7 @@ def test_layout_trains_one_round_and_is_scored(tmp_path, trees, name):
         }
     )
 
+    assert strays_of(site) == []
     data = open_site("site-1", site, job.data, tmp_path / "state")
     assert data.train and data.val and data.test and not data.skipped
     assert data.annotated == set(layout.organs)

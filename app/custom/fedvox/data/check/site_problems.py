@@ -38,7 +38,7 @@ def site_problems(
     """
     found = [
         _too_many(site, reports),
-        _no_training(reports),
+        _no_training(site, reports),
         *map(_emptied, ("val", "test"), [reports] * 2),
         _without(site, reports),
         _overlap(reports),
@@ -63,13 +63,16 @@ def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | No
     )
 
 
-def _no_training(reports: Sequence[CaseReport]) -> Problem | None:
+def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
     usable = [report for report in reports if not (report.refused or report.quarantined)]
     placed = any(report.parts for report in reports)
     if (reports and not placed) or any("train" in report.parts for report in usable):
         return None
     message = f"no case of {len(reports)} can be used for training"
-    return Problem("cases", FAIL, message, "look at 'root' and 'split' in the site file")
+    remedy = "mend cases under 'train', or look at 'root' and 'split' in the site file"
+    if reports and not any("train" in report.parts for report in reports):
+        remedy = fill_parts(["train"], site.split)
+    return Problem("cases", FAIL, message, remedy)
 
 
 def _emptied(part: str, reports: Sequence[CaseReport]) -> Problem | None:

@@ -141,4 +141,8 @@ def _where(cases: Sequence[Case]) -> str:
 
 def _has_masks(cases: Sequence[Case]) -> bool:
     """Whether structures are told by the names of mask files, not by a table."""
-    return any(len(case.labels) > 1 for case in cases)
+    return any(
+        len(case.labels) > 1
+        or (case.others and not any(None in file.values.values() for file in case.labels))
+        for case in cases
+    )

@@ -21,7 +21,7 @@ FEW_CHANNELS = (
     "FedVox trains one channel so far: make a folder with the files of that channel, ending in "
     f"{CHANNEL}, and one entry in 'channel_names'"
 )
-_ABSOLUTE = re.compile(r"(/|[A-Za-z]:)")
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 @dataclass(frozen=True)
@@ -139,11 +139,11 @@ def _inside(root: Path, entry: str) -> Path:
     Of a path of another machine only what follows the data set's own folder counts.
     """
     text = entry.strip().replace("\\", "/")
-    path = root / text
-    if _ABSOLUTE.match(text) and not _is_below(path, root):
+    path, elsewhere = root / text, _DRIVE.match(text) is not None
+    if elsewhere or (text.startswith("/") and not _is_below(path, root)):
         tail = re.search(r"/((?:images|labels)[^/]*/[^/]+)$", text, re.IGNORECASE)
-        path = root / tail[1] if tail else path
-    if "\0" in text or not _is_below(path, root):
+        path, elsewhere = root / (tail[1] if tail else text), not tail
+    if elsewhere or "\0" in text or not _is_below(path, root):
         raise DataError(
             "dataset.json lists a file outside 'root'; list paths below the data folder only"
         )
