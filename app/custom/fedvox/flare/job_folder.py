@@ -15,6 +15,7 @@ from fedvox.files import write_json, write_readable_json
 from fedvox.flare.carried import VERSION_PIN
 from fedvox.flare.classes import class_names
 from fedvox.flare.job_plan import with_plan
+from fedvox.flare.job_readme import write_readme
 from fedvox.flare.versions import VERSIONS, installed_versions
 from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
@@ -31,17 +32,34 @@ _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def jobs_folder(given: Path | None = None) -> Path:
-    """Where job definitions lie: ``given``, else ``./jobs``, else beside the package's checkout.
+def built_in_jobs() -> Path:
+    """The folder of the project's own jobs, which need not exist."""
+    return Path(fedvox.__file__).parents[3] / "jobs"
+
+
+def jobs_folder(given: Path | None = None) -> list[Path]:
+    """Where job definitions lie: ``given``, else ``./jobs`` and then the built-in ones.
 
     Raises:
         ConfigError: none of these exists.
     """
-    candidates = [given] if given else [Path("jobs"), Path(fedvox.__file__).parents[3] / "jobs"]
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
+    candidates = [given] if given else [Path("jobs"), built_in_jobs()]
+    found = [folder for folder in candidates if folder.is_dir()]
+    if len(found) == 2 and found[0].samefile(found[1]):  # in the checkout
+        found = found[:1]
+    if found:
+        return found
     raise ConfigError(f"{candidates[0]}: no folder of jobs; run in the checkout or give --jobs DIR")
+
+
+def known_jobs(given: Path | None = None) -> dict[str, Path]:
+    """Name -> folder of every job; of two with one name that of the earlier folder.
+
+    Args:
+        given: as for :func:`jobs_folder`.
+    """
+    folders = reversed(jobs_folder(given))
+    return {name: folder / name for folder in folders for name in list_jobs(folder)}
 
 
 def list_jobs(folder: Path) -> list[str]:
@@ -54,16 +72,25 @@ def plans_only(folder: Path) -> bool:
     return PLANNER in class_names(read_json(folder / SERVER))
 
 
-def find_job(name: str, folder: Path) -> Path:
+def find_job(name: str, given: Path | None = None) -> Path:
     """The folder of a named job.
 
+    Args:
+        name: of the job, or the path of its folder.
+        given: as for :func:`jobs_folder`.
+
     Raises:
-        ConfigError: unknown name; lists the known ones.
+        ConfigError: unknown name; says where it was looked for and lists the known ones.
     """
-    known = list_jobs(folder)
-    if name not in known:
-        raise ConfigError(f"no job '{name}' in {folder}; choose one of: {', '.join(known)}")
-    return folder / name
+    if "/" in name:
+        require_job(Path(name))
+        return Path(name)
+    known = known_jobs(given)
+    if name in known:
+        return known[name]
+    places = " and ".join(map(str, jobs_folder(given)))
+    remedy = f"choose one of: {', '.join(sorted(known))}" if known else "give --jobs DIR"
+    raise ConfigError(f"no job '{name}' in {places}; {remedy}")
 
 
 def require_job(folder: Path) -> None:
@@ -227,6 +254,7 @@ def export_job(
             shutil.copyfile(plan, staging / name / PLAN)
         if min_clients is not None:
             _set_min_clients(staging / name, min_clients)
+        write_readme(staging / name, source, code, min_clients)
         _add_code(staging / name, code)
         (staging / name).replace(target)
     finally:
