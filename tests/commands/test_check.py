@@ -215,3 +215,21 @@ def test_share_of_voxels_that_nobody_annotated_is_told(site_file, capsys):
     assert call(str(site_file), "--json") == 0
     ignored = json.loads(capsys.readouterr().out)["ignored"]
     assert ignored["cases"] == 6 and 0 < ignored["share"] < 1
+
+
+def test_files_that_make_a_whole_folder_unusable_are_counted_and_named_on_request(
+    site_file, capsys
+):
+    image = min((site_file.parent / "scans/images").iterdir())
+    shutil.copy(image, image.with_suffix(""))  # .nii beside .nii.gz
+    with pytest.raises(
+        DataError, match=r"1 cases repeat.*keep one of each \(--list FILE names"
+    ) as e:
+        call(str(site_file))
+    assert CANARY not in str(error.value)
+    path = site_file.parent / "files.csv"
+    with pytest.raises(DataError, match="1 cases repeat"):
+        call(str(site_file), "--list", str(path))
+    assert str(image) in path.read_text() and str(image.with_suffix("")) in path.read_text()
+    image.with_suffix("").unlink()  # as the remedy says
+    assert call(str(site_file)) == 0

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +104,10 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
 
     job = _job(args.job)
     workers = count_workers(args.workers or site.workers)
-    report = check_site(site, job, workers, args.thumbnails, progress=True, renew=args.quarantine)
+    with _named_files(args.list):
+        report = check_site(
+            site, job, workers, args.thumbnails, progress=True, renew=args.quarantine
+        )
     lines = []
     if args.quarantine:
         write_quarantine(site, report.refused)
@@ -122,6 +127,21 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
     else:
         print("\n".join([_table(report), *lines]))
     return int(report.failed)
+
+
+@contextmanager
+def _named_files(path: Path | None) -> Iterator[None]:
+    """Names the files that make a whole listing unusable, where the site asks for it."""
+    from fedvox.data.check.listing import write_files
+    from fedvox.data.readers.strays import FilesError
+    from fedvox.errors import DataError
+
+    try:
+        yield
+    except FilesError as error:
+        if path:
+            write_files(path, error.paths, str(error))
+        raise DataError(f"{error} ({path or '--list FILE'} names them)") from None
 
 
 def _table(report: "SiteReport") -> str:

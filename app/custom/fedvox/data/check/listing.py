@@ -5,7 +5,7 @@ It is written on request only, readable by its owner only, and nothing of it is 
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fedvox.data.case import Case
@@ -30,10 +30,28 @@ def write_list(path: Path, report: SiteReport) -> None:
     Raises:
         OSError: it cannot be written.
     """
+    _write(path, _rows(report))
+
+
+def write_files(path: Path, files: Iterable[Path], reason: str) -> None:
+    """Writes such a table of files that make the whole data folder unusable.
+
+    Args:
+        path: the CSV file.
+        files: they.
+        reason: why, without their names.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _write(path, (("refused", "", "", file.name, str(file), reason) for file in files))
+
+
+def _write(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(_rows(report))
+    writer.writerows(rows)
     with atomic_path(path, PRIVATE) as temporary:  # a file's name need not be UTF-8
         temporary.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
 

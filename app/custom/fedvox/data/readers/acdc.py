@@ -12,7 +12,7 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, named_volume
 from fedvox.data.readers.plain import single_modality
-from fedvox.data.readers.strays import Stray, entries, found
+from fedvox.data.readers.strays import FilesError, Stray, entries, found
 from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
@@ -46,11 +46,12 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     if not folders:
         raise DataError("the data folder has no training/patientNNN; name ACDC's top folder")
     frames = [_frames(folder / "Info.cfg") for _, folder in folders]
-    broken = sum(len(found) < len(PHASES) for found in frames)
+    broken = [folder for (_, folder), phases in zip(folders, frames) if len(phases) < len(PHASES)]
     if broken:
-        raise DataError(
-            f"{broken} of {len(folders)} patients have no Info.cfg that names the frames ED and "
-            "ES; restore it from the release"
+        raise FilesError(
+            f"{len(broken)} of {len(folders)} patients have no Info.cfg that names the frames ED "
+            "and ES; restore it from the release",
+            broken,
         )
     return [
         _case(folder, number, part, modality)

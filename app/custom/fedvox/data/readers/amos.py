@@ -13,7 +13,7 @@ from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.labels import LabelTable, label_table
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import refuse_repeated, stem, volumes
-from fedvox.data.readers.strays import Stray, unused, with_ending
+from fedvox.data.readers.strays import FilesError, Stray, unused, with_ending
 from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
@@ -106,11 +106,12 @@ def _parts(root: Path) -> list[str]:
 def _cases(root: Path, part: str, table: LabelTable) -> list[Case]:
     images = volumes(root / f"images{part}")
     numbers = [re.fullmatch(r"amos_(\d+)", stem(image)) for image in images]
-    odd = sum(number is None for number in numbers)
+    odd = [image for image, number in zip(images, numbers) if number is None]
     if odd:
-        raise DataError(
-            f"{odd} files in images{part} are not called amos_NNNN, whose number tells CT from "
-            "MRI; restore their names"
+        raise FilesError(
+            f"{len(odd)} files in images{part} are not called amos_NNNN, whose number tells CT "
+            "from MRI; restore their names",
+            odd,
         )
     has_test = (root / "labelsTs").is_dir()
     cases = []

@@ -10,7 +10,7 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, folders_below
 from fedvox.data.readers.plain import single_modality, stem, volumes
-from fedvox.data.readers.strays import Stray, entries, found, is_foreign
+from fedvox.data.readers.strays import FilesError, Stray, entries, found, is_foreign
 from fedvox.data.scans import NIFTI
 from fedvox.errors import DataError
 
@@ -73,8 +73,9 @@ def _numbered(root: Path, kind: str) -> dict[int, Path]:
     numbered = [(int(match[1]), path) for match, path in matches if match]
     found = dict(numbered)
     if len(found) < len(numbered):
-        raise DataError(
-            f"{len(numbered) - len(found)} {kind} numbers stand twice; keep one of each"
+        raise FilesError(
+            f"{len(numbered) - len(found)} {kind} numbers stand twice; keep one of each",
+            [path for number, path in numbered if found[number] != path],
         )
     return found
 

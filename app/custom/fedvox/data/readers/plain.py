@@ -4,13 +4,14 @@ An image is a NIfTI file or a folder of one DICOM series; a series' label is a N
 same grid, whatever the direction of its axes, or a folder with one grey PNG per slice.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.labels import label_table
-from fedvox.data.readers.strays import Stray, entries, is_foreign, unused, with_ending
+from fedvox.data.readers.strays import FilesError, Stray, entries, is_foreign, unused, with_ending
 from fedvox.data.scans import NIFTI, is_series
 from fedvox.errors import ConfigError, DataError
 
@@ -109,10 +110,13 @@ def refuse_repeated(cases: Sequence[Case]) -> None:
     Raises:
         DataError: with their number.
     """
-    repeated = len(cases) - len({case.id for case in cases})
+    count = Counter(case.id for case in cases)
+    repeated = len(cases) - len(count)
     if repeated:
-        raise DataError(
-            f"{repeated} cases repeat another's name (as .nii and .nii.gz would); keep one of each"
+        twice = [case for case in cases if count[case.id] > 1]
+        raise FilesError(
+            f"{repeated} cases repeat another's name (as .nii and .nii.gz would); keep one of each",
+            [path for case in twice for path in case.images.values()],
         )
 
 

@@ -5,9 +5,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.data.scans import NIFTI
+from fedvox.errors import DataError
 
 FOREIGN = (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".npz", ".h5")
 """Endings of volumes in forms that FedVox does not read."""
+
+
+class FilesError(DataError):
+    """A listing that some of its files make unusable; the message counts them, the site names them.
+
+    Args:
+        message: without a file's name.
+        paths: the files or folders; shown at the site only, where its staff ask for it.
+    """
+
+    def __init__(self, message: str, paths: Iterable[Path] = ()) -> None:
+        super().__init__(message)
+        self.paths = tuple(paths)
 
 
 @dataclass(frozen=True)

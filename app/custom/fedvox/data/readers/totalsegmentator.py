@@ -12,7 +12,7 @@ from fedvox.data.case import Case, LabelFile
 from fedvox.data.organs import IGNORE, structure_of
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import single_modality, stem, volumes
-from fedvox.data.readers.strays import Stray, found
+from fedvox.data.readers.strays import FilesError, Stray, found
 from fedvox.data.splits import SPLITS, hash_bucket
 from fedvox.errors import DataError
 
@@ -98,9 +98,12 @@ def _splits(root: Path, names: Sequence[str]) -> Mapping[str, str]:
     if not (root / "meta.csv").is_file():
         return {}
     listed = _listed(root / "meta.csv")
-    missing = sum(name not in listed for name in names)
+    missing = [name for name in names if name not in listed]
     if missing:
-        raise DataError(f"meta.csv does not list {missing} of the {len(names)} cases; restore it")
+        raise FilesError(
+            f"meta.csv does not list {len(missing)} of the {len(names)} cases; restore it",
+            [root / name for name in missing],
+        )
     if "val" in listed.values():
         return listed
     return {
