@@ -224,7 +224,7 @@ def test_files_that_make_a_whole_folder_unusable_are_counted_and_named_on_reques
     shutil.copy(image, image.with_suffix(""))  # .nii beside .nii.gz
     with pytest.raises(
         DataError, match=r"1 cases repeat.*keep one of each \(--list FILE names"
-    ) as e:
+    ) as error:
         call(str(site_file))
     assert CANARY not in str(error.value)
     path = site_file.parent / "files.csv"

@@ -92,6 +92,22 @@ def write_msd(trees, root: Path) -> None:
     (root / "dataset.json").write_text(json.dumps(listing))
 
 
+def write_nnunet_v1(trees, root: Path) -> None:
+    """A list without ``_0000``, and voxels that nobody annotated."""
+    for name in "abc":
+        image, label = root / "imagesTr" / f"{name}_0000.nii.gz", root / "labelsTr"
+        trees.pair(image, label / f"{name}.nii.gz", [1, 2, 3], "ct")
+    listing = {
+        "modality": {"0": "CT"},
+        "labels": {"0": "background", "1": "liver", "2": "spleen", "3": "ignore"},
+        "training": [
+            {"image": f"./imagesTr/{name}.nii.gz", "label": f".\\labelsTr\\{name}.nii.gz"}
+            for name in "abc"
+        ],
+    }
+    (root / "dataset.json").write_text(json.dumps(listing))
+
+
 def write_phantom(trees, root: Path) -> None:
     counts = {"train": 1, "val": 1, "test": 1}
     write_phantom_site(root, "ct", counts, seed=0, site=1, spacing_mm=12)
@@ -154,6 +170,7 @@ LAYOUTS = {
     ),
     "plain": Layout(write_plain, "plain", ("mr",), ("liver", "spleen"), lists("a", "b", "c")),
     "msd": Layout(write_msd, "msd", ("ct",), ("liver", "spleen"), lists("a", "b", "c")),
+    "nnunet-1": Layout(write_nnunet_v1, "msd", ("ct",), ("liver", "spleen"), lists("a", "b", "c")),
     "phantom": Layout(write_phantom, "phantom", ("ct",), ("liver", "spleen"), spacing=18.0),
 }
 
