@@ -22,6 +22,7 @@ from fedvox.data.organ_names import likely_meant, listed, shown, unknown_names
         ("IVC", "inferior_vena_cava"),
         ("RAG", "adrenal_right"),
         ("prostate", "prostate_uterus"),
+        ("ingore", "ignore"),
         ("femur", ""),
         ("liver lesions", ""),
         ("???", ""),

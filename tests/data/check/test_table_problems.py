@@ -155,3 +155,13 @@ def test_empty_masks_may_stay_where_the_organ_lies_outside_every_scan(masks, wri
     for path in Path(masks.root).glob("s*/segmentations/bladder.nii.gz"):
         path.unlink()  # as the remedy says of what nobody outlined
     assert found(check_site(masks)) == []
+
+
+def test_a_mask_that_another_covers_is_an_overlap_and_not_absent(masks, write_nifti):
+    for folder in Path(masks.root).glob("s*"):
+        liver = nib.load(folder / "segmentations" / "liver.nii.gz")
+        write_nifti(folder / "segmentations" / "spleen.nii.gz", np.asarray(liver.dataobj))
+    report = check_site(masks)
+    assert found(report) == []
+    (problem,) = {p for case in report.cases for p in case.problems if p.check == "overlap"}
+    assert "liver and spleen overlap by up to 100.00% of the smaller one" in problem.message

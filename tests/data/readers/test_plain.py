@@ -150,3 +150,12 @@ def test_what_nobody_annotated_and_unknown_names_stand_in_the_case(tmp_path, mak
     make_plain_site(tmp_path, ["a"], {"liver": 1, "ignore": 2, "Milz": 3})
     (case,) = read(tmp_path, ["ct"])
     assert case.ignores and case.annotated() == {"liver"} and case.others == ("Milz",)
+
+
+def test_a_file_whose_ending_is_in_capitals_is_a_case_and_not_passed_over(
+    tmp_path, make_plain_site
+):
+    make_plain_site(tmp_path, ["a"])
+    (tmp_path / "images/a.nii.gz").rename(tmp_path / "images/a.NII.GZ")
+    (case,) = read(tmp_path, ["ct"])
+    assert (case.id, case.labels[0].path.name) == ("a", "a.nii.gz") and strays(tmp_path) == []

@@ -125,3 +125,24 @@ def test_folders_that_lost_their_image_or_masks_are_counted(tmp_path, trees):
         ("mri.nii.gz", (root / "s0000",)),
         ("knows", (root / "s0001",)),
     ]
+
+
+def test_a_mask_of_what_nobody_annotated_is_part_of_a_case_and_alone_no_case(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    folder = root / "s0000" / "segmentations"
+    shutil.copy(folder / "liver.nii.gz", folder / "ignore.nii.gz")
+    alone = root / "s0001" / "segmentations"
+    shutil.copytree(folder, root / "kept")
+    for path in alone.iterdir():
+        path.unlink()
+    shutil.copy(root / "kept" / "ignore.nii.gz", alone)
+    cases = {case.id: case for case in read(root, ["ct"])}
+    assert cases["s0000"].ignores and "ignore" not in cases["s0000"].annotated()
+    assert "s0001" not in cases
+
+
+def test_masks_of_names_that_nobody_knows_are_kept_for_the_check(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    folder = root / "s0000" / "segmentations"
+    shutil.copy(folder / "liver.nii.gz", folder / "splen.nii.gz")
+    assert "splen" in next(case for case in read(root, ["ct"]) if case.id == "s0000").others

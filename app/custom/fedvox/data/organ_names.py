@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from fedvox.data.organs import ALIASES, CANONICAL, plain_name
+from fedvox.data.organs import ALIASES, CANONICAL, IGNORE, plain_name
 
 LONGEST = 40
 """Letters of a name that are shown."""
@@ -89,7 +89,7 @@ def likely_meant(name: str) -> str:
     nouns = nouns or [word for word in words if word in _WORDS]  # RAG: an organ and its side
     if len(nouns) == 1 and nouns[0] in _WORDS:
         return _with_side(_WORDS[nouns[0]], sides)
-    known = {**{organ: organ for organ in CANONICAL}, **ALIASES}
+    known = {**{organ: organ for organ in (*CANONICAL, IGNORE)}, **ALIASES}
     close = difflib.get_close_matches(joined, [*known, *_WORDS], 1, ALIKE)
     if not close:
         return ""

@@ -47,7 +47,7 @@ def read_organs(case: Case) -> OrganMap | None:
         SeriesError: the image's series cannot be.
     """
     merged: Volume | None = None
-    ignored, overlaps = 0, {}
+    ignored, overlaps, several = 0, {}, len(case.labels) > 1
     for file in case.layers():
         label = _read(case, file)
         if merged is None:
@@ -55,7 +55,7 @@ def read_organs(case: Case) -> OrganMap | None:
             merged = Volume(empty, label.affine, label.header)
         check_same_grid(merged, label)
         shared = np.zeros((len(CANONICAL) + 1,) * 2, np.int64)
-        ignored += _add(merged.data, label.data, file, shared)
+        ignored += _add(merged.data, label.data, file, shared if several else None)
         overlaps.update(_overlaps(shared))
     if merged is None:
         return None
@@ -74,14 +74,15 @@ def _read(case: Case, file: LabelFile) -> Volume:
     return load_label(file.path, image)
 
 
-def _add(organs: np.ndarray, label: np.ndarray, file: LabelFile, shared: np.ndarray) -> int:
+def _add(organs: np.ndarray, label: np.ndarray, file: LabelFile, shared: np.ndarray | None) -> int:
     """Lays a label file over the map.
 
     Args:
         organs: the map, changed.
         label: the file's voxels.
         file: what they mean.
-        shared: gets voxels by the organ that lay there and the one that comes, ``(O + 1, O + 1)``.
+        shared: gets voxels by the organ that lay there and the one that comes, ``(O + 1, O + 1)``;
+            None for a case's only file.
 
     Returns:
         Voxels that nobody annotated.
@@ -97,8 +98,8 @@ def _add(organs: np.ndarray, label: np.ndarray, file: LabelFile, shared: np.ndar
     for part in slabs(label.shape):
         values = table[label[:, :, part]]
         below, new = organs[:, :, part], values > 0
-        over = new & (below > 0)
-        if over.any():
+        if shared is not None:
+            over = new & (below > 0)
             np.add.at(shared, (below[over], values[over]), 1)
         np.copyto(below, values, where=new)
         if open_values:

@@ -68,7 +68,8 @@ def _never_outlined(
     named = {organ for case, _ in read for organ in case.annotated()}
     if job:
         named &= set(job.organs)
-    absent = sorted(named - {organ for _, report in read for organ in report.organs_ml})
+    covered = {lost for _, report in read for lost, _ in report.overlaps}  # said as an overlap
+    absent = sorted(named - covered - {organ for _, r in read for organ in r.organs_ml})
     if not absent:
         return None
     if len(read) < len(cases):

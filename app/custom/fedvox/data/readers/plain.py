@@ -121,18 +121,14 @@ def refuse_repeated(cases: Sequence[Case]) -> None:
 
 
 def volumes(folder: Path) -> list[Path]:
-    """All NIfTI files of a folder, by name, without hidden ones."""
-    return sorted(
-        path
-        for pattern in ("*.nii", "*.nii.gz")
-        for path in folder.glob(pattern)
-        if not path.name.startswith(".")
-    )
+    """All NIfTI files of a folder, by name, without hidden ones, whatever the case of their ending."""
+    return [path for path in entries(folder) if path.name.lower().endswith(NIFTI)]
 
 
 def stem(path: Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    """File name without ``.nii`` or ``.nii.gz``, in whatever letter case."""
+    ending = next((end for end in NIFTI if path.name.lower().endswith(end)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
 def single_modality(modalities: Sequence[str]) -> str:
