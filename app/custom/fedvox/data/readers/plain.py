@@ -121,7 +121,7 @@ def refuse_repeated(cases: Sequence[Case]) -> None:
 
 
 def volumes(folder: Path) -> list[Path]:
-    """All NIfTI files of a folder, by name, without hidden ones, whatever the case of their ending."""
+    """All NIfTI files of a folder by name, in whatever case they end, without hidden ones."""
     return [path for path in entries(folder) if path.name.lower().endswith(NIFTI)]
 
 
