@@ -11,6 +11,7 @@ from typing import Any
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
+from fedvox.data.organ_names import shown
 from fedvox.data.readers.labels import LabelTable, label_table
 from fedvox.data.readers.msd_list import FEW_CHANNELS, Pair, listed_tests, pairs
 from fedvox.data.readers.plain import refuse_repeated, single_modality, stem
@@ -127,5 +128,6 @@ def _check_modality(listing: Mapping[str, Any], modality: str) -> None:
         known = _MODALITY_WORDS.get(plain)
         if known and (known == "ct") != (modality == "ct"):
             raise DataError(
-                f"dataset.json says '{word}', the site file says '{modality}'; correct one of them"
+                f"dataset.json says {shown(word.strip())}, the site file says '{modality}'; correct one "
+                "of them"
             )
