@@ -75,7 +75,7 @@ def test_what_could_not_be_read_is_not_counted_as_looked_at(site):
         pass
     (problem,) = found(check_site(site))
     assert "none of the 4 cases that could be read holds: spleen" in problem.message
-    assert problem.remedy == "mend the other 1 cases first and check again"
+    assert problem.remedy == "mend the cases that could not be read (1) and check again"
 
 
 def test_a_site_of_which_nothing_could_be_read_says_nothing_of_its_table(site):

@@ -73,7 +73,7 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
         absent = [place for place, case_id in enumerate(ids, 1) if case_id not in by_id]
         if absent:
             meant = sum(_bare(ids[place - 1]) in by_id for place in absent)
-            remedy = "leave endings such as .nii.gz and _0000 out" if meant else "mend the list"
+            remedy = "leave out folders and endings (.nii.gz, _0000)" if meant else "mend the list"
             raise ConfigError(
                 f"{where}: {len(absent)} ids under '{name}' are not in the data set, the first at "
                 f"place {absent[0]} of the list; {remedy}"

@@ -74,7 +74,7 @@ def _never_outlined(
         return None
     if len(read) < len(cases):
         held = f"none of the {len(read)} cases that could be read holds"
-        remedy = f"mend the other {len(cases) - len(read)} cases first and check again"
+        remedy = f"mend the cases that could not be read ({len(cases) - len(read)}) and check again"
     else:
         held, thing = "no case holds", "mask files" if _has_masks(cases) else "table entries"
         remedy = (
