@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.flare.job_folder import MANIFEST, apply_overrides
+from fedvox.flare.job_folder import apply_overrides
+from fedvox.manifest import MANIFEST
 
 ROOT = Path(__file__).parents[2]
 JOBS = ["--jobs", str(ROOT / "jobs")]
@@ -324,9 +325,12 @@ def test_a_job_of_the_current_folder_comes_before_the_built_in_one_of_its_name(
     assert main(["job", "export", "fedgin", "--out", "jobs", "--set", "training.seed=7"]) == 0
     capsys.readouterr()
     assert main(["job", "show", "fedgin"]) == 0
-    assert "training.seed = 7" in capsys.readouterr().out
-    assert main(["job", "show", "fedgin", *JOBS]) == 0  # which names the other
-    assert "training.seed = 0" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "training.seed = 7" in printed.out
+    assert printed.err == f"note: 'fedgin' of ./jobs; the built-in one: {' '.join(JOBS)}\n"
+    assert main(["job", "show", "fedgin", *JOBS]) == 0  # as the note says
+    printed = capsys.readouterr()
+    assert "training.seed = 0" in printed.out and printed.err == ""
 
 
 @pytest.mark.parametrize("make", ["a_file", "an_empty_folder", "other_things"])

@@ -213,3 +213,15 @@ def test_a_case_under_training_and_under_test_is_named(folder, test):
     root = folder({**MSD, "test": test}, "imagesTr/h_001.nii.gz", "imagesTr/h_002.nii.gz")
     assert [stray.paths for stray in strays(root)] == [(root / "imagesTr/h_001.nii.gz",)]
     assert "'training' and under 'test'" in strays(root)[0].kind
+
+
+def test_one_channel_of_several_is_a_folder_of_its_own_as_the_remedy_says(folder):
+    files = ["imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"]
+    root = folder({**NNUNET, "channel_names": {"0": "CT", "1": "CT"}}, *files)
+    with pytest.raises(
+        ConfigError, match="make a folder with the files of that channel, ending in"
+    ):
+        read(root, ["ct"])
+    (root / "imagesTr/a_0001.nii.gz").rename(root / "imagesTr/a_0000.nii.gz")
+    (case,) = read(folder(NNUNET), ["ct"])
+    assert case.images["ct"].name == "a_0000.nii.gz" and strays(root) == []

@@ -160,12 +160,23 @@ def _say_where(known: Mapping[str, Path]) -> None:
         print(visible(f"note: jobs of {' and '.join(sorted(folders))}"), file=sys.stderr)
 
 
+def _say_hidden(args: argparse.Namespace) -> None:
+    """On stderr, where a job of the current folder comes before a built-in one of its name."""
+    from fedvox.flare.job_folder import hidden_job
+
+    hidden = hidden_job(args.name, args.jobs)
+    if hidden:
+        note = f"note: '{args.name}' of ./jobs; the built-in one: --jobs {hidden.parent}"
+        print(visible(note), file=sys.stderr)
+
+
 def run_show(args: argparse.Namespace) -> int:
     """Prints all settings of a job, defaults included, one per line."""
     from fedvox.config import to_mapping
     from fedvox.flare.job_folder import find_job, job_settings
 
     settings = to_mapping(job_settings(find_job(args.name, args.jobs)))
+    _say_hidden(args)
     if args.json:
         print(json.dumps(settings, indent=2))
         return 0
@@ -179,6 +190,7 @@ def run_export(args: argparse.Namespace) -> int:
     from fedvox.flare.job_folder import export_job, find_job
 
     source = find_job(args.name, args.jobs)
+    _say_hidden(args)
     target = export_job(
         source,
         args.out,

@@ -12,12 +12,11 @@ import fedvox
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
-from fedvox.flare.carried import VERSION_PIN
+from fedvox.flare.carried import add_code
 from fedvox.flare.classes import class_names
 from fedvox.flare.job_plan import with_plan
 from fedvox.flare.job_readme import write_readme
 from fedvox.flare.versions import VERSIONS, installed_versions
-from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
@@ -91,6 +90,14 @@ def find_job(name: str, given: Path | None = None) -> Path:
     places = " and ".join(map(str, jobs_folder(given)))
     remedy = f"choose one of: {', '.join(sorted(known))}" if known else "give --jobs DIR"
     raise ConfigError(f"no job '{name}' in {places}; {remedy}")
+
+
+def hidden_job(name: str, given: Path | None = None) -> Path | None:
+    """The built-in job that one of ``./jobs`` of the same name comes before, if there is one."""
+    built_in = built_in_jobs() / name
+    if given or "/" in name or not (built_in / TRAINING).is_file():
+        return None
+    return None if known_jobs()[name].samefile(built_in) else built_in
 
 
 def require_job(folder: Path) -> None:
@@ -255,7 +262,7 @@ def export_job(
         if min_clients is not None:
             _set_min_clients(staging / name, min_clients)
         write_readme(staging / name, source, code, min_clients)
-        _add_code(staging / name, code)
+        add_code(staging / name, code)
         (staging / name).replace(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -271,19 +278,6 @@ def _set_min_clients(job: Path, count: int) -> None:
     if not changed:
         raise ConfigError(f"--min-clients {count}: {SERVER} of the source does not say min_clients")
     server.write_text(text, encoding="utf-8")
-
-
-def _add_code(job: Path, code: str) -> None:
-    custom = job / CUSTOM
-    if code == "preinstalled":
-        return
-    custom.mkdir(parents=True)
-    (custom / VERSION_PIN).write_text(f"{fedvox.__version__}\n", encoding="utf-8")
-    if code == "carried":
-        package = Path(fedvox.__file__).parent
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-        shutil.copytree(package, custom / "fedvox", ignore=ignored)
-        write_manifest(job, custom / MANIFEST)
 
 
 def _value(text: str) -> Any:

@@ -128,6 +128,6 @@ def _check_modality(listing: Mapping[str, Any], modality: str) -> None:
         known = _MODALITY_WORDS.get(plain)
         if known and (known == "ct") != (modality == "ct"):
             raise DataError(
-                f"dataset.json says {shown(word.strip())}, the site file says '{modality}'; correct "
-                "one of them"
+                f"dataset.json says {shown(word.strip())}, the site file says '{modality}'; "
+                "correct one of them"
             )
