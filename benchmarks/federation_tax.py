@@ -35,7 +35,9 @@ def simulate(job: Path, work: Path) -> tuple[float, list[float]]:
     command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-n", "2", "-t", "2"]
     log = work.parent / f"{work.name}.log"
     with log.open("w") as stream:
-        subprocess.run([*command, "-w", str(work)], check=True, stdout=stream, stderr=stream)
+        done = subprocess.run([*command, "-w", str(work)], stdout=stream, stderr=stream)
+    if done.returncode:  # the log is about to be deleted
+        sys.exit("the simulator failed; its last lines:\n" + log.read_text()[-3000:])
     lines = log.read_text().splitlines()
     start = next(_clock(line) for line in lines if line.endswith("Round 0 started."))
     end = next(_clock(line) for line in lines if "Finished ScatterAndGather Training" in line)

@@ -61,6 +61,29 @@ def write_sites(folder: Path, data: Path, limit: int | None) -> None:
         (folder / f"site-{index + 1}.json").write_text(json.dumps(site))
 
 
+def simulate(
+    command: list[str], environment: dict[str, str], work: Path, kept: dict[str, Path | None]
+) -> None:
+    """Runs the simulator; what it prints names no file that is about to be deleted.
+
+    Args:
+        command: to run.
+        environment: of the process.
+        work: temporary folder; lines that name something in it are left out.
+        kept: folders in it -> where they are kept, or None.
+    """
+    environment = {**environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            for folder, place in kept.items():
+                line = line.replace(folder, str(place)) if place else line
+            if str(work) not in line:
+                print(line, end="", flush=True)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+
+
 def main() -> int:
     """Runs the job and prints the figures."""
     parser = argparse.ArgumentParser(
@@ -84,9 +107,9 @@ def main() -> int:
         command += ["-n", str(SITES), "-t", "2", "-w", str(work / "run")]
         start = time.monotonic()
         environment = {**os.environ, "FEDVOX_SITE": str(work / "{site}.json")}
-        subprocess.run(command, check=True, env=environment)
-        seconds = time.monotonic() - start
         results = work / "run/server/simulate_job/fedvox"
+        simulate(command, environment, work, {str(results): args.out})
+        seconds = time.monotonic() - start
         with (results / "summary.csv").open() as stream:
             rows = {(r["model"], r["organ"]): r for r in csv.DictReader(stream)}
         records = [json.loads(line) for line in (results / "rounds.jsonl").open()]
@@ -101,6 +124,7 @@ def main() -> int:
         "training_minutes": round(sum(record["seconds"] for record in records) / 60, 2),
         "run_minutes": round(seconds / 60, 2),
     }
+    print(f"files: {args.out}" if args.out else "the run's files are gone; --out DIR keeps them")
     print(json.dumps(figures))
     return 0
 

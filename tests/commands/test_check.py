@@ -174,3 +174,62 @@ def test_a_file_name_that_is_not_utf8_is_a_case_like_any_other(site_file, tmp_pa
     site_file.write_text(json.dumps(site))
     assert call(str(site_file), "--quarantine") == 0
     assert "6 of 6 cases can be used" in capsys.readouterr().out
+
+
+def test_a_list_of_files_is_written_on_request_and_nothing_else_names_one(damaged, capsys):
+    stray = damaged.parent / "scans/labels" / f"{CANARY}_note.txt"
+    stray.touch()
+    path = damaged.parent / "files.csv"
+    assert call(str(damaged), "--list", str(path)) == 1
+    printed = capsys.readouterr().out
+    assert CANARY not in printed and "--list FILE names them" in printed
+    assert printed.endswith(f"{path} (holds file names: keep it at the site)\n")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert str(stray) in path.read_text() and f"{CANARY}_0002" in path.read_text()
+    assert call(str(damaged), "--list", str(path)) == 1  # a list may be replaced
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("scans", "it is a folder"),
+        ("site-1.json", "it exists and is no such list"),
+        ("site-1.json/x.csv", "is a file, not a folder"),
+    ],
+)
+def test_a_list_that_cannot_be_written_is_refused_before_any_case_is_read(
+    site_file, place, words, monkeypatch
+):
+    monkeypatch.setattr("fedvox.data.check.site.check_site", None)
+    with pytest.raises(ConfigError, match=words):
+        call(str(site_file), "--list", str(site_file.parent / place))
+
+
+def test_share_of_voxels_that_nobody_annotated_is_told(site_file, capsys):
+    table = site_file.parent / "scans/labels.json"
+    content = json.loads(table.read_text())
+    table.write_text(json.dumps({"ignore": content.pop("liver"), **content}))
+    assert call(str(site_file)) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.startswith("PASS  ignore") and "of 6 of 6 cases are 'ignore'" in line
+    assert call(str(site_file), "--json") == 0
+    ignored = json.loads(capsys.readouterr().out)["ignored"]
+    assert ignored["cases"] == 6 and 0 < ignored["share"] < 1
+
+
+def test_files_that_make_a_whole_folder_unusable_are_counted_and_named_on_request(
+    site_file, capsys
+):
+    image = min((site_file.parent / "scans/images").iterdir())
+    shutil.copy(image, image.with_suffix(""))  # .nii beside .nii.gz
+    with pytest.raises(
+        DataError, match=r"1 cases repeat.*keep one of each \(--list FILE names"
+    ) as error:
+        call(str(site_file))
+    assert CANARY not in str(error.value)
+    path = site_file.parent / "files.csv"
+    with pytest.raises(DataError, match="1 cases repeat"):
+        call(str(site_file), "--list", str(path))
+    assert str(image) in path.read_text() and str(image.with_suffix("")) in path.read_text()
+    image.with_suffix("").unlink()  # as the remedy says
+    assert call(str(site_file)) == 0

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.flare.job_folder import MANIFEST, apply_overrides
+from fedvox.flare.job_folder import apply_overrides
+from fedvox.manifest import MANIFEST
 
 ROOT = Path(__file__).parents[2]
 JOBS = ["--jobs", str(ROOT / "jobs")]
@@ -296,3 +297,56 @@ def test_a_plan_fits_a_job_that_a_setting_made_the_planned_one(tmp_path: Path, p
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "organs": ["liver"]}))
     call = ["job", "export", "fedgin", "--out", str(tmp_path), "--plan", str(plan), *JOBS]
     assert main([*call, "--set", "data.organs=liver"]) == 0
+
+
+def test_jobs_of_the_current_folder_hide_no_built_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):  # the first makes the folder
+        assert main(["job", "export", "fedgin", "--out", "jobs", "--name", name]) == 0
+    capsys.readouterr()
+    assert main(["job", "list", "--json"]) == 0
+    assert {"a", "b", "fedavg", "fedgin", "plan"} == set(json.loads(capsys.readouterr().out))
+    assert main(["job", "list"]) == 0
+    assert capsys.readouterr().err == f"note: jobs of {ROOT / 'jobs'} and jobs\n"
+    for name in ("a", "fedgin", "jobs/a"):
+        assert main(["job", "show", name]) == 0
+    capsys.readouterr()
+    assert main(["job", "show", "c"]) == 1
+    error = capsys.readouterr().err
+    assert f"no job 'c' in jobs and {ROOT / 'jobs'}; choose one of: a, b, fedavg" in error
+
+
+def test_a_job_of_the_current_folder_comes_before_the_built_in_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["job", "export", "fedgin", "--out", "jobs", "--set", "training.seed=7"]) == 0
+    capsys.readouterr()
+    assert main(["job", "show", "fedgin"]) == 0
+    printed = capsys.readouterr()
+    assert "training.seed = 7" in printed.out
+    assert printed.err == f"note: 'fedgin' of ./jobs; the built-in one: {' '.join(JOBS)}\n"
+    assert main(["job", "show", "fedgin", *JOBS]) == 0  # as the note says
+    printed = capsys.readouterr()
+    assert "training.seed = 0" in printed.out and printed.err == ""
+
+
+@pytest.mark.parametrize("make", ["a_file", "an_empty_folder", "other_things"])
+def test_something_else_called_jobs_is_no_obstacle(
+    make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if make == "a_file":
+        (tmp_path / "jobs").touch()
+    else:
+        (tmp_path / "jobs" / "x").mkdir(parents=True)
+    assert main(["job", "show", "fedgin"]) == 0
+
+
+def test_a_named_folder_is_searched_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["job", "show", "fedgin", "--jobs", str(tmp_path)]) == 1
+    assert f"no job 'fedgin' in {tmp_path}; give --jobs DIR" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.data.volumes import load_image
+from fedvox.training.model_file import describe_model, read_model, write_model
 
 Predict = Callable[..., int]
 
@@ -473,3 +474,32 @@ def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for word in ("examples:", "--modality auto", "--preview seg.png", "--input scans"):
         assert word in text
+
+
+def test_a_scan_in_which_nothing_was_found_is_no_error_and_says_so(
+    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], blind: Path
+) -> None:
+    assert predict(scan, tmp_path / "seg.nii.gz", "--json") == 0
+    assert "note:" not in capsys.readouterr().err
+    assert predict(scan, tmp_path / "none.nii.gz", "--json", "--model", blind) == 0
+    printed = capsys.readouterr()
+    assert "note: the model found no organ in the scan; look" in printed.err
+    assert not any(organ["voxels"] for organ in json.loads(printed.out)["organs"].values())
+
+
+@pytest.mark.parametrize("command", ["predict", "export"])
+def test_a_model_whose_weights_are_no_numbers_is_refused(
+    scan: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    trained = read_model(model)
+    weights = {name: np.full_like(array, np.nan) for name, array in trained.weights.items()}
+    path = write_model(
+        tmp_path / "nan", weights, describe_model(trained.job, weights, 1, True, ["mr"])
+    )
+    more = {
+        "predict": ["--input", scan, "--modality", "mr", "--output", tmp_path / "seg.nii.gz"],
+        "export": ["--out", tmp_path / "bundle"],
+    }
+    assert main([command, "--model", str(path), *map(str, more[command])]) == 1
+    fails(capsys, tmp_path, "weight tensors hold NaN or infinite values")
+    assert not (tmp_path / "bundle").exists()

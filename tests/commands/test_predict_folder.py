@@ -18,7 +18,8 @@ def scans(tmp_path: Path, write_scan: Callable[..., Path], mr_voxels: np.ndarray
 
 
 def written(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    """What the scans got; the table of values lies beside it."""
+    return sorted(path.name for path in folder.iterdir() if path.name != "labels.json")
 
 
 def test_every_scan_gets_labels_of_its_name_on_its_grid(
@@ -249,3 +250,42 @@ def test_a_loop_of_links_is_left_out_and_the_others_go_on(
     (scans / "loop.nii.gz").symlink_to("loop.nii.gz")
     assert predict(scans, tmp_path / "out") == 0
     assert written(tmp_path / "out") == ["anna.nii.gz", "ben.nii.gz"]
+
+
+def test_a_folder_of_labels_says_which_value_is_which_organ(
+    predict: Predict, scans: Path, tmp_path: Path
+) -> None:
+    assert predict(scans, tmp_path / "out") == 0
+    table = json.loads((tmp_path / "out" / "labels.json").read_text())
+    assert table == {"liver": 1, "spleen": 2}
+    (tmp_path / "out" / "ben.nii.gz").unlink()
+    assert predict(scans, tmp_path / "out") == 0  # of the same model
+
+
+def test_labels_of_two_models_do_not_come_into_one_folder(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "labels.json").write_text('{"aorta": 1}')
+    assert predict(scans, out) == 1
+    refused(capsys, "labels.json is not the table of this model")
+    assert written(out) == []
+    assert predict(scans, out, "--force") == 0  # as the remedy says
+    assert json.loads((out / "labels.json").read_text()) == {"liver": 1, "spleen": 2}
+
+
+def test_a_report_never_takes_the_place_of_the_table(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scans / "anna.nii.gz").rename(scans / "labels.nii.gz")
+    assert predict(scans, tmp_path / "out", "--report", tmp_path / "out") == 1
+    refused(capsys, "the table of label values gets this name; choose another folder")
+    assert predict(scans, tmp_path / "out", "--report", tmp_path / "reports") == 0
+
+
+def test_scans_in_which_nothing_was_found_are_counted(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], blind: Path
+) -> None:
+    assert predict(scans, tmp_path / "out", "--model", blind) == 0
+    assert "note: the model found no organ in 2 of 2 scans; look" in capsys.readouterr().err

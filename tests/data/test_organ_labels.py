@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from fedvox.data.case import LabelFile
+from fedvox.data.organs import IGNORE, IGNORED
 from fedvox.data.prepare import prepare_case
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
@@ -100,3 +101,33 @@ def test_a_long_label_table_is_named_in_part():
     file = LabelFile(Path("a.nii.gz"), dict.fromkeys(range(1, 9)) | {2: "liver"})
     with pytest.raises(DataError, match=r"\(1 other, 2 liver, 3 other, 4 other, 5 other, and more"):
         file.refuse_unknown([0, 9])
+
+
+def test_voxels_that_nobody_annotated_get_their_own_value(case, cache, stored_label):
+    table = LabelFile(case.labels[0].path, {1: "liver", 2: IGNORE})
+    result = prepare_case(dataclasses.replace(case, labels=(table,)), SETTINGS, cache, KEY)
+    expected = np.select([stored_label == 1, stored_label == 2], [2, IGNORED], 0)
+    for name in ("label", "stored_label"):
+        assert np.array_equal(result.tensor(name).numpy(), expected)
+    assert result.ignores and result.annotated == {"liver"}
+    assert result.counts == (0, int((stored_label == 1).sum()))  # no place to draw from
+
+
+def test_a_mask_of_what_nobody_annotated_covers_every_other(
+    case, cache, tmp_path, write_nifti, stored_label
+):
+    affine = nib.load(case.labels[0].path).affine
+    labels = []
+    for name, organ, mask in (
+        ("a_ignore", IGNORE, stored_label == 1),
+        ("liver", "liver", stored_label > 0),
+    ):
+        path = write_nifti(tmp_path / f"{name}.nii.gz", mask.astype(np.uint8), affine)
+        labels.append(LabelFile(path, {1: organ}))
+    result = prepare_case(dataclasses.replace(case, labels=tuple(labels)), SETTINGS, cache, KEY)
+    expected = np.select([stored_label == 1, stored_label == 2], [IGNORED, 2], 0)
+    assert np.array_equal(result.tensor("label").numpy(), expected)
+
+
+def test_a_case_whose_table_has_no_ignored_voxels_is_not_asked_for_any(case, cache):
+    assert not prepare_case(case, SETTINGS, cache, KEY).ignores

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fedvox.data.coarser import to_grid
 from fedvox.data.nifti import Volume
+from fedvox.data.organs import IGNORED
 from fedvox.data.preprocess import (
     Geometry,
     from_ras,
@@ -265,6 +266,21 @@ def test_same_anatomy_stored_flipped_and_permuted_gives_the_same_tensors(axes, m
         )
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+
+
+def test_a_resampled_voxel_is_ignored_where_most_of_it_is():
+    stored = np.zeros((8, 2, 2), np.uint8)
+    stored[:4] = 1
+    stored[3:] = IGNORED  # of the second pair, of 2 voxels each, half is annotated
+    geometry = geometry_of(volume(stored, (1.0, 1.0, 1.0)), (2.0, 2.0, 2.0))
+    label = prepare_label(stored, geometry, 1, ignores=True)
+    assert label[:, 0, 0].tolist() == [1, 1, IGNORED, IGNORED]
+
+
+def test_ignored_voxels_stay_what_they_are_on_the_same_grid():
+    stored = np.random.default_rng(0).choice([0, 1, IGNORED], (4, 5, 6)).astype(np.uint8)
+    geometry = geometry_of(volume(stored, (1.0, 1.0, 1.0)), (1.0, 1.0, 1.0))
+    assert np.array_equal(prepare_label(stored, geometry, 1, ignores=True).numpy(), stored)
 
 
 def test_restored_class_is_the_one_with_the_largest_interpolated_score():

@@ -89,6 +89,13 @@ def test_ids_that_the_data_set_lacks_are_counted_and_not_named(from_file):
     assert "miller" not in str(caught.value)
 
 
+@pytest.mark.parametrize("written", ["a.nii.gz", "a.nii", "a_0000.nii.gz", "imagesTr/a.nii.gz"])
+def test_a_file_name_in_place_of_an_identifier_is_told_what_to_leave_out(from_file, written):
+    with pytest.raises(ConfigError, match=r"leave out folders and endings \(\.nii\.gz, _0000\)"):
+        from_file({"train": [written]}, [case("a")])
+    assert ids(from_file({"train": ["a"]}, [case("a")]))["train"] == ["a"]
+
+
 @pytest.mark.parametrize("cases", [[case("a"), case("b")], [case("a", "p"), case("b", "p")]])
 def test_patient_in_two_splits_is_refused_without_a_name(from_file, cases):
     listing = {"train": ["a"], "val": ["b" if cases[0].patient == "p" else "a"]}

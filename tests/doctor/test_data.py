@@ -1,7 +1,11 @@
+import dataclasses
+import json
+
 import pytest
 
 from fedvox.data.site import SiteSettings
-from fedvox.doctor.data import list_cases
+from fedvox.doctor.data import check_split, list_cases
+from fedvox.doctor.finding import FAIL, PASS, WARN
 from fedvox.errors import ConfigError
 
 
@@ -19,3 +23,25 @@ def test_several_modalities_per_case_are_refused_before_a_round_is_tried(brats):
     assert len(list_cases(SiteSettings("brats", str(brats), ("flair",)))) == 1
     with pytest.raises(ConfigError, match=r"2 modalities \(t1, flair\).*list one under"):
         list_cases(SiteSettings("brats", str(brats), ("t1", "flair")))
+
+
+def split(site, tmp_path, **parts):
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(parts))
+    return check_split(dataclasses.replace(site, split=str(path)))
+
+
+def test_a_part_of_the_split_without_a_case_is_a_hint_with_what_to_do(brats, tmp_path):
+    for number in (1, 2):
+        folder = brats / f"BraTS2021_0000{number}"
+        folder.mkdir()
+        for suffix in ("flair", "seg"):
+            (folder / f"BraTS2021_0000{number}_{suffix}.nii.gz").touch()
+    site = SiteSettings("brats", str(brats), ("flair",))
+    names = [[f"BraTS2021_0000{number}"] for number in range(3)]
+    found = split(site, tmp_path, train=[*names[0], *names[1], *names[2]])
+    assert found.status == WARN and "no case stands under 'val': the site has no" in found.message
+    assert found.remedy.startswith("list cases under 'val' and 'test' in the split file")
+    assert split(site, tmp_path, train=names[0], val=names[1], test=names[2]).status == PASS
+    found = split(site, tmp_path, val=names[1], test=names[2])
+    assert found.status == FAIL and "list cases under 'train'" in found.remedy

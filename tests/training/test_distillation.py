@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from fedvox.data.organs import IGNORED
 from fedvox.training.distillation import conditional_divergence
 
 SHAPE = (2, 3, 4)
@@ -29,6 +30,19 @@ def test_it_is_the_divergence_of_conditional_probabilities_over_background():
     expected = (p * (p / q).log()).sum(1)[:, 1:].mean()
     found = conditional_divergence(own, received, label, annotations([1, 0, 0]))
     torch.testing.assert_close(found, expected, **CLOSE)
+
+
+def test_voxels_that_nobody_annotated_are_not_held_to_the_received_model():
+    own, received = draw(1, 4, 0).requires_grad_(), draw(1, 4, 1)
+    label = torch.zeros(1, *SHAPE, dtype=torch.uint8)
+    label[:, 0] = IGNORED
+    found = conditional_divergence(own, received, label, annotations([1, 0, 0]))
+    rest = conditional_divergence(
+        own[:, :, 1:], received[:, :, 1:], label[:, 1:], annotations([1, 0, 0])
+    )
+    torch.testing.assert_close(found, rest, **CLOSE)
+    found.backward()
+    assert not own.grad[:, :, 0].any() and own.grad[:, :, 1].any()
 
 
 def test_a_case_that_annotates_all_adds_nothing():

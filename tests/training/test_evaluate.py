@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from fedvox.data.organs import IGNORED
 from fedvox.training import evaluate
 from fedvox.training.evaluate import Validation, mean_dice, predict_labels, score_cases, validate
 
@@ -112,3 +113,45 @@ def test_regions_do_not_count_in_the_mean(sites):
     label = case.tensor("label")
     prediction = torch.where(label == 1, 2, torch.where(label == 2, 1, 0))
     assert mean_dice(prediction, case, organs) == 0.0  # the core as a whole would score 1
+
+
+class Partly:
+    """A case of which everything left of a plane of the grid is not annotated."""
+
+    ignores = True
+
+    def __init__(self, case, plane):
+        self._case, self._plane = case, plane
+        label = self.tensor("label")
+        self.counts = tuple(int((label == value).sum()) for value in (1, 2))
+
+    def __getattr__(self, name):
+        return getattr(self._case, name)
+
+    def tensor(self, name):
+        tensor = self._case.tensor(name)
+        if name == "image":
+            return tensor
+        tensor = tensor.clone()
+        tensor[: self._plane * len(tensor) // len(self._case.tensor("label"))] = IGNORED
+        return tensor
+
+
+def test_what_nobody_annotated_has_no_say_in_the_choice_of_the_model(sites, job):
+    case = sites[0].val[0]
+    whole = case.tensor("label")
+    plane = int(torch.nonzero(whole)[:, 0].float().median())
+    partly = Partly(case, plane)
+    prediction = whole.clone()
+    prediction[:plane] = 1  # wrong, where nobody can know
+    assert mean_dice(prediction, partly, job.data.organs) == 1
+    assert mean_dice(prediction, case, job.data.organs) < 1
+
+
+def test_scores_count_annotated_voxels_only(all_seeing, sites, job, cpu):
+    case = sites[0].test[0]
+    plane = int(torch.nonzero(case.tensor("label"))[:, 0].float().median())
+    rows = score_cases(Background(), "m", [Partly(case, plane)], job, "s", "test", cpu)
+    whole = score_cases(Background(), "m", [case], job, "s", "test", cpu)
+    assert sum(row.gt_voxels for row in rows) < sum(row.gt_voxels for row in whole)
+    assert all(row.gt_voxels == 0 or row.dice > 0.5 for row in rows)

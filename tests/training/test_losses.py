@@ -3,6 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedvox.data.organs import IGNORED
 from fedvox.training.losses import SMOOTH, marginal_log_probabilities, segmentation_loss
 
 SHAPE = (3, 4, 5)
@@ -50,6 +51,36 @@ def test_unannotated_organ_counts_as_background():
     expected = segmentation_loss(merged, label, annotations([1]))
     loss = segmentation_loss(logits, label, annotations([1, 0]))
     torch.testing.assert_close(loss, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["dice_ce", "dice_focal"])
+def test_voxels_that_nobody_annotated_stand_in_no_sum_and_get_no_gradient(name):
+    logits, label = draw(2, 2)
+    seen, label[0] = label[1:].clone(), IGNORED
+    own = logits.clone().requires_grad_()
+    loss = segmentation_loss(own, label, annotations([1, 1], [1, 1]), name, ignores=True)
+    expected = segmentation_loss(logits[1:], seen, annotations([1, 1]), name)
+    torch.testing.assert_close(loss, expected, **CLOSE)
+    loss.backward()
+    assert torch.equal(own.grad[0], torch.zeros_like(own.grad[0])) and own.grad[1].any()
+
+
+def test_a_label_without_annotation_costs_nothing_and_moves_nothing():
+    logits, label = draw(1, 2)
+    own = logits.requires_grad_()
+    loss = segmentation_loss(
+        own, torch.full_like(label, IGNORED), annotations([1, 1]), ignores=True
+    )
+    loss.backward()
+    assert float(loss.detach()) == 0
+    assert torch.equal(own.grad, torch.zeros_like(own))
+
+
+def test_a_label_that_could_hold_ignored_voxels_and_has_none_is_like_any_other():
+    logits, label = draw(2, 2)
+    flags = annotations([1, 1], [1, 0])
+    loss = segmentation_loss(logits, label, flags, ignores=True)
+    torch.testing.assert_close(loss, segmentation_loss(logits, label, flags), **CLOSE)
 
 
 def gradient(logits, label, annotated, parents=()):

@@ -152,3 +152,13 @@ def test_weights_of_a_number_type_that_numpy_lacks_are_an_error(written):
 def test_missing_model_is_an_error_with_a_remedy(tmp_path):
     with pytest.raises(ModelError, match=r"no such model file; give the model\.safetensors of a"):
         read_model(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused_with_what_to_do(tiny_model, value):
+    trained = read_model(tiny_model)
+    weights = {name: array.copy() for name, array in trained.weights.items()}
+    next(iter(weights.values())).flat[-1] = value
+    write_model(tiny_model.parent, weights, describe_model(trained.job, weights, 1, True, ["ct"]))
+    with pytest.raises(ModelError, match=r"1 of \d+ weight tensors hold NaN or inf.*; take the"):
+        read_model(tiny_model)

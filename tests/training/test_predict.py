@@ -8,7 +8,7 @@ from torch import nn
 
 from fedvox.data.nifti import load_image
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
-from fedvox.errors import ConfigError, DataError
+from fedvox.errors import ConfigError, DataError, ModelError
 from fedvox.training.inference import predict_scores
 from fedvox.training.model_file import TrainedModel
 from fedvox.training.predict import Options, Predictor, thinning
@@ -91,3 +91,11 @@ def test_full_gpu_memory_is_named(trained, scan):
     predictor._model = Full()
     with pytest.raises(ConfigError, match="the GPU has too little free memory for windows of 16x1"):
         predictor.predict(scan, Options("ct"))
+
+
+def test_scores_that_are_no_numbers_are_refused_and_not_called_background(job, scan):
+    weights = {
+        name: array * np.float32(1e30) for name, array in weights_of(initial_model(job)).items()
+    }
+    with pytest.raises(ModelError, match="scores are NaN or infinite"):
+        Predictor(TrainedModel(job, weights, {})).predict(scan, Options("ct"))

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from fedvox.data.organs import IGNORED
 from fedvox.data.patches import draw_batch
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
@@ -160,3 +161,22 @@ def test_halved_batches_are_held_alike(make_job, batch, cpu):
 def test_without_the_term_nothing_is_kept(make_job, cpu):
     job = make_job(training={"distillation": 0.0})
     assert build_step(job, initial_model(job), cpu, partly=True).received is None
+
+
+def test_a_batch_learns_nothing_from_what_nobody_annotated(still_job, batch, cpu):
+    model = initial_model(still_job)
+    step = build_step(still_job, model, cpu)
+    label = batch.label.clone()
+    label[1] = IGNORED
+    image = batch.image.clone()
+    image[1] = batch.image[0]
+    first = dataclasses.replace(batch, label=label, ignores=True)
+    losses = [
+        float(step.differentiate(part, ADDRESS, 1))
+        for part in (first, dataclasses.replace(first, image=image))
+    ]
+    # the other image's part of each sum is zero; float32 sums are rounded to 6e-8
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5) and losses[0] > 0
+    nothing = dataclasses.replace(first, label=torch.full_like(label, IGNORED))
+    assert float(step.differentiate(nothing, ADDRESS, 1)) == 0
+    assert not any(parameter.grad.any() for parameter in model.parameters())

@@ -1,5 +1,6 @@
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +10,7 @@ import pytest
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.problem import FAIL, WARN
+from fedvox.data.organs import IGNORE
 
 CANARY = "miller_anna_1955"
 SHAPE = (16, 18, 20)
@@ -215,3 +217,23 @@ def test_a_series_with_a_label_of_other_axes_is_read_and_its_loss_is_noticed(
         report = examine_case(Case(name, name, {"mr": series}, (file,)), (), False)
         assert (("compression", WARN) in checks(report)) == (name == "lossy")
         assert not report.refused
+
+
+def test_share_of_ignored_voxels_is_told_and_a_label_of_nothing_else_is_a_hint(case):
+    labels = (LabelFile(case.labels[0].path, {1: "liver", 2: IGNORE}),)
+    report = examine_case(replace(case, labels=labels), (), False)
+    assert report.ignored == pytest.approx(192 / np.prod(SHAPE)) and report.problems == ()
+    nib.save(nib.Nifti1Image(np.full(SHAPE, 2, np.uint8), AFFINE), case.labels[0].path)
+    (problem,) = examine_case(replace(case, labels=labels), (), False).problems
+    assert problem.status == WARN and "nobody annotated it" in problem.message
+
+
+def test_overlap_is_a_share_of_the_smaller_mask(case, tmp_path, write_nifti):
+    liver, spleen = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
+    liver[:8, :8, :8], spleen[6:10, :8, :8] = 1, 1
+    files = [
+        LabelFile(write_nifti(tmp_path / f"{name}.nii.gz", mask, AFFINE), {1: name})
+        for name, mask in (("liver", liver), ("spleen", spleen))
+    ]
+    report = examine_case(replace(case, labels=tuple(files)), (), False)
+    assert report.overlaps == {("liver", "spleen"): 0.5} and report.label_read

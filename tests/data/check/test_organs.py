@@ -3,7 +3,7 @@ import pytest
 
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.check.organs import organ_voxels, read_organs
-from fedvox.data.organs import CANONICAL
+from fedvox.data.organs import CANONICAL, IGNORE
 from fedvox.errors import DataError
 
 LIVER, SPLEEN = CANONICAL.index("liver") + 1, CANONICAL.index("spleen") + 1
@@ -53,3 +53,30 @@ def test_masks_on_different_grids_are_refused(tmp_path, write_nifti):
 
 def test_a_case_without_label_files_has_no_map():
     assert read_organs(Case("a", "a", {}, ())) is None
+
+
+def test_voxels_that_nobody_annotated_are_counted_and_no_organ(tmp_path, write_nifti):
+    path = write_nifti(tmp_path / "a.nii.gz", boxes(1, 2))
+    organs = read_organs(Case("a", "a", {}, (LabelFile(path, {1: "liver", 2: IGNORE}),)))
+    assert organ_voxels(organs.data) == {"liver": 16}
+    assert organs.ignored == 16 and organs.ignored_share == 16 / (6 * 7 * 8)
+
+
+def test_masks_that_overlap_say_which_wins_and_by_how_much(tmp_path, write_nifti):
+    masks = {"liver": boxes(1, 1), "spleen": boxes(0, 1, 1), "aorta": boxes(0, 0, 0, 1)}
+    labels = tuple(
+        LabelFile(write_nifti(tmp_path / f"{organ}.nii.gz", mask), {1: organ})
+        for organ, mask in masks.items()
+    )
+    assert read_organs(Case("a", "a", {}, labels)).overlaps == {("liver", "spleen"): 16}
+
+
+def test_a_part_inside_its_organ_is_no_overlap_and_covers_it(tmp_path, write_nifti):
+    masks = {"liver_tumour": boxes(1), "liver": boxes(1, 1)}
+    labels = tuple(
+        LabelFile(write_nifti(tmp_path / f"{organ}.nii.gz", mask), {1: organ})
+        for organ, mask in masks.items()
+    )
+    organs = read_organs(Case("a", "a", {}, labels))
+    assert organs.overlaps == {}
+    assert organ_voxels(organs.data) == {"liver": 16, "liver_tumour": 16}

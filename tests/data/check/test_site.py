@@ -72,7 +72,29 @@ def test_a_part_of_which_no_case_is_left_is_a_hint(site):
     write_quarantine(site, check_site(site).refused)
     report = check_site(site)
     assert found(report) == [("cases", WARN)] and not report.failed
-    assert report.problems[0].message == "none of the 1 cases under 'test' can be used"
+    message = report.problems[0].message
+    assert message.startswith("none of the 1 cases under 'test' can be used: nothing is reported")
+
+
+def test_site_without_a_case_to_validate_or_to_test_says_what_to_do(site):
+    resplit(site, train=["miller_anna_0", "miller_anna_1"], val=[], test=["miller_anna_2"])
+    (problem,) = check_site(site).problems
+    assert (problem.check, problem.status) == ("split", WARN)
+    assert "no case stands under 'val': the site has no say" in problem.message
+    assert problem.remedy == "list cases under 'val' in the split file, each in one part only"
+    resplit(site, train=["miller_anna_0"], val=["miller_anna_1"], test=["miller_anna_2"])
+    assert check_site(site).problems == ()
+
+
+def test_hash_that_leaves_parts_empty_asks_for_a_split_file(site):
+    lone = "miller_anna_0"
+    for part in ("images", "labels"):
+        for path in (Path(site.root) / part).iterdir():
+            if not path.name.startswith(lone):
+                path.unlink()
+    problems = check_site(dataclasses.replace(site, split="hash")).problems
+    assert [problem.check for problem in problems] == ["cases", "split"]
+    assert all("write a split file with cases under 'train'" in p.remedy for p in problems)
 
 
 def test_split_without_a_case_fails(site):
@@ -105,10 +127,11 @@ def test_what_belongs_to_no_case_is_counted_as_a_hint(site):
 
 
 def test_overlap_that_the_split_file_allows_is_a_hint(site):
-    resplit(site, train=["miller_anna_0"], test=["miller_anna_0"], allow_overlap=True)
+    names = {"train": ["miller_anna_0"], "val": ["miller_anna_1"], "test": ["miller_anna_0"]}
+    resplit(site, **names, allow_overlap=True)
     report = check_site(site)
     assert found(report) == [("split", WARN)] and not report.failed
-    assert report.unlisted == 4 and report.usable("test") == 1
+    assert report.unlisted == 3 and report.usable("test") == 1
 
 
 def test_organ_that_the_table_names_and_nobody_outlined_is_a_hint(site):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedvox.data.check.site_problems import strays_of
 from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings
@@ -91,6 +92,22 @@ def write_msd(trees, root: Path) -> None:
     (root / "dataset.json").write_text(json.dumps(listing))
 
 
+def write_nnunet_v1(trees, root: Path) -> None:
+    """A list without ``_0000``, and voxels that nobody annotated."""
+    for name in "abc":
+        image, label = root / "imagesTr" / f"{name}_0000.nii.gz", root / "labelsTr"
+        trees.pair(image, label / f"{name}.nii.gz", [1, 2, 3], "ct")
+    listing = {
+        "modality": {"0": "CT"},
+        "labels": {"0": "background", "1": "liver", "2": "spleen", "3": "ignore"},
+        "training": [
+            {"image": f"./imagesTr/{name}.nii.gz", "label": f".\\labelsTr\\{name}.nii.gz"}
+            for name in "abc"
+        ],
+    }
+    (root / "dataset.json").write_text(json.dumps(listing))
+
+
 def write_phantom(trees, root: Path) -> None:
     counts = {"train": 1, "val": 1, "test": 1}
     write_phantom_site(root, "ct", counts, seed=0, site=1, spacing_mm=12)
@@ -153,6 +170,7 @@ LAYOUTS = {
     ),
     "plain": Layout(write_plain, "plain", ("mr",), ("liver", "spleen"), lists("a", "b", "c")),
     "msd": Layout(write_msd, "msd", ("ct",), ("liver", "spleen"), lists("a", "b", "c")),
+    "nnunet-1": Layout(write_nnunet_v1, "msd", ("ct",), ("liver", "spleen"), lists("a", "b", "c")),
     "phantom": Layout(write_phantom, "phantom", ("ct",), ("liver", "spleen"), spacing=18.0),
 }
 
@@ -190,6 +208,7 @@ def test_layout_trains_one_round_and_is_scored(tmp_path, trees, name):
         }
     )
 
+    assert strays_of(site) == []
     data = open_site("site-1", site, job.data, tmp_path / "state")
     assert data.train and data.val and data.test and not data.skipped
     assert data.annotated == set(layout.organs)

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from fedvox.data.readers.msd import read
+from fedvox.data.organs import IGNORE
+from fedvox.data.readers.msd import read, strays
 from fedvox.errors import ConfigError, DataError
 
 MSD = {
@@ -152,3 +153,75 @@ def test_damaged_listing_is_named_without_its_folder(tmp_path):
     with pytest.raises(ConfigError, match=r"^dataset\.json: ") as caught:
         read(tmp_path, ["ct"])
     assert str(tmp_path) not in str(caught.value)
+
+
+def test_the_ignore_label_of_nnunet_is_no_background(folder):
+    labels = {"background": 0, "liver": 1, "ignore": 2}
+    root = folder({**NNUNET, "labels": labels}, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    (case,) = read(root, ["ct"])
+    assert case.labels[0].values == {1: "liver", 2: IGNORE}
+    assert case.ignores and case.annotated() == {"liver"}
+
+
+def test_names_that_nobody_knows_are_kept_for_the_check(folder):
+    root = folder(
+        {**NNUNET, "labels": {"Leber": 1, "spleen": 2}}, "imagesTr/a.nii.gz", "labelsTr/a.nii.gz"
+    )
+    assert read(root, ["ct"])[0].others == ("Leber",)
+
+
+def test_region_based_labels_are_not_supported_and_say_what_to_write(folder):
+    labels = {"background": 0, "whole tumour": [1, 2, 3], "core": [2, 3]}
+    listing = {**NNUNET, "labels": labels, "regions_class_order": [1, 2]}
+    with pytest.raises(DataError, match=r"'whole tumour' is a region of several values.*list each"):
+        read(folder(listing), ["ct"])
+
+
+def test_volumes_in_another_form_are_no_missing_files(folder):
+    foreign = {**NNUNET, "file_ending": ".nrrd"}
+    root = folder(foreign, "imagesTr/a_0000.nrrd", "labelsTr/a.nrrd", "labelsTr/b.seg.nrrd")
+    with pytest.raises(DataError, match=r"2 volumes in another form, as \.nrrd.*convert"):
+        read(root, ["ct"])
+    with pytest.raises(DataError, match=r"lists 2 volumes in a form that is not read.*convert"):
+        read(folder({**MSD, "training": [{"image": "a.nrrd", "label": "b.MHA"}]}), ["mr"])
+
+
+def test_what_no_training_case_uses_is_named(folder):
+    root = folder(
+        MSD,
+        *("imagesTr/h_001.nii.gz", "labelsTr/h_001.nii.gz", "imagesTr/h_003.nii.gz"),
+        *("imagesTr/h_002.nii.gz", "labelsTr/h_002.nii.gz", "imagesTr/h_004.mha"),
+        *("labelsTr/h_005.nii.gz", "imagesTr/.hidden"),
+    )
+    assert [stray.paths for stray in strays(root)] == [
+        (root / "imagesTr/h_003.nii.gz",),
+        (root / "imagesTr/h_004.mha",),
+        (root / "labelsTr/h_005.nii.gz",),
+    ]
+
+
+def test_images_without_a_label_are_named_where_there_is_no_list(folder):
+    root = folder(NNUNET, "imagesTr/a_0000.nii", "labelsTr/a.nii", "imagesTr/b_0000.nii")
+    (stray,) = strays(root)
+    assert stray.paths == (root / "imagesTr/b_0000.nii",)
+
+
+@pytest.mark.parametrize(
+    "test", [["./imagesTr/h_001.nii.gz"], [{"image": "imagesTr\\h_001.nii.gz"}]]
+)
+def test_a_case_under_training_and_under_test_is_named(folder, test):
+    root = folder({**MSD, "test": test}, "imagesTr/h_001.nii.gz", "imagesTr/h_002.nii.gz")
+    assert [stray.paths for stray in strays(root)] == [(root / "imagesTr/h_001.nii.gz",)]
+    assert "'training' and under 'test'" in strays(root)[0].kind
+
+
+def test_one_channel_of_several_is_a_folder_of_its_own_as_the_remedy_says(folder):
+    files = ["imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"]
+    root = folder({**NNUNET, "channel_names": {"0": "CT", "1": "CT"}}, *files)
+    with pytest.raises(
+        ConfigError, match="make a folder with the files of that channel, ending in"
+    ):
+        read(root, ["ct"])
+    (root / "imagesTr/a_0001.nii.gz").rename(root / "imagesTr/a_0000.nii.gz")
+    (case,) = read(folder(NNUNET), ["ct"])
+    assert case.images["ct"].name == "a_0000.nii.gz" and strays(root) == []

@@ -3,7 +3,7 @@ import pytest
 
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers import READERS
-from fedvox.data.readers.plain import read, single_modality, stem, volumes
+from fedvox.data.readers.plain import read, single_modality, stem, strays, volumes
 from fedvox.errors import ConfigError, DataError
 
 
@@ -121,3 +121,41 @@ def test_a_series_and_a_file_of_one_name_are_refused(tmp_path, make_plain_site, 
     write_series(tmp_path / "images/miller", np.zeros((4, 4, 3), np.int16))
     with pytest.raises(DataError, match="1 cases repeat another's name"):
         read(tmp_path, ["ct"])
+
+
+def test_a_label_may_have_the_other_ending(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["a"])
+    (tmp_path / "images/a.nii.gz").rename(tmp_path / "images/a.nii")
+    (case,) = read(tmp_path, ["ct"])
+    assert case.labels[0].path == tmp_path / "labels/a.nii.gz" and strays(tmp_path) == []
+
+
+def test_a_folder_of_foreign_volumes_says_what_they_are(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, [])
+    (tmp_path / "images").mkdir()
+    for name in ("a.nrrd", "b.mha"):
+        (tmp_path / "images" / name).touch()
+    with pytest.raises(DataError, match=r"2 volumes in another form.*; convert .* to NIfTI"):
+        read(tmp_path, ["ct"])
+
+
+def test_one_foreign_volume_among_others_is_named(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["a"])
+    (tmp_path / "labels/b.seg.nrrd").touch()
+    (stray,) = strays(tmp_path)
+    assert stray.paths == (tmp_path / "labels/b.seg.nrrd",) and "convert" in stray.remedy
+
+
+def test_what_nobody_annotated_and_unknown_names_stand_in_the_case(tmp_path, make_plain_site):
+    make_plain_site(tmp_path, ["a"], {"liver": 1, "ignore": 2, "Milz": 3})
+    (case,) = read(tmp_path, ["ct"])
+    assert case.ignores and case.annotated() == {"liver"} and case.others == ("Milz",)
+
+
+def test_a_file_whose_ending_is_in_capitals_is_a_case_and_not_passed_over(
+    tmp_path, make_plain_site
+):
+    make_plain_site(tmp_path, ["a"])
+    (tmp_path / "images/a.nii.gz").rename(tmp_path / "images/a.NII.GZ")
+    (case,) = read(tmp_path, ["ct"])
+    assert (case.id, case.labels[0].path.name) == ("a", "a.nii.gz") and strays(tmp_path) == []

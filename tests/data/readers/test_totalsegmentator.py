@@ -116,12 +116,33 @@ def test_other_modality_or_both_are_refused(tmp_path, modalities):
 
 def test_folders_that_lost_their_image_or_masks_are_counted(tmp_path, trees):
     root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
-    assert [number for _, _, number in strays(root)] == [0, 0]
+    assert strays(root) == []
     (root / "s0000" / "ct.nii.gz").unlink()
     shutil.rmtree(root / "s0001" / "segmentations")
     (root / "s0003" / "notes").mkdir()
     (root / "scripts").mkdir()
-    assert [(words.split()[-1], number) for words, _, number in strays(root)] == [
-        ("mri.nii.gz", 1),
-        ("knows", 1),
+    assert [(stray.kind.split()[-1], stray.paths) for stray in strays(root)] == [
+        ("mri.nii.gz", (root / "s0000",)),
+        ("knows", (root / "s0001",)),
     ]
+
+
+def test_a_mask_of_what_nobody_annotated_is_part_of_a_case_and_alone_no_case(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    folder = root / "s0000" / "segmentations"
+    shutil.copy(folder / "liver.nii.gz", folder / "ignore.nii.gz")
+    alone = root / "s0001" / "segmentations"
+    shutil.copytree(folder, root / "kept")
+    for path in alone.iterdir():
+        path.unlink()
+    shutil.copy(root / "kept" / "ignore.nii.gz", alone)
+    cases = {case.id: case for case in read(root, ["ct"])}
+    assert cases["s0000"].ignores and "ignore" not in cases["s0000"].annotated()
+    assert "s0001" not in cases
+
+
+def test_masks_of_names_that_nobody_knows_are_kept_for_the_check(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    folder = root / "s0000" / "segmentations"
+    shutil.copy(folder / "liver.nii.gz", folder / "splen.nii.gz")
+    assert "splen" in next(case for case in read(root, ["ct"]) if case.id == "s0000").others

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ examples:
       also writes the refused cases to quarantine.json in the site's cache: training leaves them out
   fedvox check sites/site-1.json --which 3f2a91bc
       which case that is; reads nothing
+  fedvox check sites/site-1.json --list files.csv
+      which files belong to each code, and what lies in the folder and belongs to no case
   fedvox check sites/site-1.json --json --workers 4
 
 exit code: 0 if nothing is refused but what was in quarantine before, 1 otherwise
@@ -56,6 +60,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--quarantine", action="store_true", help="leave refused cases out of training"
     )
     parser.add_argument("--which", metavar="CODE", help="print the identifier behind a code")
+    parser.add_argument(
+        "--list",
+        type=Path,
+        metavar="FILE",
+        help="write a CSV with the files behind each code and those that are passed over; keep it",
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 
@@ -94,7 +104,10 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
 
     job = _job(args.job)
     workers = count_workers(args.workers or site.workers)
-    report = check_site(site, job, workers, args.thumbnails, progress=True, renew=args.quarantine)
+    with _named_files(args.list):
+        report = check_site(
+            site, job, workers, args.thumbnails, progress=True, renew=args.quarantine
+        )
     lines = []
     if args.quarantine:
         write_quarantine(site, report.refused)
@@ -104,6 +117,11 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
 
         write_data_page(args.html, report, job)
         lines.append(str(args.html))
+    if args.list:
+        from fedvox.data.check.listing import write_list
+
+        write_list(args.list, report)
+        lines.append(f"{args.list} (holds file names: keep it at the site)")
     if args.json:
         print(json.dumps(to_mapping(report), indent=2))
     else:
@@ -111,12 +129,29 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
     return int(report.failed)
 
 
+@contextmanager
+def _named_files(path: Path | None) -> Iterator[None]:
+    """Names the files that make a whole listing unusable, where the site asks for it."""
+    from fedvox.data.check.listing import write_files
+    from fedvox.data.readers.strays import FilesError
+    from fedvox.errors import DataError
+
+    try:
+        yield
+    except FilesError as error:
+        if path:
+            write_files(path, error.paths, str(error))
+        raise DataError(f"{error} ({path or '--list FILE'} names them)") from None
+
+
 def _table(report: "SiteReport") -> str:
     """The findings for a terminal, the headline first."""
-    from fedvox.data.check.summary import findings, headline
+    from fedvox.data.check.summary import findings, headline, ignored_line
     from fedvox.doctor.finding import FAIL, PASS, Finding, table
 
     rows = [Finding("cases", FAIL if report.failed else PASS, headline(report))]
+    if ignored := ignored_line(report):
+        rows.append(Finding("ignore", PASS, ignored))
     for found in findings(report):
         problem = found.problem
         cases = f" [{_codes(found.cases)}]" if found.cases else ""
@@ -168,10 +203,25 @@ def _refuse_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--workers is {args.workers}; it must be at least 1")
     if args.thumbnails and not args.html:
         raise ConfigError("--thumbnails stand on the page; give --html FILE as well")
+    if args.list:
+        _refuse_list(args.list)
     if args.html and args.html.is_dir():
         raise ConfigError(f"--html {args.html}: it is a folder; name the file to write")
     if args.html and args.html.exists() and not _is_page(args.html):
         raise ConfigError(f"--html {args.html}: it exists and is no page; choose another name")
+
+
+def _refuse_list(path: Path) -> None:
+    """Before any case is read: a list that would destroy something or cannot be written."""
+    from fedvox.commands.predict_plan import check_place
+    from fedvox.data.check.listing import is_list
+    from fedvox.errors import ConfigError
+
+    if path.is_dir():
+        raise ConfigError(f"--list {path}: it is a folder; name the file to write")
+    if path.exists() and not is_list(path):
+        raise ConfigError(f"--list {path}: it exists and is no such list; choose another name")
+    check_place("--list", path)
 
 
 def _is_page(path: Path) -> bool:

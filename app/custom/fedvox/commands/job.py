@@ -3,6 +3,8 @@
 import argparse
 import json
 import shlex
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from fedvox.commands.text import visible
@@ -46,11 +48,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for action, function in ((listing, run_list), (show, run_show), (export, run_export)):
-        action.add_argument("--jobs", type=Path, help="folder of job definitions (default ./jobs)")
+        action.add_argument(
+            "--jobs",
+            type=Path,
+            help="folder of job definitions (default ./jobs and the built-in ones)",
+        )
         action.add_argument("--json", action="store_true", help="print as JSON")
         action.set_defaults(run=function)
     for action in (show, export):
-        action.add_argument("name", help="name of the job")
+        action.add_argument("name", help="name of the job, or the path of its folder")
     _add_diff(actions)
     export.add_argument("--out", type=Path, required=True, help="folder for the exported job")
     export.add_argument(
@@ -128,15 +134,16 @@ def run_diff(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the jobs with their augmentation, organs and length."""
-    from fedvox.flare.job_folder import job_settings, jobs_folder, list_jobs, plans_only
+    from fedvox.flare.job_folder import job_settings, known_jobs, plans_only
 
-    folder = jobs_folder(args.jobs)
-    jobs = {name: job_settings(folder / name) for name in list_jobs(folder)}
+    known = dict(sorted(known_jobs(args.jobs).items()))
     if args.json:
-        print(json.dumps(list(jobs)))
+        print(json.dumps(list(known)))
         return 0
-    for name, job in jobs.items():
-        if plans_only(folder / name):
+    _say_where(known)
+    for name, folder in known.items():
+        job = job_settings(folder)
+        if plans_only(folder):
             print(f"{name:12s} plans spacing, patch, batch and CT window from the sites' data")
             continue
         print(
@@ -146,12 +153,30 @@ def run_list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _say_where(known: Mapping[str, Path]) -> None:
+    """On stderr, where jobs of more than one folder are listed."""
+    folders = {str(folder.parent): "" for folder in known.values()}
+    if len(folders) > 1:
+        print(visible(f"note: jobs of {' and '.join(sorted(folders))}"), file=sys.stderr)
+
+
+def _say_hidden(args: argparse.Namespace) -> None:
+    """On stderr, where a job of the current folder comes before a built-in one of its name."""
+    from fedvox.flare.job_folder import hidden_job
+
+    hidden = hidden_job(args.name, args.jobs)
+    if hidden:
+        note = f"note: '{args.name}' of ./jobs; the built-in one: --jobs {hidden.parent}"
+        print(visible(note), file=sys.stderr)
+
+
 def run_show(args: argparse.Namespace) -> int:
     """Prints all settings of a job, defaults included, one per line."""
     from fedvox.config import to_mapping
-    from fedvox.flare.job_folder import find_job, job_settings, jobs_folder
+    from fedvox.flare.job_folder import find_job, job_settings
 
-    settings = to_mapping(job_settings(find_job(args.name, jobs_folder(args.jobs))))
+    settings = to_mapping(job_settings(find_job(args.name, args.jobs)))
+    _say_hidden(args)
     if args.json:
         print(json.dumps(settings, indent=2))
         return 0
@@ -162,9 +187,10 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Writes a job folder and prints how to run or submit it."""
-    from fedvox.flare.job_folder import export_job, find_job, jobs_folder
+    from fedvox.flare.job_folder import export_job, find_job
 
-    source = find_job(args.name, jobs_folder(args.jobs))
+    source = find_job(args.name, args.jobs)
+    _say_hidden(args)
     target = export_job(
         source,
         args.out,

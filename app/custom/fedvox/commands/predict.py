@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fedvox.commands.predict_plan import Task, is_folder_of_scans, plan_folder, plan_one
 from fedvox.commands.predict_run import run_folder, run_one
+from fedvox.commands.predict_table import write_table
 
 MOST_THREADS = 256
 """More help no scan."""
@@ -16,7 +17,8 @@ orientation and header; organ values are printed. No augmentation is ever applie
 
 --input is a NIfTI file, a folder with one DICOM series, or a folder of such files or folders. For
 a folder of scans --output, --preview and --report are folders too, and results are called like
-their scan. A scan that fails is named at the end, with exit code 1; the others go on."""
+their scan; labels.json in --output says which value is which organ. A scan that fails is named at
+the end, with exit code 1; the others go on."""
 
 _EPILOG = """\
 examples:
@@ -97,5 +99,6 @@ def run(args: argparse.Namespace) -> int:
     predictor.check(args.modality)
     options = Options(args.modality, args.largest_component, args.preview is not None)
     if many:
+        write_table(args.output, plan, predictor.job.data.organs, args.force)
         return run_folder(predictor, plan, options, trained.description, args.json)
     return run_one(predictor, plan.tasks[0], options, trained.description, args.json)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ def run_one(
     _note_modality(description, record["modality"])
     for note in record["notes"]:
         print(f"note: {note}", file=sys.stderr)
+    _note_empty([record])
     if as_json:
         print(json.dumps({"output": str(task.output), **record}, indent=2))
         return 0
@@ -96,6 +97,7 @@ def run_folder(
     for name, record in records.items():
         for note in record["notes"]:
             print(visible(f"note: {name}: {note}"), file=sys.stderr)
+    _note_empty(list(records.values()))
     if as_json:
         print(json.dumps({"scans": records, "failed": failed, "skipped": plan.skipped}, indent=2))
     else:
@@ -181,6 +183,18 @@ def _summary(plan: Plan, done: int, failed: int) -> str:
 def _warn_of_phantoms(description: Mapping[str, Any]) -> None:
     if description.get("phantom"):
         print("This model was trained on phantom data: a test instrument, not for patients.")
+
+
+def _note_empty(records: Sequence[Mapping[str, Any]]) -> None:
+    """Says on stderr where a model found nothing at all, which may be right and mostly is not."""
+    empty = sum(not any(organ["voxels"] for organ in r["organs"].values()) for r in records)
+    if empty:
+        where = "the scan" if len(records) == 1 else f"{empty} of {len(records)} scans"
+        print(
+            f"note: the model found no organ in {where}; look whether modality, field of view and "
+            "model are right",
+            file=sys.stderr,
+        )
 
 
 def _note_modality(description: Mapping[str, Any], modality: str) -> None:

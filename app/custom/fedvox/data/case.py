@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedvox.data.organs import IGNORE, PARENTS
 from fedvox.errors import DataError
 
 
@@ -14,7 +15,8 @@ class LabelFile:
     Attributes:
         path: integer NIfTI volume on the image's grid, or the folder of one PNG per DICOM slice.
         values: label value -> canonical organ name, or None for a structure FedVox does not know;
-            several values may stand for one organ.
+            several values may stand for one organ. :data:`fedvox.data.organs.IGNORE` stands for
+            voxels that nobody annotated.
     """
 
     path: Path
@@ -33,7 +35,8 @@ class LabelFile:
         if unknown:
             raise DataError(
                 f"label values {unknown[:5]} are not in the label table ({self._known()}); correct "
-                "the label, or add them if they are real structures"
+                "the label, or add them if they are real structures, or 'ignore' where nobody "
+                "annotated"
             )
 
     def _known(self) -> str:
@@ -51,6 +54,8 @@ class Case:
         images: modality -> NIfTI file or folder of one DICOM series, all on one grid.
         labels: one file with several values, or one binary mask per organ.
         split: the data set's own split (``train``, ``val`` or ``test``), if it has one.
+        others: structures of the label table, or masks, that FedVox has no name for, as written
+            there.
     """
 
     id: str
@@ -58,6 +63,7 @@ class Case:
     images: Mapping[str, Path]
     labels: tuple[LabelFile, ...]
     split: str | None = None
+    others: tuple[str, ...] = ()
 
     @property
     def modality(self) -> str:
@@ -66,4 +72,23 @@ class Case:
 
     def annotated(self) -> frozenset[str]:
         """Canonical organs that this case's labels can hold."""
-        return frozenset(o for file in self.labels for o in file.values.values() if o is not None)
+        found = {organ for file in self.labels for organ in file.values.values()}
+        return frozenset(organ for organ in found if organ is not None and organ != IGNORE)
+
+    @property
+    def ignores(self) -> bool:
+        """Whether its labels can hold voxels that nobody annotated."""
+        return any(IGNORE in file.values.values() for file in self.labels)
+
+    def layers(self) -> list[LabelFile]:
+        """The label files in the order in which they are laid one over the other.
+
+        Where masks overlap, the later one wins: by name, then parts over their organs (a mask of
+        the liver covers its tumours), then what nobody annotated.
+        """
+        return sorted(self.labels, key=_layer)
+
+
+def _layer(file: LabelFile) -> tuple[bool, bool]:
+    organs = set(file.values.values())
+    return IGNORE in organs, any(organ in PARENTS for organ in organs if organ)

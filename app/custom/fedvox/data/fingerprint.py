@@ -17,7 +17,7 @@ import numpy as np
 from fedvox.data.case import Case
 from fedvox.data.check.organs import read_organs
 from fedvox.data.nifti import Volume, check_same_grid, on_axes_of
-from fedvox.data.organs import CANONICAL, trained_as
+from fedvox.data.organs import CANONICAL, IGNORE, trained_as
 from fedvox.data.plausible import check_modality
 from fedvox.data.volumes import load_image
 
@@ -174,7 +174,7 @@ def quantile(shares: np.ndarray, bins: Bins, share: float) -> float:
 
 def _with_organs(case: Case, organs: Sequence[str]) -> Case:
     """The case without label files that hold nothing of the job: a set may have a hundred."""
-    inside = _inside(case, organs)
+    inside = {*_inside(case, organs), IGNORE}
     kept = tuple(file for file in case.labels if set(file.values.values()) & inside)
     return Case(case.id, case.patient, case.images, kept, case.split)
 

@@ -9,7 +9,7 @@ import logging
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import nibabel as nib
 import numpy as np
@@ -54,6 +54,9 @@ class Volume:
         """Voxel size in mm along the stored axes."""
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z)
+
+
+AnyVolume = TypeVar("AnyVolume", bound=Volume)
 
 
 def without_voxels(volume: Volume) -> Volume:
@@ -131,7 +134,7 @@ def check_same_grid(image: Volume, other: Volume, name: str = "label") -> None:
         )
 
 
-def on_axes_of(image: Volume, other: Volume) -> Volume:
+def on_axes_of(image: Volume, other: AnyVolume) -> AnyVolume:
     """A volume with its axes in the order and directions of the image's; no voxel changes place.
 
     Programs that outline a scan pick axes of their own, and a DICOM series has none. The header

@@ -6,7 +6,7 @@ import numpy as np
 
 from fedvox.data.case import Case
 from fedvox.data.nifti import Volume, check_same_grid
-from fedvox.data.organs import PARENTS, trained_as
+from fedvox.data.organs import IGNORE, IGNORED, trained_as
 from fedvox.data.volumes import load_label
 
 SLAB = 16
@@ -24,16 +24,18 @@ def organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray
         organs: the job's; organ i has the value i + 1.
 
     Returns:
-        uint8 on the image's grid.
+        uint8 on the image's grid; :data:`fedvox.data.organs.IGNORED` where nobody annotated.
 
     Raises:
         DataError: a label cannot be used.
     """
     annotated = case.annotated()
     result = np.zeros(image.data.shape, dtype=np.uint8, order="F")  # as NIfTI lies in memory
-    # Parts after their organs: a mask of the liver covers its tumours.
-    for file in sorted(case.labels, key=lambda f: any(o in PARENTS for o in f.values.values())):
-        targets = {v: trained_as(organ, organs, annotated) for v, organ in file.values.items()}
+    for file in case.layers():
+        targets = {
+            value: organ if organ == IGNORE else trained_as(organ, organs, annotated)
+            for value, organ in file.values.items()
+        }
         if not any(targets.values()):
             continue
         label = load_label(file.path, image)
@@ -42,12 +44,17 @@ def organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray
         file.refuse_unknown(found)
         table = np.zeros(2**16, dtype=np.uint8)  # a value below 0 counts from its end
         for value in found:
-            organ = targets[value]
-            table[value] = organs.index(organ) + 1 if organ is not None else 0
+            table[value] = _value(targets[value], organs)
         for slab in _slabs(label.data):
             merged = table[label.data[slab]]
             np.copyto(result[slab], merged, where=merged > 0)
     return result
+
+
+def _value(organ: str | None, organs: Sequence[str]) -> int:
+    if organ is None:
+        return 0
+    return IGNORED if organ == IGNORE else organs.index(organ) + 1
 
 
 def _values(label: np.ndarray) -> list[int]:

@@ -51,7 +51,7 @@ REGIONS = {
 }
 """Overlapping regions that are scored, though not trained: name -> the structures they unite."""
 
-_ALIASES = {
+ALIASES = {
     "right_kidney": "kidney_right",
     "left_kidney": "kidney_left",
     "gall_bladder": "gallbladder",
@@ -80,6 +80,23 @@ _ALIASES = {
     "tumor_enhancing": "tumour_enhancing",
     "liver_tumor": "liver_tumour",
 }
+"""Names of public sets -> ours."""
+
+IGNORE = "ignore"
+"""What a label table calls voxels that nobody annotated; a structure of no organ."""
+
+IGNORED = 255
+"""The value of such voxels in prepared labels; they teach nothing and are not scored."""
+
+_IGNORE_NAMES = (
+    IGNORE,
+    "ignored",
+    "ignore_label",
+    "void",
+    "unlabeled",
+    "unlabelled",
+    "unannotated",
+)
 
 MODALITIES = ("ct", "mr", "t1", "t1ce", "t2", "flair")
 
@@ -89,9 +106,18 @@ def canonical_organ(name: str) -> str | None:
 
     Letter case, blanks and hyphens do not matter: ``"Right Kidney"`` gives ``"kidney_right"``.
     """
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    plain = _ALIASES.get(plain, plain)
+    plain = ALIASES.get(plain_name(name), plain_name(name))
     return plain if plain in CANONICAL else None
+
+
+def plain_name(name: str) -> str:
+    """A structure's name without what does not matter in it: letter case, blanks, hyphens."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def structure_of(name: str) -> str | None:
+    """As :func:`canonical_organ`, or :data:`IGNORE` for voxels without any annotation."""
+    return IGNORE if plain_name(name) in _IGNORE_NAMES else canonical_organ(name)
 
 
 def check_organs(organs: Sequence[str]) -> None:

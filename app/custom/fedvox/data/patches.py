@@ -17,17 +17,19 @@ class Batch:
         image: ``(B, C, X, Y, Z)`` float32 in [0, 1].
         label: ``(B, X, Y, Z)`` uint8.
         annotated: ``(B, O)`` bool, which of the job's organs each sample's labels can hold.
+        ignores: whether some label can hold voxels that nobody annotated.
     """
 
     image: torch.Tensor
     label: torch.Tensor
     annotated: torch.Tensor
+    ignores: bool = False
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
         parts = (self.image, self.label, self.annotated)
         image, label, annotated = (part.to(device, non_blocking=True) for part in parts)
-        return Batch(image, label, annotated)
+        return Batch(image, label, annotated, self.ignores)
 
 
 def draw_batch(
@@ -44,14 +46,15 @@ def draw_batch(
         size: number of patches.
         generator: source of all draws.
     """
-    images, labels, flags = [], [], []
+    images, labels, flags, ignores = [], [], [], False
     for _ in range(size):
         case = cases[_integer(len(cases), generator)]
         image, label = case.patch(_corner(case, settings, generator), settings.patch)
         images.append(image)
         labels.append(label)
         flags.append([organ in case.annotated for organ in settings.organs])
-    return Batch(torch.stack(images), torch.stack(labels), torch.tensor(flags))
+        ignores = ignores or case.ignores
+    return Batch(torch.stack(images), torch.stack(labels), torch.tensor(flags), ignores)
 
 
 def _corner(

@@ -55,7 +55,7 @@ def _prepare(
     images, digest, grid = _prepare_images(case, settings, key)
     geometry = geometry_of(grid, settings.spacing)
     stored = organ_labels(case, grid, settings.organs)
-    label = prepare_label(stored, geometry, len(settings.organs))
+    label = prepare_label(stored, geometry, len(settings.organs), case.ignores)
     tensors = {
         "image": torch.stack(images),
         "label": label,
@@ -74,6 +74,7 @@ def _prepare(
         "geometry": asdict(geometry),
         "stored_spacing": grid.spacing,
         "counts": counts,
+        "ignores": case.ignores,
     }
     return tensors, description
 

@@ -39,6 +39,8 @@ class PreparedCase:
         geometry: the way back to the scanner's grid.
         stored_spacing: the scanner's voxel size in mm along the stored axes.
         counts: voxels per organ of the job on the job's grid.
+        ignores: whether its labels can hold voxels that nobody annotated, with the value
+            :data:`fedvox.data.organs.IGNORED`.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class PreparedCase:
     geometry: Geometry
     stored_spacing: tuple[float, float, float]
     counts: tuple[int, ...]
+    ignores: bool = False
 
     def tensor(self, name: str) -> torch.Tensor:
         """Reads one whole tensor of the file."""
@@ -171,4 +174,5 @@ def read_prepared(path: Path) -> PreparedCase:
         ),
         stored_spacing=tuple(content["stored_spacing"]),
         counts=tuple(content["counts"]),
+        ignores=bool(content.get("ignores", False)),
     )

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from fedvox.data.coarser import to_grid
 from fedvox.data.corner import corner_of
 from fedvox.data.nifti import Volume
+from fedvox.data.organs import IGNORED
 from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings
 
@@ -150,8 +151,18 @@ def _body(values: np.ndarray) -> np.ndarray:
         body, ceiling = above, np.percentile(above, 99.5)
 
 
-def prepare_label(label: np.ndarray, geometry: Geometry, organs: int) -> torch.Tensor:
+def prepare_label(
+    label: np.ndarray, geometry: Geometry, organs: int, ignores: bool = False
+) -> torch.Tensor:
     """Stored organ labels (0 to ``organs``) to the job's grid.
+
+    Args:
+        label: stored labels.
+        geometry: from :func:`geometry_of`.
+        organs: number of organs of the job.
+        ignores: whether the label can hold :data:`fedvox.data.organs.IGNORED`. It is a class like
+            the others: a voxel is ignored where most of it is, so that what was annotated counts
+            where it has at least the share of what was not.
 
     Returns:
         uint8 ``(X, Y, Z)``: the class with the largest indicator, resampled as an image is; the
@@ -166,7 +177,7 @@ def prepare_label(label: np.ndarray, geometry: Geometry, organs: int) -> torch.T
         return result
     labelled = data[_box(whole.stored)]
     best = whole.resample(torch.from_numpy(labelled == 0))
-    for value in range(1, organs + 1):
+    for value in (*range(1, organs + 1), *([IGNORED] if ignores else ())):
         corner = corner_of(labelled == value, data.shape, geometry.grid_shape)
         if corner is None:
             continue

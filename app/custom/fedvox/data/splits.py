@@ -72,14 +72,22 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
         ids = _ids(content.get(name, []), name, where)
         absent = [place for place, case_id in enumerate(ids, 1) if case_id not in by_id]
         if absent:
+            meant = sum(_bare(ids[place - 1]) in by_id for place in absent)
+            remedy = "leave out folders and endings (.nii.gz, _0000)" if meant else "mend the list"
             raise ConfigError(
                 f"{where}: {len(absent)} ids under '{name}' are not in the data set, the first at "
-                f"place {absent[0]} of the list; mend the list"
+                f"place {absent[0]} of the list; {remedy}"
             )
         result[name] = [by_id[case_id] for case_id in ids]
     if not allow_overlap:
         _refuse_overlap(result, where)
     return result
+
+
+def _bare(name: str) -> str:
+    """A file's name as an identifier: without folder, ending and nnU-Net's channel."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return last.removesuffix(".gz").removesuffix(".nii").removesuffix("_0000")
 
 
 def _ids(listed: object, name: str, where: str) -> list[str]:

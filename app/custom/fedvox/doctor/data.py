@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.data.case import Case
+from fedvox.data.check.site_problems import empty_parts, fill_parts
 from fedvox.data.prepare import prepare_case
 from fedvox.data.prepared import PreparedCase
 from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import count_prepared, refuse_channels
-from fedvox.doctor.finding import FAIL, Finding, passed
+from fedvox.data.splits import SPLITS, split_cases
+from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import DataError
 from fedvox.training.settings import JobSettings
 
@@ -108,6 +110,19 @@ def check_listing(site: SiteSettings) -> Finding:
     return passed("data", f"{found}, none was opened: --job reads a sample")
 
 
+def check_split(site: SiteSettings) -> Finding:
+    """Has every part of the split a case?"""
+    split = split_cases(list_cases(site), site.split)
+    empty = [part for part in SPLITS if not split[part]]
+    if "train" in empty:
+        remedy = "list cases under 'train' in a split file (docs/data.md, Splits)"
+        return Finding("split", FAIL, "no case stands under 'train'", remedy)
+    if empty:
+        return Finding("split", WARN, empty_parts(empty), fill_parts(empty, site.split))
+    counts = ", ".join(f"{len(split[part])} {part}" for part in SPLITS)
+    return passed("split", f"cases: {counts}")
+
+
 def check_data(sample: Sample) -> Finding:
     """Can cases be read, and are their numbers those of the modality?"""
     looked = len(sample.ready) + len(sample.problems)
@@ -141,4 +156,6 @@ def check_labels(sample: Sample, job: JobSettings) -> Finding:
             "no sampled case annotates an organ of the job",
             f"the job needs one of {', '.join(job.data.organs)}",
         )
-    return passed("labels", f"annotated: {', '.join(annotated)}")
+    absent = [organ for organ in job.data.organs if organ not in annotated]
+    note = f"; not annotated here: {', '.join(absent)}" if absent else ""
+    return passed("labels", f"annotated: {', '.join(annotated)}{note}")

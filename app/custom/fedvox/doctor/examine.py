@@ -64,6 +64,8 @@ def examine(
         listed = site
         tell("data")
         data_findings = [run_check("data", lambda: data.check_listing(listed))]
+        if data_findings[0].status != FAIL:
+            data_findings.append(run_check("split", lambda: data.check_split(listed)))
     checks = _host_checks(opened, site, settings, free, needs)
     checks += [("versions", lambda: job.check_versions(job_folder))]
     if opened:
@@ -191,6 +193,8 @@ def _measured(
 
     with measure.PeakMemory() as memory:
         findings = [run_check("data", sampled)]
+        if taken:
+            findings.append(run_check("split", lambda: data.check_split(site)))
         if taken and (taken[0].ready or data.label_problems(taken[0])):
             findings.append(run_check("labels", lambda: data.check_labels(taken[0], settings)))
         if taken and taken[0].ready:

@@ -1,16 +1,35 @@
 """Code that a job carries, compared with the package that this machine runs."""
 
 import difflib
+import shutil
 from pathlib import Path
 
 import fedvox
 from fedvox.errors import ConfigError
-from fedvox.manifest import MANIFEST, differences, digests
+from fedvox.manifest import MANIFEST, differences, digests, write_manifest
 
 CARRIED = Path("app/custom/fedvox")
 VERSION_PIN = "fedvox_version.txt"
 SIGNATURES = (".__nvfl_sig.json", ".__nvfl_submitter.crt")
 """FLARE signs each folder of a submitted job with two files of its own."""
+
+
+def add_code(job: Path, code: str) -> None:
+    """Puts into a job's folder what its way of carrying code needs.
+
+    Args:
+        job: the job's folder, complete but for its code.
+        code: ``preinstalled``, ``carried`` or ``pinned``.
+    """
+    custom = job / CARRIED.parent
+    if code == "preinstalled":
+        return
+    custom.mkdir(parents=True)
+    (custom / VERSION_PIN).write_text(f"{fedvox.__version__}\n", encoding="utf-8")
+    if code == "carried":
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(installed_package(), custom / CARRIED.name, ignore=ignored)
+        write_manifest(job, custom / MANIFEST)
 
 
 def installed_package() -> Path:

@@ -12,11 +12,11 @@ import fedvox
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
-from fedvox.flare.carried import VERSION_PIN
+from fedvox.flare.carried import add_code
 from fedvox.flare.classes import class_names
 from fedvox.flare.job_plan import with_plan
+from fedvox.flare.job_readme import write_readme
 from fedvox.flare.versions import VERSIONS, installed_versions
-from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
@@ -31,17 +31,34 @@ _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def jobs_folder(given: Path | None = None) -> Path:
-    """Where job definitions lie: ``given``, else ``./jobs``, else beside the package's checkout.
+def built_in_jobs() -> Path:
+    """The folder of the project's own jobs, which need not exist."""
+    return Path(fedvox.__file__).parents[3] / "jobs"
+
+
+def jobs_folder(given: Path | None = None) -> list[Path]:
+    """Where job definitions lie: ``given``, else ``./jobs`` and then the built-in ones.
 
     Raises:
         ConfigError: none of these exists.
     """
-    candidates = [given] if given else [Path("jobs"), Path(fedvox.__file__).parents[3] / "jobs"]
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
+    candidates = [given] if given else [Path("jobs"), built_in_jobs()]
+    found = [folder for folder in candidates if folder.is_dir()]
+    if len(found) == 2 and found[0].samefile(found[1]):  # in the checkout
+        found = found[:1]
+    if found:
+        return found
     raise ConfigError(f"{candidates[0]}: no folder of jobs; run in the checkout or give --jobs DIR")
+
+
+def known_jobs(given: Path | None = None) -> dict[str, Path]:
+    """Name -> folder of every job; of two with one name that of the earlier folder.
+
+    Args:
+        given: as for :func:`jobs_folder`.
+    """
+    folders = reversed(jobs_folder(given))
+    return {name: folder / name for folder in folders for name in list_jobs(folder)}
 
 
 def list_jobs(folder: Path) -> list[str]:
@@ -54,16 +71,33 @@ def plans_only(folder: Path) -> bool:
     return PLANNER in class_names(read_json(folder / SERVER))
 
 
-def find_job(name: str, folder: Path) -> Path:
+def find_job(name: str, given: Path | None = None) -> Path:
     """The folder of a named job.
 
+    Args:
+        name: of the job, or the path of its folder.
+        given: as for :func:`jobs_folder`.
+
     Raises:
-        ConfigError: unknown name; lists the known ones.
+        ConfigError: unknown name; says where it was looked for and lists the known ones.
     """
-    known = list_jobs(folder)
-    if name not in known:
-        raise ConfigError(f"no job '{name}' in {folder}; choose one of: {', '.join(known)}")
-    return folder / name
+    if "/" in name:
+        require_job(Path(name))
+        return Path(name)
+    known = known_jobs(given)
+    if name in known:
+        return known[name]
+    places = " and ".join(map(str, jobs_folder(given)))
+    remedy = f"choose one of: {', '.join(sorted(known))}" if known else "give --jobs DIR"
+    raise ConfigError(f"no job '{name}' in {places}; {remedy}")
+
+
+def hidden_job(name: str, given: Path | None = None) -> Path | None:
+    """The built-in job that one of ``./jobs`` of the same name comes before, if there is one."""
+    built_in = built_in_jobs() / name
+    if given or "/" in name or not (built_in / TRAINING).is_file():
+        return None
+    return None if known_jobs()[name].samefile(built_in) else built_in
 
 
 def require_job(folder: Path) -> None:
@@ -227,7 +261,8 @@ def export_job(
             shutil.copyfile(plan, staging / name / PLAN)
         if min_clients is not None:
             _set_min_clients(staging / name, min_clients)
-        _add_code(staging / name, code)
+        write_readme(staging / name, source, code, min_clients)
+        add_code(staging / name, code)
         (staging / name).replace(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -243,19 +278,6 @@ def _set_min_clients(job: Path, count: int) -> None:
     if not changed:
         raise ConfigError(f"--min-clients {count}: {SERVER} of the source does not say min_clients")
     server.write_text(text, encoding="utf-8")
-
-
-def _add_code(job: Path, code: str) -> None:
-    custom = job / CUSTOM
-    if code == "preinstalled":
-        return
-    custom.mkdir(parents=True)
-    (custom / VERSION_PIN).write_text(f"{fedvox.__version__}\n", encoding="utf-8")
-    if code == "carried":
-        package = Path(fedvox.__file__).parent
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-        shutil.copytree(package, custom / "fedvox", ignore=ignored)
-        write_manifest(job, custom / MANIFEST)
 
 
 def _value(text: str) -> Any:

@@ -7,7 +7,7 @@ import fedvox
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL
 from fedvox.data.check.site import SiteReport
-from fedvox.data.check.summary import Finding, findings, headline, organ_volumes
+from fedvox.data.check.summary import Finding, findings, headline, ignored_line, organ_volumes
 from fedvox.data.settings import DataSettings
 from fedvox.data.splits import SPLITS
 from fedvox.files import PRIVATE, write_text
@@ -81,9 +81,13 @@ def _header(report: SiteReport, pictures: bool) -> str:
             "site.</p>"
         )
     return (
-        f'<h1>Data check</h1>\n<p class="soft">{escape(headline(report))}. '
+        f'<h1>Data check</h1>\n<p class="soft">{escape(_headlines(report))}. '
         f"The page names no file.</p>\n{banner}"
     )
+
+
+def _headlines(report: SiteReport) -> str:
+    return ". ".join(line for line in (headline(report), ignored_line(report)) if line)
 
 
 def _cards(report: SiteReport) -> str:

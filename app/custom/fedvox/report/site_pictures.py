@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from fedvox.data.organs import IGNORED
 from fedvox.data.site_data import SiteData
 from fedvox.report.overlay import draw_overlay
 from fedvox.training.inference import predict_scores
@@ -37,11 +38,14 @@ def draw_site_pictures(
     for number, case in enumerate(site.test[: job.evaluation.overlays], start=1):
         image = case.tensor("image")
         labels = predict_scores(model, image, job, device).argmax(0)
+        reference = case.tensor("label")
+        if case.ignores:  # no outline there: nobody drew one
+            reference = reference.masked_fill(reference == IGNORED, 0)
         path = folder / f"overlay_{name}_{site.name}_{number}.png"
         draw_overlay(
             image[0].numpy(),
             labels.numpy(),
-            case.tensor("label").numpy(),
+            reference.numpy(),
             job.data.organs,
             case.geometry.spacing,
             path,

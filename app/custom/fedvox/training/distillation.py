@@ -34,6 +34,7 @@ def conditional_divergence(
 
     Returns:
         Scalar in nats, the mean over voxels whose label leaves classes open; 0 if there is none.
+        Voxels that nobody annotated have a label of no class and do not count.
     """
     total = logits.new_zeros((), dtype=torch.float32)
     count = torch.zeros_like(total)

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedvox.data.organs import REGIONS, mask_of, scored_structures
+from fedvox.data.organs import IGNORED, REGIONS, mask_of, scored_structures
 from fedvox.data.prepared import PreparedCase
 from fedvox.data.preprocess import restore_slabs
+from fedvox.metrics.annotated import score_annotated
 from fedvox.metrics.case import score_case
 from fedvox.metrics.table import MetricRow
 from fedvox.training.inference import predict_scores, predict_slabs
@@ -48,7 +49,8 @@ def validate(
 def mean_dice(prediction: torch.Tensor, case: PreparedCase, organs: Sequence[str]) -> float:
     """Mean Dice over the organs present in a case, on the job's grid; NaN when there is none.
 
-    Regions are left out: they unite organs that count already.
+    Voxels that nobody annotated do not count. Regions are left out: they unite organs that count
+    already.
 
     Args:
         prediction: ``(X, Y, Z)`` integers on the job's grid.
@@ -56,6 +58,8 @@ def mean_dice(prediction: torch.Tensor, case: PreparedCase, organs: Sequence[str
         organs: the job's organs.
     """
     label = case.tensor("label")
+    if case.ignores:
+        prediction = prediction.masked_fill(label == IGNORED, 0)
     values = []
     for organ, own in scored_structures(organs, case.annotated).items():
         if organ not in REGIONS and case.counts[own[0] - 1]:
@@ -88,7 +92,8 @@ def score_cases(
     rows = []
     for case in cases:
         labels = predict_labels(model, case, job, device)
-        scores = score_case(
+        scorer = score_annotated if case.ignores else score_case
+        scores = scorer(
             labels,
             case.tensor("stored_label").numpy(),
             job.data.organs,

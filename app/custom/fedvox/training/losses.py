@@ -23,6 +23,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from fedvox.data.organs import IGNORED
+
 FOCAL_GAMMA = 2.0
 SMOOTH = 1e-5
 
@@ -99,6 +101,7 @@ def segmentation_loss(
     annotated: torch.Tensor,
     name: str = "dice_ce",
     parents: Pairs = (),
+    ignores: bool = False,
 ) -> torch.Tensor:
     """Soft Dice plus cross-entropy, or plus focal loss, over the annotated organs.
 
@@ -111,16 +114,25 @@ def segmentation_loss(
         annotated: ``(B, O)`` bool.
         name: ``dice_ce`` or ``dice_focal``.
         parents: parts among the organs, from :func:`fedvox.data.organs.parent_pairs`.
+        ignores: whether the label can hold :data:`fedvox.data.organs.IGNORED`: voxels that nobody
+            annotated, which stand in no sum and get no gradient.
 
     Returns:
-        Scalar.
+        Scalar; 0 where nothing is annotated.
     """
     log_probabilities = marginal_log_probabilities(logits, annotated, parents)
     target = label.long()[:, None]
+    known = target != IGNORED if ignores else None
+    if known is not None:
+        target = target.masked_fill(~known, 0)
     true = log_probabilities.gather(1, target)
     if name == "dice_focal":
         true = (1 - true.exp()) ** FOCAL_GAMMA * true
-    return dice_loss(log_probabilities.exp(), target, annotated) - true.mean()
+    probabilities = log_probabilities.exp()
+    if known is None:
+        return dice_loss(probabilities, target, annotated) - true.mean()
+    mean = true.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
+    return dice_loss(probabilities.masked_fill(~known, 0), target, annotated) - mean
 
 
 def dice_loss(

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import fedvox
 from fedvox.aggregation.update import Arrays
 from fedvox.config import read_json, to_mapping
@@ -99,7 +101,8 @@ def read_model(path: Path) -> TrainedModel:
         path: ``model.safetensors``; ``model.json`` is expected beside it.
 
     Raises:
-        ModelError: missing, damaged, of another or an older format, or weights that do not match.
+        ModelError: missing, damaged, of another or an older format, weights that do not match, or
+            that are no numbers.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -126,4 +129,15 @@ def read_model(path: Path) -> TrainedModel:
         raise ModelError(
             f"{path}: weights or settings are not those that model.json describes; copy both again"
         )
+    _refuse_broken(path, weights)
     return TrainedModel(job, weights, description)
+
+
+def _refuse_broken(path: Path, weights: Arrays) -> None:
+    """Weights of a training that ran away: such a network finds nothing, without a word."""
+    broken = sum(not np.isfinite(array).all() for array in weights.values())
+    if broken:
+        raise ModelError(
+            f"{path}: {broken} of {len(weights)} weight tensors hold NaN or infinite values, the "
+            "training ran away; take the model of another run or round"
+        )

@@ -12,7 +12,7 @@ from fedvox.data.nifti import FORMS_REMEDY, Volume
 from fedvox.data.plausible import Told, check_modality, tell_modality
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_slabs
 from fedvox.data.volumes import load_image
-from fedvox.errors import ConfigError
+from fedvox.errors import ConfigError, ModelError
 from fedvox.training.components import keep_largest
 from fedvox.training.device import memory_errors, prepare_device, to_device
 from fedvox.training.inference import predict_slabs
@@ -111,6 +111,7 @@ class Predictor:
         Raises:
             ConfigError: the modality is unknown to the model, or memory is too small.
             DataError: the scan cannot be read, or its modality is plainly another or not plain.
+            ModelError: the model's scores are no numbers.
         """
         self.check(options.modality)
         start = time.monotonic()
@@ -148,7 +149,7 @@ class Predictor:
     ) -> Iterator[torch.Tensor]:
         where = f"segmenting on the {self.device.type.upper()}"
         progress(where)
-        slabs = predict_slabs(self._model, image[None], self.job, self.device)
+        slabs = map(_finite, predict_slabs(self._model, image[None], self.job, self.device))
         yield from _counted(slabs, image.shape[0], lambda share: progress(f"{where}: {share:.0%}"))
 
 
@@ -161,6 +162,16 @@ def _count(labels: np.ndarray, organs: Sequence[str]) -> dict[str, int]:
     """Voxels per organ, plane by plane: the counting makes integers of 64 bits."""
     counts = sum(np.bincount(plane.ravel(), minlength=len(organs) + 1) for plane in labels)
     return dict(zip(organs, np.asarray(counts)[1:].tolist()))
+
+
+def _finite(slab: torch.Tensor) -> torch.Tensor:
+    """Refuses scores that are no numbers, of which none would win: all would be background."""
+    if not torch.isfinite(slab).all():
+        raise ModelError(
+            "the model's scores are NaN or infinite, its training ran away; take the model of "
+            "another run or round"
+        )
+    return slab
 
 
 def _counted(

@@ -88,7 +88,7 @@ class Step:
         losses = []
 
         def scaled_loss(logits: torch.Tensor) -> torch.Tensor:
-            losses.append(self._loss(logits, earlier, label, annotated))
+            losses.append(self._loss(logits, earlier, label, annotated, batch.ignores))
             return self.scaler.scale(losses[0])
 
         backward_in_parts(lambda part: self._scores(self.model, part), image, scaled_loss, parts)
@@ -111,9 +111,10 @@ class Step:
         received: torch.Tensor | None,
         label: torch.Tensor,
         annotated: torch.Tensor,
+        ignores: bool,
     ) -> torch.Tensor:
         training, parents = self.job.training, parent_pairs(self.job.data.organs)
-        loss = segmentation_loss(logits, label, annotated, training.loss, parents)
+        loss = segmentation_loss(logits, label, annotated, training.loss, parents, ignores)
         if received is None:
             return loss
         held = conditional_divergence(logits, received, label, annotated, parents)

@@ -4,7 +4,7 @@ Runs in a worker process, so nothing here loads torch. At most one image lies in
 as float32, beside the map of organs, one byte a voxel.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +14,7 @@ import numpy as np
 
 from fedvox.data.case import Case
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
-from fedvox.data.check.organs import SeriesError, organ_voxels, read_organs
+from fedvox.data.check.organs import OrganMap, SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored
 from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
 from fedvox.data.check.signature import Signature, signature
@@ -48,6 +48,10 @@ class CaseReport:
         spacing: voxel size in mm in that order.
         orientation: of the stored axes, e.g. ``LPS``.
         organs_ml: volume of each organ in the label.
+        label_read: whether the label could be read; without it nothing is known of its organs.
+        ignored: share of the label's voxels that nobody annotated.
+        overlaps: the organ that loses and the one that wins -> what their masks have in common,
+            as a share of the smaller one.
         intensities: per modality.
         signatures: per modality, to recognise the same voxels.
         thumbnail: a slice, if asked for.
@@ -62,6 +66,9 @@ class CaseReport:
     spacing: tuple[float, ...] = ()
     orientation: str = ""
     organs_ml: dict[str, float] = field(default_factory=dict)
+    label_read: bool = False
+    ignored: float = 0.0
+    overlaps: dict[tuple[str, str], float] = field(default_factory=dict)
     intensities: dict[str, Intensities] = field(default_factory=dict)
     signatures: dict[str, Signature] = field(default_factory=dict)
     thumbnail: Thumbnail | None = None
@@ -108,7 +115,7 @@ class _Examination:
     def __init__(self, case: Case, organs: tuple[str, ...], pictures: bool) -> None:
         self.case, self.organs, self.pictures = case, organs, pictures
         self.problems: list[Problem] = []
-        self.labels: Volume | None = None
+        self.labels: OrganMap | None = None
         self.first: Volume | None = None
 
     def run(self, report: CaseReport) -> CaseReport:
@@ -122,13 +129,21 @@ class _Examination:
         if self.labels is None:
             return report
         voxel_ml = abs(float(np.linalg.det(self.labels.affine[:3, :3]))) / 1000
-        volumes = {o: n * voxel_ml for o, n in organ_voxels(self.labels.data).items()}
+        voxels = organ_voxels(self.labels.data)
+        volumes = {organ: number * voxel_ml for organ, number in voxels.items()}
+        ignored = self.labels.ignored_share
         wanted = set(self.organs) or set(volumes)
         beside = bool(volumes) and bool(self.case.annotated() & wanted)  # of the field of view
         if not wanted & set(volumes) and not beside:
-            self._note(_empty(bool(self.organs)))
+            self._note(_empty(bool(self.organs), ignored))
         self._note(organs_mirrored(self.labels))
-        return replace(report, organs_ml=volumes)
+        return replace(
+            report,
+            organs_ml=volumes,
+            label_read=True,
+            ignored=ignored,
+            overlaps=_shares(self.labels.overlaps, voxels),
+        )
 
     def _look_at_image(self, report: CaseReport, name: str, path: Path) -> CaseReport:
         image = self._attempt("image", load_image, path)
@@ -189,8 +204,25 @@ class _Examination:
             self.problems.append(problem)
 
 
-def _empty(job: bool) -> Problem:
+def _shares(
+    overlaps: Mapping[tuple[str, str], int], voxels: Mapping[str, int]
+) -> dict[tuple[str, str], float]:
+    """Of what the smaller of two masks held, which the loser gave away in part."""
+    return {
+        (lost, won): number / max(1, min(voxels.get(lost, 0) + number, voxels.get(won, number)))
+        for (lost, won), number in overlaps.items()
+    }
+
+
+def _empty(job: bool, ignored: float) -> Problem:
     """Not refused: a scan cropped beside the organs is legal, and trains background."""
+    if ignored == 1:
+        return Problem(
+            "organs",
+            WARN,
+            "all voxels of the label are 'ignore': nobody annotated it",
+            "take the case out, or annotate a part of it; as it is, it teaches nothing",
+        )
     return Problem(
         "organs",
         WARN,

@@ -9,9 +9,11 @@ from fedvox.data.case import Case
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
 from fedvox.data.check.problem import FAIL, Problem, refusal
-from fedvox.data.check.site_problems import site_problems
+from fedvox.data.check.site_problems import site_problems, strays_of
+from fedvox.data.check.table_problems import name_overlaps
 from fedvox.data.check.workers import run_all
 from fedvox.data.quarantine import quarantined
+from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import listed_cases
@@ -31,6 +33,9 @@ class SiteReport:
         phantom: whether the data are phantoms.
         lasting: whether the codes hold beyond this run, as they do with a cache.
         refused: cases that are refused, in quarantine or not, with their first reason.
+        sources: the cases behind the reports, in the same order; nothing of them is printed.
+        outside: cases of the data set that no part lists.
+        strays: what lies in the data folder and belongs to no case.
     """
 
     cases: tuple[CaseReport, ...]
@@ -39,6 +44,9 @@ class SiteReport:
     phantom: bool
     lasting: bool
     refused: tuple[tuple[Case, str], ...]
+    sources: tuple[Case, ...] = ()
+    outside: tuple[Case, ...] = ()
+    strays: tuple[Stray, ...] = ()
 
     def usable(self, part: str = "") -> int:
         """Number of cases that training would use, of one part or of all."""
@@ -96,10 +104,12 @@ def check_site(
         replace(report, code=fingerprint(case, key), parts=parts, quarantined=case.id in left_out)
         for (case, parts), report in zip(placed, reports)
     ]
-    reports = refuse_twins(cases, reports)
+    reports = name_overlaps(refuse_twins(cases, reports), job)
     if site.split == "dataset":
         reports = refuse_shared_patients(cases, reports)
-    problems += site_problems(site, job, cases, reports)
+    strays = strays_of(site)
+    problems += site_problems(site, job, cases, reports, strays)
+    inside = {case.id for case in cases}
     return SiteReport(
         cases=tuple(reports),
         problems=tuple(problems),
@@ -107,6 +117,9 @@ def check_site(
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
         lasting=bool(site.cache) or site.dataset == "phantom",
         refused=tuple(_refused(cases, reports)),
+        sources=tuple(cases),
+        outside=tuple(case for case in listed if case.id not in inside),
+        strays=tuple(strays),
     )
 
 

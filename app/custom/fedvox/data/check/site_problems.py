@@ -7,9 +7,17 @@ from pathlib import Path
 from fedvox.data.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL, WARN, Problem
+from fedvox.data.check.table_problems import table_problems
 from fedvox.data.readers import STRAYS
+from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
+
+WITHOUT = {
+    "val": "the site has no say in which model is the best",
+    "test": "nothing is reported on this site's data",
+}
+"""What a site is without that has no case in a part of the split."""
 
 
 def site_problems(
@@ -17,6 +25,7 @@ def site_problems(
     job: DataSettings | None,
     cases: Sequence[Case],
     reports: Sequence[CaseReport],
+    strays: Sequence[Stray],
 ) -> list[Problem]:
     """Judges all cases together.
 
@@ -25,15 +34,17 @@ def site_problems(
         job: data settings of the job that is about to run, or None.
         cases: those of the split.
         reports: what was seen of each, in the same order.
+        strays: what belongs to no case.
     """
     found = [
         _too_many(site, reports),
-        _no_training(reports),
+        _no_training(site, reports),
         *map(_emptied, ("val", "test"), [reports] * 2),
+        _without(site, reports),
         _overlap(reports),
-        _never_outlined(cases, reports, job),
         *(_unfit(job, cases) if job else ()),
-        *_strays(site),
+        *table_problems(job, cases, reports),
+        *map(_passed_over, strays),
     ]
     return [problem for problem in found if problem is not None]
 
@@ -52,13 +63,16 @@ def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | No
     )
 
 
-def _no_training(reports: Sequence[CaseReport]) -> Problem | None:
+def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
     usable = [report for report in reports if not (report.refused or report.quarantined)]
     placed = any(report.parts for report in reports)
     if (reports and not placed) or any("train" in report.parts for report in usable):
         return None
     message = f"no case of {len(reports)} can be used for training"
-    return Problem("cases", FAIL, message, "look at 'root' and 'split' in the site file")
+    remedy = "mend cases under 'train', or look at 'root' and 'split' in the site file"
+    if reports and not any("train" in report.parts for report in reports):
+        remedy = fill_parts(["train"], site.split)
+    return Problem("cases", FAIL, message, remedy)
 
 
 def _emptied(part: str, reports: Sequence[CaseReport]) -> Problem | None:
@@ -66,8 +80,42 @@ def _emptied(part: str, reports: Sequence[CaseReport]) -> Problem | None:
     listed = [report for report in reports if part in report.parts]
     if not listed or any(not (report.refused or report.quarantined) for report in listed):
         return None
-    message = f"none of the {len(listed)} cases under '{part}' can be used"
+    message = f"none of the {len(listed)} cases under '{part}' can be used: {WITHOUT[part]}"
     return Problem("cases", WARN, message, "mend one, or write a new split file")
+
+
+def _without(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
+    """Notices a split without validation or without test cases."""
+    empty = [part for part in WITHOUT if not any(part in report.parts for report in reports)]
+    if not empty or not any(report.parts for report in reports):
+        return None  # without any part the split itself is wrong
+    return Problem("split", WARN, empty_parts(empty), fill_parts(empty, site.split))
+
+
+def empty_parts(empty: Sequence[str]) -> str:
+    """What a site lacks, and what follows.
+
+    Args:
+        empty: ``val``, ``test`` or both.
+    """
+    return "; ".join(f"no case stands under '{part}': {WITHOUT[part]}" for part in empty)
+
+
+def fill_parts(empty: Sequence[str], split: str) -> str:
+    """How cases come into parts of the split that have none.
+
+    Args:
+        empty: ``val``, ``test`` or both.
+        split: as the site file has it.
+    """
+    parts = " and ".join(f"'{part}'" for part in empty)
+    if split not in ("hash", "dataset"):
+        return f"list cases under {parts} in the split file, each in one part only"
+    reason = "few patients leave parts empty" if split == "hash" else "the set's own split has none"
+    return (
+        f"{reason}: write a split file with cases under 'train', 'val' and 'test' and name it "
+        "under 'split' in the site file (docs/data.md, Splits)"
+    )
 
 
 def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
@@ -83,32 +131,16 @@ def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
     )
 
 
-def _never_outlined(
-    cases: Sequence[Case], reports: Sequence[CaseReport], job: DataSettings | None
-) -> Problem | None:
-    named = {organ for case in cases for organ in case.annotated()}
-    if job:
-        named &= set(job.organs)
-    seen = {organ for report in reports for organ in report.organs_ml}
-    absent = sorted(named - seen)
-    if not absent:
-        return None
-    return Problem(
-        "organs",
-        WARN,
-        f"the label table names organs that no case holds: {', '.join(absent)}",
-        "take out of the table what nobody outlined; training takes it for background",
-    )
+def _passed_over(stray: Stray) -> Problem:
+    """What nobody would miss otherwise; its names stand in a list that the site asks for."""
+    message, remedy = f"{stray.kind}: {len(stray.paths)}", f"{stray.remedy}; --list FILE names them"
+    return Problem("folder", WARN, message, remedy)
 
 
-def _strays(site: SiteSettings) -> list[Problem]:
-    """What lies in the data folder and belongs to no case; nobody would miss it otherwise."""
-    count = STRAYS.get(site.dataset)
-    return [
-        Problem("folder", WARN, f"{kind}: {number}", remedy)
-        for kind, remedy, number in (count(Path(site.root)) if count else ())
-        if number
-    ]
+def strays_of(site: SiteSettings) -> list[Stray]:
+    """What lies in a site's data folder and belongs to no case."""
+    look = STRAYS.get(site.dataset)
+    return look(Path(site.root)) if look else []
 
 
 def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Problem]:

@@ -67,6 +67,18 @@ def headline(report: SiteReport) -> str:
     return text + (f"; {report.unlisted} are not in the split" if report.unlisted else "")
 
 
+def ignored_line(report: SiteReport) -> str:
+    """One line on voxels that nobody annotated; empty where there are none."""
+    shares = [case.ignored for case in report.cases if case.ignored]
+    if not shares:
+        return ""
+    spread = f"{min(shares):.0%} to {max(shares):.0%}" if len(shares) > 1 else f"{shares[0]:.0%}"
+    return (
+        f"{spread} of the voxels of {len(shares)} of {len(report.cases)} cases are 'ignore': "
+        "neither trained nor scored"
+    )
+
+
 def organ_volumes(report: SiteReport) -> dict[str, list[float]]:
     """Volumes in ml of each organ over the cases that hold it."""
     volumes: dict[str, list[float]] = {}
@@ -92,6 +104,10 @@ def to_mapping(report: SiteReport) -> dict[str, Any]:
         ],
         "spacing_mm": _spread([case.spacing for case in report.cases if case.spacing]),
         "shape": _spread([case.shape for case in report.cases if case.shape]),
+        "ignored": {
+            "cases": sum(case.ignored > 0 for case in report.cases),
+            "share": round(float(np.mean([case.ignored for case in report.cases] or [0])), 4),
+        },
         "organs_ml": {
             organ: {"cases": len(volumes), "median": round(float(np.median(volumes)), 2)}
             for organ, volumes in sorted(organ_volumes(report).items())

@@ -16,16 +16,25 @@ from fedvox.data.readers import (
     plain,
     totalsegmentator,
 )
+from fedvox.data.readers.strays import Stray
 from fedvox.registry import Registry
 
 Reader = Callable[[Path, Sequence[str]], list[Case]]
 
-Strays = Callable[[Path], list[tuple[str, str, int]]]
-"""Counts what belongs to no case: what it is, what to do, how many."""
+Strays = Callable[[Path], list[Stray]]
+"""Finds what lies in the data folder and belongs to no case."""
 
 STRAYS: dict[str, Strays] = {
     "plain": plain.strays,
+    "phantom": plain.strays,
+    "msd": msd.strays,
+    "amos": amos.strays,
     "totalsegmentator": totalsegmentator.strays,
+    "brats": brats.strays,
+    "lits": lits.strays,
+    "mmwhs": mmwhs.strays,
+    "acdc": acdc.strays,
+    "chaos": chaos.strays,
 }
 
 READERS: Registry[Reader] = Registry("dataset")

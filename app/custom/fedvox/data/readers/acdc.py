@@ -12,6 +12,7 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, named_volume
 from fedvox.data.readers.plain import single_modality
+from fedvox.data.readers.strays import FilesError, Stray, entries, found
 from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
@@ -45,17 +46,34 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     if not folders:
         raise DataError("the data folder has no training/patientNNN; name ACDC's top folder")
     frames = [_frames(folder / "Info.cfg") for _, folder in folders]
-    broken = sum(len(found) < len(PHASES) for found in frames)
+    broken = [folder for (_, folder), phases in zip(folders, frames) if len(phases) < len(PHASES)]
     if broken:
-        raise DataError(
-            f"{broken} of {len(folders)} patients have no Info.cfg that names the frames ED and "
-            "ES; restore it from the release"
+        raise FilesError(
+            f"{len(broken)} of {len(folders)} patients have no Info.cfg that names the frames ED "
+            "and ES; restore it from the release",
+            broken,
         )
     return [
         _case(folder, number, part, modality)
         for (part, folder), found in zip(folders, frames)
         for number in found
     ]
+
+
+def strays(root: Path) -> list[Stray]:
+    """What lies in ``training`` and ``testing`` and is no patient's folder.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    odd = [
+        path
+        for part in PARTS
+        for path in entries(root / part)
+        if not (path.is_dir() and path.name.startswith("patient"))
+    ]
+    remedy = "name folders patientNNN, or move them elsewhere"
+    return found(Stray("entries that are no patientNNN folder", remedy, tuple(odd)))
 
 
 def _case(folder: Path, frame: int, part: str, modality: str) -> Case:

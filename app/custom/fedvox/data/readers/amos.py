@@ -10,9 +10,10 @@ from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
-from fedvox.data.readers.labels import label_values
+from fedvox.data.readers.labels import LabelTable, label_table
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import refuse_repeated, stem, volumes
+from fedvox.data.readers.strays import FilesError, Stray, unused, with_ending
 from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
@@ -40,6 +41,7 @@ VALUES: Mapping[int, str | None] = dict(
     )
 )
 """The set's table, for copies without ``dataset.json``."""
+PARTS = ("Tr", "Va", "Ts")
 
 
 def read(root: Path, modalities: Sequence[str]) -> list[Case]:
@@ -59,13 +61,8 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     check_modalities(modalities, ("ct", "mr"), "AMOS")
     if not (root / "imagesTr").is_dir() or not (root / "labelsTr").is_dir():
         raise DataError("the data folder has no imagesTr and labelsTr; name AMOS' top folder")
-    values = _values(root)
-    cases = [
-        case
-        for part in ("Tr", "Va", "Ts")
-        if (root / f"labels{part}").is_dir()
-        for case in _cases(root, part, values)
-    ]
+    table = _table(root)
+    cases = [case for part in _parts(root) for case in _cases(root, part, table)]
     chosen = [case for case in cases if case.modality in modalities]
     if not chosen:
         raise DataError(
@@ -76,22 +73,57 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     return chosen
 
 
-def _cases(root: Path, part: str, values: Mapping[int, str | None]) -> list[Case]:
+def strays(root: Path) -> list[Stray]:
+    """Labels and foreign files that belong to no case.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    result = []
+    for part in _parts(root):
+        cases = _cases(root, part, LabelTable(VALUES, ()))
+        used = [path for case in cases for path in case.images.values()]
+        used += [file.path for case in cases for file in case.labels]
+        result += unused(
+            root / f"images{part}",
+            used,
+            f"entries of images{part}/ that are no NIfTI",
+            "unpack the release again, or move them elsewhere",
+        )
+        result += unused(
+            root / f"labels{part}",
+            used,
+            f"labels in labels{part}/ without an image of their name",
+            "restore the image, or move the label elsewhere",
+        )
+    return result
+
+
+def _parts(root: Path) -> list[str]:
+    return [part for part in PARTS if (root / f"labels{part}").is_dir()]
+
+
+def _cases(root: Path, part: str, table: LabelTable) -> list[Case]:
     images = volumes(root / f"images{part}")
     numbers = [re.fullmatch(r"amos_(\d+)", stem(image)) for image in images]
-    odd = sum(number is None for number in numbers)
+    odd = [image for image, number in zip(images, numbers) if number is None]
     if odd:
-        raise DataError(
-            f"{odd} files in images{part} are not called amos_NNNN, whose number tells CT from "
-            "MRI; restore their names"
+        raise FilesError(
+            f"{len(odd)} files in images{part} are not called amos_NNNN, whose number tells CT "
+            "from MRI; restore their names",
+            odd,
         )
     has_test = (root / "labelsTs").is_dir()
     cases = []
     for image, number in zip(images, numbers):
         name = stem(image)
         modality = "ct" if number and int(number[1]) <= LAST_CT else "mr"
-        label = LabelFile(root / f"labels{part}" / image.name, values)
-        cases.append(Case(name, name, {modality: image}, (label,), _split(part, name, has_test)))
+        folder = root / f"labels{part}"
+        path = folder / image.name
+        if not path.exists():
+            path = with_ending(folder, name) or path
+        labels, split = (LabelFile(path, table.values),), _split(part, name, has_test)
+        cases.append(Case(name, name, {modality: image}, labels, split, table.others))
     return cases
 
 
@@ -101,10 +133,10 @@ def _split(part: str, patient: str, has_test: bool) -> str:
     return "val" if has_test or hash_bucket(patient) < 50 else "test"
 
 
-def _values(root: Path) -> Mapping[int, str | None]:
+def _table(root: Path) -> LabelTable:
     if not (root / "dataset.json").is_file():
-        return VALUES
+        return LabelTable(VALUES, ())
     labels = read_json(root / "dataset.json", "dataset.json").get("labels")
     if not isinstance(labels, Mapping):
         raise DataError("dataset.json has no 'labels' table; restore it or remove the file")
-    return label_values(labels, "dataset.json")
+    return label_table(labels, "dataset.json")

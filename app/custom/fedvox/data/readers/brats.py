@@ -12,6 +12,7 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, folders_below, volumes_by_name
 from fedvox.data.readers.plain import refuse_repeated
+from fedvox.data.readers.strays import Stray, found
 from fedvox.errors import DataError
 
 DEPTH = 4
@@ -84,14 +85,14 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         DataError: no case, no mask, a case twice, or a BraTS whose values are others.
     """
     check_modalities(modalities, tuple(FAMILIES[0].suffixes), "BraTS")
-    found = [case for folder in folders_below(root, DEPTH) for case in _in_folder(folder)]
-    if not found:
+    listed = _found(root)
+    if not listed:
         raise DataError(
             "the data folder has no NAME_t1.nii or NAME-t1n.nii at any depth; name BraTS' folder"
         )
-    cases = [_case(entry, modalities) for entry in found if MASK in entry.files]
+    cases = [_case(entry, modalities) for entry in listed if MASK in entry.files]
     if not cases:
-        raise DataError(f"none of {len(found)} cases has a mask; name the training folder")
+        raise DataError(f"none of {len(listed)} cases has a mask; name the training folder")
     if any(case.id.startswith("BraTS-PED") for case in cases):
         raise DataError(
             'BraTS-PED gives the values other meanings, which changed by year; use "plain" with a '
@@ -99,6 +100,26 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         )
     refuse_repeated(cases)
     return cases
+
+
+def strays(root: Path) -> list[Stray]:
+    """The folders of cases without a mask, which are left out.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    bare = [min(case.files.values()) for case in _found(root) if MASK not in case.files]
+    return found(
+        Stray(
+            "cases without a mask, as the challenge's validation cases are",
+            "leave them, or restore their masks if they had one",
+            tuple(path.parent for path in bare),
+        )
+    )
+
+
+def _found(root: Path) -> list["_Found"]:
+    return [case for folder in folders_below(root, DEPTH) for case in _in_folder(folder)]
 
 
 def _case(entry: _Found, modalities: Sequence[str]) -> Case:

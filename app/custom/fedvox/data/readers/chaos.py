@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities
+from fedvox.data.readers.strays import Stray, entries, found
 from fedvox.errors import DataError
 
 MR_GREY = {
@@ -56,6 +57,22 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
             )
         cases += found
     return cases
+
+
+def strays(root: Path) -> list[Stray]:
+    """Folders of patients without images and labels in CHAOS' places.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    top = root / "Train_Sets" if (root / "Train_Sets").is_dir() else root
+    bare = []
+    for modality in SEQUENCES:
+        cases = list(_cases(top / modality.upper(), modality))
+        used = {part for case in cases for path in case.images.values() for part in path.parents}
+        bare += [path for path in entries(top / modality.upper()) if path not in used]
+    remedy = "unpack the release again, or move them elsewhere"
+    return found(Stray("entries without DICOM_anon and Ground", remedy, tuple(bare)))
 
 
 def _cases(folder: Path, modality: str) -> Iterator[Case]:

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedvox.data.readers.plain import stem, volumes
-from fedvox.errors import ConfigError, DataError
+from fedvox.data.readers.strays import FilesError
+from fedvox.errors import ConfigError
 
 
 def check_modalities(modalities: Sequence[str], known: Sequence[str], data_set: str) -> None:
@@ -45,12 +46,13 @@ def volumes_by_name(folder: Path) -> dict[str, Path]:
     """The NIfTI files of a folder by their names without ending.
 
     Raises:
-        DataError: one name with both endings.
+        FilesError: one name with both endings.
     """
     files = volumes(folder)
     named = {stem(path): path for path in files}
     if len(named) < len(files):
-        raise DataError(
-            f"{len(files) - len(named)} volumes lie there as .nii and as .nii.gz; keep one of each"
+        raise FilesError(
+            f"{len(files) - len(named)} volumes lie there as .nii and as .nii.gz; keep one of each",
+            [path for path in files if path not in named.values()],
         )
     return named

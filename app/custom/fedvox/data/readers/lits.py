@@ -10,6 +10,8 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, folders_below
 from fedvox.data.readers.plain import single_modality, stem, volumes
+from fedvox.data.readers.strays import FilesError, Stray, entries, found, is_foreign
+from fedvox.data.scans import NIFTI
 from fedvox.errors import DataError
 
 VALUES = {1: "liver", 2: "liver_tumour"}
@@ -43,6 +45,27 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     return cases
 
 
+def strays(root: Path) -> list[Stray]:
+    """Volumes that are called neither ``volume-N`` nor ``segmentation-N``, so of no case.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    everything = [path for folder in folders_below(root, DEPTH) for path in entries(folder)]
+    odd = [path for path in everything if path.is_file() and _is_odd(path)]
+    remedy = "leave test volumes; rename others to volume-N.nii and segmentation-N.nii"
+    return found(
+        Stray("volumes that are not called volume-N or segmentation-N", remedy, tuple(odd))
+    )
+
+
+def _is_odd(path: Path) -> bool:
+    if is_foreign(path.name):
+        return True
+    named = re.fullmatch(r"(volume|segmentation)-\d+", stem(path))
+    return path.name.endswith(NIFTI) and named is None
+
+
 def _numbered(root: Path, kind: str) -> dict[int, Path]:
     """Number -> file of all ``kind-N.nii[.gz]``; test volumes are called ``test-volume-N``."""
     files = [path for folder in folders_below(root, DEPTH) for path in volumes(folder)]
@@ -50,8 +73,9 @@ def _numbered(root: Path, kind: str) -> dict[int, Path]:
     numbered = [(int(match[1]), path) for match, path in matches if match]
     found = dict(numbered)
     if len(found) < len(numbered):
-        raise DataError(
-            f"{len(numbered) - len(found)} {kind} numbers stand twice; keep one of each"
+        raise FilesError(
+            f"{len(numbered) - len(found)} {kind} numbers stand twice; keep one of each",
+            [path for number, path in numbered if found[number] != path],
         )
     return found
 

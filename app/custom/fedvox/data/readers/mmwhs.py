@@ -6,6 +6,7 @@ from pathlib import Path
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import refuse_repeated, volumes
+from fedvox.data.readers.strays import Stray, unused, with_ending
 from fedvox.errors import DataError
 
 VALUES = {
@@ -46,12 +47,35 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     return cases
 
 
+def strays(root: Path) -> list[Stray]:
+    """What lies beside the cases: labels without an image, or files of other names.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    result = []
+    for modality in ("ct", "mr"):
+        cases = _cases(root / f"{modality}_train", modality)
+        used = [path for case in cases for path in case.images.values()]
+        used += [file.path for case in cases for file in case.labels]
+        result += unused(
+            root / f"{modality}_train",
+            used,
+            f"entries of {modality}_train/ that are no pair of image and label",
+            "restore the other file of the pair, or move them elsewhere",
+        )
+    return result
+
+
 def _cases(folder: Path, modality: str) -> list[Case]:
     values = VALUES | (STRAY if modality == "mr" else {})
     cases = []
     for image in volumes(folder):
         name, found, ending = image.name.partition("_image.nii")
         if found and name.startswith(f"{modality}_train_"):
-            label = LabelFile(image.with_name(f"{name}_label.nii{ending}"), values)
+            path = image.with_name(f"{name}_label.nii{ending}")
+            if not path.exists():
+                path = with_ending(folder, f"{name}_label") or path
+            label = LabelFile(path, values)
             cases.append(Case(name, name, {modality: image}, (label,)))
     return cases

@@ -1,19 +1,21 @@
-"""Medical Segmentation Decathlon and nnU-Net v2 layouts.
+"""Medical Segmentation Decathlon and nnU-Net layouts.
 
 MSD: ``imagesTr``, ``labelsTr`` and ``dataset.json`` with ``training``, ``labels`` (value -> name)
-and ``modality``. nnU-Net: image names end in ``_0000``, labels map name -> value, ``channel_names``
-in place of ``modality``.
+and ``modality``. nnU-Net: image names end in ``_0000``, whether the list says so or not; from
+version 2 on ``labels`` maps name -> value, ``channel_names`` stands in place of ``modality``.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
-from fedvox.data.readers.labels import label_values
-from fedvox.data.readers.plain import refuse_repeated, single_modality, stem, volumes
+from fedvox.data.organ_names import shown
+from fedvox.data.readers.labels import LabelTable, label_table
+from fedvox.data.readers.msd_list import FEW_CHANNELS, Pair, listed_tests, pairs
+from fedvox.data.readers.plain import refuse_repeated, single_modality, stem
+from fedvox.data.readers.strays import Stray, entries, found, is_foreign, unused
 from fedvox.errors import ConfigError, DataError
 
 _MODALITY_WORDS = {"ct": "ct", "mri": "mr", "mr": "mr", "t1": "mr", "t2": "mr", "flair": "mr"}
@@ -28,65 +30,85 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         modalities: exactly one; must agree with ``dataset.json`` where that names it.
 
     Raises:
+        ConfigError: several channels.
         DataError: a part of the layout is missing, names another modality or leads out of ``root``.
     """
     modality = single_modality(modalities)
-    if not (root / "dataset.json").is_file():
-        raise DataError("the data folder has no dataset.json; check 'root' or use \"plain\"")
-    listing = read_json(root / "dataset.json", "dataset.json")
+    listing = _listing(root)
     _check_modality(listing, modality)
-    values = label_values(_labels(listing), "dataset.json")
+    table = _labels(listing)
     cases = []
-    for image, label in _pairs(root, listing):
-        name = stem(label)
-        cases.append(Case(name, name, {modality: image}, (LabelFile(label, values),)))
+    for pair in pairs(root, listing):
+        name, labels = stem(pair.label), (LabelFile(pair.label, table.values),)
+        cases.append(Case(name, name, {modality: pair.image}, labels, others=table.others))
     if not cases:
-        raise DataError("dataset.json lists no training case and imagesTr holds none")
+        raise DataError(_no_case(root))
     refuse_repeated(cases)
     return cases
 
 
-def _labels(listing: Mapping[str, Any]) -> Mapping[str, Any]:
+def _no_case(root: Path) -> str:
+    foreign = sum(is_foreign(path.name) for path in entries(root / "labelsTr"))
+    if foreign:
+        return (
+            f"labelsTr holds no NIfTI, but {foreign} volumes in another form, as .nrrd or .mha; "
+            "convert images and labels to NIfTI (.nii.gz)"
+        )
+    return "dataset.json lists no training case and labelsTr holds none; check 'root'"
+
+
+def strays(root: Path) -> list[Stray]:
+    """What lies in ``imagesTr`` and ``labelsTr`` and belongs to no case, and cases listed as tests.
+
+    Args:
+        root: as for :func:`read`.
+    """
+    listing = _listing(root)
+    cases = pairs(root, listing)
+    return [
+        *unused(
+            root / "imagesTr",
+            [pair.image for pair in cases],
+            "images in imagesTr/ that no training case uses",
+            "add its label, and both to 'training' if there is such a list, or move it to imagesTs",
+        ),
+        *unused(
+            root / "labelsTr",
+            [pair.label for pair in cases],
+            "labels in labelsTr/ that no training case uses",
+            "add each to the list 'training' with its image, or move it elsewhere",
+        ),
+        *found(_both(cases, listed_tests(root, listing))),
+    ]
+
+
+def _both(cases: Sequence[Pair], tests: set[Path]) -> Stray:
+    return Stray(
+        "cases that dataset.json lists under 'training' and under 'test'",
+        "take each out of one of the two lists; as long as it stands under 'training' it is used",
+        tuple(pair.image for pair in cases if pair.image in tests),
+    )
+
+
+def _listing(root: Path) -> dict[str, Any]:
+    if not (root / "dataset.json").is_file():
+        raise DataError("the data folder has no dataset.json; check 'root' or use \"plain\"")
+    return read_json(root / "dataset.json", "dataset.json")
+
+
+def _labels(listing: Mapping[str, Any]) -> LabelTable:
     labels = listing.get("labels")
     if not isinstance(labels, Mapping):
-        raise DataError("dataset.json has no 'labels' table; add it")
-    return labels
-
-
-def _pairs(root: Path, listing: Mapping[str, Any]) -> list[tuple[Path, Path]]:
-    """Image and label paths, from the list in ``dataset.json`` or from the folder."""
-    if listing.get("training"):
-        return [
-            (_inside(root, entry["image"]), _inside(root, entry["label"]))
-            for entry in listing["training"]
-        ]
-    pairs = []
-    for label in volumes(root / "labelsTr"):
-        suffix = label.name.removeprefix(stem(label))
-        plain = root / "imagesTr" / label.name
-        channel = root / "imagesTr" / f"{stem(label)}_0000{suffix}"
-        pairs.append((channel if channel.exists() else plain, label))
-    return pairs
-
-
-def _inside(root: Path, entry: object) -> Path:
-    """A listed path below ``root``; links inside are followed, as data sets may be linked in."""
-    if not isinstance(entry, str):
-        raise DataError("dataset.json: each 'image' and 'label' must be a text; mend the list")
-    path = root / entry
-    if not Path(os.path.normpath(path)).is_relative_to(os.path.normpath(root)):
-        raise DataError(
-            "dataset.json lists a file outside 'root'; list paths below the data folder only"
-        )
-    return path
+        raise DataError("dataset.json has no 'labels' table; add one, as {\"liver\": 1}")
+    return label_table(labels, "dataset.json")
 
 
 def _channels(listing: Mapping[str, Any]) -> list[str]:
     """The words of ``modality`` or ``channel_names``: a table, a list or one text."""
-    found = listing.get("modality") or listing.get("channel_names") or []
-    if isinstance(found, str):
-        found = [found]
-    words = list(found.values()) if isinstance(found, Mapping) else found
+    named = listing.get("modality") or listing.get("channel_names") or []
+    if isinstance(named, str):
+        named = [named]
+    words = list(named.values()) if isinstance(named, Mapping) else named
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise DataError('dataset.json: "modality" must name the channels, as {"0": "CT"}; mend it')
     return words
@@ -95,7 +117,7 @@ def _channels(listing: Mapping[str, Any]) -> list[str]:
 def _check_modality(listing: Mapping[str, Any], modality: str) -> None:
     channels = _channels(listing)
     if len(channels) > 1:
-        raise ConfigError(f"dataset.json lists {len(channels)} channels; one is supported here")
+        raise ConfigError(f"dataset.json lists {len(channels)} channels; {FEW_CHANNELS}")
     for word in channels:
         plain = word.strip().lower()
         if plain in _FOREIGN_WORDS:
@@ -106,5 +128,6 @@ def _check_modality(listing: Mapping[str, Any], modality: str) -> None:
         known = _MODALITY_WORDS.get(plain)
         if known and (known == "ct") != (modality == "ct"):
             raise DataError(
-                f"dataset.json says '{word}', the site file says '{modality}'; correct one of them"
+                f"dataset.json says {shown(word.strip())}, the site file says '{modality}'; "
+                "correct one of them"
             )

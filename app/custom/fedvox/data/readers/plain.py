@@ -4,12 +4,14 @@ An image is a NIfTI file or a folder of one DICOM series; a series' label is a N
 same grid, whatever the direction of its axes, or a folder with one grey PNG per slice.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
-from fedvox.data.readers.labels import label_values
+from fedvox.data.readers.labels import label_table
+from fedvox.data.readers.strays import FilesError, Stray, entries, is_foreign, unused, with_ending
 from fedvox.data.scans import NIFTI, is_series
 from fedvox.errors import ConfigError, DataError
 
@@ -28,24 +30,39 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     modality = single_modality(modalities)
     if not (root / "labels.json").is_file():
         raise DataError('the data folder has no labels.json; write one like {"liver": 1}')
-    values = label_values(read_json(root / "labels.json", "labels.json"), "labels.json")
+    table = label_table(read_json(root / "labels.json", "labels.json"), "labels.json")
     cases = []
     for name, image, label in [*_files(root), *_series(root)]:
-        cases.append(Case(name, name, {modality: image}, (LabelFile(label, values),)))
+        labels = (LabelFile(label, table.values),)
+        cases.append(Case(name, name, {modality: image}, labels, others=table.others))
     if not cases:
-        raise DataError(
-            "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in "
-            "images; check 'root'"
-        )
+        raise DataError(_no_case(root))
     refuse_repeated(cases)
     return cases
 
 
+def _no_case(root: Path) -> str:
+    foreign = sum(is_foreign(path.name) for path in entries(root / "images"))
+    if foreign:
+        return (
+            f"images/ holds no NIfTI and no folder of DICOM, but {foreign} volumes in another "
+            "form, as .nrrd or .mha; convert images and labels to NIfTI (.nii.gz)"
+        )
+    return (
+        "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in images; "
+        "check 'root'"
+    )
+
+
 def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Identifier, image and label of the cases in NIfTI."""
+    """Identifier, image and label of the cases in NIfTI; a label may have the other ending."""
+    labels = root / "labels"
     for image in volumes(root / "images"):
         if not image.is_dir():
-            yield stem(image), image, root / "labels" / image.name
+            label = labels / image.name
+            if not label.exists():
+                label = with_ending(labels, stem(image)) or label
+            yield stem(image), image, label
 
 
 def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
@@ -53,8 +70,8 @@ def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
 
     A folder without DICOM counts as long as it has a label, so that a damaged series is counted.
     """
-    images, labels = root / "images", root / "labels"
-    for folder in sorted(_entries(images)):
+    labels = root / "labels"
+    for folder in entries(root / "images"):
         if not folder.is_dir():
             continue
         named = [labels / f"{folder.name}{ending}" for ending in ("", *NIFTI)]
@@ -63,35 +80,28 @@ def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
             yield folder.name, folder, label or named[1]
 
 
-def strays(root: Path) -> list[tuple[str, str, int]]:
-    """Counts what lies in ``images/`` and ``labels/`` and belongs to no case.
+def strays(root: Path) -> list[Stray]:
+    """What lies in ``images/`` and ``labels/`` and belongs to no case.
 
     Args:
         root: as for :func:`read`.
-
-    Returns:
-        What it is, what to do about it, and how many, for each kind.
     """
     pairs = [*_files(root), *_series(root)]
     used = {path for _, image, label in pairs for path in (image, label)}
-    images, labels = (
-        sum(path not in used for path in _entries(root / part)) for part in ("images", "labels")
-    )
     return [
-        (
+        *unused(
+            root / "images",
+            used,
             "entries of images/ that are neither NIfTI nor a folder of DICOM",
             "export them again, or move them elsewhere",
-            images,
         ),
-        ("labels without an image of their name", "name each label as its image", labels),
+        *unused(
+            root / "labels",
+            used,
+            "labels without an image of their name",
+            "name each label as its image, keep one of each, or move them elsewhere",
+        ),
     ]
-
-
-def _entries(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, without hidden entries."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if not path.name.startswith("."):
-            yield path
 
 
 def refuse_repeated(cases: Sequence[Case]) -> None:
@@ -100,26 +110,25 @@ def refuse_repeated(cases: Sequence[Case]) -> None:
     Raises:
         DataError: with their number.
     """
-    repeated = len(cases) - len({case.id for case in cases})
+    count = Counter(case.id for case in cases)
+    repeated = len(cases) - len(count)
     if repeated:
-        raise DataError(
-            f"{repeated} cases repeat another's name (as .nii and .nii.gz would); keep one of each"
+        twice = [case for case in cases if count[case.id] > 1]
+        raise FilesError(
+            f"{repeated} cases repeat another's name (as .nii and .nii.gz would); keep one of each",
+            [path for case in twice for path in case.images.values()],
         )
 
 
 def volumes(folder: Path) -> list[Path]:
-    """All NIfTI files of a folder, by name, without hidden ones."""
-    return sorted(
-        path
-        for pattern in ("*.nii", "*.nii.gz")
-        for path in folder.glob(pattern)
-        if not path.name.startswith(".")
-    )
+    """All NIfTI files of a folder by name, in whatever case they end, without hidden ones."""
+    return [path for path in entries(folder) if path.name.lower().endswith(NIFTI)]
 
 
 def stem(path: Path) -> str:
-    """File name without ``.nii`` or ``.nii.gz``."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    """File name without ``.nii`` or ``.nii.gz``, in whatever letter case."""
+    ending = next((end for end in NIFTI if path.name.lower().endswith(end)), "")
+    return path.name[: len(path.name) - len(ending)]
 
 
 def single_modality(modalities: Sequence[str]) -> str:

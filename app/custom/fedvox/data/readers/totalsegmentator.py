@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedvox.data.case import Case, LabelFile
-from fedvox.data.organs import canonical_organ
+from fedvox.data.organs import IGNORE, structure_of
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import single_modality, stem, volumes
+from fedvox.data.readers.strays import FilesError, Stray, found
 from fedvox.data.splits import SPLITS, hash_bucket
 from fedvox.errors import DataError
 
@@ -52,40 +53,44 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
             {modality: folder / IMAGES[modality]},
             labels,
             splits.get(folder.name),
+            others,
         )
         for folder in folders
-        if (labels := _masks(folder / "segmentations"))
+        for labels, others in [_masks(folder / "segmentations")]
+        if labels
     ]
     if not cases:
         raise DataError(
             "no case has a mask of a structure that FedVox knows under sNNNN/segmentations; unpack "
-            "the release again"
+            "the release again, or name own masks as docs/data.md names organs"
         )
     return cases
 
 
-def strays(root: Path) -> list[tuple[str, str, int]]:
-    """Counts the case folders that are no cases, since their image or all their masks are missing.
+def strays(root: Path) -> list[Stray]:
+    """The case folders that are no cases, since their image or all their masks are missing.
 
     Args:
         root: as for :func:`read`.
-
-    Returns:
-        What it is, what to do about it, and how many, for each kind.
     """
-    folders = [path for path in root.glob("s*/") if path.name[1:].isdecimal()]
-    blind = sum(not any((path / name).exists() for name in IMAGES.values()) for path in folders)
-    bare = sum(not _masks(path / "segmentations") for path in folders)
+    folders = [path for path in sorted(root.glob("s*/")) if path.name[1:].isdecimal()]
+    images = {path: any((path / name).exists() for name in IMAGES.values()) for path in folders}
+    blind = [path for path in folders if not images[path]]
+    bare = [path for path in folders if not _masks(path / "segmentations")[0]]
     remedy = "unpack the release again, if they had one"
-    return [
-        ("folders sNNNN without ct.nii.gz or mri.nii.gz", remedy, blind),
-        ("folders sNNNN without a mask of a structure that FedVox knows", remedy, bare),
-    ]
+    return found(
+        Stray("folders sNNNN without ct.nii.gz or mri.nii.gz", remedy, tuple(blind)),
+        Stray("folders sNNNN without a mask of a structure that FedVox knows", remedy, tuple(bare)),
+    )
 
 
-def _masks(folder: Path) -> tuple[LabelFile, ...]:
-    found = ((path, canonical_organ(stem(path))) for path in volumes(folder))
-    return tuple(LabelFile(path, {1: organ}) for path, organ in found if organ)
+def _masks(folder: Path) -> tuple[tuple[LabelFile, ...], tuple[str, ...]]:
+    """The masks of structures with a name of ours, and the names of the others."""
+    named = [(path, structure_of(stem(path))) for path in volumes(folder)]
+    files = tuple(LabelFile(path, {1: organ}) for path, organ in named if organ)
+    if all(file.values[1] == IGNORE for file in files):  # which alone annotates nothing
+        files = ()
+    return files, tuple(stem(path) for path, organ in named if not organ)
 
 
 def _splits(root: Path, names: Sequence[str]) -> Mapping[str, str]:
@@ -93,9 +98,12 @@ def _splits(root: Path, names: Sequence[str]) -> Mapping[str, str]:
     if not (root / "meta.csv").is_file():
         return {}
     listed = _listed(root / "meta.csv")
-    missing = sum(name not in listed for name in names)
+    missing = [name for name in names if name not in listed]
     if missing:
-        raise DataError(f"meta.csv does not list {missing} of the {len(names)} cases; restore it")
+        raise FilesError(
+            f"meta.csv does not list {len(missing)} of the {len(names)} cases; restore it",
+            [root / name for name in missing],
+        )
     if "val" in listed.values():
         return listed
     return {

@@ -19,7 +19,6 @@ from fedvox.flare.job_folder import (
     export_job,
     find_job,
     job_settings,
-    jobs_folder,
 )
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
@@ -59,7 +58,7 @@ def check_job(name: str, overrides: Sequence[str], modalities: str) -> None:
     Raises:
         ConfigError: the job is unknown or an override is wrong.
     """
-    settings = read_json(find_job(name, jobs_folder()) / TRAINING)
+    settings = read_json(find_job(name) / TRAINING)
     apply_overrides(settings, _changes(overrides, modalities))
 
 
@@ -76,7 +75,7 @@ def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalit
     out = work / "jobs"
     shutil.rmtree(out / name, ignore_errors=True)
     changes = _changes(overrides, modalities)
-    return export_job(find_job(name, jobs_folder()), out, code, changes, name)
+    return export_job(find_job(name), out, code, changes, name)
 
 
 def _changes(overrides: Sequence[str], modalities: str) -> list[str]:

@@ -1,0 +1,149 @@
+"""What label tables and mask names say, held against what the labels hold.
+
+Of what could not be read nothing is said: only cases whose label was read count as looked at.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fedvox.data.case import Case
+from fedvox.data.check.case import CaseReport
+from fedvox.data.check.problem import FAIL, WARN, Problem
+from fedvox.data.organ_names import listed, unknown_names
+from fedvox.data.organs import PARENTS
+from fedvox.data.settings import DataSettings
+
+
+def table_problems(
+    job: DataSettings | None, cases: Sequence[Case], reports: Sequence[CaseReport]
+) -> list[Problem]:
+    """Judges the names of structures over all cases.
+
+    Args:
+        job: data settings of the job that is about to run, or None.
+        cases: those of the split.
+        reports: what was seen of each, in the same order.
+    """
+    if not cases:
+        return []
+    found = [
+        _unknown(cases),
+        _nothing_known(job, cases),
+        _never_outlined(cases, reports, job),
+        _not_annotated(job, cases),
+    ]
+    return [problem for problem in found if problem is not None]
+
+
+def _unknown(cases: Sequence[Case]) -> Problem | None:
+    """Names of organs that are spelt in a way that nobody knows would train background."""
+    names = unknown_names(name for case in cases for name in case.others)
+    if not names:
+        return None
+    return Problem(
+        "organs",
+        WARN,
+        f"{_where(cases)} {listed(names)}, which FedVox does not know: it trains them as "
+        "background",
+        "rename what is one of FedVox's organs (docs/data.md, Label names), one per side where "
+        "there are two; leave the others",
+    )
+
+
+def _nothing_known(job: DataSettings | None, cases: Sequence[Case]) -> Problem | None:
+    if job or any(case.annotated() for case in cases):
+        return None  # with a job it is refused for not holding that job's organs
+    return Problem(
+        "organs",
+        FAIL,
+        f"{_where(cases)} no organ that FedVox knows",
+        "name organs as docs/data.md does under Label names",
+    )
+
+
+def _never_outlined(
+    cases: Sequence[Case], reports: Sequence[CaseReport], job: DataSettings | None
+) -> Problem | None:
+    read = [(case, report) for case, report in zip(cases, reports) if report.label_read]
+    named = {organ for case, _ in read for organ in case.annotated()}
+    if job:
+        named &= set(job.organs)
+    covered = {lost for _, report in read for lost, _ in report.overlaps}  # said as an overlap
+    absent = sorted(named - covered - {organ for _, r in read for organ in r.organs_ml})
+    if not absent:
+        return None
+    if len(read) < len(cases):
+        held = f"none of the {len(read)} cases that could be read holds"
+        remedy = f"mend the cases that could not be read ({len(cases) - len(read)}) and check again"
+    else:
+        held, thing = "no case holds", "mask files" if _has_masks(cases) else "table entries"
+        remedy = (
+            f"remove the {thing} of what nobody outlined, since training takes it for absent; "
+            "leave those of organs that lie outside every scan"
+        )
+    message = f"{_where(cases)} organs that {held}: {', '.join(absent)}"
+    return Problem("organs", WARN, message, remedy)
+
+
+def _not_annotated(job: DataSettings | None, cases: Sequence[Case]) -> Problem | None:
+    """Partly labelled sites are normal; an organ that is lost by its name is not."""
+    if not job:
+        return None
+    annotated = {organ for case in cases for organ in case.annotated()}
+    absent = [organ for organ in job.organs if organ not in annotated]
+    if not absent or len(absent) == len(job.organs):  # then the job cannot use the site at all
+        return None
+    return Problem(
+        "organs",
+        WARN,
+        f"no case annotates {', '.join(absent)}, which the job trains: this site cannot teach "
+        f"{'it' if len(absent) == 1 else 'them'}",
+        "if the labels hold it, name it as docs/data.md does under Label names; else leave it",
+    )
+
+
+def name_overlaps(reports: Sequence[CaseReport], job: DataSettings | None) -> list[CaseReport]:
+    """Tells each case whose masks overlap, in words that are the same for all of them.
+
+    Args:
+        reports: of a site's cases.
+        job: whose organs matter, or None for all.
+    """
+    worst: dict[tuple[str, str], list[float]] = {}
+    for report in reports:
+        for pair, share in report.overlaps.items():
+            if job is None or set(pair) <= set(job.organs):
+                worst.setdefault(pair, []).append(share)
+    problems = {pair: _overlap(pair, max(shares)) for pair, shares in worst.items()}
+    return [
+        replace(
+            report,
+            problems=(*report.problems, *(problems[p] for p in report.overlaps if p in problems)),
+        )
+        for report in reports
+    ]
+
+
+def _overlap(pair: tuple[str, str], share: float) -> Problem:
+    lost, won = pair
+    rule = "a part of an organ covers others" if won in PARENTS else "the later file by name wins"
+    return Problem(
+        "overlap",
+        WARN,
+        f"the masks of {lost} and {won} overlap by up to {share:.2%} of the smaller one, and these "
+        f"voxels become {won} ({rule})",
+        f"leave it if that is right, else take the common voxels out of the mask of {won}",
+    )
+
+
+def _where(cases: Sequence[Case]) -> str:
+    return "there are masks of" if _has_masks(cases) else "the label table names"
+
+
+def _has_masks(cases: Sequence[Case]) -> bool:
+    """Whether structures are told by the names of mask files, not by a table."""
+    return any(
+        len(case.labels) > 1
+        or (case.others and not any(None in file.values.values() for file in case.labels))
+        for case in cases
+    )
