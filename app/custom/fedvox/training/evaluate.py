@@ -95,6 +95,7 @@ def score_cases(
             case.annotated,
             case.stored_spacing,
             job.evaluation.nsd_tolerance_mm,
+            job.evaluation.hd95,
         )
         rows += [
             MetricRow(
