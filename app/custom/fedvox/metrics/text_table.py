@@ -70,7 +70,7 @@ def format_table(
     rows = [row for row in shown_rows(summary, last_is_best) if row.site == ALL_SITES]
     cells = {(row.model, row.modality, row.organ): row for row in rows}
     organs = sorted({row.organ for row in rows} - {MEAN_ORGAN}, key=_heading_order)
-    headings = ["model", "modality", "cases", *(_HEADINGS.get(organ, organ) for organ in organs)]
+    headings = ["model", "modality", "cases", *(short_name(organ) for organ in organs)]
     lines = [[*headings, "mean [95% interval]"]]
     for model in ordered_models(row.model for row in rows):
         for modality in sorted({row.modality for row in rows if row.model == model}):
@@ -132,6 +132,11 @@ def _site_cell(line: SiteLine, row: SummaryRow | None) -> str:
     if row is None:
         return "-"
     return _digits(row.dice_mean) + (f" (n={row.cases})" if row.cases != line.cases else "")
+
+
+def short_name(organ: str) -> str:
+    """An organ's name in at most 9 letters, for headings and pictures."""
+    return _HEADINGS.get(organ, organ)
 
 
 def _heading_order(organ: str) -> tuple[int, str]:
