@@ -64,7 +64,7 @@ def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
     draw_progress(rounds, folder / "progress.png", phantom)
     (folder / "overlay_ct_1.png").write_bytes((folder / "progress.png").read_bytes())
     (folder / "model.safetensors").write_bytes(b"")
-    write_run_record(folder, "fedgin", "3f1c-ab", {"site-1": 24}, rows, [])
+    write_run_record(folder, "fedgin", "3f1c-ab", {"site-1": 24}, {}, rows, [])
     (folder / "tb").mkdir()
 
 
@@ -210,7 +210,7 @@ def test_every_hospital_has_its_line_and_the_worst_is_named(tmp_path):
     write_run(tmp_path)
     rows = [*three_hospitals(), *three_hospitals("site-3")]
     write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
-    write_run_record(tmp_path, "fedgin", "x", {"site-4": 5, "site-3": 9}, rows, [])
+    write_run_record(tmp_path, "fedgin", "x", {"site-4": 5, "site-3": 9}, {}, rows, [])
     part = between(write_report(tmp_path).read_text(), "hospitals", "models")
     assert "global_best is lowest at <strong>site-3</strong>, MR: 0.405 over 2 test cases" in part
     lines = re.findall(r'<th scope="row">([^<]+)</th><td>(\w+)</td><td class="n">(\d)</td>', part)
@@ -229,7 +229,7 @@ def test_head_tells_which_run_it_was_and_who_took_part(tmp_path):
     write_run(tmp_path)
     rows = [*three_hospitals(), MetricRow("m", "site-3", "val", "mr", "v", "liver", 1, 1, 1, 1)]
     part = SharedSummary("m", "late", "val", "ct", "mean", 7, 0.5, 0.4, 0.6, 1.0, 0.5)
-    record = write_run_record(tmp_path, "fedgin", "3f1c-ab", {"site-1": 24}, rows, [part])
+    record = write_run_record(tmp_path, "fedgin", "3f1c-ab", {"site-1": 24}, {}, rows, [part])
     write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
     head = write_report(tmp_path).read_text().partition("<main>")[0]
     assert f"fedgin, {record.written} UTC, job 3f1c-ab, fedvox {record.fedvox_version}" in head
@@ -269,17 +269,16 @@ def test_page_says_which_hd95_and_which_tolerance(tmp_path):
     model = json.loads((tmp_path / "model.json").read_text())
     for name in ("max_directed", "both_directions"):
         evaluation = {"hd95": name, "nsd_tolerance_mm": 3.0}
-        settings = {"evaluation": evaluation, "phantom": {"spacing_mm": 6.0}}
+        settings = {"evaluation": evaluation}
         (tmp_path / "model.json").write_text(json.dumps(model | {"settings": settings}))
         page = write_report(tmp_path).read_text()
         assert page.count(TITLES[name]) == 2
         assert "here 3.0 mm" in page
-        assert "tolerance of 3 mm is below the voxels of about 6 mm" in between(
-            page, "result", "hospitals"
-        )
-    settings["evaluation"]["nsd_tolerance_mm"] = 6.0
-    (tmp_path / "model.json").write_text(json.dumps(model | {"settings": settings}))
-    assert "is below the voxels" not in write_report(tmp_path).read_text()
+        assert "is below the voxel size" not in page
+    write_run_record(tmp_path, "fedgin", "x", {"site-1": 24}, {"site-1": 3, "b": 0}, [], [])
+    page = write_report(tmp_path).read_text()
+    note = "tolerance of 3 mm is below the voxel size of test cases (3 of site-1)"
+    assert note in between(page, "result", "hospitals")
 
 
 def test_rounds_are_counted_from_one_as_on_the_console(page):

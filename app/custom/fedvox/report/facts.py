@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from fedvox.metrics.hd95 import MAX_DIRECTED, TITLES
 from fedvox.metrics.table import ALL_SITES
@@ -60,23 +59,17 @@ def hd95_title(run: RunFiles) -> str:
 
 
 def tolerance_note(run: RunFiles) -> str:
-    """A warning where the tolerance of NSD lies below the voxel size, as far as that is known."""
+    """A warning where the tolerance of NSD lies below the voxels of some site's test cases."""
     tolerance = run.evaluation.get("nsd_tolerance_mm")
-    voxel = _phantom_voxel(run)
-    if not isinstance(tolerance, int | float) or voxel is None or tolerance >= voxel:
+    sites = [site for site in run.record.sites if site.coarse] if run.record else []
+    if not sites or not isinstance(tolerance, int | float):
         return ""
+    where = ", ".join(f"{site.coarse} of {site.site}" for site in sites)
     return (
-        f"NSD: the tolerance of {tolerance:g} mm is below the voxels of about {voxel:g} mm, so "
-        "only surface voxels that coincide count; set evaluation.nsd_tolerance_mm to a voxel's size"
+        f"NSD: the tolerance of {tolerance:g} mm is below the voxel size of test cases ({where}), "
+        "where only surface voxels that coincide count; a fair tolerance is the largest voxel's "
+        "size or more (evaluation.nsd_tolerance_mm)"
     )
-
-
-def _phantom_voxel(run: RunFiles) -> float | None:
-    """Voxel size of phantoms in mm; of other scans only their sites know it."""
-    settings = run.model.get("settings")
-    phantom: Any = settings.get("phantom") if isinstance(settings, Mapping) else None
-    size = phantom.get("spacing_mm") if isinstance(phantom, Mapping) else None
-    return float(size) if run.phantom and isinstance(size, int | float) else None
 
 
 def _job_id(job_id: str) -> str:

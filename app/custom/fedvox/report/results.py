@@ -86,7 +86,7 @@ def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> 
         format_table(summary, phantom, run.last_is_best),
         format_sites(summary, run.last_is_best),
         _unscored(summary, run),
-        tolerance_note(run),
+        printable(tolerance_note(run)),
         f"results: {folder}\nreport:  {page}",
     ]
     return "\n" + "\n\n".join(part for part in parts if part) + "\n"

@@ -24,12 +24,14 @@ class SiteCases:
         train: training cases that it registered.
         val: validation cases that it scored with a global or a site's model.
         test: test cases that it scored.
+        coarse: test cases with voxels larger than the tolerance of NSD.
     """
 
     site: str
     train: int | None = None
     val: int | None = None
     test: int | None = None
+    coarse: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def write_run_record(
     job: str,
     job_id: str,
     registered: Mapping[str, int],
+    coarse: Mapping[str, int],
     rows: Sequence[MetricRow],
     shared: Sequence[SharedSummary],
 ) -> RunRecord:
@@ -66,14 +69,18 @@ def write_run_record(
         job: the job's name.
         job_id: FLARE's id of the run.
         registered: site -> training cases.
+        coarse: site -> test cases with voxels larger than the tolerance of NSD.
         rows: per-case rows that sites share.
         shared: summaries of the other sites.
     """
     scored = _scored(rows, shared)
     names = sorted({*registered, *scored})
-    sites = tuple(SiteCases(name, registered.get(name), *scored.get(name, ())) for name in names)
+    sites = []
+    for name in names:
+        val, test = scored.get(name, (None, None))
+        sites.append(SiteCases(name, registered.get(name), val, test, coarse.get(name, 0)))
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    record = RunRecord(job, job_id, written, fedvox.__version__, sites)
+    record = RunRecord(job, job_id, written, fedvox.__version__, tuple(sites))
     write_readable_json(folder / RUN_RECORD, to_mapping(record))
     return record
 

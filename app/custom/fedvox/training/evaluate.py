@@ -115,6 +115,16 @@ def score_cases(
     return rows
 
 
+def coarse_cases(cases: Sequence[PreparedCase], tolerance_mm: float) -> int:
+    """Cases with a voxel edge above the tolerance of NSD, which then counts coinciding voxels only.
+
+    Args:
+        cases: prepared cases.
+        tolerance_mm: ``evaluation.nsd_tolerance_mm`` of the job.
+    """
+    return sum(max(case.stored_spacing) > tolerance_mm for case in cases)
+
+
 def predict_labels(
     model: nn.Module, case: PreparedCase, job: JobSettings, device: torch.device
 ) -> np.ndarray:
