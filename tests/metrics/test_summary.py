@@ -185,6 +185,12 @@ def test_pooled_rows_come_first_then_each_site_by_name():
     ]
 
 
+def test_site_called_all_is_not_taken_for_all_sites():
+    rows = [row("x", "liver", 0.9, site="all"), row("y", "liver", 0.5, site="b")]
+    found = {g.site: g.dice_mean for g in summarise(rows) if g.organ == "liver"}
+    assert found == {"all": pytest.approx(0.7), "b": 0.5, "site all": 0.9}
+
+
 def test_rows_of_a_site_speak_of_its_cases_only():
     rows = three_sites()
     liver = {g.site: g for g in summarise(rows) if g.organ == "liver"}

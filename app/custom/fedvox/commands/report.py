@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if "summary.csv" in files.missing and files.summary:
         write_csv(folder / "summary.csv", files.summary, SummaryRow)
     if files.rounds:
-        draw_progress(files.rounds, folder / "progress.png", files.phantom)
+        draw_progress(files.rounds, folder / "progress.png", files.phantom, files.chosen)
     print(write_report(folder))
     return 0
 

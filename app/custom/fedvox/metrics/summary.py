@@ -75,7 +75,7 @@ def summarise(rows: Sequence[MetricRow], shared: Sequence[SharedSummary] = ()) -
     keys = sorted({key for site in sites for key in own[site]}, key=_order)
     pooled = {key: _combine([own[site][key] for site in sites if key in own[site]]) for key in keys}
     return [_summary_row(key, ALL_SITES, pooled[key]) for key in keys] + [
-        _summary_row(key, site, own[site][key])
+        _summary_row(key, _site_label(site), own[site][key])
         for site in sites
         for key in keys
         if key in own[site]
@@ -209,6 +209,11 @@ def _pooled_sd(parts: Sequence[_Estimate], mean: _Mean) -> float:
         squares = squares / degrees * needed if degrees else math.nan
     between = math.fsum(part.dice.cases * (part.dice.value - mean.value) ** 2 for part in parts)
     return math.sqrt((squares + between) / (mean.cases - 1))
+
+
+def _site_label(site: str) -> str:
+    """A site that is called as the rows over all sites are must not be taken for them."""
+    return f"site {site}" if site == ALL_SITES else site
 
 
 def _summary_row(key: _Key, site: str, part: _Estimate) -> SummaryRow:

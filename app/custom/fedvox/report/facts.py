@@ -67,8 +67,7 @@ def tolerance_note(run: RunFiles) -> str:
     where = ", ".join(f"{site.coarse} of {site.site}" for site in sites)
     return (
         f"NSD: the tolerance of {tolerance:g} mm is below the voxel size of test cases ({where}), "
-        "where only surface voxels that coincide count; a fair tolerance is the largest voxel's "
-        "size or more (evaluation.nsd_tolerance_mm)"
+        "where only coinciding voxels count; raise evaluation.nsd_tolerance_mm to their size"
     )
 
 

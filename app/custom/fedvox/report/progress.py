@@ -15,18 +15,23 @@ _MOST_NAMED = 12
 """Sites named in the legend; beyond it the curves stay and the names go."""
 
 
-def draw_progress(rounds: Sequence[Mapping[str, Any]], path: Path, phantom: bool) -> None:
+def draw_progress(
+    rounds: Sequence[Mapping[str, Any]], path: Path, phantom: bool, chosen: int | None = None
+) -> None:
     """Draws the learning curves as a PNG.
 
     Left: mean training loss of each site in each round, counted from 1, with a cross where the
     server refused the site's update. Right: validation Dice of the global model after each round,
-    0 being the initial model, per modality and their mean, with the best marked. Missing and NaN
-    values leave gaps. Legends stand below the axes, where they cover no curve.
+    0 being the initial model, per modality and their mean, with the chosen model marked, or the
+    best mean where that is not known. Missing and NaN values leave gaps; so does the mean where a
+    modality is missing, since it would be another mean. Legends stand below the axes, where they
+    cover no curve.
 
     Args:
         rounds: records of ``rounds.jsonl``, see :func:`fedvox.report.rounds.read_rounds`.
         path: the PNG to write.
         phantom: whether the cases are phantoms; the title then says so.
+        chosen: rounds that the chosen model has behind it, as in ``model.json``.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -35,7 +40,7 @@ def draw_progress(rounds: Sequence[Mapping[str, Any]], path: Path, phantom: bool
     FigureCanvasAgg(figure)
     losses, dice = figure.subplots(1, 2)
     _draw_losses(losses, rounds)
-    _draw_dice(dice, rounds)
+    _draw_dice(dice, rounds, chosen)
     numbers = [int(record["round"]) for record in rounds] or [0]
     trained = [int(record["round"]) + 1 for record in rounds if not record.get("final")] or [1]
     _dress(losses, "round", trained)
@@ -108,7 +113,7 @@ def _mark_refused(
         axes.plot(at_foot, heights, transform=axes.get_xaxis_transform(), **foot, **style)
 
 
-def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
+def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | None) -> None:
     axes.set_title("Validation Dice of the global model", loc="left", color=INK, fontsize=11)
     axes.set_ylabel("mean Dice over organs and cases", color=INK)
     axes.set_ylim(0, 1)
@@ -118,16 +123,19 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
         scores = [number_of(record.get("validation") or {}, name) for record in rounds]
         colour = _COLOURS[index % len(_COLOURS)]
         axes.plot(numbers, scores, "o-", ms=3.5, lw=1.6, c=colour, label=_label(name.upper()))
-    means = [mean_validation(record) for record in rounds]
-    known = [(mean, -number) for mean, number in zip(means, numbers) if math.isfinite(mean)]
-    if not known:
+    means = {n: mean_validation(r, modalities) for n, r in zip(numbers, rounds)}
+    known = {n: mean for n, mean in means.items() if math.isfinite(mean)}
+    if not modalities:
         _say(axes, "no validation Dice on record")
         return
     if len(modalities) > 1:
-        axes.plot(numbers, means, "--", lw=2, c=INK, label="mean")
-    best, number = max(known)
-    label = f"best: {best:.3f} after {-number} round{'' if number == -1 else 's'}"
-    axes.plot([-number], [best], "*", ms=15, c="#F0C000", mec=INK, ls="none", zorder=5, label=label)
+        axes.plot(numbers, list(means.values()), "--", lw=2, c=INK, label="mean")
+    number = chosen if chosen in known else max(known, key=lambda n: (known[n], -n), default=None)
+    if number is not None:
+        word = "chosen" if number == chosen else "best"
+        label = f"{word}: {known[number]:.3f} after {number} round{'' if number == 1 else 's'}"
+        style = {"ms": 15, "c": "#F0C000", "mec": INK, "ls": "none", "zorder": 5}
+        axes.plot([number], [known[number]], "*", label=label, **style)
     legend_below(axes)
 
 

@@ -61,7 +61,8 @@ def write_results(
     write_csv(folder / "metrics.csv", ordered, MetricRow)
     summary = summarise(rows, shared)
     write_csv(folder / "summary.csv", summary, SummaryRow)
-    draw_progress([dict(record) for record in rounds], folder / "progress.png", phantom)
+    records = [dict(record) for record in rounds]
+    draw_progress(records, folder / "progress.png", phantom, read_run(folder).chosen)
     write_report(folder)
     return summary
 

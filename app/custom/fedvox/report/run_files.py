@@ -64,6 +64,12 @@ class RunFiles:
         return trained > 0 and self.model.get("round") == trained
 
     @property
+    def chosen(self) -> int | None:
+        """Rounds that the chosen model has behind it, None where ``model.json`` is missing."""
+        number = self.model.get("round")
+        return number if isinstance(number, int) else None
+
+    @property
     def evaluation(self) -> Mapping[str, Any]:
         """The job's evaluation settings, empty where ``model.json`` is missing."""
         settings = self.model.get("settings")
