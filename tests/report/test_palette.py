@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from fedvox.data.organs import ABDOMEN, BRAIN, CANONICAL, HEART, TUMOURS
+from fedvox.report import fingerprint_figure, progress
 from fedvox.report.palette import ORGAN_COLOURS
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
@@ -37,9 +38,9 @@ TOUCHING = (
 )
 
 
-def lab(organ: str, vision: str) -> np.ndarray:
-    """CIE L*a*b* of an organ's colour (D65) as seen with a kind of vision."""
-    rgb = np.array(to_rgb(ORGAN_COLOURS[organ]))
+def lab(name: str, vision: str) -> np.ndarray:
+    """CIE L*a*b* (D65) of an organ's colour, or of any, as seen with a kind of vision."""
+    rgb = np.array(to_rgb(ORGAN_COLOURS.get(name, name)))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(np.asarray(VISION[vision]) @ linear, 0, 1)
     xyz = [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750]]
@@ -101,6 +102,14 @@ def test_distance_is_that_of_the_published_examples():
 )
 def test_organs_of_one_picture_stay_apart_for_every_kind_of_vision(organs, least):
     found, pair = closest(organs)
+    assert found >= least, pair
+
+
+@pytest.mark.parametrize(
+    ("colours", "least"), [(fingerprint_figure._COLOURS, 23.0), (progress._COLOURS, 10.0)]
+)
+def test_curves_and_bars_stay_apart_for_every_kind_of_vision(colours, least):
+    found, pair = closest(colours)
     assert found >= least, pair
 
 

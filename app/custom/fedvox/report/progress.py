@@ -10,7 +10,9 @@ from fedvox.report.axes import INK, dress, legend_below, plain_text
 from fedvox.report.rounds import mean_validation, number_of
 
 # Okabe and Ito's palette, which stays apart under the common forms of colour blindness.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">")
+"""Curves are told apart by their markers too, not by colour alone."""
 _MOST_NAMED = 12
 """Sites named in the legend; beyond it the curves stay and the names go."""
 
@@ -64,8 +66,8 @@ def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
             axes.plot(
                 list(points),
                 list(points.values()),
-                "o-",
-                ms=3.5,
+                _MARKERS[index % len(_MARKERS)] + "-",
+                ms=4.5,
                 lw=1.6,
                 c=colour,
                 label=_label(site),
@@ -122,7 +124,9 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | Non
     for index, name in enumerate(modalities):
         scores = [number_of(record.get("validation") or {}, name) for record in rounds]
         colour = _COLOURS[index % len(_COLOURS)]
-        axes.plot(numbers, scores, "o-", ms=3.5, lw=1.6, c=colour, label=_label(name.upper()))
+        marker = _MARKERS[index % len(_MARKERS)]
+        style = {"ms": 4.5, "lw": 1.6, "c": colour}
+        axes.plot(numbers, scores, f"{marker}-", label=_label(name.upper()), **style)
     means = {n: mean_validation(r, modalities) for n, r in zip(numbers, rounds)}
     known = {n: mean for n, mean in means.items() if math.isfinite(mean)}
     if not modalities:
