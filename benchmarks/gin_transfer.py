@@ -28,6 +28,7 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     from fedvox.data.site_data import SiteData, open_site
     from fedvox.flare.site_setup import phantom_site
     from fedvox.metrics.summary import summarise
+    from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN
     from fedvox.training.device import prepare_device, to_device
     from fedvox.training.evaluate import score_cases
     from fedvox.training.reference import initial_model, run_reference
@@ -59,7 +60,9 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
             for row in score_cases(model, arm, site_data.test, job, site_data.name, "test", device)
         ]
     return {
-        row.modality: row.dice_mean for row in summarise(rows, resamples=10) if row.organ == "mean"
+        row.modality: row.dice_mean
+        for row in summarise(rows)
+        if (row.organ, row.site) == (MEAN_ORGAN, ALL_SITES)
     }
 
 

@@ -97,6 +97,7 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
     from fedvox.data.site_data import open_site
     from fedvox.flare.site_setup import phantom_site
     from fedvox.metrics.summary import summarise
+    from fedvox.metrics.table import ALL_SITES
     from fedvox.training.device import prepare_device, to_device
     from fedvox.training.evaluate import score_cases
     from fedvox.training.reference import initial_model, run_reference
@@ -138,8 +139,8 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
         ]
     return {
         f"{row.modality}/{row.organ}": row.dice_mean
-        for row in summarise(rows, resamples=10)
-        if row.organ in MISSING[row.modality]
+        for row in summarise(rows)
+        if row.site == ALL_SITES and row.organ in MISSING[row.modality]
     }
 
 

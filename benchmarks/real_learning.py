@@ -84,6 +84,11 @@ def simulate(
         raise subprocess.CalledProcessError(process.returncode, command)
 
 
+def number(cell: str) -> float | None:
+    """A cell of the summary; None where it is empty, as an interval of few cases is."""
+    return round(float(cell), 4) if cell else None
+
+
 def main() -> int:
     """Runs the job and prints the figures."""
     parser = argparse.ArgumentParser(
@@ -111,15 +116,16 @@ def main() -> int:
         simulate(command, environment, work, {str(results): args.out})
         seconds = time.monotonic() - start
         with (results / "summary.csv").open() as stream:
-            rows = {(r["model"], r["organ"]): r for r in csv.DictReader(stream)}
+            found = [r for r in csv.DictReader(stream) if r["site"] == "all"]
+        rows = {(r["model"], r["organ"]): r for r in found}
         records = [json.loads(line) for line in (results / "rounds.jsonl").open()]
         if args.out:
             shutil.copytree(results, args.out, dirs_exist_ok=True)
     best = rows["global_best", "mean"]
     figures = {
         "mean_dice": round(float(best["dice_mean"]), 4),
-        "dice_low": round(float(best["dice_low"]), 4),
-        "dice_high": round(float(best["dice_high"]), 4),
+        "dice_low": number(best["dice_low"]),
+        "dice_high": number(best["dice_high"]),
         "test_cases": int(best["cases"]),
         "training_minutes": round(sum(record["seconds"] for record in records) / 60, 2),
         "run_minutes": round(seconds / 60, 2),

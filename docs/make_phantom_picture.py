@@ -16,6 +16,8 @@ from PIL import Image
 
 from fedvox.data.phantoms.tissue import ORGANS
 from fedvox.data.phantoms.writer import PHANTOM_NOTE, oriented_grid, scan
+from fedvox.report.organ_names import write_names
+from fedvox.report.palette import ORGAN_COLOURS
 
 TARGET = Path(__file__).parent / "images" / "phantoms.png"
 SPACING_MM = 2.0
@@ -24,12 +26,13 @@ SIZE = 144
 PATIENT = 52
 ROWS = (("ct", "CT"), ("mr_t1", "MRI, T1-like"), ("mr_t2", "MRI, T2-like"))
 AXIAL_MM, CORONAL_MM = 6.0, 8.0
-COLOURS = ("#d1495b", "#9a6fd0", "#2e9e6b", "#3d7fc1", "#edae49", "#7bd10b")
+COLOURS = tuple(ORGAN_COLOURS[organ] for organ in ORGANS)
 
 
 def main() -> None:
     """Writes the picture."""
     figure, axes = plt.subplots(3, 3, figsize=(8.4, 8.0), facecolor="white")
+    figure.subplots_adjust(0.04, 0.08, 0.995, 0.96, wspace=0.03, hspace=0.03)
     grid = oriented_grid([SIZE] * 3, [SPACING_MM] * 3, [0.0] * 3, "RAS")
     for row, (contrast, title) in zip(axes, ROWS, strict=True):
         _draw_row(row, contrast, title, *scan(PATIENT, contrast, grid))
@@ -41,7 +44,6 @@ def main() -> None:
     ]
     figure.legend(handles=handles, loc="lower center", ncols=6, fontsize=8, frameon=False)
     figure.text(0.5, 0.055, PHANTOM_NOTE, ha="center", fontsize=8, color="#555555")
-    figure.subplots_adjust(0.04, 0.08, 0.995, 0.96, wspace=0.03, hspace=0.03)
     TARGET.parent.mkdir(exist_ok=True)
     figure.savefig(TARGET, dpi=80)
     # An octree keeps the six label colours; median cut would drop them for greys.
@@ -64,6 +66,7 @@ def _draw_row(
     _show(row[2], image[:, :, axial], window)
     painted = np.ma.masked_equal(_as_seen(labels[:, :, axial]), 0)
     row[2].imshow(painted, cmap=ListedColormap(COLOURS), vmin=1, vmax=6, alpha=0.6)
+    write_names(row[2], _as_seen(labels[:, :, axial]), ORGANS)
     row[0].text(-0.03, 0.5, title, rotation=90, va="center", ha="right", transform=row[0].transAxes)
 
 

@@ -135,7 +135,8 @@ def difference(first: Path, second: Path) -> float:
     for folder in (first, second):
         with (folder / "summary.csv").open() as stream:
             rows = csv.DictReader(stream)
-            tables.append({(r["model"], r["modality"], r["organ"]): r["dice_mean"] for r in rows})
+            keys = ("model", "modality", "organ", "site")
+            tables.append({tuple(r[key] for key in keys): r["dice_mean"] for r in rows})
     if tables[0].keys() != tables[1].keys():
         raise FedVoxError("the two runs' tables have different rows")
     pairs = [(a, tables[1][key]) for key, a in tables[0].items()]

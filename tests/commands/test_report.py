@@ -28,10 +28,9 @@ def test_report_draws_figures_and_page_and_prints_the_path(tmp_path, capsys):
     assert call(tmp_path) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "report.html")
     assert (tmp_path / "report.html").is_file() and (tmp_path / "progress.png").is_file()
-    assert [row.organ for row in read_csv(tmp_path / "summary.csv", SummaryRow)] == [
-        "liver",
-        "mean",
-    ]
+    found = [(row.site, row.organ) for row in read_csv(tmp_path / "summary.csv", SummaryRow)]
+    sites = ("all", ROW.site)
+    assert found == [(site, organ) for site in sites for organ in ("liver", "mean")]
 
 
 def test_summary_of_the_run_is_left_alone(tmp_path):

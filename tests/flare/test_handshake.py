@@ -62,9 +62,10 @@ def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     server.engine.clients = ["site-1", "site-2"]
     handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", cases=3, phantom=True))
-    arrive(handshake, "site-2", registration("site-2", cases=5, modalities=("mr",)))
+    arrive(handshake, "site-2", registration("site-2", cases=5, modalities=("mr",), coarse=2))
     handshake.wait(2, server.context(), Signal())
     run = server.run()
+    assert run.coarse == {"site-2": 2}
     assert run.registered == {"site-1": 3, "site-2": 5}
     assert run.phantom
     assert run.modalities == ["ct", "mr"]

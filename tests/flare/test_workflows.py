@@ -195,7 +195,7 @@ def test_run_leaves_its_files_and_the_last_validation_in_them(trained, deliver):
     folder = server.run().results
     names = {path.name for path in folder.iterdir()}
     expected = {"metrics.csv", "summary.csv", "rounds.jsonl", "progress.png", "report.html"}
-    assert names == expected | {"model.safetensors", "model.json"}
+    assert names == expected | {"model.safetensors", "model.json", "run.json"}
     rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
     assert [(entry["round"], entry["validation"]) for entry in rounds] == [
         (0, {"ct": 0.1}),

@@ -66,7 +66,7 @@ def results(work: Path) -> Path:
 
 def summary(folder: Path) -> dict[tuple[str, str, str], float]:
     with (folder / "summary.csv").open() as stream:
-        rows = list(csv.DictReader(stream))
+        rows = [r for r in csv.DictReader(stream) if r["site"] == "all"]
     return {(r["model"], r["modality"], r["organ"]): float(r["dice_mean"]) for r in rows}
 
 

@@ -3,8 +3,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from monai.metrics import compute_hausdorff_distance
+from scipy import ndimage
 
-from fedvox.errors import DataError
+from fedvox.errors import ConfigError, DataError
 from fedvox.metrics import case
 from fedvox.metrics.case import score_case, union_box
 
@@ -134,3 +136,43 @@ def test_tumour_in_a_liver_that_is_annotated_as_a_whole_is_no_mistake():
     assert (whole.organ, whole.dice) == ("liver", 1.0)
     liver, tumour = score_case(prediction, reference, organs, set(organs), SPACING)
     assert liver.dice < 1.0 and tumour.dice == 0.0
+
+
+def spur() -> tuple[np.ndarray, np.ndarray]:
+    """A cube, and the same cube with a thin spur: one direction sees it, the other hardly."""
+    reference = box(5, 5, 5, size=14)
+    prediction = reference.copy()
+    prediction[19:30, 10:14, 10:14] = 1
+    return prediction, reference
+
+
+def distances(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    edges = [mask & ~ndimage.binary_erosion(mask) for mask in (first > 0, second > 0)]
+    maps = [ndimage.distance_transform_edt(~edge, sampling=SPACING) for edge in edges]
+    return maps[1][edges[0]], maps[0][edges[1]]
+
+
+def test_hd95_is_the_larger_directed_percentile_unless_the_other_convention_is_named():
+    forth, back = distances(*spur())
+    directed = max(np.percentile(forth, 95), np.percentile(back, 95))
+    together = np.percentile(np.concatenate([forth, back]), 95)
+    assert directed > together + 5  # the conventions differ by far here
+    for options, expected in (
+        ({}, directed),
+        ({"hd95": "max_directed"}, directed),
+        ({"hd95": "both_directions"}, together),
+    ):
+        (score,) = score_case(*spur(), ORGANS, {"liver"}, SPACING, **options)
+        assert score.hd95_mm == pytest.approx(expected, rel=1e-5)
+
+
+def test_hd95_is_that_of_monai():
+    prediction, reference = (torch.from_numpy(mask)[None, None].float() for mask in spur())
+    expected = compute_hausdorff_distance(prediction, reference, percentile=95, spacing=SPACING)
+    (score,) = score_case(*spur(), ORGANS, {"liver"}, SPACING)
+    assert score.hd95_mm == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_unknown_convention_of_hd95_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="choose one of: both_directions, max_directed"):
+        score_case(*spur(), ORGANS, {"liver"}, SPACING, hd95="hausdorff")

@@ -1,3 +1,4 @@
+import csv
 import math
 
 import pytest
@@ -24,7 +25,7 @@ def test_columns_are_the_published_ones():
         "model,site,split,modality,case,organ,dice,hd95_mm,nsd,gt_voxels"
     )
     assert ",".join(SUMMARY_COLUMNS) == (
-        "model,modality,organ,dice_mean,dice_low,dice_high,hd95_mm_mean,nsd_mean,cases"
+        "model,modality,organ,dice_mean,dice_low,dice_high,hd95_mm_mean,nsd_mean,cases,site"
     )
 
 
@@ -42,7 +43,9 @@ def test_csv_keeps_six_significant_digits(tmp_path):
     write_csv(
         tmp_path / "s.csv", [SummaryRow("m", "ct", "mean", 2 / 3, 0, 1, 1e3, 0.5, 2)], SummaryRow
     )
-    assert (tmp_path / "s.csv").read_text().splitlines()[1] == "m,ct,mean,0.666667,0,1,1000,0.5,2"
+    assert (tmp_path / "s.csv").read_text().splitlines()[
+        1
+    ] == "m,ct,mean,0.666667,0,1,1000,0.5,2,all"
 
 
 def test_no_rows_give_a_heading_only(tmp_path):
@@ -79,3 +82,31 @@ def test_errors_name_the_file_and_the_line(tmp_path):
     path.write_text("model,site\na,b\n")
     with pytest.raises(ConfigError, match="needs exactly the columns"):
         read_csv(path, MetricRow)
+
+
+def test_summary_of_an_older_run_speaks_of_all_sites(tmp_path):
+    path = tmp_path / "summary.csv"
+    path.write_text(",".join(SUMMARY_COLUMNS[:-1]) + "\nm,ct,mean,0.5,0.4,0.6,9,0.5,3\n")
+    assert [row.site for row in read_csv(path, SummaryRow)] == ["all"]
+    path.write_text(",".join(SUMMARY_COLUMNS[1:]) + "\nct,mean,0.5,0.4,0.6,9,0.5,3,all\n")
+    with pytest.raises(ConfigError, match="needs exactly the columns"):
+        read_csv(path, SummaryRow)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+49", "-a", "@SUM(A1)", "'quoted", "'=1"])
+def test_no_cell_is_a_formula_to_a_spreadsheet_and_every_text_comes_back(tmp_path, text):
+    path = tmp_path / "s.csv"
+    row = SummaryRow(text, text, text, 0.5, 0.4, 0.6, 1.0, 0.5, 3, text)
+    write_csv(path, [row], SummaryRow)
+    with path.open(encoding="utf-8", newline="") as stream:
+        cells = list(csv.reader(stream))[1]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    assert read_csv(path, SummaryRow) == [row]
+
+
+@pytest.mark.parametrize("letter", ["\t", "\r", "\n", "\x1b", "\x00"])
+def test_control_character_neither_breaks_a_row_nor_hides_a_formula(tmp_path, letter):
+    row = SummaryRow(f"{letter}=1", "ct", "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3, f"a{letter}b")
+    write_csv(tmp_path / "s.csv", [row], SummaryRow)
+    (read,) = read_csv(tmp_path / "s.csv", SummaryRow)
+    assert (read.model, read.site) == ("?=1", "a?b")

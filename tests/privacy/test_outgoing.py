@@ -89,6 +89,7 @@ def test_every_column_has_a_form():
     names = {field.name for cls in (MetricRow, SharedSummary) for field in fields(cls)}
     values = {"model": "global_best", "site": "site-1", "split": "val", "modality": "t1+flair"}
     values |= {"case": "phantom-" + CASE, "organ": "mean", "cases": 3, "gt_voxels": 512**3}
+    values |= {"hd95_cases": 2, "nsd_cases": 3}
     numbers = dict.fromkeys(names - values.keys(), float("inf"))
     check_report({"rows": [values | numbers]}, True, frozenset(names), frozenset())
 

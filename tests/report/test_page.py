@@ -4,16 +4,36 @@ import re
 
 import pytest
 
+from fedvox.aggregation.round import round_text
 from fedvox.errors import ConfigError
+from fedvox.metrics.hd95 import TITLES
 from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
+from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
 from fedvox.report.progress import draw_progress
-from fedvox.report.scores import comparison
+from fedvox.report.run_record import write_run_record
+from fedvox.report.scores import comparison, headline
 
+ROUND = {"contributors": [], "refused": [], "missing": [], "validation": {}, "seconds": 1.0}
 EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "line", "link", "hr", "input"}
+
+
+def scores(model: str, site: str, modality: str, mean: float, cases: int = 4) -> list[MetricRow]:
+    return [
+        MetricRow(model, site, "test", modality, f"c{c}", "liver", mean + 0.01 * c, 3.5, 0.9, 50)
+        for c in range(cases)
+    ]
+
+
+def three_hospitals(model: str = "global_best") -> list[MetricRow]:
+    """One CT site and two MRI sites of which the second does badly."""
+    return [
+        *scores(model, "ukbonn.de", "ct", 0.9),
+        *scores(model, "Klinikum-Nord", "mr", 0.8),
+        *scores(model, "site-3", "mr", 0.4, cases=2),
+    ]
 
 
 def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
@@ -44,6 +64,7 @@ def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
     draw_progress(rounds, folder / "progress.png", phantom)
     (folder / "overlay_ct_1.png").write_bytes((folder / "progress.png").read_bytes())
     (folder / "model.safetensors").write_bytes(b"")
+    write_run_record(folder, "fedgin", "3f1c-ab", {"site-1": 24}, {}, rows, [])
     (folder / "tb").mkdir()
 
 
@@ -84,7 +105,7 @@ def test_page_needs_nothing_from_outside(page):
 
 
 def test_headline_speaks_of_the_best_global_model(page):
-    result = page[page.index('id="result"') : page.index('id="models"')]
+    result = page[page.index('id="result"') : page.index('id="hospitals"')]
     assert "global_best" in result and "site-1" not in result
     assert result.count('<div class="value">0.815</div>') == 2
     assert "4 test cases" in result
@@ -114,12 +135,17 @@ def test_every_text_is_escaped(tmp_path):
     write_run(tmp_path, reason=EVIL)
     rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, 1.0, 0.5, 3)]
     rows.append(SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3))
+    rows += [
+        SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3, site + EVIL) for site in "ab"
+    ]
+    record = {"job": EVIL, "job_id": EVIL, "written": EVIL, "fedvox_version": EVIL}
+    (tmp_path / "run.json").write_text(json.dumps(record | {"sites": [{"site": EVIL}]}))
     write_csv(tmp_path / "summary.csv", rows, SummaryRow)
     model = {"job": EVIL, "network": {"name": EVIL, EVIL: [EVIL]}, "modalities": [EVIL], EVIL: EVIL}
     (tmp_path / "model.json").write_text(json.dumps(model | {"hash": EVIL, "fedvox_version": EVIL}))
     page = write_report(tmp_path).read_text()
     assert "<script" not in page.lower()
-    assert page.count("&lt;script&gt;") + page.count("&lt;SCRIPT&gt;") > 10
+    assert page.count("&lt;script&gt;") + page.count("&lt;SCRIPT&gt;") > 20
 
 
 def test_each_missing_file_is_named_with_a_reason(tmp_path):
@@ -173,4 +199,96 @@ def test_regions_stand_behind_the_structures_and_before_the_mean():
     organs = ("tumour_whole", "tumour_core", "tumour_oedema", "liver")
     rows = [MetricRow("m", "a", "test", "flair", "c", o, 0.5, 1.0, 0.5, 9) for o in organs]
     headings = re.findall(r'scope="col"[^>]*>([^<]+)<', comparison(summarise(rows)))
-    assert headings[2:] == ["Liver", "Tumour oedema", "Tumour whole", "Tumour core", "Mean"]
+    assert headings[3:] == ["Liver", "Tumour oedema", "Tumour whole", "Tumour core", "Mean"]
+
+
+def between(page: str, first: str, then: str) -> str:
+    return page[page.index(f'id="{first}"') : page.index(f'id="{then}"')]
+
+
+def test_every_hospital_has_its_line_and_the_worst_is_named(tmp_path):
+    write_run(tmp_path)
+    rows = [*three_hospitals(), *three_hospitals("site-3")]
+    write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
+    write_run_record(tmp_path, "fedgin", "x", {"site-4": 5, "site-3": 9}, {}, rows, [])
+    part = between(write_report(tmp_path).read_text(), "hospitals", "models")
+    assert "global_best is lowest at <strong>site-3</strong>, MR: 0.405 over 2 test cases" in part
+    lines = re.findall(r'<th scope="row">([^<]+)</th><td>(\w+)</td><td class="n">(\d)</td>', part)
+    assert lines == [("Klinikum-Nord", "MR", "4"), ("site-3", "MR", "2"), ("ukbonn.de", "CT", "4")]
+    assert "site-3 (own)" in part
+    assert re.search(r"site-4</th><td colspan=.4.>no result: it has no test case", part)
+
+
+def test_card_of_few_cases_has_no_interval_and_names_the_lowest_site():
+    cards = headline(summarise([r for r in three_hospitals() if r.case in ("c0", "c1")]))
+    assert cards.count("no interval: fewer than 3 cases") == 1  # CT has two, MRI has four
+    assert "95% interval [" in cards and "lowest: 0.405 at site-3" in cards
+
+
+def test_head_tells_which_run_it_was_and_who_took_part(tmp_path):
+    write_run(tmp_path)
+    rows = [*three_hospitals(), MetricRow("m", "site-3", "val", "mr", "v", "liver", 1, 1, 1, 1)]
+    part = SharedSummary("m", "late", "val", "ct", "mean", 7, 0.5, 0.4, 0.6, 1.0, 0.5)
+    record = write_run_record(tmp_path, "fedgin", "3f1c-ab", {"site-1": 24}, {}, rows, [part])
+    write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
+    head = write_report(tmp_path).read_text().partition("<main>")[0]
+    assert f"fedgin, {record.written} UTC, job 3f1c-ab, fedvox {record.fedvox_version}" in head
+    assert "5 sites (2 with CT, 2 with MR, 1 with modality unknown); 2 rounds; " in head
+    assert "cases: 24 train (4 sites not counted), 8 val (1 site not counted), 10 test" in head
+
+
+def test_folder_of_an_older_version_says_what_is_not_on_record(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "run.json").unlink()
+    old = [row for row in summarise(three_hospitals()) if row.site == "all"]
+    write_csv(tmp_path / "summary.csv", old, SummaryRow)
+    page = write_report(tmp_path).read_text()
+    head = page.partition("<main>")[0]
+    assert "date not on record, job id not on record" in head
+    assert "numbers of cases not on record" in head
+    assert "holds no result per site" in between(page, "hospitals", "models")
+    assert "<code>run.json</code>: date, job id, sites" in page
+
+
+def test_last_model_that_was_chosen_stands_once(tmp_path):
+    write_run(tmp_path)
+    rows = [*three_hospitals(), *three_hospitals("global_last")]
+    write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
+    page = write_report(tmp_path).read_text()
+    assert "<summary>global_last</summary>" in page and "both are shown once" not in page
+    model = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(model | {"round": 2}))
+    page = write_report(tmp_path).read_text()
+    assert "both are shown once" in page and "global_best = last" in page
+    assert "<summary>global_last</summary>" not in page
+    assert "(own)" not in page
+
+
+def test_page_says_which_hd95_and_which_tolerance(tmp_path):
+    write_run(tmp_path)
+    model = json.loads((tmp_path / "model.json").read_text())
+    for name in ("max_directed", "both_directions"):
+        evaluation = {"hd95": name, "nsd_tolerance_mm": 3.0}
+        settings = {"evaluation": evaluation}
+        (tmp_path / "model.json").write_text(json.dumps(model | {"settings": settings}))
+        page = write_report(tmp_path).read_text()
+        assert page.count(TITLES[name]) == 2
+        assert "here 3.0 mm" in page
+        assert "is below the voxel size" not in page
+    write_run_record(tmp_path, "fedgin", "x", {"site-1": 24}, {"site-1": 3, "b": 0}, [], [])
+    page = write_report(tmp_path).read_text()
+    note = "tolerance of 3 mm is below the voxel size of test cases (3 of site-1)"
+    assert note in between(page, "result", "hospitals")
+
+
+def test_rounds_are_counted_from_one_as_on_the_console(page):
+    assert re.findall(r'scope="rowgroup"[^>]*>(\w+)<', page) == ["1", "2"]
+    assert round_text({**ROUND, "round": 0}, 2).startswith("round 1 of 2")
+
+
+def test_damaged_record_of_the_run_is_named(tmp_path):
+    write_run(tmp_path)
+    for broken in ("{", '{"sites": 3}', '{"sites": [{"site": 1}], "job": "a"}'):
+        (tmp_path / "run.json").write_text(broken)
+        with pytest.raises(ConfigError, match=r"run\.json"):
+            write_report(tmp_path)

@@ -3,8 +3,9 @@ import math
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from fedvox.report.progress import draw_progress
+from fedvox.report.progress import _draw_dice, draw_progress
 
 
 def record(number: int, **changes) -> dict:
@@ -69,3 +70,29 @@ def test_refused_update_is_marked_at_the_foot_in_the_sites_colour(tmp_path):
     before, after = (int((abs(p - third_colour).max(-1) < 0.02).sum()) for p in pictures)
     assert before == 0
     assert after > 20
+
+
+def panel_of(rounds, chosen=None):
+    """The right panel, drawn."""
+    figure = Figure(layout="constrained")
+    axes = figure.subplots()
+    _draw_dice(axes, rounds, chosen)
+    return axes
+
+
+def labels(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_star_marks_the_chosen_model_and_no_round_that_lacks_a_modality():
+    rounds = [*RUNS["several rounds"], record(5, validation={"ct": 0.99})]
+    assert labels(panel_of(rounds))[-1] == "best: 0.450 after 4 rounds"
+    assert labels(panel_of(rounds, chosen=1))[-1] == "chosen: 0.300 after 1 round"
+    means = next(line for line in panel_of(rounds).get_lines() if line.get_label() == "mean")
+    assert math.isnan(means.get_ydata()[-1])
+
+
+def test_legends_stand_below_the_axes_where_they_cover_no_curve():
+    axes = panel_of([record(n, validation={"ct": 0.01, "mr": 0.02}) for n in range(9)])
+    axes.figure.canvas.draw()
+    assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0

@@ -22,6 +22,7 @@ class Registration:
         cases: usable training cases.
         skipped: unusable cases.
         phantom: True for phantom data.
+        coarse: test cases with voxels larger than the job's tolerance of NSD.
         state: hash of the site's state from earlier rounds, empty at a fresh start.
         source: fingerprint of machine, data folder, split and cases.
         error: why the site cannot take part; empty when it can.
@@ -34,6 +35,7 @@ class Registration:
     cases: int = 0
     skipped: int = 0
     phantom: bool = False
+    coarse: int = 0
     state: str = ""
     source: str = ""
     error: str = ""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
-    from fedvox.data.settings import DataSettings
     from fedvox.data.site import SiteSettings
+    from fedvox.training.settings import JobSettings
 
 _DESCRIPTION = """\
 Reads every image and label of a site: damaged files, geometry, values, labels that do not fit,
@@ -102,13 +102,18 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
     from fedvox.data.prepare_all import count_workers
     from fedvox.data.quarantine import write_quarantine
 
-    job = _job(args.job)
+    settings = _job(args.job)
+    job = settings.data if settings else None
     workers = count_workers(args.workers or site.workers)
     with _named_files(args.list):
         report = check_site(
             site, job, workers, args.thumbnails, progress=True, renew=args.quarantine
         )
-    lines = []
+    lines: list[str] = []
+    if settings:
+        from fedvox.data.check.tolerance import tolerance_warning
+
+        lines += filter(None, [tolerance_warning(report, settings.evaluation.nsd_tolerance_mm)])
     if args.quarantine:
         write_quarantine(site, report.refused)
         lines.append(f"in quarantine.json of the site's cache: {_count(len(report.refused))}")
@@ -170,7 +175,7 @@ def _count(cases: int) -> str:
     return f"{cases} case{'' if cases == 1 else 's'}"
 
 
-def _job(folder: Path | None) -> "DataSettings | None":
+def _job(folder: Path | None) -> "JobSettings | None":
     from fedvox.errors import ConfigError
     from fedvox.flare.job_folder import job_settings
 
@@ -178,7 +183,7 @@ def _job(folder: Path | None) -> "DataSettings | None":
         return None
     if not folder.is_dir():
         raise ConfigError(f"--job {folder}: no such folder; name an exported job's folder")
-    return job_settings(folder).data
+    return job_settings(folder)
 
 
 def _which(site: "SiteSettings", code: str) -> str:

@@ -44,8 +44,9 @@ def run(args: argparse.Namespace) -> int:
     """
     # Imported here, so that 'fedvox --help' does not wait for PyTorch.
     from fedvox.metrics.table import SummaryRow, write_csv
-    from fedvox.report.page import read_run, write_report
+    from fedvox.report.page import write_report
     from fedvox.report.progress import draw_progress
+    from fedvox.report.run_files import read_run
 
     folder: Path = args.folder
     _check_folder(folder)
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if "summary.csv" in files.missing and files.summary:
         write_csv(folder / "summary.csv", files.summary, SummaryRow)
     if files.rounds:
-        draw_progress(files.rounds, folder / "progress.png", files.phantom)
+        draw_progress(files.rounds, folder / "progress.png", files.phantom, files.chosen)
     print(write_report(folder))
     return 0
 

@@ -80,7 +80,8 @@ class FedVoxAggregator(Aggregator):
             self.log_info(fl_ctx, round_text(record, run.job.training.rounds))
             if not record["contributors"]:
                 self.log_warning(
-                    fl_ctx, f"round {current.index}: no usable update, the model stays as it was"
+                    fl_ctx,
+                    f"round {current.index + 1}: no usable update, the model stays as it was",
                 )
             return DXO(DataKind.WEIGHTS, data=model).to_shareable()
 

@@ -31,6 +31,7 @@ from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_
 from fedvox.flare.site_setup import SiteSetup, set_up_site
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
+from fedvox.training.evaluate import coarse_cases
 from fedvox.training.evaluation_report import evaluation_report
 from fedvox.training.reference import initial_model, local_update
 from fedvox.training.settings import JobSettings
@@ -103,6 +104,7 @@ class FedVoxExecutor(Executor):
             cases=len(data.train),
             skipped=len(data.skipped),
             phantom=data.phantom,
+            coarse=coarse_cases(data.test, self.job.evaluation.nsd_tolerance_mm),
             state=state_hash(self.site.state),
             source=data.source,
         )

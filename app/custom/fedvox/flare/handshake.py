@@ -77,6 +77,7 @@ class Handshake(FLComponent):
             return
         run = server_run(fl_ctx)
         run.registered = {site: own.cases for site, own in seen.items()}
+        run.coarse = {site: own.coarse for site, own in seen.items() if own.coarse > 0}
         run.phantom = any(own.phantom for own in seen.values())
         run.modalities = sorted({m for own in seen.values() for m in own.modalities})
         self._judge(seen, fl_ctx, complete=True)

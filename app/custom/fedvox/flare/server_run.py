@@ -19,6 +19,7 @@ class ServerRun:
         state: the server's memory on disk.
         results: folder that comes back with the job.
         registered: site -> training cases, filled by the handshake.
+        coarse: site -> test cases with voxels above the tolerance of NSD, where there are any.
         phantom: True when any site uses phantom data.
         modalities: modality sets that the sites hold.
     """
@@ -29,6 +30,7 @@ class ServerRun:
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
         self.registered: dict[str, int] = {}
+        self.coarse: dict[str, int] = {}
         self.phantom = False
         self.modalities: list[str] = []
 

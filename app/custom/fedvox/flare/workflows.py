@@ -42,6 +42,7 @@ from fedvox.report.results import (
     write_results,
     write_rounds,
 )
+from fedvox.report.run_record import write_run_record
 from fedvox.training.model_file import describe_model, write_model
 
 
@@ -162,9 +163,9 @@ class WriteResults(Controller):
             folders = sorted(root.glob(f"*/{SIMULATOR_JOB}/{RESULTS}/{SITE_REPORT}"))
             collect_overlays(folders, run.results, last_is_best)
         rows, shared = choose_rows(self.rows, self.shared, last_is_best)
-        summary = write_results(
-            run.results, rows, shared, rounds, run.job.evaluation.resamples, run.phantom
-        )
+        ids = (run.job.name, str(fl_ctx.get_job_id()))
+        write_run_record(run.results, *ids, run.registered, run.coarse, rows, shared)
+        summary = write_results(run.results, rows, shared, rounds, run.phantom)
         print(results_text(summary, run.results, run.phantom), flush=True)
         self._tell_gaps(run, fl_ctx)
 

@@ -9,6 +9,7 @@ import torch
 
 from fedvox.data.organs import mask_of, scored_structures
 from fedvox.errors import DataError
+from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
 
 NSD_TOLERANCE_MM = 2.0
 """Surfaces closer than this count as agreeing: about one voxel of a routine abdominal scan."""
@@ -24,8 +25,9 @@ class OrganScore:
     Attributes:
         organ: canonical name, or a region's.
         dice: overlap, 0 to 1, or NaN.
-        hd95_mm: 95th percentile of the symmetric surface distance in mm, or NaN.
-        nsd: normalised surface Dice, 0 to 1, or NaN.
+        hd95_mm: 95th percentile of the surface distance in mm, by one of the conventions of
+            :data:`fedvox.metrics.hd95.HD95`, or NaN.
+        nsd: normalised surface Dice, 0 to 1, or NaN; counted in surface voxels.
         gt_voxels: voxels of the organ in the reference.
     """
 
@@ -43,6 +45,7 @@ def score_case(
     annotated: Collection[str],
     spacing: tuple[float, float, float],
     nsd_tolerance_mm: float = NSD_TOLERANCE_MM,
+    hd95: str = MAX_DIRECTED,
 ) -> list[OrganScore]:
     """Scores every annotated organ of one case, and every region that unites annotated ones.
 
@@ -69,6 +72,8 @@ def score_case(
         annotated: organs that the site annotates; the others get no score.
         spacing: voxel size along x, y and z in mm.
         nsd_tolerance_mm: surface distance in mm up to which NSD counts a surface voxel as right.
+            Distances are steps of the voxel size: below it only voxels that coincide count.
+        hd95: a convention of :data:`fedvox.metrics.hd95.HD95`.
 
     Returns:
         One score per annotated organ, in the order of ``organs``, then one per region
@@ -76,6 +81,7 @@ def score_case(
 
     Raises:
         DataError: the two maps are not 3D or differ in shape.
+        ConfigError: there is no such convention of HD95.
     """
     predicted, referred = _as_labels(prediction), _as_labels(reference)
     if predicted.shape != referred.shape or predicted.ndim != 3:
@@ -93,6 +99,7 @@ def score_case(
             mask_of(referred, values),
             spacing,
             nsd_tolerance_mm,
+            hd95,
             diagonal,
         )
         for organ, values in scored_structures(organs, annotated).items()
@@ -126,6 +133,7 @@ def _score_organ(
     referred: np.ndarray,
     spacing: tuple[float, float, float],
     tolerance: float,
+    convention: str,
     diagonal: float,
 ) -> OrganScore:
     voxels, found = int(referred.sum()), bool(predicted.any())
@@ -135,7 +143,7 @@ def _score_organ(
     if not found:
         return OrganScore(organ, 0.0, diagonal, 0.0, voxels)
     box = union_box(predicted, referred, _MARGIN)
-    dice, hd95, nsd = _measure(predicted[box], referred[box], spacing, tolerance)
+    dice, hd95, nsd = _measure(predicted[box], referred[box], spacing, tolerance, convention)
     return OrganScore(organ, dice, hd95, nsd, voxels)
 
 
@@ -144,20 +152,22 @@ def _measure(
     referred: np.ndarray,
     spacing: tuple[float, float, float],
     tolerance: float,
+    convention: str,
 ) -> tuple[float, float, float]:
     """Dice, HD95 in mm and NSD of two masks, neither of them empty."""
     # Imported here: MONAI takes seconds to load, and client processes that only train need not pay.
-    from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
+    from monai.metrics import compute_dice, compute_surface_dice
+    from monai.metrics.utils import get_edge_surface_distance
 
     ours, theirs = (  # (X, Y, Z) -> (B=1, C=1, X, Y, Z)
         torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32))[None, None]
         for mask in (predicted, referred)
     )
     dice = compute_dice(ours, theirs, include_background=True)
-    hd95 = compute_hausdorff_distance(
-        ours, theirs, include_background=True, percentile=95, spacing=spacing
+    _, (forth, back), _ = get_edge_surface_distance(
+        ours[0, 0], theirs[0, 0], spacing=spacing, symmetric=True
     )
     nsd = compute_surface_dice(
         ours, theirs, class_thresholds=[tolerance], include_background=True, spacing=spacing
     )
-    return float(dice), float(hd95), float(nsd)
+    return float(dice), HD95[convention](forth.numpy(), back.numpy()), float(nsd)

@@ -1,14 +1,16 @@
 """From per-case scores to the summary of a run: means over test cases with 95% intervals.
 
-Sites either share their per-case rows or only a :class:`SharedSummary`. Within one site or one
-group of per-case rows the interval is a percentile bootstrap over cases. Across contributors that
-cannot pool their cases it is the stratified normal interval:
+Sites either share their per-case rows or only a :class:`SharedSummary`. Each site gives, per model,
+modality and organ, its number of cases n, their mean Dice m and its standard deviation s. Over all
+sites the mean is weighted by cases, and the spread is that of all cases together, so that the same
+numbers come out whether a site shared rows or a summary:
 
-    mean = sum(n_i m_i) / N          se_i = (high_i - low_i) / (2 * 1.96)
-    mean +- 1.96 * sqrt(sum(n_i^2 se_i^2)) / N          N = sum(n_i)
+    N = sum(n)     M = sum(n m) / N     S^2 = (sum((n - 1) s^2) + sum(n (m - M)^2)) / (N - 1)
 
-A contributor with a single case has no spread of its own (its bootstrap interval is a point), so
-when contributors are pooled the largest spread per case of the others, se_i sqrt(n_i), stands in.
+The interval follows from N, M and S (:func:`fedvox.metrics.interval.mean_interval`). A site with
+two cases does not tell s, which would give both values away; the spread within the other sites
+stands in for it, and where no site tells one, there is no interval. HD95 and NSD are weighted by
+the cases that have one: an invented organ has a Dice and no HD95.
 """
 
 import math
@@ -19,32 +21,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedvox.data.organs import REGIONS
-from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary, SummaryRow
-from fedvox.seeding import derive_seed
+from fedvox.metrics.interval import FEWEST, mean_interval, spread
+from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, MetricRow, SharedSummary, SummaryRow
 
 TEST_SPLIT = "test"
-_Z95 = 1.96
 _Scores = tuple[float, float, float]  # Dice, HD95 in mm, NSD
+_Key = tuple[str, str, str]  # model, modality, organ
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean and the cases behind it."""
+
+    value: float
+    cases: int
 
 
 @dataclass(frozen=True)
 class _Estimate:
-    """Mean Dice with its interval, mean HD95 in mm, mean NSD, and the cases behind them."""
+    """Mean Dice with its spread and interval, mean HD95 in mm and mean NSD of some cases."""
 
-    cases: int
-    dice: float
+    dice: _Mean
+    sd: float
     low: float
     high: float
-    hd95_mm: float
-    nsd: float
+    hd95_mm: _Mean
+    nsd: _Mean
 
 
-def summarise(
-    rows: Sequence[MetricRow],
-    shared: Sequence[SharedSummary] = (),
-    resamples: int = 1000,
-    seed: int = 0,
-) -> list[SummaryRow]:
+def summarise(rows: Sequence[MetricRow], shared: Sequence[SharedSummary] = ()) -> list[SummaryRow]:
     """Averages the test cases per model, modality and organ, and over organs.
 
     The row ``mean`` averages the organs of each case first, without the regions that unite several
@@ -55,33 +60,33 @@ def summarise(
     Args:
         rows: per-case scores; other splits than ``test`` are left out.
         shared: summaries of the sites that do not share per-case rows.
-        resamples: bootstrap resamples.
-        seed: of the bootstrap.
 
     Returns:
-        One row per group, sorted by model, modality and organ, ``mean`` last.
+        One row per group over all sites, sorted by model, modality and organ, ``mean`` last; then
+        the same for each site by name.
     """
-    contributors: dict[tuple[str, str, str], list[_Estimate]] = defaultdict(list)
-    tests = [row for row in rows if row.split == TEST_SPLIT]
-    for key, group in _by_group(tests).items():
-        contributors[key].append(_estimate(group, resamples, derive_seed(seed, *key[1:])))
-    for part in sorted(shared, key=lambda part: part.site):
-        if part.split == TEST_SPLIT:
-            contributors[part.model, part.modality, part.organ].append(_of_shared(part))
-    return [
-        _summary_row(key, _combine(contributors[key])) for key in sorted(contributors, key=_order)
+    parts = [part for part in shared if part.split == TEST_SPLIT]
+    own: dict[str, dict[_Key, _Estimate]] = defaultdict(dict)
+    for site, group in _by_site(row for row in rows if row.split == TEST_SPLIT).items():
+        own[site].update({key: _estimate(scores) for key, scores in _by_group(group).items()})
+    for part in parts:
+        own[part.site][part.model, part.modality, part.organ] = _of_shared(part)
+    sites = sorted(own)
+    keys = sorted({key for site in sites for key in own[site]}, key=_order)
+    pooled = {key: _combine([own[site][key] for site in sites if key in own[site]]) for key in keys}
+    return [_summary_row(key, ALL_SITES, pooled[key]) for key in keys] + [
+        _summary_row(key, _site_label(site), own[site][key])
+        for site in sites
+        for key in keys
+        if key in own[site]
     ]
 
 
-def reduce_rows(
-    rows: Sequence[MetricRow], resamples: int = 1000, seed: int = 0
-) -> list[SharedSummary]:
+def reduce_rows(rows: Sequence[MetricRow]) -> list[SharedSummary]:
     """At a site that shares only summaries: turns its per-case rows into means and intervals.
 
     Args:
         rows: per-case scores of one or more sites, models and splits.
-        resamples: bootstrap resamples.
-        seed: of the bootstrap.
 
     Returns:
         One summary per model, site, split, modality and organ (and ``mean`` over organs).
@@ -89,128 +94,142 @@ def reduce_rows(
     places: dict[tuple[str, str], list[MetricRow]] = defaultdict(list)
     for row in rows:
         places[row.site, row.split].append(row)
-    reduced = []
-    for site, split in sorted(places):
-        groups = _by_group(places[site, split])
-        for key in sorted(groups, key=_order):
-            part = _estimate(groups[key], resamples, derive_seed(seed, site, split, *key[1:]))
-            reduced.append(_shared_summary(site, split, key, part))
-    return reduced
+    return [
+        _shared_summary(site, split, key, _estimate(groups[key]))
+        for (site, split), groups in ((place, _by_group(places[place])) for place in sorted(places))
+        for key in sorted(groups, key=_order)
+    ]
 
 
 def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, resamples: int, seed: int
+    values: Sequence[float] | np.ndarray, resamples: int = 0, seed: int = 0
 ) -> tuple[float, float]:
-    """The 95% percentile bootstrap interval of a mean.
+    """The 95% interval of a mean under the name that it had when it was resampled.
 
     Args:
-        values: one number per case, none of them NaN; shape ``(cases,)``.
-        resamples: number of resamples, each as large as ``values``.
-        seed: of the resampling.
+        values: one number from 0 to 1 per case, none of them NaN; shape ``(cases,)``.
+        resamples: without effect, the interval is :func:`fedvox.metrics.interval.mean_interval`.
+        seed: without effect.
 
     Returns:
-        Lower and upper end; both NaN when there are no values.
+        Lower and upper end; both NaN where there is no interval.
     """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    if not ordered.size:
-        return math.nan, math.nan
-    picks = np.random.default_rng(seed).integers(ordered.size, size=(resamples, ordered.size))
-    low, high = np.percentile(ordered[picks].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    return mean_interval(len(values), _mean(values).value, spread(values))
 
 
-def _order(key: tuple[str, str, str]) -> tuple[str, str, bool, str]:
+def _order(key: _Key) -> tuple[str, str, bool, str]:
     model, modality, organ = key
     return model, modality, organ == MEAN_ORGAN, organ
 
 
-def _by_group(rows: Iterable[MetricRow]) -> dict[tuple[str, str, str], list[_Scores]]:
+def _by_site(rows: Iterable[MetricRow]) -> dict[str, list[MetricRow]]:
+    groups: dict[str, list[MetricRow]] = defaultdict(list)
+    for row in rows:
+        groups[row.site].append(row)
+    return groups
+
+
+def _by_group(rows: Iterable[MetricRow]) -> dict[_Key, list[_Scores]]:
     """Per model, modality and organ: one triple of scores per case, ``mean`` over organs added.
 
     Regions unite organs that count already, so they do not enter the mean.
     """
-    cases: dict[tuple[str, str, str], dict[tuple[str, str], list[_Scores]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    cases: dict[_Key, dict[str, list[_Scores]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         scores = (row.dice, row.hd95_mm, row.nsd)
         for organ in (row.organ,) if row.organ in REGIONS else (row.organ, MEAN_ORGAN):
-            cases[row.model, row.modality, organ][row.site, row.case].append(scores)
+            cases[row.model, row.modality, organ][row.case].append(scores)
     return {
         key: [_mean_scores(group[case]) for case in sorted(group)] for key, group in cases.items()
     }
 
 
 def _mean_scores(scores: Sequence[_Scores]) -> _Scores:
-    dice, hd95, nsd = (_nan_mean(column) for column in zip(*scores, strict=True))
+    dice, hd95, nsd = (_mean(column).value for column in zip(*scores, strict=True))
     return dice, hd95, nsd
 
 
-def _nan_mean(values: Iterable[float], weights: Iterable[float] | None = None) -> float:
-    """Weighted mean of the values that are not NaN; NaN when there are none."""
-    array = np.fromiter(values, dtype=np.float64)
-    weight = np.ones_like(array) if weights is None else np.fromiter(weights, dtype=np.float64)
-    known = ~np.isnan(array)
-    total = weight[known].sum()
+def _mean(values: Iterable[float]) -> _Mean:
+    """Mean and number of the values that are not NaN; NaN and 0 when there are none."""
+    known = [float(value) for value in values if not math.isnan(value)]
     # fsum rounds once, so the mean does not depend on the order of the values.
-    return math.fsum(array[known] * weight[known]) / total if total else math.nan
+    return _Mean(math.fsum(known) / len(known), len(known)) if known else _Mean(math.nan, 0)
 
 
-def _estimate(scores: Sequence[_Scores], resamples: int, seed: int) -> _Estimate:
+def _pool(parts: Iterable[_Mean]) -> _Mean:
+    """The mean over all cases behind several means."""
+    known = [part for part in parts if part.cases and not math.isnan(part.value)]
+    cases = sum(part.cases for part in known)
+    if not cases:
+        return _Mean(math.nan, 0)
+    return _Mean(math.fsum(part.value * part.cases for part in known) / cases, cases)
+
+
+def _estimate(scores: Sequence[_Scores]) -> _Estimate:
     dice, hd95, nsd = zip(*scores, strict=True)
-    known = [value for value in dice if not math.isnan(value)]
-    low, high = bootstrap_interval(known, resamples, seed)
-    return _Estimate(len(known), _nan_mean(dice), low, high, _nan_mean(hd95), _nan_mean(nsd))
+    mean = _mean(dice)
+    sd = spread(value for value in dice if not math.isnan(value))
+    low, high = mean_interval(mean.cases, mean.value, sd)
+    return _Estimate(mean, sd, low, high, _mean(hd95), _mean(nsd))
 
 
 def _of_shared(part: SharedSummary) -> _Estimate:
+    ends = (part.dice_low, part.dice_high)
+    low, high = ends if part.cases >= FEWEST else (math.nan, math.nan)
     return _Estimate(
-        part.cases,
-        part.dice_mean,
-        part.dice_low,
-        part.dice_high,
-        part.hd95_mm_mean,
-        part.nsd_mean,
+        _Mean(part.dice_mean, part.cases),
+        part.dice_sd,
+        low,
+        high,
+        _Mean(part.hd95_mm_mean, part.hd95_cases),
+        _Mean(part.nsd_mean, part.nsd_cases),
     )
 
 
 def _combine(parts: Sequence[_Estimate]) -> _Estimate:
-    """Pools contributors by cases; a lone contributor keeps its own interval."""
-    parts = [part for part in parts if part.cases] or list(parts[:1])
-    if len(parts) == 1:
-        return parts[0]
-    weights = [part.cases for part in parts]
-    total = sum(weights)
-    dice = _nan_mean((part.dice for part in parts), weights)
-    half = _Z95 * math.hypot(*_total_errors(parts)) / total
-    return _Estimate(
-        total,
-        dice,
-        max(0.0, dice - half),
-        min(1.0, dice + half),
-        _nan_mean((part.hd95_mm for part in parts), weights),
-        _nan_mean((part.nsd for part in parts), weights),
-    )
+    """Pools sites by cases; a lone site keeps its own interval."""
+    known = [part for part in parts if part.dice.cases] or list(parts[:1])
+    if len(known) == 1:
+        dice, sd, low, high = known[0].dice, known[0].sd, known[0].low, known[0].high
+    else:
+        dice = _pool(part.dice for part in known)
+        sd = _pooled_sd(known, dice)
+        low, high = mean_interval(dice.cases, dice.value, sd)
+    hd95, nsd = _pool(part.hd95_mm for part in parts), _pool(part.nsd for part in parts)
+    return _Estimate(dice, sd, low, high, hd95, nsd)
 
 
-def _total_errors(parts: Sequence[_Estimate]) -> list[float]:
-    """Standard error of each contributor's sum of Dice, n_i se_i."""
-    errors = [(part.high - part.low) / (2 * _Z95) for part in parts]
-    spread = max(e * math.sqrt(part.cases) for e, part in zip(errors, parts, strict=True))
-    return [
-        part.cases * e if part.cases > 1 else spread for e, part in zip(errors, parts, strict=True)
-    ]
+def _pooled_sd(parts: Sequence[_Estimate], mean: _Mean) -> float:
+    """Standard deviation of all cases together, see the head of this file; NaN where unknown."""
+    told = [part for part in parts if part.dice.cases > 1 and not math.isnan(part.sd)]
+    squares = math.fsum((part.dice.cases - 1) * part.sd**2 for part in told)
+    degrees = sum(part.dice.cases - 1 for part in told)
+    needed = sum(part.dice.cases - 1 for part in parts)
+    if needed > degrees:  # some sites do not tell their spread
+        squares = squares / degrees * needed if degrees else math.nan
+    between = math.fsum(part.dice.cases * (part.dice.value - mean.value) ** 2 for part in parts)
+    return math.sqrt((squares + between) / (mean.cases - 1))
 
 
-def _summary_row(key: tuple[str, str, str], part: _Estimate) -> SummaryRow:
+def _site_label(site: str) -> str:
+    """A site that is called as the rows over all sites are must not be taken for them."""
+    return f"site {site}" if site == ALL_SITES else site
+
+
+def _summary_row(key: _Key, site: str, part: _Estimate) -> SummaryRow:
     return SummaryRow(
-        *key, part.dice, part.low, part.high, part.hd95_mm, part.nsd, cases=part.cases
+        *key,
+        part.dice.value,
+        part.low,
+        part.high,
+        part.hd95_mm.value,
+        part.nsd.value,
+        cases=part.dice.cases,
+        site=site,
     )
 
 
-def _shared_summary(
-    site: str, split: str, key: tuple[str, str, str], part: _Estimate
-) -> SharedSummary:
+def _shared_summary(site: str, split: str, key: _Key, part: _Estimate) -> SharedSummary:
     model, modality, organ = key
     return SharedSummary(
         model=model,
@@ -218,10 +237,13 @@ def _shared_summary(
         split=split,
         modality=modality,
         organ=organ,
-        cases=part.cases,
-        dice_mean=part.dice,
+        cases=part.dice.cases,
+        dice_mean=part.dice.value,
         dice_low=part.low,
         dice_high=part.high,
-        hd95_mm_mean=part.hd95_mm,
-        nsd_mean=part.nsd,
+        hd95_mm_mean=part.hd95_mm.value,
+        nsd_mean=part.nsd.value,
+        dice_sd=part.sd if part.dice.cases >= FEWEST else math.nan,
+        hd95_cases=part.hd95_mm.cases,
+        nsd_cases=part.nsd.cases,
     )

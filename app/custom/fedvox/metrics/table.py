@@ -16,6 +16,13 @@ R = TypeVar("R", bound="MetricRow | SummaryRow | SharedSummary")
 MEAN_ORGAN = "mean"
 """What the column ``organ`` holds where a row speaks of the mean over organs."""
 
+ALL_SITES = "all"
+"""What the column ``site`` holds where a row speaks of the cases of all sites together."""
+
+_FORMULA = ("=", "+", "-", "@")
+_QUOTE = "'"
+"""Put before a text that a spreadsheet would take for a formula."""
+
 
 @dataclass(frozen=True)
 class MetricRow:
@@ -48,18 +55,20 @@ class MetricRow:
 
 @dataclass(frozen=True)
 class SummaryRow:
-    """Means over the test cases of all sites: a line of ``summary.csv``.
+    """Means over the test cases of all sites or of one: a line of ``summary.csv``.
 
     Attributes:
         model: as in :class:`MetricRow`.
         modality: as in :class:`MetricRow`.
         organ: canonical name, or ``mean`` over organs.
         dice_mean: 0 to 1, or NaN.
-        dice_low: lower end of the 95% interval of ``dice_mean``.
+        dice_low: lower end of the 95% interval of ``dice_mean``; NaN where there is none, see
+            :func:`fedvox.metrics.interval.mean_interval`.
         dice_high: upper end of the 95% interval.
-        hd95_mm_mean: mm, or NaN.
+        hd95_mm_mean: mm, or NaN; over the cases that have one.
         nsd_mean: 0 to 1, or NaN.
         cases: cases with a Dice, i.e. with evidence.
+        site: a site's name, or ``all``, which is also what a table without this column speaks of.
     """
 
     model: str
@@ -71,13 +80,20 @@ class SummaryRow:
     hd95_mm_mean: float
     nsd_mean: float
     cases: int
+    site: str = ALL_SITES
 
 
 @dataclass(frozen=True)
 class SharedSummary:
     """What a site that does not share per-case rows sends instead: its own means and interval.
 
-    The attributes are those of :class:`SummaryRow`, for one site and one split.
+    The attributes are those of :class:`SummaryRow`, for one site and one split, and:
+
+    Attributes:
+        dice_sd: standard deviation of the cases' Dice (n - 1); NaN for fewer than 3 cases, whose
+            values it would give away.
+        hd95_cases: cases behind ``hd95_mm_mean``.
+        nsd_cases: cases behind ``nsd_mean``.
     """
 
     model: str
@@ -91,10 +107,18 @@ class SharedSummary:
     dice_high: float
     hd95_mm_mean: float
     nsd_mean: float
+    dice_sd: float = math.nan
+    hd95_cases: int = 0
+    nsd_cases: int = 0
 
 
 METRICS_COLUMNS = tuple(field.name for field in dataclasses.fields(MetricRow))
 SUMMARY_COLUMNS = tuple(field.name for field in dataclasses.fields(SummaryRow))
+
+
+def printable(text: str) -> str:
+    """The text with a question mark for each control character: terminals and tables obey those."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def to_dict(row: MetricRow | SummaryRow | SharedSummary) -> dict[str, Any]:
@@ -108,17 +132,19 @@ def from_dict(cls: type[R], values: Mapping[str, Any], where: str = "row") -> R:
 
     Args:
         cls: :class:`MetricRow`, :class:`SummaryRow` or :class:`SharedSummary`.
-        values: every column of ``cls``; a number that is None or empty is NaN.
+        values: every column of ``cls``, those of :class:`SummaryRow` and :class:`SharedSummary`
+            with a default may be missing; a number that is None or empty is NaN.
         where: what to name in errors.
 
     Raises:
         ConfigError: a column is missing or unknown, or a value is not a number.
     """
     fields = {field.name: field.type for field in dataclasses.fields(cls)}
-    if set(fields) != set(values):
+    later = {f.name for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
+    if not fields.keys() - later <= set(values) <= fields.keys():
         raise ConfigError(f"{where}: needs exactly the columns {', '.join(fields)}")
     try:
-        return cls(**{name: _parse(kind, values[name]) for name, kind in fields.items()})
+        return cls(**{name: _parse(fields[name], value) for name, value in values.items()})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}; write the file again") from None
 
@@ -128,7 +154,8 @@ def write_csv(
 ) -> None:
     """Writes rows with a heading; numbers to 6 significant digits, NaN as an empty cell.
 
-    The file appears whole or not at all.
+    The file appears whole or not at all. A text that a spreadsheet would take for a formula gets an
+    apostrophe in front, which :func:`read_csv` takes off again; see also :func:`printable`.
 
     Args:
         path: the CSV file.
@@ -155,7 +182,7 @@ def read_csv(path: Path, cls: type[R]) -> list[R]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             return [
-                from_dict(cls, line, f"{path}, line {number}")
+                from_dict(cls, _unquoted(line), f"{path}, line {number}")
                 for number, line in enumerate(csv.DictReader(stream), start=2)
             ]
     except FileNotFoundError:
@@ -171,7 +198,12 @@ def _is_nan(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    return str(value)
+    text = printable(str(value))
+    return _QUOTE + text if text.startswith((*_FORMULA, _QUOTE)) else text
+
+
+def _unquoted(line: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {k: v.removeprefix(_QUOTE) if isinstance(v, str) else v for k, v in line.items()}
 
 
 def _parse(kind: Any, value: Any) -> Any:

@@ -3,7 +3,21 @@
 import math
 from collections.abc import Sequence
 
-from fedvox.metrics.table import MEAN_ORGAN, SummaryRow
+from fedvox.metrics.interval import FEWEST
+from fedvox.metrics.models import (
+    BEST,
+    LAST,
+    LOCAL_NOTE,
+    SAME_NOTE,
+    model_title,
+    ordered_models,
+    shown_rows,
+)
+from fedvox.metrics.site_table import SiteLine, site_lines, site_models, worst_line
+from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow, printable
+
+_MOST_COLUMNS = 8
+"""Models that the table by site has room for on a terminal."""
 
 _HEADINGS = {  # in the order in which a radiologist reads an abdomen, then brain, heart, tumours
     "liver": "liver",
@@ -40,27 +54,89 @@ _HEADINGS = {  # in the order in which a radiologist reads an abdomen, then brai
 }
 
 
-def format_table(summary: Sequence[SummaryRow], phantom: bool = False) -> str:
-    """The plain-text Dice table that a run prints at its end.
+def format_table(
+    summary: Sequence[SummaryRow], phantom: bool = False, last_is_best: bool = False
+) -> str:
+    """The plain-text Dice table over all sites that a run prints at its end.
 
     Args:
         summary: rows of :func:`summarise`.
         phantom: whether the cases are phantoms; the title then says so.
+        last_is_best: the last global model was chosen; its rows are then shown once.
 
     Returns:
-        Lines without a final newline: a title, a heading, one line per model and modality.
+        Lines without a final newline: a title, a heading, one line per model and modality, notes.
     """
-    cells = {(row.model, row.modality, row.organ): row for row in summary}
-    organs = sorted({row.organ for row in summary} - {MEAN_ORGAN}, key=_heading_order)
-    headings = ["model", "modality", "cases", *(_HEADINGS.get(organ, organ) for organ in organs)]
+    rows = [row for row in shown_rows(summary, last_is_best) if row.site == ALL_SITES]
+    cells = {(row.model, row.modality, row.organ): row for row in rows}
+    organs = sorted({row.organ for row in rows} - {MEAN_ORGAN}, key=_heading_order)
+    headings = ["model", "modality", "cases", *(short_name(organ) for organ in organs)]
     lines = [[*headings, "mean [95% interval]"]]
-    for model, modality in sorted({(row.model, row.modality) for row in summary}):
-        mean = cells.get((model, modality, MEAN_ORGAN))
-        rows = (cells.get((model, modality, organ)) for organ in organs)
-        dice = [_digits(row.dice_mean) if row else "-" for row in rows]
-        lines.append([model, modality, str(mean.cases if mean else 0), *dice, _interval(mean)])
+    for model in ordered_models(row.model for row in rows):
+        for modality in sorted({row.modality for row in rows if row.model == model}):
+            mean = cells.get((model, modality, MEAN_ORGAN))
+            found = (cells.get((model, modality, organ)) for organ in organs)
+            dice = [_digits(row.dice_mean) if row else "-" for row in found]
+            title = model_title(model, last_is_best)
+            lines.append([title, modality, str(mean.cases if mean else 0), *dice, _interval(mean)])
     data = "phantom data, not patients; test cases" if phantom else "test cases"
-    return "\n".join([f"Dice ({data})", *_align(lines)])
+    return "\n".join([f"Dice ({data})", *_align(lines), *_notes(summary, last_is_best)])
+
+
+def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> str:
+    """How each model does at each site, as text; empty for fewer than two sites and modalities.
+
+    Args:
+        summary: rows of :func:`summarise`.
+        last_is_best: as for :func:`format_table`.
+
+    Returns:
+        Lines without a final newline; with many sites only the global models and each site's own.
+    """
+    lines = site_lines(shown_rows(summary, last_is_best))
+    if len(lines) < 2:
+        return ""
+    models = site_models(lines)
+    narrow = len(models) > _MOST_COLUMNS
+    columns = [m for m in models if m in (BEST, LAST)] if narrow else models
+    headings = [model_title(model, last_is_best) for model in columns] + ["site's own"] * narrow
+    cells = [["site", "modality", "cases", *headings]]
+    for line in lines:
+        shown = [*columns, *([line.site] if narrow else [])]
+        dice = [_site_cell(line, line.cells.get(model)) for model in shown]
+        cells.append([line.site, line.modality, str(line.cases), *dice])
+    worst = worst_line(lines, models[0])
+    end = []
+    if worst:
+        title = model_title(models[0], last_is_best)
+        low = _digits(worst.cells[models[0]].dice_mean)
+        end = [f"lowest of {title}: {low} at {printable(worst.site)}, {worst.modality}"]
+    return "\n".join(["Mean Dice over organs by site", *_align(cells, last_is_number=True), *end])
+
+
+def _notes(summary: Sequence[SummaryRow], last_is_best: bool) -> list[str]:
+    models = {row.model for row in summary}
+    notes = []
+    if last_is_best and BEST in models:
+        notes.append(SAME_NOTE)
+    if models - {BEST, LAST}:
+        notes.append(LOCAL_NOTE)
+    means = [row for row in summary if row.organ == MEAN_ORGAN and row.site == ALL_SITES]
+    if any(0 < row.cases < FEWEST for row in means):
+        notes.append(f"no interval below {FEWEST} cases")
+    return notes
+
+
+def _site_cell(line: SiteLine, row: SummaryRow | None) -> str:
+    """The mean Dice; with its cases where the model was scored on fewer than others."""
+    if row is None:
+        return "-"
+    return _digits(row.dice_mean) + (f" (n={row.cases})" if row.cases != line.cases else "")
+
+
+def short_name(organ: str) -> str:
+    """An organ's name in at most 9 letters, for headings and pictures."""
+    return _HEADINGS.get(organ, organ)
 
 
 def _heading_order(organ: str) -> tuple[int, str]:
@@ -75,18 +151,20 @@ def _digits(value: float) -> str:
 def _interval(row: SummaryRow | None) -> str:
     if row is None or math.isnan(row.dice_mean):
         return "-"
-    if row.cases < 2:  # one case has no spread, so its interval would only look certain
+    if math.isnan(row.dice_low) or row.cases < FEWEST:
         return f"{row.dice_mean:.3f}"
     return f"{row.dice_mean:.3f} [{row.dice_low:.3f}, {row.dice_high:.3f}]"
 
 
-def _align(lines: Sequence[Sequence[str]]) -> list[str]:
+def _align(lines: Sequence[Sequence[str]], last_is_number: bool = False) -> list[str]:
     """Pads the columns: names to the left, numbers to the right, under a rule."""
+    lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = (0, 1) if last_is_number else (0, 1, len(widths) - 1)
     aligned = []
     for line in lines:
         cells = [
-            cell.ljust(width) if index in (0, 1, len(widths) - 1) else cell.rjust(width)
+            cell.ljust(width) if index in left else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(line, widths, strict=True))
         ]
         aligned.append("  ".join(cells).rstrip())

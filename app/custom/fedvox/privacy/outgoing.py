@@ -61,10 +61,13 @@ _COLUMN_FORMS = {
     "dice_mean": _SHARE,
     "dice_low": _SHARE,
     "dice_high": _SHARE,
+    "dice_sd": _SHARE,
     "nsd": _SHARE,
     "nsd_mean": _SHARE,
     "hd95_mm": _number(0.0, 1e5),
     "hd95_mm_mean": _number(0.0, 1e5),
+    "hd95_cases": _whole(_MOST),
+    "nsd_cases": _whole(_MOST),
 }
 CLAIMS = frozenset((*_CLAIM_FORMS, "validation"))
 Signature = Mapping[str, tuple[tuple[int, ...], str]]

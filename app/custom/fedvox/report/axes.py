@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fedvox.metrics.table import printable
+
 INK, GRID, EDGE = "#1f2933", "#e4e7eb", "#9aa5b1"
 
 
@@ -22,3 +24,26 @@ def dress(axes: Any, title: str = "", size: int = 11) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color(EDGE)
+
+
+def legend_below(axes: Any) -> None:
+    """A legend under the axis, where it covers no curve; nothing without a labelled curve.
+
+    Args:
+        axes: a panel of a figure with constrained layout, which makes room for it.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        widest = max(map(len, labels))
+        axes.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.16),
+            frameon=False,
+            fontsize=8,
+            ncols=max(1, min(4, 72 // (widest + 6))),
+        )
+
+
+def plain_text(text: object) -> str:
+    """Text for a figure as it is: no formula between dollar signs, no control character."""
+    return printable(str(text)).replace("$", r"\$")

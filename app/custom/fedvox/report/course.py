@@ -67,7 +67,7 @@ def _round_lines(record: Record) -> list[str]:
     scores = "<br>".join(f"{escape(m.upper())} {number(number_of(dice, m))}" for m in sorted(dice))
     span = f' rowspan="{len(lines)}"'
     own = (
-        f'<th scope="rowgroup" class="n"{span}>{escape(record.get("round"))}</th>'
+        f'<th scope="rowgroup" class="n"{span}>{escape(_round_name(record))}</th>'
         f'<td class="keep"{span}>{scores or "–"}</td>'
         f'<td class="n"{span}>{duration(number_of(record, "seconds"))}</td>'
         f'<td class="n"{span}>{byte_size(number_of(record, "bytes_up"))}<br>'
@@ -75,6 +75,11 @@ def _round_lines(record: Record) -> list[str]:
     )
     first = f'<tr class="first">{own}{lines[0]}</tr>'
     return [first, *(f"<tr>{line}</tr>" for line in lines[1:])]
+
+
+def _round_name(record: Record) -> str:
+    """Rounds are counted from 1, as on the console; ``rounds.jsonl`` holds an index from 0."""
+    return "end" if record.get("final") else f"{number_of(record, 'round') + 1:.0f}"
 
 
 def _contributor(part: Record) -> str:

@@ -10,7 +10,7 @@ from fedvox.data.check.case import CaseReport
 from fedvox.data.check.intensities import BINS, CT_RANGE
 from fedvox.data.organs import CANONICAL
 from fedvox.report.axes import INK, dress
-from fedvox.report.overlay import ORGAN_COLOURS
+from fedvox.report.palette import ORGAN_COLOURS
 
 _LINE, _MARK = "#0b5c8c", "#b3480f"
 _AXES = ("right", "anterior", "superior")

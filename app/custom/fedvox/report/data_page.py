@@ -22,6 +22,9 @@ _SHOWN = 6
 _STYLE = """
 .gallery { display:grid; grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr)); gap:.9rem; }
 .gallery figure { margin:0; } .gallery img { background:#000; }
+.shot { position:relative; } .shot img { display:block; width:100%; }
+.mark { position:absolute; transform:translate(-50%,-50%); color:#fff; font:700 .68rem/1 sans-serif;
+  text-shadow:0 0 2px #000,0 0 2px #000,0 0 3px #000; }
 .gallery .odd img { border:2px solid #d48806; }
 .swatch { display:inline-block; width:.8rem; height:.8rem; border-radius:.15rem;
   margin:0 .35rem 0 .8rem; vertical-align:-.05rem; }

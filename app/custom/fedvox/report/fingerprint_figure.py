@@ -11,7 +11,7 @@ from fedvox.report.axes import INK, dress
 from fedvox.training.plan import Plan
 
 _MARK = "#b3480f"
-_COLOURS = ("#0b5c8c", "#5a8f29", "#8a4fa3")
+_COLOURS = ("#0072B2", "#E69F00", "#555555")  # apart under every form of colour blindness
 _AXES = ("right", "anterior", "superior")
 
 

@@ -8,39 +8,10 @@ import numpy as np
 
 from fedvox.errors import DataError
 from fedvox.files import atomic_path
+from fedvox.report.axes import plain_text
+from fedvox.report.organ_names import write_names
+from fedvox.report.palette import ORGAN_COLOURS, OTHER_COLOUR
 
-ORGAN_COLOURS = {
-    "liver": "#c8713c",
-    "spleen": "#9b6bd3",
-    "kidney_right": "#f2c230",
-    "kidney_left": "#57c84d",
-    "pancreas": "#ff8fb1",
-    "gallbladder": "#1fa187",
-    "stomach": "#4aa3ff",
-    "oesophagus": "#b8e986",
-    "aorta": "#ff4a3d",
-    "inferior_vena_cava": "#3f5bff",
-    "adrenal_right": "#ffe98a",
-    "adrenal_left": "#a6f0e0",
-    "duodenum": "#e08bff",
-    "bladder": "#d6d03c",
-    "prostate_uterus": "#c98f9b",
-    "hippocampus_anterior": "#ffb000",
-    "hippocampus_posterior": "#00b5d8",
-    "heart_left_ventricle": "#e6194b",
-    "heart_right_ventricle": "#4363d8",
-    "heart_left_atrium": "#f58231",
-    "heart_right_atrium": "#42d4f4",
-    "heart_myocardium": "#bfef45",
-    "ascending_aorta": "#f032e6",
-    "pulmonary_artery": "#469990",
-    "tumour_necrotic": "#d62728",
-    "tumour_oedema": "#2ca02c",
-    "tumour_enhancing": "#ffe119",
-    "resection_cavity": "#17becf",
-    "liver_tumour": "#7d3cff",
-}
-_OTHER_COLOUR = "#d0d0d0"
 _PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}  # name: the axis that the slice is cut across
 _FIGURE_WIDTH, _TALLEST = 11.0, 6.5  # inches
 _GAP, _HEAD, _LEGEND_LINE = 0.12, 0.46, 0.22  # inches
@@ -57,9 +28,9 @@ def draw_overlay(
 ) -> None:
     """Draws an axial, a coronal and a sagittal slice of a segmented case as a PNG.
 
-    The prediction is filled, the reference outlined. Display is radiological: the patient's right
-    on the left of the image, anterior up in the axial and to the left in the sagittal slice, head
-    up in the others. All three share one scale in mm.
+    The prediction is filled, the reference outlined, each organ named. Display is radiological: the
+    patient's right on the left of the image, anterior up in the axial and to the left in the
+    sagittal slice, head up in the others. All three share one scale in mm.
 
     Args:
         image: intensities, shape ``(X, Y, Z)``, axes to the right, anterior, superior (RAS).
@@ -93,7 +64,9 @@ def draw_overlay(
         if reference is not None:
             _draw_labels(axes, radiological_slice(reference, axis, index), organs, filled=False)
         _letter(axes, plane)
-    figure.text(0.012, 1 - 0.5 * _HEAD / foot[1], title, fontsize=12, va="center", color="#1f2933")
+        write_names(axes, _named(prediction, reference, axis, index), organs)
+    head = plain_text(title)
+    figure.text(0.012, 1 - 0.5 * _HEAD / foot[1], head, fontsize=12, va="center", color="#1f2933")
     note = "filled: prediction" + ("" if reference is None else "   outline: reference")
     figure.text(
         0.988, 1 - 0.5 * _HEAD / foot[1], note, fontsize=9, va="center", ha="right", color="#52606d"
@@ -163,6 +136,18 @@ def display_window(image: np.ndarray, organs: np.ndarray) -> tuple[float, float]
     return float(low), float(max(high, low + 1e-6))
 
 
+def _named(
+    prediction: np.ndarray, reference: np.ndarray | None, axis: int, index: int
+) -> np.ndarray:
+    """What names point at in a slice: the prediction, and reference organs that it lacks there."""
+    shown = radiological_slice(prediction, axis, index)
+    if reference is None:
+        return shown
+    truth = radiological_slice(reference, axis, index)
+    missed = np.isin(truth, np.setdiff1d(truth, shown)) & (shown == 0)
+    return np.where(missed, truth, shown)
+
+
 def _lay_out(
     shape: Sequence[int], spacing: Sequence[float], entries: int
 ) -> tuple[Any, list[Any], tuple[float, float]]:
@@ -199,7 +184,7 @@ def _draw_labels(axes: Any, labels: np.ndarray, organs: Sequence[str], filled: b
     fill = np.zeros((*labels.shape, 4))
     rows, columns = (np.arange(-1, count + 1) for count in labels.shape)
     for value, organ in enumerate(organs, start=1):
-        mask, colour = labels == value, ORGAN_COLOURS.get(organ, _OTHER_COLOUR)
+        mask, colour = labels == value, ORGAN_COLOURS.get(organ, OTHER_COLOUR)
         if not mask.any():
             continue
         if filled:
@@ -232,7 +217,7 @@ def _legend(figure: Any, present: Sequence[str], foot: tuple[float, float]) -> N
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=ORGAN_COLOURS.get(organ, _OTHER_COLOUR), label=organ.replace("_", " "))
+        Patch(color=ORGAN_COLOURS.get(organ, OTHER_COLOUR), label=organ.replace("_", " "))
         for organ in present
     ]
     if handles:

@@ -1,96 +1,38 @@
 """``report.html``: one self-contained page that tells what a run did and how good its model is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedvox.config import read_json
 from fedvox.files import write_text
-from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
 from fedvox.report.course import rounds_table
+from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
 from fedvox.report.html import document, escape, image, section
-from fedvox.report.rounds import read_rounds, training_rounds
-from fedvox.report.scores import comparison, details, headline
+from fedvox.report.run_files import EXPECTED, RunFiles, read_run
+from fedvox.report.scores import comparison, details, headline, hospitals
 
 PHANTOM_BANNER = "Phantom data: a test instrument, not evidence about patients"
-
-_EXPECTED = {
-    "metrics.csv": "per-case scores. Sites with share = summary send only their means.",
-    "summary.csv": "means and intervals. The run ended before its last workflow, or no site had "
-    "a test case.",
-    "rounds.jsonl": "the record of each round. The run ended before its first round, or only part "
-    "of the results was downloaded.",
-    "progress.png": "the learning curves. They are drawn at the end of a run; 'fedvox report' "
-    "draws them again.",
-    "overlay_*.png": "predictions over images. Outside the simulator they stay at each site, in "
-    "fedvox/site_report/ of its run folder, and are never sent.",
-    "model.json": "the model's description. No round finished, or only part of the results was "
-    "downloaded.",
-    "model.safetensors": "the weights of the best global model. No round finished, or only part "
-    "of the results was downloaded.",
-    "tb": "TensorBoard events. Sites may turn metric streaming off.",
-}
 
 _METHODS = """<ul>
 <li><strong>Test cases only.</strong> The best model is chosen on validation cases; the scores
 above come from test cases. A site splits as its data set does, by a file of its own, or by a hash
 of the patient (70% training, 10% validation, 20% test), which keeps each patient on one side.</li>
-<li><strong>Interval.</strong> 95% percentile bootstrap of the mean over cases. The mean over organs
-is taken in each case first. Sites that share only means enter as strata, weighted by their cases,
-with mean ± 1.96 · √Σ(nᵢ·seᵢ)² / N. A single case has no interval.</li>
-<li><strong>HD95</strong> is the 95th percentile of the symmetric surface distance in mm;
-<strong>NSD</strong> the share of both surfaces that lies within the tolerance of the other (the
-job's evaluation.nsd_tolerance_mm).</li>
+<li><strong>Interval.</strong> 95% interval of the mean over cases by Student's t on the scale of
+log-odds: logit m ± t(n − 1) · s / (√n · m · (1 − m)). The mean over organs is taken in each case
+first. It describes the choice of test cases, not of seeds or sites, and fewer than 3 cases have
+none. Sites that share only means give n, m and s, which leads to the same interval as their rows; a
+site with two cases keeps s, and the spread within the other sites stands in for it.</li>
+<li><strong>HD95</strong> is {hd95}, in mm (the job's evaluation.hd95). Other programs use the other
+convention: compare like with like.</li>
+<li><strong>NSD</strong> is the share of both surfaces that lies within the tolerance of the
+other{tolerance}. Surfaces are counted in voxels of the scan: with a tolerance below its voxel size
+only voxels that coincide count, and NSD is then too low.{warning}</li>
 <li><strong>Empty masks.</strong> Organ in neither reference nor prediction: no evidence, left out.
 Organ invented: Dice and NSD 0, no HD95. Organ missed: Dice and NSD 0, HD95 is the diagonal of the
 image, so that leaving an organ out cannot improve the mean.</li>
-<li><strong>Organs that a site does not annotate</strong> are neither trained nor scored there.</li>
+<li><strong>Organs that a site does not annotate</strong> are neither trained nor scored there, so
+means of sites with other organs are means of other tasks.</li>
 </ul>"""
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """What a run folder holds, read; a missing file is an empty value.
-
-    Attributes:
-        folder: the run folder.
-        summary: rows of ``summary.csv``, or made from ``metrics.csv`` where that is missing.
-        rounds: records of ``rounds.jsonl``.
-        model: content of ``model.json``.
-        missing: names of :data:`_EXPECTED` that the folder lacks.
-    """
-
-    folder: Path
-    summary: list[SummaryRow]
-    rounds: list[dict[str, Any]]
-    model: dict[str, Any]
-    missing: tuple[str, ...]
-
-    @property
-    def phantom(self) -> bool:
-        """Whether the run's cases are phantoms: ``model.json`` or the last round's record tells."""
-        recorded = any(record.get("phantom") for record in self.rounds)
-        return bool(self.model.get("phantom", False)) or recorded
-
-
-def read_run(folder: Path) -> RunFiles:
-    """Reads the files of a run folder that the report is made from.
-
-    Raises:
-        ConfigError: a file is there but damaged; names it and the line.
-    """
-    missing = tuple(name for name in _EXPECTED if not any(folder.glob(name)))
-    if "summary.csv" not in missing:
-        summary = read_csv(folder / "summary.csv", SummaryRow)
-    elif "metrics.csv" not in missing:
-        summary = summarise(read_csv(folder / "metrics.csv", MetricRow))
-    else:
-        summary = []
-    rounds = [] if "rounds.jsonl" in missing else read_rounds(folder / "rounds.jsonl")
-    model = {} if "model.json" in missing else read_json(folder / "model.json")
-    return RunFiles(folder, summary, rounds, model, missing)
 
 
 def write_report(folder: Path) -> Path:
@@ -108,17 +50,18 @@ def write_report(folder: Path) -> Path:
         ConfigError: a file is there but damaged; names it and the line.
     """
     run = read_run(folder)
-    job = str(run.model.get("job") or folder.resolve().name)
+    job, last_is_best = job_name(run), run.last_is_best
     body = "\n".join(
         (
-            section("result", "Result", headline(run.summary) or _no_scores()),
-            section("models", "Models compared", comparison(run.summary)),
-            section("organs", "Every organ", details(run.summary)),
+            section("result", "Result", _result(run)),
+            section("hospitals", "Each hospital", _hospitals(run)),
+            section("models", "Models compared", comparison(run.summary, last_is_best)),
+            section("organs", "Every organ", details(run.summary, hd95_title(run), last_is_best)),
             section("curves", "Learning curves", _curves(run)),
             section("cases", "Cases", _overlays(run)),
             section("rounds", "Rounds", rounds_table(run.rounds)),
             section("model", "Model", _model(run.model)),
-            section("methods", "How the numbers were made", _METHODS),
+            section("methods", "How the numbers were made", _methods(run)),
             section("missing", "What is missing", _missing(run)),
         )
     )
@@ -129,17 +72,37 @@ def write_report(folder: Path) -> Path:
 
 def _header(run: RunFiles, job: str) -> str:
     banner = f'<p class="banner" role="note">{PHANTOM_BANNER}</p>' if run.phantom else ""
-    trained = training_rounds(run.rounds)
     network = run.model.get("network")
     name = network.get("name") if isinstance(network, Mapping) else None
-    facts = [
-        f"{name} network" if name else "",
-        ", ".join(str(m).upper() for m in run.model.get("modalities") or []),
-        f"{trained} rounds" if trained > 1 else "",
-    ]
-    line = " · ".join(escape(fact) for fact in facts if fact)
-    return (
-        f'<h1>{escape(job)}</h1>\n<p class="soft">Federated segmentation run. {line}</p>\n{banner}'
+    kind = f"Federated segmentation run{f', {name} network' if name else ''}"
+    lines = "<br>\n".join(escape(line) for line in (kind, *run_facts(run)))
+    return f'<h1>{escape(job)}</h1>\n<p class="soft">{lines}</p>\n{banner}'
+
+
+def _result(run: RunFiles) -> str:
+    content = headline(run.summary, run.last_is_best) or _no_scores()
+    note = tolerance_note(run)
+    return content + (
+        f'\n<p class="small"><strong>Note.</strong> {escape(note)}.</p>' if note else ""
+    )
+
+
+def _hospitals(run: RunFiles) -> str:
+    if not run.summary:
+        return ""
+    table = hospitals(run.summary, site_modalities(run), run.last_is_best)
+    return table or "<p>This summary.csv is of an older version and holds no result per site.</p>"
+
+
+def _methods(run: RunFiles) -> str:
+    tolerance = run.evaluation.get("nsd_tolerance_mm")
+    note = tolerance_note(run)
+    return _METHODS.format(
+        hd95=escape(hd95_title(run)),
+        tolerance=f" (here {escape(tolerance)} mm, the job's evaluation.nsd_tolerance_mm)"
+        if tolerance is not None
+        else "",
+        warning=f" <strong>{escape(note)}.</strong>" if note else "",
     )
 
 
@@ -205,7 +168,7 @@ def _missing(run: RunFiles) -> str:
     if not run.missing:
         return "<p>Nothing: the run folder is complete.</p>"
     items = [
-        f"<li><code>{escape(name)}</code>: {escape(_EXPECTED[name])}</li>" for name in run.missing
+        f"<li><code>{escape(name)}</code>: {escape(EXPECTED[name])}</li>" for name in run.missing
     ]
     if "model.json" in run.missing:
         items.append(

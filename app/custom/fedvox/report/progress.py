@@ -6,37 +6,47 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import atomic_path
-from fedvox.report.axes import INK, dress
+from fedvox.report.axes import INK, dress, legend_below, plain_text
 from fedvox.report.rounds import mean_validation, number_of
 
 # Okabe and Ito's palette, which stays apart under the common forms of colour blindness.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#555555")
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">")
+"""Curves are told apart by their markers too, not by colour alone."""
 _MOST_NAMED = 12
 """Sites named in the legend; beyond it the curves stay and the names go."""
 
 
-def draw_progress(rounds: Sequence[Mapping[str, Any]], path: Path, phantom: bool) -> None:
+def draw_progress(
+    rounds: Sequence[Mapping[str, Any]], path: Path, phantom: bool, chosen: int | None = None
+) -> None:
     """Draws the learning curves as a PNG.
 
-    Left: mean training loss of each site in each round, with a cross where the server refused the
-    site's update. Right: validation Dice of the global model as it enters each round, per modality
-    and their mean, with the best round marked. Missing and NaN values leave gaps.
+    Left: mean training loss of each site in each round, counted from 1, with a cross where the
+    server refused the site's update. Right: validation Dice of the global model after each round,
+    0 being the initial model, per modality and their mean, with the chosen model marked, or the
+    best mean where that is not known. Missing and NaN values leave gaps; so does the mean where a
+    modality is missing, since it would be another mean. Legends stand below the axes, where they
+    cover no curve.
 
     Args:
         rounds: records of ``rounds.jsonl``, see :func:`fedvox.report.rounds.read_rounds`.
         path: the PNG to write.
         phantom: whether the cases are phantoms; the title then says so.
+        chosen: rounds that the chosen model has behind it, as in ``model.json``.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.2), dpi=140, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(10.5, 4.6), dpi=140, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     losses, dice = figure.subplots(1, 2)
     _draw_losses(losses, rounds)
-    _draw_dice(dice, rounds)
-    for axes in (losses, dice):
-        _dress(axes, rounds)
+    _draw_dice(dice, rounds, chosen)
+    numbers = [int(record["round"]) for record in rounds] or [0]
+    trained = [int(record["round"]) + 1 for record in rounds if not record.get("final")] or [1]
+    _dress(losses, "round", trained)
+    _dress(dice, "rounds that the model has behind it", numbers)
     if phantom:
         figure.suptitle("Phantom data: a test instrument, not evidence about patients", color=INK)
     with atomic_path(path) as temporary:
@@ -54,15 +64,21 @@ def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
         points = curves.get(site, {})
         if points:
             axes.plot(
-                list(points), list(points.values()), "o-", ms=3.5, lw=1.6, c=colour, label=site
+                list(points),
+                list(points.values()),
+                _MARKERS[index % len(_MARKERS)] + "-",
+                ms=4.5,
+                lw=1.6,
+                c=colour,
+                label=_label(site),
             )
         if site in refused:
             marks = [points.get(number, math.nan) for number in refused[site]]
-            _mark_refused(axes, refused[site], marks, colour, f"{site}: refused")
+            _mark_refused(axes, refused[site], marks, colour, f"{_label(site)}: refused")
     if not sites:
         _say(axes, "no training loss on record")
     elif len(sites) <= _MOST_NAMED:
-        axes.legend(frameon=False, fontsize=8, ncols=1 + len(sites) // 7)
+        legend_below(axes)
 
 
 def _losses(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
@@ -70,7 +86,7 @@ def _losses(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
     for record in rounds:
         for part in record.get("contributors") or []:
             curve = curves.setdefault(str(part.get("site", "?")), {})
-            curve[int(record["round"])] = number_of(part, "train_loss")
+            curve[int(record["round"]) + 1] = number_of(part, "train_loss")
     return {
         site: curve for site, curve in curves.items() if any(map(math.isfinite, curve.values()))
     }
@@ -80,7 +96,7 @@ def _refusals(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     refused: dict[str, list[int]] = {}
     for record in rounds:
         for part in record.get("refused") or []:
-            refused.setdefault(str(part.get("site", "?")), []).append(int(record["round"]))
+            refused.setdefault(str(part.get("site", "?")), []).append(int(record["round"]) + 1)
     return refused
 
 
@@ -99,7 +115,7 @@ def _mark_refused(
         axes.plot(at_foot, heights, transform=axes.get_xaxis_transform(), **foot, **style)
 
 
-def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
+def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | None) -> None:
     axes.set_title("Validation Dice of the global model", loc="left", color=INK, fontsize=11)
     axes.set_ylabel("mean Dice over organs and cases", color=INK)
     axes.set_ylim(0, 1)
@@ -108,29 +124,38 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
     for index, name in enumerate(modalities):
         scores = [number_of(record.get("validation") or {}, name) for record in rounds]
         colour = _COLOURS[index % len(_COLOURS)]
-        axes.plot(numbers, scores, "o-", ms=3.5, lw=1.6, c=colour, label=name.upper())
-    means = [mean_validation(record) for record in rounds]
-    known = [(mean, -number) for mean, number in zip(means, numbers) if math.isfinite(mean)]
-    if not known:
+        marker = _MARKERS[index % len(_MARKERS)]
+        style = {"ms": 4.5, "lw": 1.6, "c": colour}
+        axes.plot(numbers, scores, f"{marker}-", label=_label(name.upper()), **style)
+    means = {n: mean_validation(r, modalities) for n, r in zip(numbers, rounds)}
+    known = {n: mean for n, mean in means.items() if math.isfinite(mean)}
+    if not modalities:
         _say(axes, "no validation Dice on record")
         return
     if len(modalities) > 1:
-        axes.plot(numbers, means, "--", lw=2, c=INK, label="mean")
-    best, number = max(known)
-    label = f"best: {best:.3f} after {-number} rounds"
-    axes.plot([-number], [best], "*", ms=15, c="#F0C000", mec=INK, ls="none", zorder=5, label=label)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+        axes.plot(numbers, list(means.values()), "--", lw=2, c=INK, label="mean")
+    number = chosen if chosen in known else max(known, key=lambda n: (known[n], -n), default=None)
+    if number is not None:
+        word = "chosen" if number == chosen else "best"
+        label = f"{word}: {known[number]:.3f} after {number} round{'' if number == 1 else 's'}"
+        style = {"ms": 15, "c": "#F0C000", "mec": INK, "ls": "none", "zorder": 5}
+        axes.plot([number], [known[number]], "*", label=label, **style)
+    legend_below(axes)
 
 
 def _say(axes: Any, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#616e7c")
 
 
-def _dress(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
+def _label(name: str) -> str:
+    """A name for the legend; a first underscore would keep it out of there."""
+    return " " * name.startswith("_") + plain_text(name)
+
+
+def _dress(axes: Any, title: str, numbers: Sequence[int]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel("round", color=INK)
-    numbers = [int(record["round"]) for record in rounds] or [0]
+    axes.set_xlabel(title, color=INK)
     axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     dress(axes)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import write_text
+from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
-from fedvox.metrics.text_table import format_table
+from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, printable, write_csv
+from fedvox.metrics.text_table import format_sites, format_table
+from fedvox.report.facts import run_facts, tolerance_note
 from fedvox.report.page import write_report
 from fedvox.report.progress import draw_progress
-
-BEST = "global_best"
-LAST = "global_last"
+from fedvox.report.run_files import RunFiles, read_run
 
 
 def choose_rows(
@@ -42,17 +42,16 @@ def write_results(
     rows: Sequence[MetricRow],
     shared: Sequence[SharedSummary],
     rounds: Sequence[Mapping[str, Any]],
-    resamples: int,
     phantom: bool,
 ) -> list[SummaryRow]:
     """Writes ``metrics.csv``, ``summary.csv``, ``progress.png`` and ``report.html``.
 
     Args:
-        folder: the run's folder; ``rounds.jsonl``, ``model.json`` and overlays lie there already.
+        folder: the run's folder; ``rounds.jsonl``, ``run.json``, ``model.json`` and overlays lie
+            there already.
         rows: per-case rows that sites share.
         shared: summaries of the other sites.
         rounds: the rounds' records.
-        resamples: bootstrap resamples.
         phantom: True when the data are phantoms.
 
     Returns:
@@ -60,19 +59,47 @@ def write_results(
     """
     ordered = sorted(rows, key=lambda r: (r.model, r.site, r.split, r.modality, r.case, r.organ))
     write_csv(folder / "metrics.csv", ordered, MetricRow)
-    summary = summarise(rows, shared, resamples)
+    summary = summarise(rows, shared)
     write_csv(folder / "summary.csv", summary, SummaryRow)
-    draw_progress([dict(record) for record in rounds], folder / "progress.png", phantom)
+    records = [dict(record) for record in rounds]
+    draw_progress(records, folder / "progress.png", phantom, read_run(folder).chosen)
     write_report(folder)
     return summary
 
 
 def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> str:
-    """What a run prints at its end: the Dice table and where the files lie."""
+    """What a run prints at its end: which run it was, the Dice tables, where the files lie.
+
+    Args:
+        summary: rows of ``summary.csv``.
+        folder: the run's folder, with all its files.
+        phantom: True when the data are phantoms.
+    """
     page = folder / "report.html"
+    run = read_run(folder)
+    head = "\n".join(map(printable, run_facts(run)))
     if not summary:
-        return f"\nno test case at any site, so there is no Dice table\n\nreport:  {page}\n"
-    return f"\n{format_table(summary, phantom)}\n\nresults: {folder}\nreport:  {page}\n"
+        return (
+            f"\n{head}\n\nno test case at any site, so there is no Dice table\n\nreport:  {page}\n"
+        )
+    parts = [
+        head,
+        format_table(summary, phantom, run.last_is_best),
+        format_sites(summary, run.last_is_best),
+        _unscored(summary, run),
+        printable(tolerance_note(run)),
+        f"results: {folder}\nreport:  {page}",
+    ]
+    return "\n" + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _unscored(summary: Sequence[SummaryRow], run: RunFiles) -> str:
+    """Names the sites of the run that are in no table."""
+    scored = {row.site for row in summary}
+    sites = (
+        [site.site for site in run.record.sites if site.site not in scored] if run.record else []
+    )
+    return f"no result of {', '.join(map(printable, sites))}" if sites else ""
 
 
 def write_rounds(path: Path, rounds: Sequence[Mapping[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,20 @@ def number_of(record: Mapping[str, Any], key: str) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def mean_validation(record: Mapping[str, Any]) -> float:
-    """Mean validation Dice over the modalities of a round, or NaN without any."""
-    scores = [
-        number_of(record.get("validation") or {}, key) for key in record.get("validation") or {}
-    ]
+def mean_validation(record: Mapping[str, Any], modalities: Iterable[str] | None = None) -> float:
+    """Mean validation Dice over the modalities of a round, or NaN without any.
+
+    Args:
+        record: of the round.
+        modalities: those that must be there: a mean over fewer cannot be compared with the other
+            rounds', so it is NaN. None takes what the round has.
+    """
+    own = record.get("validation") or {}
+    scores = [number_of(own, key) for key in (own if modalities is None else modalities)]
     known = [score for score in scores if math.isfinite(score)]
-    return sum(known) / len(known) if known else math.nan
+    if not known or (modalities is not None and len(known) < len(scores)):
+        return math.nan
+    return sum(known) / len(known)
 
 
 def training_rounds(rounds: Sequence[Mapping[str, Any]]) -> int:

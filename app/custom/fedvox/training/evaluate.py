@@ -100,6 +100,7 @@ def score_cases(
             case.annotated,
             case.stored_spacing,
             job.evaluation.nsd_tolerance_mm,
+            job.evaluation.hd95,
         )
         rows += [
             MetricRow(
@@ -117,6 +118,16 @@ def score_cases(
             for score in scores
         ]
     return rows
+
+
+def coarse_cases(cases: Sequence[PreparedCase], tolerance_mm: float) -> int:
+    """Cases with a voxel edge above the tolerance of NSD, which then counts coinciding voxels only.
+
+    Args:
+        cases: prepared cases.
+        tolerance_mm: ``evaluation.nsd_tolerance_mm`` of the job.
+    """
+    return sum(max(case.stored_spacing) > tolerance_mm for case in cases)
 
 
 def predict_labels(

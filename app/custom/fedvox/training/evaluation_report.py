@@ -46,5 +46,5 @@ def evaluation_report(
     if site.share == "cases":
         report["rows"] = [to_dict(row) for row in rows]
     else:
-        report["shared"] = [to_dict(row) for row in reduce_rows(rows, job.evaluation.resamples)]
+        report["shared"] = [to_dict(row) for row in reduce_rows(rows)]
     return report

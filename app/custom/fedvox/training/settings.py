@@ -10,6 +10,7 @@ from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings, PhantomSettings
 from fedvox.errors import ConfigError
+from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
 from fedvox.networks import NETWORKS, patch_multiple
 from fedvox.networks.settings import NetworkSettings
 
@@ -68,14 +69,18 @@ class EvaluationSettings:
         overlap: overlap of neighbouring sliding windows, as a share of the window.
         site_models: also scores every site's own last model at every site (n² tasks).
         overlays: test cases per site that are drawn.
-        nsd_tolerance_mm: tolerance of the normalised surface Dice in mm.
-        resamples: bootstrap resamples of the 95% intervals.
+        nsd_tolerance_mm: tolerance of the normalised surface Dice in mm; surfaces are voxels, so
+            below a scan's voxel size only coinciding voxels count.
+        hd95: how the two directions of HD95 become one number: ``max_directed`` is the larger of
+            the two percentiles, ``both_directions`` the percentile of both together.
+        resamples: without effect since intervals need no resampling; older jobs name it.
     """
 
     overlap: float = setting(0.5, low=0.0, high=0.9)
     site_models: bool = True
     overlays: int = setting(1, low=0, high=100)
     nsd_tolerance_mm: float = setting(3.0, low=0.1, high=50.0)
+    hd95: str = setting(MAX_DIRECTED, choices=tuple(HD95))
     resamples: int = setting(1000, low=10, high=100000)
 
 

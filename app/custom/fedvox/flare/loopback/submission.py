@@ -111,8 +111,8 @@ def first_error(federation: Federation, job_id: str) -> str:
 
 def closing_text(out: Path) -> str:
     """What a run prints at its end: its Dice table and where its files lie."""
-    from fedvox.report.page import read_run
     from fedvox.report.results import results_text
+    from fedvox.report.run_files import read_run
 
     run = read_run(out)
     return results_text(run.summary, out, run.phantom)

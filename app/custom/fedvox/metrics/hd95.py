@@ -1,0 +1,49 @@
+"""Conventions of HD95 by name: how the two directions of a surface distance become one number."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fedvox.registry import Registry
+
+Convention = Callable[[np.ndarray, np.ndarray], float]
+"""Distances prediction -> reference and reference -> prediction, in mm, to one HD95 in mm."""
+
+HD95: Registry[Convention] = Registry("convention of HD95")
+
+MAX_DIRECTED = "max_directed"
+BOTH_DIRECTIONS = "both_directions"
+
+TITLES = {
+    MAX_DIRECTED: "the larger of the two directed 95th percentiles of the surface distance",
+    BOTH_DIRECTIONS: "the 95th percentile of the surface distances of both directions together",
+}
+"""What a report says of each convention."""
+
+
+@HD95.register(MAX_DIRECTED)
+def max_directed(forth: np.ndarray, back: np.ndarray) -> float:
+    """The larger of the two directed 95th percentiles, as MONAI and DeepMind's tool have it.
+
+    ``max(P95(forth), P95(back))``. It is never below :func:`both_directions`.
+
+    Args:
+        forth: distance of each surface voxel of the prediction to the reference's surface, mm.
+        back: the same from the reference to the prediction.
+    """
+    return max(_percentile(forth), _percentile(back))
+
+
+@HD95.register(BOTH_DIRECTIONS)
+def both_directions(forth: np.ndarray, back: np.ndarray) -> float:
+    """The 95th percentile of both directions' distances together, as MedPy has it.
+
+    Args:
+        forth: as for :func:`max_directed`.
+        back: as for :func:`max_directed`.
+    """
+    return _percentile(np.concatenate([forth, back]))
+
+
+def _percentile(distances: np.ndarray) -> float:
+    return float(np.percentile(distances.astype(np.float64), 95))

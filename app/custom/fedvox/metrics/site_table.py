@@ -1,0 +1,57 @@
+"""How each model does at each site: the numbers behind the per-hospital tables."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedvox.metrics.models import ordered_models
+from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
+
+Cells = dict[str, SummaryRow]
+"""Model -> its row."""
+
+
+@dataclass(frozen=True)
+class SiteLine:
+    """One site's test cases of one modality.
+
+    Attributes:
+        site: the site's name.
+        modality: e.g. ``ct``.
+        cells: model -> mean over organs on these cases.
+    """
+
+    site: str
+    modality: str
+    cells: Cells
+
+    @property
+    def cases(self) -> int:
+        """Test cases with evidence, for the model that has most of them."""
+        return max(row.cases for row in self.cells.values())
+
+
+def site_lines(summary: Sequence[SummaryRow]) -> list[SiteLine]:
+    """One line per site and modality, by name; empty for a summary without sites."""
+    groups: dict[tuple[str, str], Cells] = {}
+    for row in summary:
+        if row.site != ALL_SITES and row.organ == MEAN_ORGAN:
+            groups.setdefault((row.site, row.modality), {})[row.model] = row
+    return [SiteLine(*key, groups[key]) for key in sorted(groups)]
+
+
+def site_models(lines: Sequence[SiteLine]) -> list[str]:
+    """The models of the lines, in the order of tables."""
+    return ordered_models(model for line in lines for model in line.cells)
+
+
+def worst_line(lines: Sequence[SiteLine], model: str) -> SiteLine | None:
+    """Where a model does worst; None where it was scored in fewer than two lines."""
+    scored = [
+        line
+        for line in lines
+        if model in line.cells and not math.isnan(line.cells[model].dice_mean)
+    ]
+    if len(scored) < 2:
+        return None
+    return min(scored, key=lambda line: line.cells[model].dice_mean)

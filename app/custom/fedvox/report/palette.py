@@ -1,0 +1,41 @@
+"""One fixed colour for each organ, for readers with and without colour blindness.
+
+No palette of 16 colours is safe alone, so pictures name the organs too. Under normal vision and
+simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira and Fernandes 2009) any two
+organs of an abdomen are at least 9 apart (CIEDE2000), any two of its first six organs, which most
+jobs train, 20, and organs that touch 18; those of a heart 17, those of a brain 37. The tests
+measure it: change a colour only together with them.
+"""
+
+ORGAN_COLOURS = {
+    "liver": "#766214",
+    "spleen": "#ffebb1",
+    "kidney_right": "#89ffff",
+    "kidney_left": "#eb8914",
+    "pancreas": "#8927ff",
+    "gallbladder": "#007676",
+    "stomach": "#c489b1",
+    "oesophagus": "#62d876",
+    "aorta": "#c42776",
+    "inferior_vena_cava": "#9dff14",
+    "adrenal_right": "#4e89ff",
+    "adrenal_left": "#c4b1ff",
+    "duodenum": "#899d76",
+    "bladder": "#62764e",
+    "prostate_uterus": "#9d279d",
+    "hippocampus_anterior": "#ffb000",
+    "hippocampus_posterior": "#00b5d8",
+    "heart_left_ventricle": "#eb769d",
+    "heart_right_ventricle": "#144eff",
+    "heart_left_atrium": "#9d3b76",
+    "heart_right_atrium": "#9debff",
+    "heart_myocardium": "#c4eb27",
+    "ascending_aorta": "#899d00",
+    "pulmonary_artery": "#9d9dff",
+    "tumour_necrotic": "#b13b3b",
+    "tumour_oedema": "#3bebff",
+    "tumour_enhancing": "#ffeb76",
+    "resection_cavity": "#3b4ed8",
+    "liver_tumour": "#ffb1c4",
+}
+OTHER_COLOUR = "#d0d0d0"

@@ -1,0 +1,95 @@
+"""What a run folder holds, read for the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedvox.config import read_json
+from fedvox.metrics.summary import summarise
+from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
+from fedvox.report.rounds import read_rounds, training_rounds
+from fedvox.report.run_record import RunRecord, read_run_record
+
+EXPECTED = {
+    "metrics.csv": "per-case scores. Sites with share = summary send only their means.",
+    "summary.csv": "means and intervals. The run ended before its last workflow, or no site had "
+    "a test case.",
+    "run.json": "date, job id, sites and numbers of cases. Versions before 0.2 did not write it.",
+    "rounds.jsonl": "the record of each round. The run ended before its first round, or only part "
+    "of the results was downloaded.",
+    "progress.png": "the learning curves. They are drawn at the end of a run; 'fedvox report' "
+    "draws them again.",
+    "overlay_*.png": "predictions over images. Outside the simulator they stay at each site, in "
+    "fedvox/site_report/ of its run folder, and are never sent.",
+    "model.json": "the model's description. No round finished, or only part of the results was "
+    "downloaded.",
+    "model.safetensors": "the weights of the best global model. No round finished, or only part "
+    "of the results was downloaded.",
+    "tb": "TensorBoard events. Sites may turn metric streaming off.",
+}
+"""Files of a complete run folder, and why each may be missing."""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """What a run folder holds, read; a missing file is an empty value.
+
+    Attributes:
+        folder: the run folder.
+        summary: rows of ``summary.csv``, or made from ``metrics.csv`` where that is missing.
+        rounds: records of ``rounds.jsonl``.
+        model: content of ``model.json``.
+        record: content of ``run.json``, None where that is missing.
+        missing: names of :data:`EXPECTED` that the folder lacks.
+    """
+
+    folder: Path
+    summary: list[SummaryRow]
+    rounds: list[dict[str, Any]]
+    model: dict[str, Any]
+    record: RunRecord | None
+    missing: tuple[str, ...]
+
+    @property
+    def phantom(self) -> bool:
+        """Whether the run's cases are phantoms: ``model.json`` or the last round's record tells."""
+        recorded = any(record.get("phantom") for record in self.rounds)
+        return bool(self.model.get("phantom", False)) or recorded
+
+    @property
+    def last_is_best(self) -> bool:
+        """Whether the model after the last round was chosen as the best: ``model.json`` tells."""
+        trained = training_rounds(self.rounds)
+        return trained > 0 and self.model.get("round") == trained
+
+    @property
+    def chosen(self) -> int | None:
+        """Rounds that the chosen model has behind it, None where ``model.json`` is missing."""
+        number = self.model.get("round")
+        return number if isinstance(number, int) else None
+
+    @property
+    def evaluation(self) -> Mapping[str, Any]:
+        """The job's evaluation settings, empty where ``model.json`` is missing."""
+        settings = self.model.get("settings")
+        found = settings.get("evaluation") if isinstance(settings, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
+
+def read_run(folder: Path) -> RunFiles:
+    """Reads the files of a run folder that the report is made from.
+
+    Raises:
+        ConfigError: a file is there but damaged; names it and the line.
+    """
+    missing = tuple(name for name in EXPECTED if not any(folder.glob(name)))
+    if "summary.csv" not in missing:
+        summary = read_csv(folder / "summary.csv", SummaryRow)
+    elif "metrics.csv" not in missing:
+        summary = summarise(read_csv(folder / "metrics.csv", MetricRow))
+    else:
+        summary = []
+    rounds = [] if "rounds.jsonl" in missing else read_rounds(folder / "rounds.jsonl")
+    model = {} if "model.json" in missing else read_json(folder / "model.json")
+    return RunFiles(folder, summary, rounds, model, read_run_record(folder), missing)
