@@ -10,6 +10,7 @@ from fedvox.files import write_text
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
 from fedvox.report.course import rounds_table
+from fedvox.report.failure import failure_banner
 from fedvox.report.html import document, escape, image, section
 from fedvox.report.rounds import read_rounds, training_rounds
 from fedvox.report.scores import comparison, details, headline
@@ -111,7 +112,7 @@ def write_report(folder: Path) -> Path:
     job = str(run.model.get("job") or folder.resolve().name)
     body = "\n".join(
         (
-            section("result", "Result", headline(run.summary) or _no_scores()),
+            section("result", "Result", headline(run.summary) or _no_scores(run)),
             section("models", "Models compared", comparison(run.summary)),
             section("organs", "Every organ", details(run.summary)),
             section("curves", "Learning curves", _curves(run)),
@@ -129,6 +130,7 @@ def write_report(folder: Path) -> Path:
 
 def _header(run: RunFiles, job: str) -> str:
     banner = f'<p class="banner" role="note">{PHANTOM_BANNER}</p>' if run.phantom else ""
+    banner += failure_banner(run.folder)
     trained = training_rounds(run.rounds)
     network = run.model.get("network")
     name = network.get("name") if isinstance(network, Mapping) else None
@@ -149,7 +151,13 @@ def _footer(run: RunFiles) -> str:
     return f"Made by {maker} from the files of the run. Not a medical device."
 
 
-def _no_scores() -> str:
+def _no_scores(run: RunFiles) -> str:
+    if any(record.get("evaluated") is False for record in run.rounds):
+        return (
+            "<p><strong>Not evaluated.</strong> The run ended before its evaluation, or has not "
+            "reached its end. The model beside this page was chosen on validation cases of the "
+            "rounds; nothing is known of it on test cases.</p>"
+        )
     return "<p>No test scores are in this folder; see <a href='#missing'>what is missing</a>.</p>"
 
 

@@ -116,10 +116,16 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
         return
     if len(modalities) > 1:
         axes.plot(numbers, means, "--", lw=2, c=INK, label="mean")
-    best, number = max(known)
+    best, number = max(_chosen(rounds) or known)
     label = f"best: {best:.3f} after {-number} rounds"
     axes.plot([-number], [best], "*", ms=15, c="#F0C000", mec=INK, ls="none", zorder=5, label=label)
     axes.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def _chosen(rounds: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
+    """The version that the run chose; where sites missed rounds it need not have the best mean."""
+    found = [(mean_validation(r), -int(r["round"])) for r in rounds if r.get("chosen")]
+    return [pair for pair in found if math.isfinite(pair[0])]
 
 
 def _say(axes: Any, text: str) -> None:
