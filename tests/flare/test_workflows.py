@@ -639,6 +639,19 @@ def test_first_reason_holds_and_patients_files_are_taken_out(server):
     assert "cannot read" in text and "MUELLER" not in text and "second" not in text
 
 
+def test_sites_that_were_lost_before_are_named_in_a_reason_of_flare_s(server):
+    server.engine.clients = ["site-1", "site-2"]
+    results = WriteResults()
+    lost = server.context(**{FLContextKey.DISCONNECTED_CLIENT_NAME: "site-2"})
+    results.handle_event(EventType.CLIENT_DISCONNECTED, lost)
+    reason = "Aborting job due to deployment policy violation"
+    event = server.context(**{FLContextKey.EVENT_DATA: reason})
+    results.handle_event(EventType.FATAL_SYSTEM_ERROR, event)
+    failure = json.loads((server.run().results / "failure.json").read_text())
+    assert (failure["reason"], failure["sites"]) == (f"{reason}; lost before: site-2", ["site-2"])
+    assert server.run().take_notes()[0].startswith("site-2 lost its connection")
+
+
 def test_job_that_cannot_be_read_says_so_in_its_results(party):
     server = party("server", job=None)
     event = server.context(**{FLContextKey.EVENT_DATA: "the job has no training.json"})

@@ -15,8 +15,6 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.errors import UpdateRefused
 
-MOST_REFUSALS = 20
-
 
 class Round:
     """Collects the updates of one round and turns them into the next global model.
@@ -95,9 +93,8 @@ class Round:
         self.accepted[update.site] = Update(**light)
 
     def refuse(self, site: str, reason: str) -> None:
-        """Records a refusal; of one site at most :data:`MOST_REFUSALS` in a round."""
-        if sum(entry["site"] == site for entry in self.refused) < MOST_REFUSALS:
-            self.refused.append({"site": site, "reason": reason})
+        """Records a refusal."""
+        self.refused.append({"site": site, "reason": reason})
 
     def _entitled(self, update: Update) -> int | None:
         """Training cases that the site may claim, None where nobody registers."""

@@ -31,6 +31,12 @@ def watch_end(event_type: str, fl_ctx: FLContext) -> None:
     """
     if event_type == EventType.FATAL_SYSTEM_ERROR:
         record_failure(fl_ctx, str(fl_ctx.get_prop(FLContextKey.EVENT_DATA) or "no reason given"))
+    elif event_type == EventType.CLIENT_DISCONNECTED:
+        run = opened_run(fl_ctx)
+        if run is not None:
+            site = one_line(str(fl_ctx.get_prop(FLContextKey.DISCONNECTED_CLIENT_NAME)))
+            run.lost |= {site}
+            run.note(f"{site} lost its connection or its job process ended; see its log")
     elif event_type == EventType.END_RUN:
         run = opened_run(fl_ctx)
         if run is not None and not run.finished and run.failure is None:
@@ -63,6 +69,8 @@ def record_failure(fl_ctx: FLContext, reason: str, sites: Collection[str] | None
         return
     else:
         number = run.state.version if run.stage == "training" else None
+        if run.lost:
+            text += f"; lost before: {', '.join(sorted(run.lost))}"
         found = _named(text, _names(run, fl_ctx)) if sites is None else tuple(sorted(sites))
         failure = Failure(run.stage, number, found, text)
         run.failure = failure

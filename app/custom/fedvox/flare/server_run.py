@@ -31,6 +31,7 @@ class ServerRun:
         notes: what happened since the last record of a round, for the next one.
         stage: what the run is doing: ``start``, ``training``, ``evaluation``, ``results``.
         awaited: sites that were asked in the open round and have not answered.
+        lost: sites whose connection or job process was lost in the run.
         failure: why the run failed, None as long as it did not.
         finished: True once everything is written that the run promises.
     """
@@ -38,6 +39,7 @@ class ServerRun:
     notes: tuple[str, ...] = ()
     stage: str = "start"
     awaited: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
     failure: Failure | None = None
     finished: bool = False
 
