@@ -650,6 +650,9 @@ def test_sites_that_were_lost_before_are_named_in_a_reason_of_flare_s(server):
     failure = json.loads((server.run().results / "failure.json").read_text())
     assert (failure["reason"], failure["sites"]) == (f"{reason}; lost before: site-2", ["site-2"])
     assert server.run().take_notes()[0].startswith("site-2 lost its connection")
+    back = server.context(**{FLContextKey.RECONNECTED_CLIENT_NAME: "site-2"})
+    results.handle_event(EventType.CLIENT_RECONNECTED, back)
+    assert server.run().lost == frozenset()
 
 
 def test_job_that_cannot_be_read_says_so_in_its_results(party):

@@ -72,6 +72,13 @@ class FedVoxStatistics(StatisticsController):
             return
         super().control_flow(abort_signal, fl_ctx)
 
+    def broadcast_and_wait(self, *args: Any, **kwargs: Any) -> None:
+        """Asks the sites that take part; who was left out after the handshake is not."""
+        run = server_run(kwargs["fl_ctx"])
+        connected = [client.name for client in self._engine.get_clients()]
+        targets = run.asked_sites(connected, self.min_clients)
+        super().broadcast_and_wait(*args, **{**kwargs, "targets": targets})
+
     def refuse(self, reason: str, fl_ctx: FLContext) -> None:
         """Stops the run; what FLARE says of missing results afterwards would hide the reason."""
         self.refused = True

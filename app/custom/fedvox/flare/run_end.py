@@ -37,6 +37,10 @@ def watch_end(event_type: str, fl_ctx: FLContext) -> None:
             site = one_line(str(fl_ctx.get_prop(FLContextKey.DISCONNECTED_CLIENT_NAME)))
             run.lost |= {site}
             run.note(f"{site} lost its connection or its job process ended; see its log")
+    elif event_type == EventType.CLIENT_RECONNECTED:
+        run = opened_run(fl_ctx)
+        if run is not None:
+            run.lost -= {one_line(str(fl_ctx.get_prop(FLContextKey.RECONNECTED_CLIENT_NAME)))}
     elif event_type == EventType.END_RUN:
         run = opened_run(fl_ctx)
         if run is not None and not run.finished and run.failure is None:

@@ -1,10 +1,12 @@
 """What the server's components share during one run."""
 
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.errors import FedVoxError
 from fedvox.flare.places import load_job, results_dir, state_dir
 from fedvox.flare.server_state import ServerState
 from fedvox.report.failure import Failure
@@ -65,6 +67,26 @@ class ServerRun:
         """The notes so far; they are handed out once."""
         taken, self.notes = list(self.notes), ()
         return taken
+
+    def asked_sites(self, connected: Collection[str], least: int) -> list[str]:
+        """Sites that get a task: those that take part, as far as enough of them are connected.
+
+        Args:
+            connected: sites that FLARE knows.
+            least: sites that the job needs.
+
+        Raises:
+            FedVoxError: too few take part.
+        """
+        admitted = sorted(self.registered)
+        if len(admitted) < least:
+            raise FedVoxError(
+                f"{len(admitted)} of {least} needed sites take part "
+                f"({', '.join(admitted) or 'none'}); the server's log and the rounds' notes say "
+                "why the others do not"
+            )
+        there = [site for site in admitted if site in set(connected)]
+        return there if len(there) >= least else admitted
 
 
 def server_run(fl_ctx: FLContext) -> ServerRun:

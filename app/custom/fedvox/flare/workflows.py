@@ -94,16 +94,12 @@ class FedVoxScatterAndGather(ScatterAndGather):
             FedVoxError: too few sites are left.
         """
         run = server_run(kwargs["fl_ctx"])
-        admitted = sorted(run.registered)
-        if len(admitted) < self._min_clients:
-            self._blame.text = (
-                f"{len(admitted)} of {self._min_clients} needed sites take part "
-                f"({', '.join(admitted) or 'none'}); the rounds' notes say why the others do not"
-            )
-            raise FedVoxError(self._blame.text)
-        connected = {client.name for client in self._engine.get_clients()}
-        there = [site for site in admitted if site in connected]
-        targets = there if len(there) >= self._min_clients else admitted
+        connected = [client.name for client in self._engine.get_clients()]
+        try:
+            targets = run.asked_sites(connected, self._min_clients)
+        except FedVoxError as error:
+            self._blame.text = str(error)
+            raise
         self._current_num_targets = len(targets)
         run.awaited = frozenset(targets)
         super().broadcast_and_wait(*args, **kwargs, targets=targets)
