@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -155,6 +156,19 @@ def test_tensors_that_cannot_be_written_leave_nothing(tmp_path):
     shared = torch.zeros(4)
     with pytest.raises(RuntimeError):
         write_tensors(tmp_path / "t.safetensors", {"a": shared, "b": shared})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensors_on_a_full_disk_say_that_no_space_is_left(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    def fail(*args, **kwargs):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
+    assert caught.value.errno == errno.ENOSPC
     assert list(tmp_path.iterdir()) == []
 
 

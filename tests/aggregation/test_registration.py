@@ -3,7 +3,15 @@ import json
 
 import pytest
 
-from fedvox.aggregation.registration import Registration, refusals, registration_from
+from fedvox.aggregation.registration import (
+    MAX_CASES,
+    Registration,
+    refusals,
+    registration_from,
+    registration_text,
+    renewed,
+    validation_gaps,
+)
 from fedvox.errors import ConfigError
 
 GOOD = Registration(
@@ -12,6 +20,8 @@ GOOD = Registration(
     annotated=("liver", "spleen"),
     modalities=("ct",),
     cases=5,
+    validation={"ct": 2},
+    test={"ct": 3},
     source="folder-1",
 )
 
@@ -46,6 +56,12 @@ def test_newer_site_may_tell_more_than_the_server_knows():
         {**GOOD.to_dict(), "cases": "many"},
         {**GOOD.to_dict(), "version": None},
         {**GOOD.to_dict(), "error": ["x"]},
+        {**GOOD.to_dict(), "validation": [4]},
+        {**GOOD.to_dict(), "validation": {"ct": "many"}},
+        {**GOOD.to_dict(), "validation": {"ct": -1}},
+        {**GOOD.to_dict(), "validation": {"ct": True}},
+        {**GOOD.to_dict(), "test": {5: 4}},
+        {**GOOD.to_dict(), "test": {f"m{k}": 1 for k in range(100)}},
     ],
 )
 def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
@@ -106,3 +122,40 @@ def test_sites_that_do_not_tell_their_folder_are_not_compared():
 def test_organ_that_one_site_annotates_is_enough():
     sites = {"a": changed(annotated=("liver",)), "b": changed(annotated=("spleen",), source="2")}
     assert judged(**sites) == []
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"cases": 10**9}, {"validation": {"ct": 10**9}}, {"test": {"ct": MAX_CASES + 1}}],
+)
+def test_more_cases_than_a_site_may_register_are_refused(values):
+    (message,) = judged(evil=changed(**values))
+    assert f"at most {MAX_CASES} may count" in message and message.startswith("evil registers")
+
+
+def test_largest_site_may_register():
+    assert judged(a=changed(cases=MAX_CASES)) == []
+
+
+def test_a_site_that_registers_again_never_counts_more_than_at_first():
+    again = changed(cases=9, validation={"ct": 1, "mr": 50}, test={"ct": 9}, skipped=2)
+    now = renewed(GOOD, again)
+    assert (now.cases, now.validation, now.test, now.skipped) == (5, {"ct": 1}, {"ct": 3}, 2)
+    assert renewed(GOOD, GOOD) == GOOD
+
+
+def test_modality_that_nobody_validates_is_named_before_training():
+    mr = changed(modalities=("mr",), validation={"mr": 0})
+    (line,) = validation_gaps({"a": GOOD, "b": mr})
+    assert line.startswith("no site has a validation case of mr: it has no say")
+    (line,) = validation_gaps({"a": changed(validation={}), "b": mr})
+    assert line.startswith("no site has a validation case: the last model will be taken")
+    assert (
+        validation_gaps({"a": GOOD, "b": changed(modalities=("mr",), validation={"mr": 1})}) == []
+    )
+    assert validation_gaps({}) == []
+
+
+def test_what_a_site_holds_is_one_line():
+    assert registration_text(GOOD) == "5 training cases (ct), 2 ct for validation"
+    assert registration_text(changed(validation={})) == "5 training cases (ct), none for validation"

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import tracemalloc
 
@@ -60,6 +61,8 @@ def test_record_says_who_contributed_how_much_and_why(open_round, model, update_
     assert record["seconds"] >= 0
     # ct: (0.5 * 2 + 0.9 * 2) / 4; rounding of binary fractions only
     assert record["validation"] == {"ct": pytest.approx(0.7), "mr": 0.25}
+    assert record["scores"] == {"a": {"ct": [0.9, 2]}, "b": {"ct": [0.5, 2], "mr": [0.25, 1]}}
+    assert 0 <= record["contributors"][1].pop("answer_seconds") <= record["seconds"]
     assert record["contributors"][1] == {
         "site": "b",
         "modality": "ct,mr",
@@ -113,6 +116,82 @@ def test_cases_are_held_against_the_registration(open_round, model, update_of):
     current = open_round("cases", registered={"a": 3})
     with pytest.raises(UpdateRefused, match="claims 4 training cases, registered 3"):
         current.accept(update_of("a", filled(model, 1.0), cases=4))
+
+
+def test_who_did_not_register_has_no_weight_and_no_say(open_round, model, update_of):
+    current = open_round("cases", registered={"a": 4}, validation={"a": {"ct": 2}})
+    with pytest.raises(UpdateRefused, match="not registered: it was not admitted before this"):
+        current.accept(update_of("late", filled(model, 9.0), cases=1, validation={"ct": (1.0, 1)}))
+    current.accept(update_of("a", filled(model, 1.0), validation={"ct": (0.5, 2)}))
+    following, record = current.close()
+    np.testing.assert_array_equal(following["bias"], np.ones(3))
+    assert record["registered"] == ["a"]
+    assert (record["validation"], record["scores"]) == ({"ct": 0.5}, {"a": {"ct": [0.5, 2]}})
+
+
+def test_with_the_rule_steps_only_the_job_s_steps_count(open_round, model, update_of):
+    current = open_round("steps", registered={"a": 4, "b": 9}, steps=10)
+    for claimed in (9, 11, 10**7, 0):
+        with pytest.raises(UpdateRefused, match=f"claims {claimed} steps"):
+            current.accept(update_of("b", filled(model, 9.0), steps=claimed))
+    current.accept(update_of("a", filled(model, 1.0), steps=10))
+    (entry,) = current.close()[1]["contributors"]
+    assert (entry["site"], entry["weight"], entry["reason"]) == ("a", 1.0, "10 steps")
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"arrays": {"bias": np.full(3, np.nan, np.float32)}},
+        {"arrays": {}},
+        {"cases": 99},
+        {"steps": 0},
+    ],
+    ids=["NaN", "empty", "cases", "steps"],
+)
+def test_a_refused_update_keeps_its_validation(open_round, model, update_of, claims):
+    current = open_round("cases", registered={"a": 4}, validation={"a": {"mr": 2}})
+    arrays = claims.pop("arrays", None)
+    update = update_of("a", filled(model, 1.0) if arrays is None else arrays, **claims)
+    with pytest.raises(UpdateRefused):
+        current.accept(dataclasses.replace(update, validation={"mr": (0.5, 2)}))
+    record = current.close()[1]
+    assert record["contributors"] == []
+    assert record["scores"] == {"a": {"mr": [0.5, 2]}}
+
+
+def test_a_late_answer_s_validation_is_that_of_another_model(open_round, model, update_of):
+    current = open_round(registered={"a": 4}, validation={"a": {"mr": 2}})
+    with pytest.raises(UpdateRefused, match="stale"):
+        current.accept(update_of("a", filled(model, 1.0), round=3, validation={"mr": (0.5, 2)}))
+    assert current.close()[1]["scores"] == {}
+
+
+def test_scores_that_were_not_registered_are_noted_and_do_not_count(open_round, model, update_of):
+    held = {"a": {"ct": 2}, "evil": {"ct": 2}}
+    current = open_round(registered={"a": 4, "evil": 4}, validation=held)
+    current.accept(update_of("a", filled(model, 1.0), validation={"ct": (0.5, 2)}))
+    claimed = {"pet": (1.0, 1), "ct": (1.0, 10**6), **{f"x{k}": (1.0, 9) for k in range(1000)}}
+    current.accept(update_of("evil", filled(model, 1.0), validation=claimed))
+    record = current.close()[1]
+    assert record["validation"] == {"ct": 0.5}
+    assert "evil: it validates 1000000 cases of 'ct', registered 2" in record["notes"][0]
+    assert len(record["notes"]) <= 8
+    assert [part["val_dice"] for part in record["contributors"]] == [0.5, None]
+
+
+def test_a_mean_that_is_not_finite_leaves_the_model_as_it_was(open_round, model, update_of):
+    current = open_round()
+    current.aggregate = lambda model, read, weights: {
+        name: np.full_like(array, np.inf) for name, array in model.items()
+    }
+    current.accept(update_of("a", filled(model, 1.0)))
+    following, record = current.close()
+    np.testing.assert_array_equal(following["bias"], model["bias"])
+    assert record["contributors"] == []
+    assert record["refused"] == [
+        {"site": "a", "reason": "not finite: the mean of this round's updates overflows"}
+    ]
 
 
 def test_weights_are_read_tensor_by_tensor(open_round, model, update_of, monkeypatch):

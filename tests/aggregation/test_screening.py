@@ -25,6 +25,16 @@ def test_one_value_that_is_not_finite_is_refused(model, update_of, value):
         screen(update_of("a", with_value(model, value)), model, 0, (), 4)
 
 
+@pytest.mark.parametrize("value", [3e38, -3e38, 1e30, 70_000.0])
+def test_a_finite_value_that_no_model_can_be_used_with_is_refused(model, update_of, value):
+    with pytest.raises(UpdateRefused, match="too large: 'weight' holds"):
+        screen(update_of("a", with_value(model, value)), model, 0, (), 4)
+
+
+def test_a_large_value_that_half_precision_holds_passes(model, update_of):
+    screen(update_of("a", with_value(model, -65504.0)), model, 0, (), 4)
+
+
 @pytest.mark.parametrize("shape", [(1, 3), (3,), (2, 1), (), (1, 2, 3)])
 def test_shape_that_would_broadcast_is_refused(model, update_of, shape):
     arrays = honest(model) | {"weight": np.ones(shape, np.float32)}

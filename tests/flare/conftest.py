@@ -44,6 +44,7 @@ class FakeEngine:
         self.clients: list[str] = []
         self.components: dict[str, object] = {}
         self.events: list[tuple[str, Any]] = []
+        self.listeners: list[Callable[[str, FLContext], None]] = []
 
     def get_workspace(self) -> Workspace:
         return self.workspace
@@ -56,6 +57,11 @@ class FakeEngine:
 
     def fire_event(self, event_type: str, fl_ctx: FLContext) -> None:
         self.events.append((event_type, fl_ctx.get_prop(FLContextKey.EVENT_DATA)))
+        for listener in self.listeners:
+            listener(event_type, fl_ctx)
+
+    def persist_components(self, fl_ctx: FLContext, completed: bool) -> None:
+        """FLARE's snapshots are gone."""
 
     @property
     def panics(self) -> list[str]:
@@ -169,7 +175,7 @@ def train_task() -> Callable[..., Shareable]:
 
 @pytest.fixture
 def record() -> Callable[..., dict[str, Any]]:
-    """A function to the record of a round."""
+    """A function to the record of a round, validated by site `a`."""
 
     def make(index: int, validation: dict[str, float] | None = None) -> dict[str, Any]:
         return {
@@ -177,9 +183,12 @@ def record() -> Callable[..., dict[str, Any]]:
             "seconds": 1.0,
             "bytes_up": 10,
             "bytes_down": 20,
-            "contributors": [],
+            "contributors": [{"site": "a", "weight": 1.0}],
             "refused": [],
             "validation": validation or {},
+            "scores": {"a": {name: [dice, 1] for name, dice in validation.items()}}
+            if validation
+            else {},
         }
 
     return make

@@ -25,6 +25,9 @@ def answer(data: object, claims: object = CLAIMS, round_index: object = 0) -> Sh
 
 @pytest.fixture
 def aggregator(server) -> FedVoxAggregator:
+    sites = ("bad", "good", "good-too", "site-1", "site-2")
+    server.run().registered = dict.fromkeys(sites, 2)
+    server.run().validation = {site: {"ct": 1} for site in sites}
     return FedVoxAggregator()
 
 
@@ -153,11 +156,13 @@ def test_next_round_starts_empty(aggregator, context, server):
 
 
 def test_duration_of_a_round_counts_from_its_start(aggregator, context, server, monkeypatch):
-    seconds = iter([100.0, 142.5])
+    seconds = iter([100.0, 130.0, 142.5])  # start, answer, end
     monkeypatch.setattr("fedvox.aggregation.round.time.monotonic", lambda: next(seconds))
     aggregator.handle_event(AppEventType.ROUND_STARTED, context())
     aggregator.accept(answer(arrays(1)), context())
-    assert close(aggregator, context, server)[1]["seconds"] == 42.5
+    record = close(aggregator, context, server)[1]
+    assert record["seconds"] == 42.5
+    assert record["contributors"][0]["answer_seconds"] == 30.0
 
 
 @pytest.mark.parametrize(

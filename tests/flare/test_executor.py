@@ -3,7 +3,7 @@ import logging
 
 import numpy as np
 import torch
-from nvflare.apis.analytix import AnalyticsData
+from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import ReturnCode
@@ -129,11 +129,12 @@ def test_received_weights_are_not_changed_in_place(site, weights, train_task):
     assert weights_hash(weights) == before
 
 
-def test_metrics_of_a_round_are_sent_as_one_event(site, weights, train_task):
-    execute(start(site), site, "train", train_task(weights))
-    ((_, data),) = [event for event in site.engine.events if event[0] == "analytix_log_stats"]
-    values = AnalyticsData.from_dxo(from_shareable(data)).value
-    assert set(values) == {"train_loss", "train_seconds", "val_dice_ct"}
+def test_each_metric_of_a_round_is_sent_with_its_round_as_step(site, weights, train_task):
+    execute(start(site), site, "train", train_task(weights, 1))
+    sent = [data for event, data in site.engine.events if event == "analytix_log_stats"]
+    records = [AnalyticsData.from_dxo(from_shareable(data)) for data in sent]
+    assert {r.tag for r in records} == {"train_loss", "train_seconds", "val_dice_ct"}
+    assert {(r.data_type, r.step) for r in records} == {(AnalyticsDataType.SCALAR, 1)}
 
 
 def test_pictures_of_a_global_model_stay_in_the_site_s_run_folder(site, weights):
@@ -171,6 +172,7 @@ def test_weights_of_another_network_are_one_error_line_and_an_exception_code(
     assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     (line,) = errors(caplog)
     assert line.startswith("site-1: the weights belong to another network")
+    assert answer.get_header(messages.FAILURE).startswith("ModelError at weights.py:")
 
 
 def test_task_for_a_site_that_could_not_start_is_refused(party, weights, train_task, caplog):

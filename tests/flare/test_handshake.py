@@ -22,6 +22,7 @@ def registration(site: str, **values: object) -> dict[str, object]:
         "annotated": ("liver", "spleen"),
         "modalities": ("ct",),
         "cases": 4,
+        "validation": {"ct": 2},
         "source": site,
     }
     return json.loads(json.dumps(Registration(**own | values).to_dict()))
@@ -130,3 +131,128 @@ def test_abort_ends_the_wait_without_a_verdict(server):
     handshake = Handshake(timeout=3600)
     handshake.wait(1, server.context(), abort)
     assert server.run().registered == {}
+
+
+def started(server, arrive, *sites: str) -> Handshake:
+    """A handshake after whose start these sites take part."""
+    server.engine.clients = list(sites)
+    handshake = Handshake(timeout=0.0)
+    for site in sites:
+        arrive(handshake, site, registration(site))
+    handshake.wait(1, server.context(), Signal())
+    return handshake
+
+
+def test_server_knows_what_each_site_may_claim(server, arrive):
+    started(server, arrive, "site-1", "site-2")
+    run = server.run()
+    assert run.registered == {"site-1": 4, "site-2": 4}
+    assert run.validation == {"site-1": {"ct": 2}, "site-2": {"ct": 2}}
+    assert run.cases == {"site-1": (2, 0), "site-2": (2, 0)}
+
+
+def test_fit_site_that_comes_after_the_start_takes_part_and_is_named(server, arrive):
+    handshake = started(server, arrive, "site-1")
+    arrive(handshake, "late", registration("late", cases=7, modalities=("mr",)))
+    run = server.run()
+    assert run.registered == {"late": 7, "site-1": 4}
+    assert run.validation["late"] == {"ct": 2}
+    assert run.modalities == ["ct", "mr"]
+    assert run.take_notes() == [
+        "late came after the start and takes part: 7 training cases (mr), 2 ct for validation"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"version": "0.0.1"}, "late runs fedvox 0.0.1, the server"),
+        ({"label_map": "other"}, "late has another label map"),
+        ({"modalities": ("pet",)}, "late holds pet, the job uses ct, mr"),
+        ({"cases": 0}, "late: no usable training case"),
+        ({"cases": 10**9}, "late registers 1000000000 cases"),
+        ({"error": "no data"}, "late: no data"),
+        ({"source": "site-1"}, "late and site-1 read the same data folder"),
+        ({"validation": "x"}, "late sent no readable registration"),
+    ],
+)
+def test_unfit_site_that_comes_after_the_start_is_left_out_and_the_job_goes_on(
+    server, arrive, values, reason
+):
+    handshake = started(server, arrive, "site-1")
+    for _ in range(3):  # it keeps asking for tasks
+        arrive(handshake, "late", registration("late", **values))
+    run = server.run()
+    assert run.registered == {"site-1": 4}
+    (note,) = run.take_notes()
+    assert reason in note and note.endswith("late takes no part in the job until it is mended")
+    assert server.engine.panics == []
+
+
+def test_site_that_was_mended_joins_later(server, arrive):
+    handshake = started(server, arrive, "site-1")
+    arrive(handshake, "late", registration("late", version="0.0.1"))
+    arrive(handshake, "late", registration("late"))
+    assert server.run().registered == {"late": 4, "site-1": 4}
+
+
+def test_restarted_site_with_the_same_numbers_changes_nothing(server, arrive):
+    handshake = started(server, arrive, "site-1")
+    for state in ("", "aaaa", "bbbb"):
+        arrive(handshake, "site-1", registration("site-1", state=state))
+    assert server.run().registered == {"site-1": 4}
+    assert server.run().take_notes() == []
+
+
+def test_restarted_site_may_lose_cases_and_gains_none(server, arrive):
+    handshake = started(server, arrive, "site-1")
+    arrive(handshake, "site-1", registration("site-1", cases=3, validation={"ct": 1, "mr": 9}))
+    assert server.run().registered == {"site-1": 3}
+    assert server.run().validation == {"site-1": {"ct": 1}}
+    arrive(handshake, "site-1", registration("site-1", cases=900, validation={"ct": 900}))
+    assert server.run().registered == {"site-1": 4}
+    assert server.run().validation == {"site-1": {"ct": 2}}
+    assert "site-1 registered again; what counts now: 4 training" in server.run().take_notes()[-1]
+
+
+def test_site_that_comes_back_unfit_has_no_weight_any_more(server, arrive):
+    handshake = started(server, arrive, "site-1", "site-2")
+    arrive(handshake, "site-2", registration("site-2", version="0.0.1"))
+    assert server.run().registered == {"site-1": 4}
+
+
+def test_site_that_changes_its_registration_at_each_request_is_read_a_few_times(server, arrive):
+    handshake = started(server, arrive, "site-1")
+    for number in range(1000):
+        arrive(handshake, "evil", registration("evil", cases=10**9 + number))
+    assert server.run().registered == {"site-1": 4}
+    assert len(server.run().take_notes()) <= 11
+
+
+def test_connected_site_that_is_still_preparing_is_named_and_may_join(server, arrive):
+    server.engine.clients = ["site-1", "slow"]
+    handshake = Handshake(timeout=0.0)
+    arrive(handshake, "site-1", registration("site-1"))
+    handshake.wait(1, server.context(), Signal())
+    (note,) = server.run().take_notes()
+    assert note.startswith("slow is connected and did not register within 0 s: the job starts")
+    arrive(handshake, "slow", registration("slow"))
+    assert set(server.run().registered) == {"site-1", "slow"}
+
+
+def test_an_organ_that_only_a_preparing_site_may_annotate_is_refused_with_its_name(server, arrive):
+    server.engine.clients = ["site-1", "slow"]
+    handshake = Handshake(timeout=0.0)
+    arrive(handshake, "site-1", registration("site-1", annotated=("liver",)))
+    with pytest.raises(
+        ConfigError, match=r"no site annotates spleen; .* slow is connected and has"
+    ):
+        handshake.wait(1, server.context(), Signal())
+
+
+def test_too_few_sites_names_the_connected_that_are_silent(server, arrive):
+    server.engine.clients = ["site-1", "slow"]
+    handshake = Handshake(timeout=0.0)
+    arrive(handshake, "site-1", registration("site-1"))
+    with pytest.raises(ConfigError, match="connected and still silent: slow; check"):
+        handshake.wait(2, server.context(), Signal())

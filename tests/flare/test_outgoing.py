@@ -10,7 +10,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.private.privacy_manager import Scope
 
 from fedvox.errors import ConfigError
-from fedvox.flare.messages import META
+from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.outgoing import OutgoingFilter, check_policy
 from fedvox.flare.received import ReceivedModel
 from fedvox.flare.statistics import EDGES, TASKS, pack, unpack
@@ -114,6 +114,27 @@ def test_a_failed_task_passes(party):
     passed = OutgoingFilter().process(reply, party("site-1").context())
     assert passed.get_return_code() == ReturnCode.EMPTY_RESULT
     assert "leak" not in passed
+
+
+@pytest.mark.parametrize(
+    ("told", "left"),
+    [
+        ("ModelError at weights.py:12", "ModelError at weights.py:12"),
+        ("KeyError", "KeyError"),
+        ("KeyError at mueller.py:12", "KeyError"),
+        ("Mueller", None),
+        ("KeyError: Mueller", None),
+        ("KeyError at weights.py:12 Mueller", None),
+        (["KeyError"], None),
+        (None, None),
+    ],
+)
+def test_of_a_failure_only_its_known_kind_and_place_leave(party, told, left):
+    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    reply.set_header(FAILURE, told)
+    passed = OutgoingFilter().process(reply, party("site-1").context())
+    assert passed.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    assert passed.get_header(FAILURE) == left
 
 
 def test_an_unknown_return_code_carries_no_text(party):

@@ -8,10 +8,11 @@ from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.executors.statistics.statistics_task_handler import StatisticsTaskHandler
+from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
 from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
@@ -148,3 +149,24 @@ def test_memory_that_is_no_number_is_not_used(entry):
 
 def test_edges_are_those_of_both_sides():
     assert all(edges == sorted(edges) for edges in EDGES.values())
+
+
+def test_only_registered_sites_are_asked_for_statistics(workflow, server, monkeypatch):
+    controller, _ = workflow
+    server.engine.clients = ["site-1", "site-2", "unfit"]
+    asked = []
+    monkeypatch.setattr(
+        StatisticsController, "broadcast_and_wait", lambda self, **kwargs: asked.append(kwargs)
+    )
+    controller.broadcast_and_wait(task=None, targets=None, fl_ctx=server.context())
+    assert asked[0]["targets"] == ["site-1", "site-2"]
+
+
+def test_a_plan_run_that_fails_says_why_in_its_results(workflow, server):
+    _, writer = workflow
+    server.run().stage = "plan"
+    reason = "site-2 gave no fingerprint (EXECUTION_EXCEPTION); see the first ERROR in its log"
+    event = server.context(**{FLContextKey.EVENT_DATA: reason})
+    writer.handle_event(EventType.FATAL_SYSTEM_ERROR, event)
+    failure = json.loads((server.run().results / "failure.json").read_text())
+    assert failure == {"stage": "plan", "round": None, "sites": ["site-2"], "reason": reason}

@@ -5,6 +5,9 @@ from fedvox.aggregation.selection import Best
 from fedvox.errors import ModelError
 from fedvox.flare.server_state import ServerState
 
+PAIRS = (("a", "ct"),)
+"""What the rounds of these runs validated."""
+
 
 def model(value: float) -> dict[str, np.ndarray]:
     return {"w": np.full(8, value, np.float32), "scale": np.asarray(value, np.float32)}
@@ -33,14 +36,14 @@ def test_finished_round_is_found_again_by_another_process(state, record):
     assert again.version == 2
     assert value_of(again.load_last()) == 2
     assert [entry["round"] for entry in again.rounds()] == [0, 1]
-    assert again.best == Best(1, 0.5)
+    assert again.best == Best(1, 0.5, PAIRS)
     assert value_of(again.load_best()) == 1
 
 
 def test_best_is_kept_when_later_rounds_are_worse(state, record):
     for index, score in enumerate([0.1, 0.8, 0.5, 0.6]):
         state.finish_round(model(index), model(index + 1), record(index, {"ct": score}))
-    assert state.best == Best(1, 0.8)
+    assert state.best == Best(1, 0.8, PAIRS)
     assert value_of(state.load_best()) == 1
     assert value_of(state.load_last()) == 4
 
@@ -48,7 +51,7 @@ def test_best_is_kept_when_later_rounds_are_worse(state, record):
 def test_later_model_wins_a_tie(state, record):
     for index in range(3):
         state.finish_round(model(index), model(index + 1), record(index, {"ct": 0.5}))
-    assert state.best == Best(2, 0.5)
+    assert state.best == Best(2, 0.5, PAIRS)
     assert value_of(state.load_best()) == 2
 
 
@@ -61,7 +64,7 @@ def test_round_that_was_not_validated_leaves_the_best_alone(state, record):
     state.finish_round(model(0), model(1), record(0))
     state.finish_round(model(1), model(2), record(1, {"ct": 0.5}))
     state.finish_round(model(2), model(3), record(2))
-    assert state.best == Best(1, 0.5)
+    assert state.best == Best(1, 0.5, PAIRS)
 
 
 def test_round_that_is_repeated_after_a_restart_is_recorded_once(state, record):
@@ -71,6 +74,28 @@ def test_round_that_is_repeated_after_a_restart_is_recorded_once(state, record):
     assert [entry["round"] for entry in state.rounds()] == [0, 1]
     assert state.version == 2
     assert value_of(state.load_last()) == 3
+
+
+def test_weights_of_each_version_that_may_still_win_are_kept_over_a_restart(state, record):
+    def scored(index: int, ct: float, mr: float | None) -> dict:
+        own = {"a": {"ct": [ct, 4]}, **({} if mr is None else {"b": {"mr": [mr, 4]}})}
+        return record(index) | {"scores": own}
+
+    course = [(0.1, 0.1), (0.5, 0.3), (0.9, None), (0.6, 0.4), (0.7, None)]
+    for index, (ct, mr) in enumerate(course):
+        # a new process each round
+        ServerState(state.folder).finish_round(
+            model(index), model(index + 1), scored(index, ct, mr)
+        )
+    assert state.best == Best(3, 0.5, (("a", "ct"), ("b", "mr")))
+    assert value_of(state.load_best()) == 3
+    # version 2 is the best on ct alone, should the site with mr be lost for good
+    names = sorted(path.name for path in state.folder.glob("model_*"))
+    assert names == [f"model_{v:05d}.safetensors" for v in (2, 3, 5)]
+    for index in range(5, 9):
+        state.finish_round(model(index), model(index + 1), scored(index, 0.8, None))
+    assert (state.best.version, state.best.pairs) == (2, (("a", "ct"),))
+    assert value_of(state.load_best()) == 2
 
 
 @pytest.mark.parametrize("name", ["last", "best"])

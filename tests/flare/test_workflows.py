@@ -1,11 +1,17 @@
+import copy
+import dataclasses
+import errno
 import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_context import FLContextManager
 from nvflare.apis.shareable import ReturnCode, Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.app_common.abstract.model import ModelLearnableKey
@@ -14,15 +20,22 @@ from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.shareablegenerators.full_model_shareable_generator import (
     FullModelShareableGenerator,
 )
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
+import fedvox
+from fedvox.aggregation.registration import Registration
+from fedvox.data.organs import label_map_hash
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.locator import SafetensorsLocator
+from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.persistor import SafetensorsPersistor
 from fedvox.flare.workflows import FedVoxCrossSiteEval, FedVoxScatterAndGather, WriteResults
 from fedvox.metrics.table import MetricRow, SharedSummary, read_csv, to_dict
 from fedvox.training.model_file import read_model
 from fedvox.training.weights import weights_hash
+
+JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 
 
 def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee") -> dict[str, object]:
@@ -51,6 +64,9 @@ def deliver(server):
             AppConstants.DATA_CLIENT: site,
             AppConstants.MODEL_OWNER: owner,
         }
+        run = server.run()
+        run.registered = {site: 3, **run.registered}
+        run.validation = {site: {"ct": 1}, **run.validation}
         workflow.handle_event(AppEventType.VALIDATION_RESULT_RECEIVED, server.context(**props))
 
     return hand
@@ -115,11 +131,21 @@ def test_unreadable_result_is_logged_and_nothing_of_it_is_kept(deliver, caplog, 
     assert "result of a on SRV_global_last is unreadable" in caplog.text
 
 
-def test_failed_validation_is_not_a_result(deliver, caplog):
+def test_failed_validation_is_not_a_result_and_stands_in_the_records(deliver, trained, caplog):
+    server, _ = trained
     results = WriteResults()
-    deliver(results, "a", "SRV_global_last", make_reply(ReturnCode.EXECUTION_EXCEPTION))
+    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    reply.set_header(FAILURE, "MemoryError")
+    deliver(results, "a", "SRV_global_last", reply)
     assert results.rows == []
     assert "unreadable" not in caplog.text
+    results.control_flow(Signal(), server.context())
+    record = final_record(server)
+    assert record["missing"] == ["a"]
+    assert record["notes"] == [
+        "a did not evaluate global_last: its task failed (EXECUTION_EXCEPTION, MemoryError); see "
+        "the first ERROR in the site's log"
+    ]
 
 
 def test_only_the_last_global_model_s_validation_is_kept(deliver):
@@ -129,6 +155,38 @@ def test_only_the_last_global_model_s_validation_is_kept(deliver):
         scores = {"ct": [0.25 if name == "global_last" else 0.75, 2]}
         deliver(results, "a", owner, report([row(name, "a")], validation=scores))
     assert results.last_validation == {"a": {"ct": (0.25, 2)}}
+
+
+def test_result_of_a_site_that_did_not_register_is_not_used(server, caplog):
+    results = WriteResults()
+    props = {
+        AppConstants.VALIDATION_RESULT: report([row("global_last", "evil")]),
+        AppConstants.DATA_CLIENT: "evil",
+        AppConstants.MODEL_OWNER: "SRV_global_last",
+    }
+    results.handle_event(AppEventType.VALIDATION_RESULT_RECEIVED, server.context(**props))
+    assert results.rows == []
+    assert "result of evil is not used: it is not registered" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "scores", [{"ct": [1.0, 10**6]}, {"pet": [1.0, 1]}, {"ct": [1.0, 0]}, {"ct": [7.0, 1]}]
+)
+def test_claims_beyond_the_registration_do_not_choose_the_last_model(deliver, trained, scores):
+    server, _ = trained
+    results = WriteResults()
+    deliver(results, "a", "SRV_global_last", report([row("global_last", "a")], validation=scores))
+    results.control_flow(Signal(), server.context())
+    assert description_of(server)["round"] == 1
+    assert "it has no say in the choice" in final_record(server)["notes"][0]
+
+
+def description_of(server) -> dict:
+    return json.loads((server.run().results / "model.json").read_text())
+
+
+def final_record(server) -> dict:
+    return json.loads((server.run().results / "rounds.jsonl").read_text().splitlines()[-1])
 
 
 def test_claimed_dice_above_one_does_not_choose_the_last_model(deliver, trained):
@@ -294,6 +352,7 @@ def test_sites_own_models_are_collected_only_when_the_job_says_so(party, tiny, a
     server = party("server", job=tiny)
     server.engine.components["locator"] = SafetensorsLocator()
     server.engine.clients = ["a"]
+    server.run().registered = {"a": 3}
     workflow = FedVoxCrossSiteEval(model_locator_id="locator")
     workflow._engine = server.engine
     workflow.start_controller(server.context())
@@ -329,3 +388,341 @@ def test_case_rows_with_an_impossible_dice_are_refused_as_a_whole(deliver, caplo
     deliver(results, "a", "SRV_global_last", report(rows))
     assert results.rows == []
     assert "unreadable" in caplog.text
+
+
+def test_site_that_is_not_registered_or_not_connected_is_not_asked_to_evaluate(server):
+    server.engine.components["locator"] = SafetensorsLocator()
+    server.engine.clients = ["a", "unfit"]
+    server.run().registered = {"a": 3, "gone": 3}
+    workflow = FedVoxCrossSiteEval(model_locator_id="locator", validation_timeout=0)
+    workflow._engine = server.engine
+    workflow.start_controller(server.context())
+    assert workflow._participating_clients == ["a"]
+
+
+@pytest.mark.parametrize(("fixed", "expected"), [(0, 5400), (77, 77)])
+def test_evaluation_waits_as_long_as_the_rounds_suggest_unless_the_job_says_so(
+    server, weights, record, fixed, expected
+):
+    run = server.run()
+    measured = record(0) | {"contributors": [{"site": "a", "answer_seconds": 200.0}]}
+    run.state.finish_round(weights, weights, measured)
+    server.engine.components["locator"] = SafetensorsLocator()
+    server.engine.clients = ["a"]
+    run.registered, run.cases = {"a": 3}, {"a": (4, 10)}
+    workflow = FedVoxCrossSiteEval(
+        model_locator_id="locator", validation_timeout=fixed, submit_model_timeout=fixed
+    )
+    workflow._engine = server.engine
+    workflow.start_controller(server.context())
+    # 3 * 200 s * 2 models (the last one and a's own) * (1 + 14 / 4)
+    assert (workflow._validation_timeout, workflow._submit_model_timeout) == (expected, expected)
+
+
+# ---- before the evaluation, and when there is none ----
+
+
+def broadcast_into(monkeypatch, updates: dict[str, Shareable | None]) -> list[list[str]]:
+    """Replaces FLARE's broadcast: each asked site answers at once; returns who was asked."""
+    asked: list[list[str]] = []
+
+    def broadcast(self, task, fl_ctx, targets=None, **kwargs):
+        asked.append(list(targets))
+        for site in targets:
+            answer = updates.get(site)
+            if answer is not None:
+                peer = FLContextManager(None, site, JOB_ID).new_context()
+                fl_ctx.set_peer_context(peer)
+                self._accept_train_result(site, copy.deepcopy(answer), fl_ctx)
+
+    monkeypatch.setattr(ScatterAndGather, "broadcast_and_wait", broadcast)
+    return asked
+
+
+def trained_update(weights, steps: int = 1, value: float = 1.0, index: int = 0) -> Shareable:
+    claims = {"cases": 2, "steps": steps, "validation": {"ct": [0.5, 1]}}
+    arrays = {name: array + np.float32(value) for name, array in weights.items()}
+    result = DXO(DataKind.WEIGHTS, data=arrays, meta={META: claims}).to_shareable()
+    result.add_cookie(AppConstants.CONTRIBUTION_ROUND, index)
+    return result
+
+
+@pytest.fixture
+def one_round(party, tiny):
+    """A server that trains one round with the sites a and b, and its workflow."""
+    tiny["training"]["rounds"] = 1
+    server = party("server", job=tiny)
+    server.engine.clients = ["a", "b"]
+    server.engine.components = {
+        "aggregator": FedVoxAggregator(),
+        "shareable_generator": FullModelShareableGenerator(),
+        "persistor": SafetensorsPersistor(),
+        "handshake": Handshake(timeout=0.0),
+        "locator": SafetensorsLocator(),
+    }
+    handshake = server.engine.components["handshake"]
+    for site in ("a", "b"):
+        own = Registration(
+            fedvox.__version__,
+            label_map_hash(["liver", "spleen"]),
+            annotated=("liver", "spleen"),
+            modalities=("ct",),
+            cases=2,
+            validation={"ct": 1},
+            source=site,
+        )
+        handshake.registrations[site] = own
+    workflow = FedVoxScatterAndGather(persistor_id="persistor", min_clients=1)
+    workflow._engine = server.engine
+    return server, workflow
+
+
+def train(server, workflow, and_evaluate: bool = False) -> dict:
+    """Runs training as FLARE does, ends the run; returns ``failure.json``, if there is one."""
+    results, abort = WriteResults(), Signal()
+
+    def listen(event_type, fl_ctx):
+        if event_type == EventType.FATAL_SYSTEM_ERROR:
+            results.handle_event(event_type, fl_ctx)
+            abort.trigger("panic")
+
+    server.engine.listeners.append(listen)
+    workflow.start_controller(server.context())
+    workflow.control_flow(abort, server.context())
+    if and_evaluate and not abort.triggered:
+        results.control_flow(abort, server.context())
+    results.handle_event(EventType.END_RUN, server.context())
+    path = server.run().results / "failure.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def test_what_was_trained_is_written_before_the_evaluation(one_round, weights, monkeypatch):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights)))
+    workflow.start_controller(server.context())
+    workflow.control_flow(Signal(), server.context())
+    assert server.engine.panics == []
+    folder = server.run().results
+    assert read_model(folder / "model.safetensors").description["round"] == 1
+    assert description_of(server)["evaluated"] is False
+    assert final_record(server)["evaluated"] is False
+    assert "Not evaluated." in (folder / "report.html").read_text()
+
+
+def test_an_abort_in_the_evaluation_leaves_the_model_and_says_what_happened(
+    one_round, weights, monkeypatch, capsys
+):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights)))
+    workflow.start_controller(server.context())
+    workflow.control_flow(Signal(), server.context())
+    server.run().stage = "evaluation"
+    WriteResults().handle_event(EventType.END_RUN, server.context())
+    folder = server.run().results
+    failure = json.loads((folder / "failure.json").read_text())
+    assert (failure["stage"], failure["round"]) == ("evaluation", None)
+    assert failure["reason"].startswith("it was ended from outside: a person aborted it")
+    assert "The run failed (evaluation)" in (folder / "report.html").read_text()
+    assert read_model(folder / "model.safetensors").description["round"] == 1
+    assert "the run failed (evaluation)" in capsys.readouterr().out
+
+
+def test_a_run_that_came_to_its_end_has_no_failure(trained, deliver):
+    server, _ = trained
+    results = WriteResults()
+    both_models(deliver, results, last_dice=0.4)
+    results.control_flow(Signal(), server.context())
+    results.handle_event(EventType.END_RUN, server.context())
+    assert not (server.run().results / "failure.json").exists()
+    assert description_of(server)["evaluated"] is True
+    assert description_of(server)["choice"] == "version 1, compared on a (ct)"
+    chosen = [json.loads(line)["chosen"] for line in rounds_of(server)]
+    assert chosen == [False, True, False]
+
+
+def rounds_of(server) -> list[str]:
+    return (server.run().results / "rounds.jsonl").read_text().splitlines()
+
+
+def test_failure_names_site_code_kind_and_round_when_too_few_sites_are_left(one_round, monkeypatch):
+    server, workflow = one_round
+    workflow._min_clients = 2
+    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+    reply.set_header(FAILURE, "KeyError at step.py:12")
+    broadcast_into(monkeypatch, {"b": reply})
+    failure = train(server, workflow)
+    assert failure == {
+        "stage": "training",
+        "round": 0,
+        "sites": ["b"],
+        "reason": "b: its task failed (EXECUTION_EXCEPTION, KeyError at step.py:12); see the first "
+        "ERROR in the site's log",
+    }
+
+
+def test_a_site_whose_task_failed_stands_in_the_round_s_record(one_round, weights, monkeypatch):
+    server, workflow = one_round
+    failed = make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR)
+    broadcast_into(monkeypatch, {"a": trained_update(weights), "b": failed})
+    workflow.start_controller(server.context())
+    workflow.control_flow(Signal(), server.context())
+    record = server.run().state.rounds()[0]
+    assert [part["site"] for part in record["contributors"]] == ["a"]
+    assert record["refused"][0]["site"] == "b"
+    assert record["refused"][0]["reason"].startswith("its task failed (TASK_RESULT_FILTER_ERROR)")
+    assert record["missing"] == []
+
+
+def test_refusal_in_the_handshake_is_the_run_s_failure(one_round, capsys):
+    server, workflow = one_round
+    handshake = server.engine.components["handshake"]
+    bad = dataclasses.replace(handshake.registrations["b"], version="0.0.1")
+    handshake.registrations["b"] = bad
+    failure = train(server, workflow)
+    assert (failure["stage"], failure["round"], failure["sites"]) == ("start", None, ["b"])
+    assert failure["reason"].startswith("b runs fedvox 0.0.1")
+    assert "the run failed (start): b runs fedvox 0.0.1" in capsys.readouterr().out
+    assert "The run failed (start)" in (server.run().results / "report.html").read_text()
+
+
+def test_a_run_in_which_no_update_was_accepted_fails_with_the_first_reason(
+    one_round, weights, monkeypatch
+):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights, value=np.nan)))
+    failure = train(server, workflow, and_evaluate=True)
+    assert (failure["stage"], failure["sites"]) == ("results", ["a"])
+    reason = failure["reason"]
+    assert reason.startswith("no update was accepted in any of 1 rounds, so no model was trained")
+    assert "first in round 1, a: not finite" in reason
+
+
+@pytest.mark.parametrize("where", ["store", "round"])
+def test_a_full_disk_at_the_server_is_named_in_the_results(one_round, weights, monkeypatch, where):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights)))
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/MUELLER")
+
+    place = {"store": "store.write_arrays", "round": "round.Round.close"}[where]
+    monkeypatch.setattr(f"fedvox.aggregation.{place}", full)
+    failure = train(server, workflow)
+    assert (failure["stage"], failure["round"]) == ("training", 0)
+    assert failure["reason"].startswith("no space left on the server's disk; free some and clone")
+
+
+def test_a_failure_that_finds_the_disk_full_takes_what_waits_of_the_open_round(
+    server, monkeypatch, weights
+):
+    run = server.run()
+    run.state.store.put(0, "a", weights)
+    written = []
+
+    def write(folder, failure):
+        if run.state.store.folder.exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(failure.reason)
+
+    monkeypatch.setattr("fedvox.flare.run_end.write_failure", write)
+    event = server.context(**{FLContextKey.EVENT_DATA: "broken"})
+    WriteResults().handle_event(EventType.FATAL_SYSTEM_ERROR, event)
+    assert written == ["broken"]
+
+
+def test_first_reason_holds_and_patients_files_are_taken_out(server):
+    results = WriteResults()
+    for reason in ("cannot read /data/MUELLER_HANS.nii.gz", "second"):
+        event = server.context(**{FLContextKey.EVENT_DATA: reason})
+        results.handle_event(EventType.FATAL_SYSTEM_ERROR, event)
+    text = (server.run().results / "failure.json").read_text()
+    assert "cannot read" in text and "MUELLER" not in text and "second" not in text
+
+
+def test_sites_that_were_lost_before_are_named_in_a_reason_of_flare_s(server):
+    server.engine.clients = ["site-1", "site-2"]
+    results = WriteResults()
+    lost = server.context(**{FLContextKey.DISCONNECTED_CLIENT_NAME: "site-2"})
+    results.handle_event(EventType.CLIENT_DISCONNECTED, lost)
+    reason = "Aborting job due to deployment policy violation"
+    event = server.context(**{FLContextKey.EVENT_DATA: reason})
+    results.handle_event(EventType.FATAL_SYSTEM_ERROR, event)
+    failure = json.loads((server.run().results / "failure.json").read_text())
+    assert (failure["reason"], failure["sites"]) == (f"{reason}; lost before: site-2", ["site-2"])
+    assert server.run().take_notes()[0].startswith("site-2 lost its connection")
+    back = server.context(**{FLContextKey.RECONNECTED_CLIENT_NAME: "site-2"})
+    results.handle_event(EventType.CLIENT_RECONNECTED, back)
+    assert server.run().lost == frozenset()
+
+
+def test_job_that_cannot_be_read_says_so_in_its_results(party):
+    server = party("server", job=None)
+    event = server.context(**{FLContextKey.EVENT_DATA: "the job has no training.json"})
+    results = WriteResults()
+    results.handle_event(EventType.FATAL_SYSTEM_ERROR, event)
+    results.handle_event(EventType.END_RUN, server.context())
+    failure = json.loads((server.run_dir / "fedvox" / "failure.json").read_text())
+    assert failure["reason"] == "the job has no training.json"
+
+
+def test_a_run_that_is_killed_in_a_round_names_who_had_not_answered(
+    one_round, weights, monkeypatch
+):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, {"a": trained_update(weights)})
+    monkeypatch.setattr(FedVoxAggregator, "aggregate", lambda *a: pytest.fail("must not come here"))
+    abort = Signal()
+
+    def stop(self, **kwargs):
+        abort.trigger("stopped")
+
+    inner = ScatterAndGather.broadcast_and_wait
+    monkeypatch.setattr(
+        ScatterAndGather,
+        "broadcast_and_wait",
+        lambda self, **kwargs: (inner(self, **kwargs), stop(self)),
+    )
+    workflow.start_controller(server.context())
+    workflow.control_flow(abort, server.context())
+    WriteResults().handle_event(EventType.END_RUN, server.context())
+    failure = json.loads((server.run().results / "failure.json").read_text())
+    assert (failure["stage"], failure["round"], failure["sites"]) == ("training", 0, ["b"])
+    assert failure["reason"].endswith("nothing had come in this round from b")
+
+
+# ---- who is asked to train ----
+
+
+def test_only_registered_sites_are_asked_to_train(one_round, weights, monkeypatch):
+    server, workflow = one_round
+    asked = broadcast_into(monkeypatch, {"a": trained_update(weights)})
+    unfit = server.engine.components["handshake"].registrations
+    workflow.start_controller(server.context())
+    server.engine.components["handshake"].timeout = 0.0
+    del unfit["b"]
+    workflow.control_flow(Signal(), server.context())
+    assert asked == [["a"]]
+    assert "b is connected and did not register" in server.run().state.rounds()[0]["notes"][0]
+
+
+def test_too_few_sites_that_take_part_end_the_run_with_a_reason(one_round, monkeypatch):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, {})
+    workflow.start_controller(server.context())
+    monkeypatch.setattr(Handshake, "wait", lambda *args: None)
+    server.run().registered = {"a": 2}
+    workflow._min_clients = 2
+    failure = train(server, workflow)
+    assert failure["reason"].startswith("1 of 2 needed sites take part (a)")
+
+
+def test_modality_that_nobody_validates_is_noted_before_training(one_round, weights, monkeypatch):
+    server, workflow = one_round
+    broadcast_into(monkeypatch, {"a": trained_update(weights)})
+    registrations = server.engine.components["handshake"].registrations
+    for site in registrations:
+        registrations[site] = dataclasses.replace(registrations[site], validation={})
+    workflow.start_controller(server.context())
+    workflow.control_flow(Signal(), server.context())
+    notes = server.run().state.rounds()[0]["notes"]
+    assert notes[0].startswith("no site has a validation case: the last model will be taken")

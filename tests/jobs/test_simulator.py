@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from fedvox.data.site_data import open_site
 from fedvox.flare.job_folder import export_job, job_settings
 from fedvox.flare.site_setup import phantom_site
+from fedvox.training.model_file import read_model
 from fedvox.training.reference import run_reference
 
 pytestmark = pytest.mark.system
@@ -117,6 +118,17 @@ def test_rounds_name_contributors_weights_and_bytes(parallel: Path) -> None:
     assert set(records[2]["validation"]) == {"ct", "mr"}
 
 
+def test_curves_have_a_point_for_each_round(parallel: Path, swapped: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for work in (parallel, swapped):
+        for site, modality in (("site-1", "ct"), ("site-2", "mr")):
+            events = EventAccumulator(str(results(work) / "tb" / site))
+            events.Reload()
+            for tag in ("train_loss", "train_seconds", f"val_dice_{modality}"):
+                assert sorted(point.step for point in events.Scalars(tag)) == [0, 1], (site, tag)
+
+
 def test_fewer_threads_than_sites_give_the_same_numbers(parallel: Path, swapped: Path) -> None:
     ours, theirs = (
         load_file(
@@ -142,6 +154,11 @@ def test_simulator_equals_the_in_process_reference(
     assert simulated.keys() == reference.last.keys()
     for name, array in reference.last.items():
         np.testing.assert_allclose(simulated[name], array, rtol=0, atol=1e-6)
+    model = read_model(results(parallel) / "model.safetensors")
+    assert reference.choice is not None
+    assert model.description["round"] == reference.choice.version
+    for name, array in reference.best.items():
+        np.testing.assert_allclose(model.weights[name], array, rtol=0, atol=1e-6)
 
 
 def test_an_organ_nobody_annotates_is_refused_before_training(tmp_path: Path) -> None:
@@ -149,7 +166,11 @@ def test_an_organ_nobody_annotates_is_refused_before_training(tmp_path: Path) ->
     job = export_job(JOBS / "fedgin", tmp_path, "pinned", changes, "unannotated")
     run = simulate(job, tmp_path / "work")
     assert run.returncode != 0
-    assert "no site annotates stomach; take it out of 'data.organs'" in last_error(run)
+    reason = "no site annotates stomach; take it out of 'data.organs'"
+    assert reason in last_error(run)
+    failure = json.loads((results(tmp_path / "work") / "failure.json").read_text())
+    assert failure["stage"] == "start" and reason in failure["reason"]
+    assert reason.replace("'", "&#x27;") in (results(tmp_path / "work") / "report.html").read_text()
     assert not list((tmp_path / "work").rglob("optimizer_*.safetensors"))
 
 
@@ -163,6 +184,8 @@ def test_an_unknown_key_is_named_before_training(tiny_job: Path, tmp_path: Path)
     run = simulate(job, tmp_path / "work")
     assert run.returncode != 0
     assert "unknown key 'training.roundz'" in last_error(run)
+    failure = json.loads((results(tmp_path / "work") / "failure.json").read_text())
+    assert "unknown key 'training.roundz'" in failure["reason"]
 
 
 def test_two_sites_that_read_one_folder_are_refused(

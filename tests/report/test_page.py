@@ -8,11 +8,11 @@ from fedvox.aggregation.round import round_text
 from fedvox.errors import ConfigError
 from fedvox.metrics.hd95 import TITLES
 from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
+from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
 from fedvox.report.progress import draw_progress
-from fedvox.report.run_record import write_run_record
+from fedvox.report.run_record import SiteCases, write_run_record
 from fedvox.report.scores import comparison, headline
 
 ROUND = {"contributors": [], "refused": [], "missing": [], "validation": {}, "seconds": 1.0}
@@ -64,7 +64,7 @@ def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
     draw_progress(rounds, folder / "progress.png", phantom)
     (folder / "overlay_ct_1.png").write_bytes((folder / "progress.png").read_bytes())
     (folder / "model.safetensors").write_bytes(b"")
-    write_run_record(folder, "fedgin", "3f1c-ab", {"site-1": 24}, {}, rows, [])
+    write_run_record(folder, "fedgin", "3f1c-ab", [SiteCases("site-1", 24)])
     (folder / "tb").mkdir()
 
 
@@ -210,7 +210,7 @@ def test_every_hospital_has_its_line_and_the_worst_is_named(tmp_path):
     write_run(tmp_path)
     rows = [*three_hospitals(), *three_hospitals("site-3")]
     write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
-    write_run_record(tmp_path, "fedgin", "x", {"site-4": 5, "site-3": 9}, {}, rows, [])
+    write_run_record(tmp_path, "fedgin", "x", [SiteCases("site-4", 5), SiteCases("site-3", 9)])
     part = between(write_report(tmp_path).read_text(), "hospitals", "models")
     assert "global_best is lowest at <strong>site-3</strong>, MR: 0.405 over 2 test cases" in part
     lines = re.findall(r'<th scope="row">([^<]+)</th><td>(\w+)</td><td class="n">(\d)</td>', part)
@@ -227,14 +227,13 @@ def test_card_of_few_cases_has_no_interval_and_names_the_lowest_site():
 
 def test_head_tells_which_run_it_was_and_who_took_part(tmp_path):
     write_run(tmp_path)
-    rows = [*three_hospitals(), MetricRow("m", "site-3", "val", "mr", "v", "liver", 1, 1, 1, 1)]
-    part = SharedSummary("m", "late", "val", "ct", "mean", 7, 0.5, 0.4, 0.6, 1.0, 0.5)
-    record = write_run_record(tmp_path, "fedgin", "3f1c-ab", {"site-1": 24}, {}, rows, [part])
-    write_csv(tmp_path / "summary.csv", summarise(rows), SummaryRow)
+    sites = [SiteCases("site-1", 24, 8, 10), SiteCases("late", 6)]
+    record = write_run_record(tmp_path, "fedgin", "3f1c-ab", sites)
+    write_csv(tmp_path / "summary.csv", summarise(three_hospitals()), SummaryRow)
     head = write_report(tmp_path).read_text().partition("<main>")[0]
     assert f"fedgin, {record.written} UTC, job 3f1c-ab, fedvox {record.fedvox_version}" in head
     assert "5 sites (2 with CT, 2 with MR, 1 with modality unknown); 2 rounds; " in head
-    assert "cases: 24 train (4 sites not counted), 8 val (1 site not counted), 10 test" in head
+    assert "cases: 30 train, 8 val, 10 test" in head
 
 
 def test_folder_of_an_older_version_says_what_is_not_on_record(tmp_path):
@@ -275,7 +274,7 @@ def test_page_says_which_hd95_and_which_tolerance(tmp_path):
         assert page.count(TITLES[name]) == 2
         assert "here 3.0 mm" in page
         assert "is below the voxel size" not in page
-    write_run_record(tmp_path, "fedgin", "x", {"site-1": 24}, {"site-1": 3, "b": 0}, [], [])
+    write_run_record(tmp_path, "fedgin", "x", [SiteCases("site-1", 24, coarse=3)])
     page = write_report(tmp_path).read_text()
     note = "tolerance of 3 mm is below the voxel size of test cases (3 of site-1)"
     assert note in between(page, "result", "hospitals")

@@ -4,7 +4,7 @@ import pytest
 
 from fedvox.metrics.table import MetricRow
 from fedvox.report.results import results_text, write_results, write_rounds
-from fedvox.report.run_record import write_run_record
+from fedvox.report.run_record import SiteCases, write_run_record
 
 ROUND = {"round": 0, "contributors": [{"site": "a", "modality": "ct"}], "validation": {}}
 
@@ -13,7 +13,7 @@ def written(folder, number: int, rows: list[MetricRow]) -> str:
     """Writes a run of one round whose model.json says that version ``number`` was chosen."""
     write_rounds(folder / "rounds.jsonl", [ROUND])
     (folder / "model.json").write_text(json.dumps({"job": "tiny", "round": number}))
-    write_run_record(folder, "tiny", "simulate_job", {"a": 3, "c": 5}, {}, rows, [])
+    write_run_record(folder, "tiny", "simulate_job", [SiteCases("a", 3, 0, 2), SiteCases("c", 5)])
     return results_text(write_results(folder, rows, [], [ROUND], False), folder, False)
 
 
@@ -31,8 +31,7 @@ def test_console_tells_the_run_the_tables_and_the_silent_sites(tmp_path):
     head, sites, *_ = text.strip().splitlines()
     assert head.startswith("tiny, 20") and " UTC, simulated, fedvox " in head
     assert sites == (
-        "3 sites (2 with CT, 1 with modality unknown); 1 round; cases: 8 train (1 site not counted)"
-        ", 0 val (1 site not counted), 4 test (1 site not counted)"
+        "3 sites (2 with CT, 1 with modality unknown); 1 round; cases: 8 train, 0 val, 2 test"
     )
     assert "global_last" in text
     assert "\nlowest of global_best: 0.350 at b, ct\n" in text
@@ -53,7 +52,7 @@ def test_console_of_a_run_without_test_cases_says_so(tmp_path):
 def test_every_name_of_a_site_can_be_written_and_drawn(tmp_path, name):
     record = ROUND | {"contributors": [{"site": name, "modality": "ct", "train_loss": 0.5}]}
     write_rounds(tmp_path / "rounds.jsonl", [record])
-    write_run_record(tmp_path, name, name, {name: 3}, {}, [], [])
+    write_run_record(tmp_path, name, name, [SiteCases(name, 3)])
     summary = write_results(tmp_path, [], [], [record], False)
     assert "\x1b" not in results_text(summary, tmp_path, False)
     assert (tmp_path / "progress.png").is_file()

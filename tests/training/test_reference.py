@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from fedvox.flare.server_state import ServerState
+from fedvox.training.evaluate import Validation
 from fedvox.training.local_round import train_round
 from fedvox.training.reference import initial_model, local_update, run_reference
 from fedvox.training.weights import weights_hash, weights_of
@@ -57,11 +59,34 @@ def test_records_cover_every_round_and_site(result, job):
 
 
 def test_best_model_is_a_model_that_was_validated(result, job):
-    assert 0 <= result.choice.version <= job.training.rounds
+    assert 1 <= result.choice.version <= job.training.rounds
     if result.choice.version == job.training.rounds:
         assert weights_hash(result.best) == weights_hash(result.last)
-    scores = [sum(r["validation"].values()) / 2 for r in result.rounds]
+    scores = [sum(r["validation"].values()) / 2 for r in result.rounds[1:]]
     assert result.choice.score >= max(scores)
+
+
+@pytest.mark.parametrize(
+    ("course", "chosen"),
+    [((0.9, 0.2, 0.1), 1), ((0.9, 0.1, 0.2), 2), ((0.1, 0.2, 0.2), 2)],
+    ids=["untrained is best", "last is best but the untrained", "tie"],
+)
+def test_server_and_this_process_choose_alike(sites, job, tmp_path, monkeypatch, course, chosen):
+    scripted = iter([dice for dice in course for _ in sites])
+
+    def scored(model, cases, job, device):
+        return {cases[0].modality: Validation(next(scripted), len(cases))}
+
+    monkeypatch.setattr("fedvox.training.reference.validate", scored)
+    own = run_reference(sites, job, tmp_path / "reference")
+    state = ServerState(tmp_path / "server")
+    for record in own.rounds:
+        state.finish_round(own.last, own.last, record)
+    last = {site.name: {site.val[0].modality: (course[-1], len(site.val))} for site in sites}
+    assert own.choice == state.course.with_last(state.version, last).best
+    assert own.choice.version == chosen
+    if chosen == job.training.rounds:
+        assert weights_hash(own.best) == weights_hash(own.last)
 
 
 def test_seed_of_the_job_decides_the_initial_weights(make_job):

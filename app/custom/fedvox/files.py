@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import stat
 import tempfile
 import time
@@ -123,7 +124,10 @@ def _os_errors(path: Path) -> Iterator[None]:
     except SafetensorError as error:
         if "I/O" not in str(error):
             raise
-        raise OSError(errno.EIO, "disk full or not writable", str(path)) from None
+        told = re.search(r"os error (\d+)", str(error))
+        if told is None:
+            raise OSError(errno.EIO, "disk full or not writable", str(path)) from None
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from None
 
 
 def write_tensors(

@@ -4,10 +4,13 @@ A site that cannot take part stops the job here, in seconds, and not after hours
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fedvox.errors import ConfigError
+
+MAX_CASES = 100_000
+"""Cases that a site may register for training, and per modality for validation or test."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,9 @@ class Registration:
         annotated: organs of the job that the site's training cases annotate.
         modalities: modality sets of its cases, e.g. ``["ct"]``.
         cases: usable training cases.
+        validation: modality -> usable validation cases; they are the site's say in the choice of
+            the best model.
+        test: modality -> usable test cases.
         skipped: unusable cases.
         phantom: True for phantom data.
         coarse: test cases with voxels larger than the job's tolerance of NSD.
@@ -33,6 +39,8 @@ class Registration:
     annotated: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     cases: int = 0
+    validation: Mapping[str, int] = field(default_factory=dict)
+    test: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
     phantom: bool = False
     coarse: int = 0
@@ -63,7 +71,62 @@ def registration_from(values: Mapping[str, Any], site: str) -> Registration:
         own = None
     if own is None or any(type(vars(own)[k]) is not type(v) for k, v in vars(_BLANK).items()):
         raise ConfigError(f"{site} sent no readable registration; update its fedvox")
+    if not all(_counted(counts) for counts in (own.validation, own.test)):
+        raise ConfigError(f"{site} sent no readable registration; update its fedvox")
     return own
+
+
+def _counted(counts: Mapping[Any, Any]) -> bool:
+    return len(counts) <= 64 and all(
+        isinstance(name, str) and type(count) is int and count >= 0
+        for name, count in counts.items()
+    )
+
+
+def renewed(first: Registration, again: Registration) -> Registration:
+    """What counts when a site registers again, as after its restart: never more than at first.
+
+    A site may lose cases in the course of a run; it may not raise its weight.
+    """
+    return replace(
+        again,
+        cases=min(first.cases, again.cases),
+        validation=_least(first.validation, again.validation),
+        test=_least(first.test, again.test),
+    )
+
+
+def _least(first: Mapping[str, int], again: Mapping[str, int]) -> dict[str, int]:
+    return {name: min(first[name], count) for name, count in again.items() if name in first}
+
+
+def registration_text(own: Registration) -> str:
+    """What a site holds, in one line for the log and the rounds' notes."""
+    counts = ", ".join(f"{n} {name}" for name, n in sorted(own.validation.items()) if n)
+    return (
+        f"{own.cases} training cases ({', '.join(own.modalities)}), "
+        f"{counts or 'none'} for validation"
+    )
+
+
+def validation_gaps(registrations: Mapping[str, Registration]) -> list[str]:
+    """Modalities that are trained and that no site validates, one line each with the remedy."""
+    trained = {part for own in registrations.values() for part in own.modalities}
+    held = {
+        name for own in registrations.values() for name, count in own.validation.items() if count
+    }
+    if not registrations or not trained - held:
+        return []
+    if not held:
+        return [
+            "no site has a validation case: the last model will be taken without a choice; "
+            "give sites validation cases ('split' in the site file)"
+        ]
+    return [
+        f"no site has a validation case of {name}: it has no say in the choice of the best model; "
+        "give a site that holds it validation cases ('split' in the site file)"
+        for name in sorted(trained - held)
+    ]
 
 
 def refusals(
@@ -84,16 +147,17 @@ def refusals(
     """
     found = []
     for site, registration in sorted(registrations.items()):
-        found += _site_refusals(site, registration, version, label_map, modalities)
+        found += site_refusals(site, registration, version, label_map, modalities)
     if not found:
-        found += _shared_sources(registrations)
+        found += shared_sources(registrations)
         found += _unannotated(registrations, organs)
     return found
 
 
-def _site_refusals(
+def site_refusals(
     site: str, own: Registration, version: str, label_map: str, modalities: tuple[str, ...]
 ) -> list[str]:
+    """Why one site cannot take part, whatever the others are; empty when it can."""
     if own.version != version:
         return [f"{site} runs fedvox {own.version}, the server {version}; install the same version"]
     if own.error:
@@ -102,6 +166,12 @@ def _site_refusals(
         return [f"{site} has another label map; submit the job again to all sites"]
     if own.cases < 1:
         return [f"{site}: no usable training case; check its site file"]
+    most = max((own.cases, *own.validation.values(), *own.test.values()))
+    if most > MAX_CASES:
+        return [
+            f"{site} registers {most} cases, at most {MAX_CASES} may count; check its site file "
+            "or leave the site out"
+        ]
     foreign = {part for name in own.modalities for part in name.split("+")} - set(modalities)
     if foreign:
         return [
@@ -111,7 +181,8 @@ def _site_refusals(
     return []
 
 
-def _shared_sources(registrations: Mapping[str, Registration]) -> list[str]:
+def shared_sources(registrations: Mapping[str, Registration]) -> list[str]:
+    """Two sites that read the same cases would count twice; empty when none do."""
     owners: dict[str, str] = {}
     for site, own in sorted(registrations.items()):
         first = owners.setdefault(own.source, site) if own.source else site

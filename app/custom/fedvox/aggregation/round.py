@@ -10,7 +10,7 @@ import numpy as np
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.client_weight import client_weight
 from fedvox.aggregation.screening import screen
-from fedvox.aggregation.selection import pool_validation
+from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.errors import UpdateRefused
@@ -24,8 +24,12 @@ class Round:
         model: the global model that was sent to the sites.
         store: where screened updates wait.
         rule: how sites are weighted, see :func:`fedvox.aggregation.client_weight.client_weight`.
-        registered: site -> training cases that it registered before round 0.
+        registered: site -> training cases that it registered; who is not in it has no weight.
+            None where nobody registers.
         aggregator: a registered aggregator.
+        validation: site -> modality -> validation cases that it registered; None where nobody
+            registers.
+        steps: optimiser steps of a site in a round; the rule ``steps`` takes no other number.
     """
 
     def __init__(
@@ -36,27 +40,36 @@ class Round:
         rule: str,
         registered: Mapping[str, int] | None = None,
         aggregator: str = "mean",
+        validation: Mapping[str, Mapping[str, int]] | None = None,
+        steps: int | None = None,
     ) -> None:
         self.index = index
         self.model = model
         self.store = store
         self.rule = rule
-        self.registered = registered or {}
+        self.registered = None if registered is None else dict(registered)
+        self.validation = None if validation is None else dict(validation)
+        self.steps = steps if rule == "steps" else None
         self.aggregate = AGGREGATORS[aggregator]
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
         self.refused: list[dict[str, str]] = []
+        self.scores: dict[str, dict[str, tuple[float, int]]] = {}
+        self.notes: list[str] = []
 
     def accept(self, update: Update) -> None:
-        """Screens an update and stores it.
+        """Screens an update and stores it; its validation counts even if it is refused.
+
+        The validation is that of the model which the site received, not of its update.
 
         Raises:
             UpdateRefused: with the reason, which the record keeps as well.
         """
-        cases = self.registered.get(update.site)
         try:
-            screen(update, self.model, self.index, self.accepted, cases)
+            cases = self._entitled(update)
+            self._keep_scores(update)
+            screen(update, self.model, self.index, self.accepted, cases, self.steps)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
             raise
@@ -68,8 +81,9 @@ class Round:
             "weight": weight,
             "reason": reason,
             "train_loss": _finite(update.loss),
-            "val_dice": _mean_dice(update),
+            "val_dice": self._site_dice(update.site),
             "update_norm": _distance(update.arrays, self.model),
+            "answer_seconds": round(time.monotonic() - self.started, 3),
             "train_seconds": _finite(round(update.seconds, 3)),
             "data_wait": _finite(round(update.data_wait, 4)),
             "bytes_up": _size(update.arrays),
@@ -81,6 +95,26 @@ class Round:
     def refuse(self, site: str, reason: str) -> None:
         """Records a refusal."""
         self.refused.append({"site": site, "reason": reason})
+
+    def _entitled(self, update: Update) -> int | None:
+        """Training cases that the site may claim, None where nobody registers."""
+        if self.registered is None:
+            return None
+        if update.site not in self.registered:
+            raise UpdateRefused("not registered: it was not admitted before this round")
+        return self.registered[update.site]
+
+    def _keep_scores(self, update: Update) -> None:
+        """Keeps what the site says of the received model, once, as far as it is registered."""
+        if update.round != self.index or update.site in self.scores:
+            return
+        held = None if self.validation is None else self.validation.get(update.site, {})
+        kept, odd = checked_scores(update.validation, held)
+        self.scores[update.site] = kept
+        self.notes += [f"{update.site}: {text}; it has no say in the choice" for text in odd[:8]]
+
+    def _site_dice(self, site: str) -> float | None:
+        return selection_score(pool_validation([self.scores.get(site, {})]))
 
     def close(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Averages what was accepted; without any update the global model stays as it was.
@@ -94,6 +128,11 @@ class Round:
             model = self.aggregate(
                 self.model, lambda site, name: self.store.read(self.index, site, name), weights
             )
+            if not all(np.isfinite(array).all() for array in model.values()):
+                model = {name: np.asarray(array) for name, array in self.model.items()}
+                for site in self.contributors:
+                    self.refuse(site, "not finite: the mean of this round's updates overflows")
+                self.contributors = {}
         self.store.drop(self.index)
         return model, self._record()
 
@@ -103,7 +142,7 @@ class Round:
             {**entry, "weight": entry["weight"] / total}
             for _, entry in sorted(self.contributors.items())
         ]
-        reports = [self.accepted[site].validation for site in sorted(self.accepted)]
+        scores = {site: own for site, own in sorted(self.scores.items()) if own}
         return {
             "round": self.index,
             "seconds": round(time.monotonic() - self.started, 3),
@@ -112,13 +151,16 @@ class Round:
             "contributors": contributors,
             "refused": sorted(self.refused, key=lambda entry: (entry["site"], entry["reason"])),
             "missing": self._missing(),
-            "validation": pool_validation(reports),
+            "registered": sorted(self.registered or ()),
+            "notes": self.notes,
+            "validation": pool_validation(list(scores.values())),
+            "scores": {s: {m: [d, n] for m, (d, n) in own.items()} for s, own in scores.items()},
         }
 
     def _missing(self) -> list[str]:
         """Registered sites of which nothing came: lost, failed or too slow."""
         heard = set(self.accepted) | {entry["site"] for entry in self.refused}
-        return sorted(set(self.registered) - heard)
+        return sorted(set(self.registered or ()) - heard)
 
 
 def round_text(record: Mapping[str, Any], rounds: int) -> str:
@@ -141,11 +183,6 @@ def round_text(record: Mapping[str, Any], rounds: int) -> str:
 def _finite(value: float) -> float | None:
     """A claimed number as JSON can hold it."""
     return value if math.isfinite(value) else None
-
-
-def _mean_dice(update: Update) -> float | None:
-    pooled = pool_validation([update.validation])
-    return sum(pooled.values()) / len(pooled) if pooled else None
 
 
 def _distance(arrays: Arrays, model: Arrays) -> float:

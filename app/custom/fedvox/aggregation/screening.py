@@ -4,15 +4,24 @@ from collections.abc import Collection
 
 import numpy as np
 
+from fedvox.aggregation.registration import MAX_CASES
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.errors import UpdateRefused
 
-MAX_CASES = 1_000_000
-MAX_STEPS = 10_000_000
+MAX_STEPS = 100_000
+"""As ``training.steps`` allows."""
+MAX_VALUE = 65504.0
+"""Largest number of half precision: a weight beyond it cannot be used in mixed precision, and a
+mean with it would leave a model that computes only NaN."""
 
 
 def screen(
-    update: Update, model: Arrays, current_round: int, received: Collection[str], cases: int | None
+    update: Update,
+    model: Arrays,
+    current_round: int,
+    received: Collection[str],
+    cases: int | None,
+    steps: int | None = None,
 ) -> None:
     """Refuses an update that does not fit the model, the round or the site's own registration.
 
@@ -21,7 +30,8 @@ def screen(
         model: the global model that the sites received.
         current_round: the round that is open.
         received: sites whose update this round holds already.
-        cases: training cases that the site registered before round 0, None if unknown.
+        cases: training cases that the site registered, None where nobody registers.
+        steps: exactly the steps of a round where they decide the weight, else None.
 
     Raises:
         UpdateRefused: with the reason, for the round's record.
@@ -30,17 +40,19 @@ def screen(
         raise UpdateRefused(f"stale: answers round {update.round}, open is {current_round}")
     if update.site in received:
         raise UpdateRefused("duplicate: this round holds an update of the site already")
-    _screen_claims(update, cases)
+    _screen_claims(update, cases, steps)
     _screen_schema(update.arrays, model)
 
 
-def _screen_claims(update: Update, cases: int | None) -> None:
-    limit = MAX_CASES if cases is None else cases
+def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None:
+    limit = MAX_CASES if cases is None else min(cases, MAX_CASES)
     if not 1 <= update.cases <= limit:
-        bound = "at most" if cases is None else "registered"
+        bound = "registered" if limit == cases else "at most"
         raise UpdateRefused(f"claims {update.cases} training cases, {bound} {limit}")
     if not 1 <= update.steps <= MAX_STEPS:
-        raise UpdateRefused(f"claims {update.steps} steps")
+        raise UpdateRefused(f"claims {update.steps} steps, at most {MAX_STEPS}")
+    if steps is not None and update.steps != steps:
+        raise UpdateRefused(f"claims {update.steps} steps, the job's rounds have {steps}")
 
 
 def _screen_schema(arrays: Arrays, model: Arrays) -> None:
@@ -56,3 +68,9 @@ def _screen_schema(arrays: Arrays, model: Arrays) -> None:
         if not np.isfinite(array).all():
             count = int(array.size - np.isfinite(array).sum())
             raise UpdateRefused(f"not finite: '{name}' holds {count} NaN or infinite values")
+        largest = float(np.abs(array).max(initial=0.0))
+        if largest > MAX_VALUE:
+            raise UpdateRefused(
+                f"too large: '{name}' holds {largest:.3g}, beyond {MAX_VALUE:g} a model cannot "
+                "be used in half precision"
+            )

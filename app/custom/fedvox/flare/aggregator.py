@@ -14,7 +14,9 @@ from nvflare.app_common.app_event_type import AppEventType
 from fedvox.aggregation.round import Round, round_text
 from fedvox.errors import FedVoxError
 from fedvox.flare.messages import META, UNREADABLE, update_from
+from fedvox.flare.run_end import disk_text
 from fedvox.flare.server_run import server_run
+from fedvox.report.results import write_rounds
 
 
 class FedVoxAggregator(Aggregator):
@@ -47,6 +49,8 @@ class FedVoxAggregator(Aggregator):
                 run.job.training.client_weight,
                 run.registered,
                 run.job.training.aggregator,
+                run.validation,
+                run.job.training.steps,
             )
         return self._round
 
@@ -63,6 +67,9 @@ class FedVoxAggregator(Aggregator):
             except FedVoxError as refusal:
                 self.log_warning(fl_ctx, f"update of {site} refused: {refusal}")
                 return False
+            except OSError as error:  # the update could not be stored
+                self.system_panic(disk_text(error), fl_ctx)
+                return False
             except UNREADABLE as error:
                 reason = f"unreadable: {type(error).__name__}"
                 current.refuse(site, reason)
@@ -70,13 +77,25 @@ class FedVoxAggregator(Aggregator):
                 return False
             return True
 
+    def note_failed(self, site: str, reason: str, fl_ctx: FLContext) -> None:
+        """Keeps on record that a site's task failed in the open round."""
+        with self._lock:
+            self.open_round(fl_ctx).refuse(site, reason)
+        self.log_warning(fl_ctx, f"nothing from {site} in this round: {reason}")
+
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
         """Closes the round; its record, models and choice go to the server's state."""
         with self._lock:
             current = self.open_round(fl_ctx)
-            model, record = current.close()
             run = server_run(fl_ctx)
-            run.state.finish_round(current.model, model, record)
+            try:
+                model, record = current.close()
+                record["notes"] = [*run.take_notes(), *record["notes"]]
+                run.state.finish_round(current.model, model, record)
+                write_rounds(run.results / "rounds.jsonl", run.state.rounds())
+            except OSError as error:
+                self.system_panic(disk_text(error), fl_ctx)
+                raise FedVoxError(disk_text(error)) from None
             self.log_info(fl_ctx, round_text(record, run.job.training.rounds))
             if not record["contributors"]:
                 self.log_warning(

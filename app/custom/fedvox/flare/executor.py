@@ -25,7 +25,7 @@ from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
-from fedvox.flare.failures import failure_line
+from fedvox.flare.failures import failure_kind, failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
 from fedvox.flare.site_setup import SiteSetup, set_up_site
@@ -33,7 +33,7 @@ from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluate import coarse_cases
 from fedvox.training.evaluation_report import evaluation_report
-from fedvox.training.reference import initial_model, local_update
+from fedvox.training.reference import case_counts, initial_model, local_update
 from fedvox.training.settings import JobSettings
 from fedvox.training.state import state_hash
 from fedvox.training.weights import load_weights
@@ -77,7 +77,10 @@ class FedVoxExecutor(Executor):
             return tasks[task_name](shareable, fl_ctx, abort_signal)
         except Exception as error:
             logger.error("%s", failure_line(str(fl_ctx.get_identity_name()), error, task_name))
-        return make_reply(ReturnCode.EXECUTION_EXCEPTION)
+            kind = failure_kind(error)
+        reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
+        reply.set_header(messages.FAILURE, kind)
+        return reply
 
     def _start(self, fl_ctx: FLContext) -> Registration:
         site = str(fl_ctx.get_identity_name())
@@ -102,6 +105,8 @@ class FedVoxExecutor(Executor):
             annotated=tuple(sorted(data.annotated)),
             modalities=tuple(data.modalities),
             cases=len(data.train),
+            validation=case_counts(data.val),
+            test=case_counts(data.test),
             skipped=len(data.skipped),
             phantom=data.phantom,
             coarse=coarse_cases(data.test, self.job.evaluation.nsd_tolerance_mm),
@@ -171,10 +176,11 @@ class FedVoxExecutor(Executor):
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}
         values |= {f"val_dice_{name}": dice for name, (dice, _) in update.validation.items()}
-        dxo = create_analytic_dxo(
-            tag="fedvox",
-            value=values,
-            data_type=AnalyticsDataType.PARAMETERS,
-            global_step=update.round,
-        )
-        send_analytic_dxo(self, dxo, fl_ctx)
+        for tag, value in values.items():  # of a whole dict FLARE's receiver drops the step
+            dxo = create_analytic_dxo(
+                tag=tag,
+                value=float(value),
+                data_type=AnalyticsDataType.SCALAR,
+                global_step=update.round,
+            )
+            send_analytic_dxo(self, dxo, fl_ctx)

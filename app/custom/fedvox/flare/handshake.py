@@ -1,7 +1,8 @@
-"""Registers every site at its first task request and refuses before round 0."""
+"""Registers every site at its first task request: refuses before round 0, admits later ones."""
 
 import threading
 import time
+from dataclasses import replace
 
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_component import FLComponent
@@ -9,15 +10,26 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
 import fedvox
-from fedvox.aggregation.registration import Registration, refusals, registration_from
+from fedvox.aggregation.registration import (
+    Registration,
+    refusals,
+    registration_from,
+    registration_text,
+    renewed,
+    shared_sources,
+    site_refusals,
+)
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import REGISTRATION
-from fedvox.flare.server_run import server_run
+from fedvox.flare.server_run import ServerRun, server_run
+
+MOST_CHANGES = 10
+"""Changed registrations that are read of one site in a run; a site changes them by a restart."""
 
 
 class Handshake(FLComponent):
-    """Collects registrations and tells the training workflow when, and whether, to start.
+    """Collects registrations, tells the workflow whether to start, and judges who comes later.
 
     Args:
         timeout: seconds to wait for sites that are connected but have not asked for a task.
@@ -27,6 +39,9 @@ class Handshake(FLComponent):
         super().__init__()
         self.timeout = timeout
         self.registrations: dict[str, Registration] = {}
+        self._first: dict[str, Registration] = {}
+        self._heard: dict[str, tuple[int, Registration | None]] = {}
+        self._started = False
         self._lock = threading.Lock()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -35,15 +50,23 @@ class Handshake(FLComponent):
             return
         peer = fl_ctx.get_peer_context()
         site = str(peer.get_identity_name())
+        values = peer.get_prop(REGISTRATION)
         with self._lock:
-            if site in self.registrations:
+            own = _read(values, site)
+            if site in self._first:
+                own = renewed(self._first[site], own)
+            elif not own.error:
+                self._first[site] = own
+            changes, known = self._heard.get(site, (0, None))
+            # the hash of what a site keeps between rounds changes with it and decides nothing
+            standing = replace(own, state="")
+            if changes > MOST_CHANGES or standing == known:
                 return
-            values = peer.get_prop(REGISTRATION)
-            try:
-                registration = registration_from(values if isinstance(values, dict) else {}, site)
-            except ConfigError as error:
-                registration = Registration(fedvox.__version__, "", error=str(error))
-            self.registrations[site] = registration
+            self._heard[site] = (changes + 1, standing)
+            if self._started:
+                self._admit(site, own, server_run(fl_ctx))
+            else:
+                self.registrations[site] = own
 
     def wait(self, min_sites: int, fl_ctx: FLContext, abort_signal: Signal) -> None:
         """Waits until all connected sites have registered, then judges.
@@ -57,7 +80,6 @@ class Handshake(FLComponent):
             ConfigError: a site cannot take part, or too few sites came.
         """
         deadline = time.monotonic() + self.timeout
-        seen: dict[str, Registration] = {}
         while not abort_signal.triggered:
             names = {client.name for client in fl_ctx.get_engine().get_clients()}
             with self._lock:
@@ -69,18 +91,63 @@ class Handshake(FLComponent):
                 if len(seen) < min_sites:
                     raise ConfigError(
                         f"{len(seen)} of {min_sites} needed sites registered within "
-                        f"{self.timeout:g} s; check that the others run and can reach the server"
+                        f"{self.timeout:g} s{_awaited(names - set(seen))}; check that the others "
+                        "run and can reach the server"
                     )
                 break
             time.sleep(0.2)
-        if abort_signal.triggered:
-            return
+        if not abort_signal.triggered:
+            self._start(fl_ctx)
+
+    def _start(self, fl_ctx: FLContext) -> None:
+        """The last look before round 0; who registers from now on is judged alone."""
         run = server_run(fl_ctx)
-        run.registered = {site: own.cases for site, own in seen.items()}
-        run.coarse = {site: own.coarse for site, own in seen.items() if own.coarse > 0}
-        run.phantom = any(own.phantom for own in seen.values())
-        run.modalities = sorted({m for own in seen.values() for m in own.modalities})
-        self._judge(seen, fl_ctx, complete=True)
+        names = {client.name for client in fl_ctx.get_engine().get_clients()}
+        with self._lock:
+            seen, self._started = dict(self.registrations), True
+            self._publish(run)
+        awaited = names - set(seen)
+        self._judge(seen, fl_ctx)
+        try:
+            self._judge(seen, fl_ctx, complete=True)
+        except ConfigError as error:
+            raise ConfigError(f"{error}{_still_preparing(awaited)}") from None
+        for site in sorted(awaited):
+            run.note(
+                f"{site} is connected and did not register within {self.timeout:g} s: the job "
+                "starts without it, it joins when its cases are prepared"
+            )
+
+    def _admit(self, site: str, own: Registration, run: ServerRun) -> None:
+        """Judges one site alone, after the start: the job goes on without an unfit one."""
+        data = run.job.data
+        label_map = label_map_hash(data.organs)
+        others = {name: other for name, other in self.registrations.items() if name != site}
+        reasons = site_refusals(site, own, fedvox.__version__, label_map, data.modalities)
+        reasons = reasons or shared_sources({**others, site: own})
+        was_there = site in self.registrations
+        self.registrations = others if reasons else {**others, site: own}
+        self._publish(run)
+        if reasons:
+            run.note(f"{reasons[0]}; {site} takes no part in the job until it is mended")
+        elif was_there:
+            run.note(f"{site} registered again; what counts now: {registration_text(own)}")
+        else:
+            run.note(f"{site} came after the start and takes part: {registration_text(own)}")
+
+    def _publish(self, run: ServerRun) -> None:
+        """Tells the other components who takes part, in dictionaries that nobody changes."""
+        admitted = dict(sorted(self.registrations.items()))
+        run.registered = {site: own.cases for site, own in admitted.items()}
+        run.validation = {site: dict(own.validation) for site, own in admitted.items()}
+        run.cases = {
+            site: (sum(own.validation.values()), sum(own.test.values()))
+            for site, own in admitted.items()
+        }
+        run.coarse = {site: own.coarse for site, own in admitted.items() if own.coarse > 0}
+        run.phantom = run.phantom or any(own.phantom for own in admitted.values())
+        held = {name for own in admitted.values() for name in own.modalities}
+        run.modalities = sorted({*run.modalities, *held})
 
     def _judge(
         self, seen: dict[str, Registration], fl_ctx: FLContext, complete: bool = False
@@ -92,3 +159,24 @@ class Handshake(FLComponent):
         )
         if reasons:
             raise ConfigError(reasons[0])
+
+
+def _read(values: object, site: str) -> Registration:
+    try:
+        return registration_from(values if isinstance(values, dict) else {}, site)
+    except ConfigError as error:
+        return Registration(fedvox.__version__, "", error=str(error))
+
+
+def _awaited(sites: set[str]) -> str:
+    return f"; connected and still silent: {', '.join(sorted(sites))}" if sites else ""
+
+
+def _still_preparing(sites: set[str]) -> str:
+    if not sites:
+        return ""
+    return (
+        f"; {', '.join(sorted(sites))} is connected and has not registered yet, it may annotate "
+        "it: wait until its cases are prepared and submit again, or raise 'timeout' of the "
+        "component 'handshake'"
+    )

@@ -8,6 +8,7 @@ from fedvox.privacy.outgoing import CLAIMS
 
 REGISTRATION = "fedvox_registration"
 MEMORY = "fedvox_memory"
+FAILURE = "fedvox_failure"
 TASK_TRAIN = "train"
 TASK_VALIDATE = "validate"
 TASK_SUBMIT = "submit_model"

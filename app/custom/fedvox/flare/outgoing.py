@@ -9,7 +9,8 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
 from fedvox.errors import ConfigError
-from fedvox.flare.messages import META
+from fedvox.flare.failures import checked_kind
+from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.places import is_simulator
 from fedvox.flare.received import ReceivedModel, received_model
 from fedvox.flare.statistics import MIN_CASES, checked_min_cases, checked_statistics
@@ -52,7 +53,7 @@ class OutgoingFilter(Filter):
         """
         code = shareable.get_return_code()
         if code not in (None, ReturnCode.OK):
-            return make_reply(code if code in _CODES else ReturnCode.EXECUTION_EXCEPTION)
+            return _failed(code, shareable.get_header(FAILURE))
         try:
             dxo = from_shareable(shareable)
         except ValueError:
@@ -74,6 +75,14 @@ class OutgoingFilter(Filter):
             raise ConfigError("an outgoing result has an unknown kind; nothing was sent")
         # Made anew from what was checked: headers and parts that nobody looked at stay here.
         return DXO(dxo.data_kind, data=dxo.data, meta=meta).to_shareable()
+
+
+def _failed(code: str, told: object) -> Shareable:
+    """A failed task: FLARE's code and the kind of the failure, no text."""
+    reply = make_reply(code if code in _CODES else ReturnCode.EXECUTION_EXCEPTION)
+    if kind := checked_kind(told):
+        reply.set_header(FAILURE, kind)
+    return reply
 
 
 def check_policy(fl_ctx: FLContext) -> None:

@@ -19,6 +19,7 @@ from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.messages import MEMORY
 from fedvox.flare.places import check_workspace, is_simulator
+from fedvox.flare.run_end import watch_end
 from fedvox.flare.server_run import server_run
 from fedvox.flare.statistics import EDGES, statistic_configs, unpack
 from fedvox.privacy.statistics import check_statistics
@@ -53,7 +54,7 @@ class FedVoxStatistics(StatisticsController):
         """Reads the settings before the first site asks for a task."""
         try:
             check_workspace(fl_ctx)
-            server_run(fl_ctx)
+            server_run(fl_ctx).stage = "plan"
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -70,6 +71,13 @@ class FedVoxStatistics(StatisticsController):
             self.system_panic(str(error), fl_ctx)
             return
         super().control_flow(abort_signal, fl_ctx)
+
+    def broadcast_and_wait(self, *args: Any, **kwargs: Any) -> None:
+        """Asks the sites that take part; who was left out after the handshake is not."""
+        run = server_run(kwargs["fl_ctx"])
+        connected = [client.name for client in self._engine.get_clients()]
+        targets = run.asked_sites(connected, self.min_clients)
+        super().broadcast_and_wait(*args, **{**kwargs, "targets": targets})
 
     def refuse(self, reason: str, fl_ctx: FLContext) -> None:
         """Stops the run; what FLARE says of missing results afterwards would hide the reason."""
@@ -118,6 +126,7 @@ class PlanWriter(StatisticsWriter):
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Notes what memory each site has, from the peer context of its task requests."""
+        watch_end(event_type, fl_ctx)
         if event_type == EventType.BEFORE_PROCESS_TASK_REQUEST:
             peer = fl_ctx.get_peer_context()
             told = peer.get_prop(MEMORY)
@@ -138,6 +147,7 @@ class PlanWriter(StatisticsWriter):
         memory = smallest_memory(self.memory, len(run.registered) if is_simulator(fl_ctx) else 1)
         plan = make_plan(fingerprints, run.job, memory, measure_step(run.job), run.phantom)
         path = write_plan(run.results, plan, fingerprints, counts)
+        run.finished = True
         print(plan_text(plan, fingerprints, counts, run.modalities, path), flush=True)
 
 

@@ -1,13 +1,20 @@
 """What the server's components share during one run."""
 
+import logging
+from collections.abc import Collection
 from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.errors import FedVoxError
 from fedvox.flare.places import load_job, results_dir, state_dir
 from fedvox.flare.server_state import ServerState
+from fedvox.report.failure import Failure
 from fedvox.training.settings import JobSettings
 
+logger = logging.getLogger(__name__)
+MOST_NOTES = 100
+MOST_LETTERS = 500
 _PROPERTY = "fedvox_server_run"
 
 
@@ -16,23 +23,74 @@ class ServerRun:
 
     Attributes:
         job: the job's settings.
+        job_id: FLARE's id of the run.
         state: the server's memory on disk.
         results: folder that comes back with the job.
-        registered: site -> training cases, filled by the handshake.
+        registered: site -> training cases of the sites that take part, filled by the handshake.
+        validation: site -> modality -> validation cases of these sites.
+        cases: site -> its validation and test cases.
         coarse: site -> test cases with voxels above the tolerance of NSD, where there are any.
         phantom: True when any site uses phantom data.
         modalities: modality sets that the sites hold.
+        notes: what happened since the last record of a round, for the next one.
+        stage: what the run is doing: ``start``, ``training``, ``evaluation``, ``results``.
+        awaited: sites that were asked in the open round and have not answered.
+        lost: sites whose connection or job process was lost in the run.
+        failure: why the run failed, None as long as it did not.
+        finished: True once everything is written that the run promises.
     """
+
+    notes: tuple[str, ...] = ()
+    stage: str = "start"
+    awaited: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
+    failure: Failure | None = None
+    finished: bool = False
 
     def __init__(self, fl_ctx: FLContext) -> None:
         self.job: JobSettings = load_job(fl_ctx)
+        self.job_id = str(fl_ctx.get_job_id())
         self.state = ServerState(state_dir(fl_ctx))
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
         self.registered: dict[str, int] = {}
         self.coarse: dict[str, int] = {}
+        self.validation: dict[str, dict[str, int]] = {}
+        self.cases: dict[str, tuple[int, int]] = {}
         self.phantom = False
         self.modalities: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Logs a line and keeps it for the next round's record; at most :data:`MOST_NOTES`."""
+        line = " ".join(text.split())[:MOST_LETTERS]
+        logger.warning("%s", line)
+        if len(self.notes) < MOST_NOTES:
+            self.notes = (*self.notes, line)
+
+    def take_notes(self) -> list[str]:
+        """The notes so far; they are handed out once."""
+        taken, self.notes = list(self.notes), ()
+        return taken
+
+    def asked_sites(self, connected: Collection[str], least: int) -> list[str]:
+        """Sites that get a task: those that take part, as far as enough of them are connected.
+
+        Args:
+            connected: sites that FLARE knows.
+            least: sites that the job needs.
+
+        Raises:
+            FedVoxError: too few take part.
+        """
+        admitted = sorted(self.registered)
+        if len(admitted) < least:
+            raise FedVoxError(
+                f"{len(admitted)} of {least} needed sites take part "
+                f"({', '.join(admitted) or 'none'}); the server's log and the rounds' notes say "
+                "why the others do not"
+            )
+        there = [site for site in admitted if site in set(connected)]
+        return there if len(there) >= least else admitted
 
 
 def server_run(fl_ctx: FLContext) -> ServerRun:

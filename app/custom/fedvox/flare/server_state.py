@@ -1,13 +1,12 @@
 """The server's memory of a run, on disk: global models, chosen version, finished rounds."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fedvox.aggregation.selection import Best, better
+from fedvox.aggregation.selection import Best, Course, scores_from
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays
 from fedvox.errors import ModelError
@@ -38,10 +37,15 @@ class ServerState:
         return int(self._state().get("version", 0))
 
     @property
+    def course(self) -> Course:
+        """The versions that rounds validated, and those of them whose weights are kept."""
+        kept = tuple(sorted(map(int, self._state().get("kept", {}))))
+        return _course(self.rounds(), kept)
+
+    @property
     def best(self) -> Best | None:
         """The best earlier version on validation cases, None before any was validated."""
-        entry = self._state().get("best")
-        return Best(int(entry["version"]), float(entry["score"])) if entry else None
+        return self.course.best
 
     def rounds(self) -> list[dict[str, Any]]:
         """Records of the finished rounds."""
@@ -56,14 +60,17 @@ class ServerState:
         """
         if not self.version:
             return None
-        return self._load(self.version, "hash")
+        return self._load(self.version, self._state()["hash"])
 
     def load_best(self) -> dict[str, np.ndarray] | None:
         """The best earlier global model, None before any was validated."""
-        return self._load(self.best.version, "best_hash") if self.best else None
+        best = self.best
+        if best is None:
+            return None
+        return self._load(best.version, self._state()["kept"][str(best.version)])
 
     def finish_round(self, received: Arrays, model: Arrays, record: dict[str, Any]) -> None:
-        """Keeps what a round leaves: the new model, its record and, if it was the best, the old.
+        """Keeps what a round leaves: the new model, its record and, if it may win, the old.
 
         Args:
             received: the global model that the round started from and that sites validated.
@@ -71,21 +78,22 @@ class ServerState:
             record: the round's record.
         """
         index = int(record["round"])
-        state: dict[str, Any] = self._state()
-        chosen = better(self.best, index, record["validation"]) if index else None
-        if chosen is not None and chosen != self.best:
+        earlier = self.rounds()[:index]
+        hashes: dict[str, str] = self._state().get("kept", {})
+        kept = tuple(sorted(int(version) for version in hashes if int(version) < index))
+        course = _course(earlier, kept).after(index, scores_from(record))
+        if index in course.kept:
             write_arrays(self.model_path(index), received)
-            state |= {"best": asdict(chosen), "best_hash": weights_hash(received)}
+            hashes = {**hashes, str(index): weights_hash(received)}
         write_arrays(self.model_path(index + 1), model)
-        write_rounds(self.folder / "rounds.jsonl", [*self.rounds()[:index], record])
-        write_json(
-            self.folder / "state.json",
-            {**state, "version": index + 1, "hash": weights_hash(model)},
-        )
-        needed = {
-            self.model_path(index + 1),
-            self.model_path(self.best.version if self.best else 0),
+        write_rounds(self.folder / "rounds.jsonl", [*earlier, record])
+        state = {
+            "version": index + 1,
+            "hash": weights_hash(model),
+            "kept": {str(version): hashes[str(version)] for version in course.kept},
         }
+        write_json(self.folder / "state.json", state)
+        needed = {self.model_path(version) for version in (*course.kept, index + 1)}
         for path in set(self.folder.glob("model_*.safetensors")) - needed:
             path.unlink()
 
@@ -97,7 +105,7 @@ class ServerState:
         path = self.folder / "state.json"
         return dict(json.loads(path.read_text())) if path.is_file() else {}
 
-    def _load(self, version: int, key: str) -> dict[str, np.ndarray]:
+    def _load(self, version: int, expected: str) -> dict[str, np.ndarray]:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -107,9 +115,16 @@ class ServerState:
             raise ModelError(
                 f"the server's checkpoint of round {version} is damaged; submit the job afresh"
             ) from None
-        if weights_hash(weights) != self._state()[key]:
+        if weights_hash(weights) != expected:
             raise ModelError(
                 f"the server's checkpoint of round {version} is not the one it wrote; "
                 "submit the job afresh"
             )
         return dict(weights)
+
+
+def _course(records: list[dict[str, Any]], kept: tuple[int, ...]) -> Course:
+    """The course of a run from its records; a record's scores are those of the version before."""
+    tables = {int(record["round"]): scores_from(record) for record in records}
+    validated = {version: own for version, own in tables.items() if version and own}
+    return Course(validated, tuple(version for version in kept if version in validated))

@@ -1,7 +1,8 @@
 """The three workflows of a job: training, cross-site evaluation, results."""
 
 import math
-from pathlib import Path
+import threading
+from typing import Any
 
 from nvflare.apis.client import Client
 from nvflare.apis.dxo import from_shareable
@@ -15,7 +16,9 @@ from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
-from fedvox.aggregation.selection import ModalityScores, better, pool_validation
+from fedvox.aggregation.registration import validation_gaps
+from fedvox.aggregation.selection import ModalityScores
+from fedvox.aggregation.waiting import evaluation_timeout
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.messages import (
@@ -25,25 +28,13 @@ from fedvox.flare.messages import (
     UNREADABLE,
     validation_from,
 )
-from fedvox.flare.places import (
-    RESULTS,
-    SIMULATOR_JOB,
-    SITE_REPORT,
-    check_workspace,
-    is_simulator,
-    workspace_of,
-)
+from fedvox.flare.places import check_workspace, is_simulator
+from fedvox.flare.run_end import disk_text, opened_run, task_failure, watch_end
+from fedvox.flare.run_results import write_evaluated, write_unevaluated
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
-from fedvox.report.results import (
-    choose_rows,
-    collect_overlays,
-    results_text,
-    write_results,
-    write_rounds,
-)
-from fedvox.report.run_record import write_run_record
-from fedvox.training.model_file import describe_model, write_model
+from fedvox.report.page import write_report
+from fedvox.report.results import results_text
 
 
 class FedVoxScatterAndGather(ScatterAndGather):
@@ -58,6 +49,7 @@ class FedVoxScatterAndGather(ScatterAndGather):
     def __init__(self, handshake_id: str = "handshake", **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.handshake_id = handshake_id
+        self._blame = threading.local()
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads settings and state before the base class loads the model."""
@@ -71,26 +63,96 @@ class FedVoxScatterAndGather(ScatterAndGather):
             self.system_panic(str(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
-        """Refuses in the handshake, or trains."""
+        """Refuses in the handshake, or trains; what is trained is written before anything else."""
         handshake = self._engine.get_component(self.handshake_id)
         if not isinstance(handshake, Handshake):
             self.system_panic(f"component '{self.handshake_id}' is no Handshake", fl_ctx)
             return
+        run = server_run(fl_ctx)
         try:
             handshake.wait(self._min_clients, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
             return
+        for text in validation_gaps(handshake.registrations):
+            run.note(text)
+        run.stage = "training"
         super().control_flow(abort_signal, fl_ctx)
+        if abort_signal.triggered or run.failure is not None:
+            return
+        try:
+            write_unevaluated(run)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
+
+    def broadcast_and_wait(self, *args: Any, **kwargs: Any) -> None:
+        """Asks the sites that take part; who is unfit or came after the round's start is not.
+
+        Raises:
+            FedVoxError: too few sites are left.
+        """
+        run = server_run(kwargs["fl_ctx"])
+        connected = [client.name for client in self._engine.get_clients()]
+        try:
+            targets = run.asked_sites(connected, self._min_clients)
+        except FedVoxError as error:
+            self._blame.text = str(error)
+            raise
+        self._current_num_targets = len(targets)
+        run.awaited = frozenset(targets)
+        super().broadcast_and_wait(*args, **kwargs, targets=targets)
+
+    def _accept_train_result(
+        self, client_name: str, result: Shareable, fl_ctx: FLContext, is_unknown_task: bool = False
+    ) -> bool:
+        """Keeps on record which site failed and why, before FLARE decides whether to go on."""
+        run = server_run(fl_ctx)
+        code = result.get_return_code()
+        if code in (None, ReturnCode.OK):
+            accepted = super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task)
+        else:
+            text = task_failure(code, result)
+            self.aggregator.note_failed(client_name, text, fl_ctx)
+            self._blame.text = f"{client_name}: {text}"
+            accepted = super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task)
+            self._blame.text = ""
+        run.awaited -= {client_name}
+        return bool(accepted)
+
+    def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
+        """Stops the run; of a failed task the reason names the site and what it says."""
+        super().system_panic(getattr(self._blame, "text", "") or reason, fl_ctx)
 
 
 class FedVoxCrossSiteEval(CrossSiteModelEval):
-    """CrossSiteModelEval that asks for sites' own models only when ``training.json`` says so."""
+    """CrossSiteModelEval that asks the sites that take part, and for their own models only when
+    ``training.json`` says so. Where the job sets no time (0), it waits as long as
+    :func:`fedvox.aggregation.waiting.evaluation_timeout` says.
+    """
+
+    _validation_timeout: int
+    _submit_model_timeout: int
 
     def start_controller(self, fl_ctx: FLContext) -> None:
-        """Reads the switch before the base class starts."""
-        site_models = server_run(fl_ctx).job.evaluation.site_models
+        """Reads the switch, the sites and the measured rounds before the base class starts."""
+        run = server_run(fl_ctx)
+        run.stage = "evaluation"
+        site_models = run.job.evaluation.site_models
         self._submit_model_task_name = TASK_SUBMIT if site_models else ""
+        connected = {client.name for client in self._engine.get_clients()}
+        sites = sorted(set(run.registered) & connected)
+        self._participating_clients = sites
+        models = (2 if run.state.best else 1) + (len(sites) if site_models else 0)
+        seconds = evaluation_timeout(run.state.rounds(), models, list(run.cases.values()))
+        self._validation_timeout = self._validation_timeout or seconds
+        self._submit_model_timeout = self._submit_model_timeout or seconds
+        self.log_info(
+            fl_ctx,
+            f"evaluation of {models} models at {len(sites)} sites; a site that does not answer is "
+            f"waited for {self._validation_timeout} s",
+        )
         super().start_controller(fl_ctx)
 
 
@@ -102,6 +164,7 @@ class WriteResults(Controller):
         self.rows: list[MetricRow] = []
         self.shared: list[SharedSummary] = []
         self.last_validation: dict[str, ModalityScores] = {}
+        self.failed: dict[str, str] = {}
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Keeps each validation result as it arrives."""
@@ -109,13 +172,37 @@ class WriteResults(Controller):
             result = fl_ctx.get_prop(AppConstants.VALIDATION_RESULT)
             site = str(fl_ctx.get_prop(AppConstants.DATA_CLIENT))
             owner = str(fl_ctx.get_prop(AppConstants.MODEL_OWNER))
+            if site not in server_run(fl_ctx).registered:
+                self.log_error(fl_ctx, f"result of {site} is not used: it is not registered")
+                return
+            code = result.get_return_code()
+            if code not in (None, ReturnCode.OK):
+                self._note_failed(site, owner, task_failure(code, result), fl_ctx)
+                return
             try:
                 self._keep(site, owner.removeprefix(SERVER_PREFIX), result)
             except (FedVoxError, *UNREADABLE) as error:
                 kind = type(error).__name__
                 self.log_error(fl_ctx, f"result of {site} on {owner} is unreadable ({kind})")
         elif event_type == EventType.END_RUN:
+            watch_end(event_type, fl_ctx)
+            self._close(opened_run(fl_ctx))
             self.rows, self.shared, self.last_validation = [], [], {}
+            self.failed = {}
+        else:
+            watch_end(event_type, fl_ctx)
+
+    def _close(self, run: ServerRun | None) -> None:
+        """The page of a run that failed says so, beside what the run had until then."""
+        if run is None or run.failure is None:
+            return
+        try:
+            if not run.finished:
+                write_unevaluated(run)
+            write_report(run.results)
+        except (FedVoxError, OSError) as error:
+            reason = disk_text(error) if isinstance(error, OSError) else str(error)
+            self.logger.error("the report of the failed run cannot be written: %s", reason)
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Nothing to prepare."""
@@ -136,38 +223,26 @@ class WriteResults(Controller):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Writes the files and prints the table."""
+        run = server_run(fl_ctx)
+        run.stage = "results"
         try:
-            self._write(server_run(fl_ctx), fl_ctx)
+            summary = write_evaluated(run, self.rows, self.shared, self.last_validation, fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
-
-    def _write(self, run: ServerRun, fl_ctx: FLContext) -> None:
-        state = run.state
-        version, best = state.version, state.best
-        pooled = pool_validation([self.last_validation[s] for s in sorted(self.last_validation)])
-        chosen = better(best, version, pooled)
-        last_is_best = chosen is None or chosen.version == version
-        weights = state.load_last() if last_is_best else state.load_best()
-        if weights is None:
-            raise FedVoxError("no round was finished, so there is no model to write")
-        rounds = [*state.rounds(), _final_record(version, pooled, run.phantom)]
-        write_rounds(run.results / "rounds.jsonl", rounds)
-        number = version if chosen is None else chosen.version
-        write_model(
-            run.results,
-            weights,
-            describe_model(run.job, weights, number, run.phantom, run.modalities),
-        )
-        if is_simulator(fl_ctx):
-            root = Path(workspace_of(fl_ctx).get_root_dir()).parent
-            folders = sorted(root.glob(f"*/{SIMULATOR_JOB}/{RESULTS}/{SITE_REPORT}"))
-            collect_overlays(folders, run.results, last_is_best)
-        rows, shared = choose_rows(self.rows, self.shared, last_is_best)
-        ids = (run.job.name, str(fl_ctx.get_job_id()))
-        write_run_record(run.results, *ids, run.registered, run.coarse, rows, shared)
-        summary = write_results(run.results, rows, shared, rounds, run.phantom)
+            return
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
+            return
         print(results_text(summary, run.results, run.phantom), flush=True)
+        run.finished = True
         self._tell_gaps(run, fl_ctx)
+
+    def _note_failed(self, site: str, owner: str, text: str, fl_ctx: FLContext) -> None:
+        """A site whose evaluation failed stands in the run's records with its reason."""
+        self.failed.setdefault(site, text)
+        server_run(fl_ctx).note(
+            f"{site} did not evaluate {owner.removeprefix(SERVER_PREFIX)}: {text}"
+        )
 
     def _tell_gaps(self, run: ServerRun, fl_ctx: FLContext) -> None:
         """Names the sites that did not evaluate the last model; the simulator fails for them."""
@@ -177,15 +252,13 @@ class WriteResults(Controller):
         message = (
             f"{', '.join(gaps)} did not evaluate {MODEL_LAST}: the tables lack these sites; "
             "see the first ERROR in their logs"
-        )
+        ) + "".join(f"; {site}: {self.failed[site]}" for site in gaps if site in self.failed)
         if is_simulator(fl_ctx):
             self.system_panic(message, fl_ctx)
         else:
             self.log_error(fl_ctx, message)
 
     def _keep(self, site: str, model: str, result: Shareable) -> None:
-        if result.get_return_code() not in (None, ReturnCode.OK):
-            return
         report = from_shareable(result).data
         rows = [from_dict(MetricRow, row) for row in report["rows"]]
         shared = [from_dict(SharedSummary, row) for row in report["shared"]]
@@ -199,19 +272,3 @@ class WriteResults(Controller):
         self.shared += shared
         if model == MODEL_LAST:
             self.last_validation[site] = validation
-
-
-def _final_record(version: int, validation: dict[str, float], phantom: bool) -> dict[str, object]:
-    """The last global model's validation, which no training round measures."""
-    return {
-        "round": version,
-        "final": True,
-        "phantom": phantom,
-        "seconds": 0.0,
-        "bytes_up": 0,
-        "bytes_down": 0,
-        "contributors": [],
-        "refused": [],
-        "missing": [],
-        "validation": validation,
-    }

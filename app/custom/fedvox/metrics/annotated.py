@@ -7,6 +7,7 @@ import numpy as np
 
 from fedvox.data.organs import IGNORED, mask_of, scored_structures
 from fedvox.metrics.case import OrganScore, score_case, union_box
+from fedvox.metrics.hd95 import MAX_DIRECTED
 
 
 def score_annotated(
@@ -16,6 +17,7 @@ def score_annotated(
     annotated: Collection[str],
     spacing: tuple[float, float, float],
     nsd_tolerance_mm: float,
+    hd95: str = MAX_DIRECTED,
 ) -> list[OrganScore]:
     """:func:`fedvox.metrics.case.score_case` on the annotated voxels alone.
 
@@ -27,11 +29,11 @@ def score_annotated(
         prediction: label map ``(X, Y, Z)``.
         reference: label map of that shape; :data:`fedvox.data.organs.IGNORED` where nobody
             annotated.
-        organs, annotated, spacing, nsd_tolerance_mm: as there.
+        organs, annotated, spacing, nsd_tolerance_mm, hd95: as there.
     """
     unknown = reference == IGNORED
     seen = np.where(unknown, 0, prediction).astype(prediction.dtype)
-    scores = score_case(seen, reference, organs, annotated, spacing, nsd_tolerance_mm)
+    scores = score_case(seen, reference, organs, annotated, spacing, nsd_tolerance_mm, hd95)
     values = scored_structures(organs, annotated)
     return [
         replace(score, hd95_mm=np.nan, nsd=np.nan)

@@ -34,7 +34,9 @@ def rounds_table(rounds: Sequence[Record]) -> str:
         return ""
     lines = [line for record in rounds for line in _round_lines(record)]
     body = table("Contributions by round", _HEADINGS, lines)
-    return f'{_totals(rounds)}\n{_NOTE}\n<div class="tall" tabindex="0">{body}</div>'
+    return (
+        f'{_totals(rounds)}\n{_noted(rounds)}{_NOTE}\n<div class="tall" tabindex="0">{body}</div>'
+    )
 
 
 def _totals(rounds: Sequence[Record]) -> str:
@@ -50,6 +52,16 @@ def _totals(rounds: Sequence[Record]) -> str:
         f"{_count(refused, 'refused update')}; {duration(seconds)} in all, "
         f"{byte_size(up)} sent up and {byte_size(down)} sent down.</p>"
     )
+
+
+def _noted(rounds: Sequence[Record]) -> str:
+    """What the server noted: who came late or was refused, whose scores do not count."""
+    items = [
+        f"<li>Round {escape(record.get('round'))}: {escape(note)}</li>"
+        for record in rounds
+        for note in record.get("notes") or []
+    ]
+    return f"<ul>{''.join(items)}</ul>\n" if items else ""
 
 
 def _count(count: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from fedvox.files import write_text
 from fedvox.report.course import rounds_table
 from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
+from fedvox.report.failure import failure_banner
 from fedvox.report.html import document, escape, image, section
 from fedvox.report.run_files import EXPECTED, RunFiles, read_run
 from fedvox.report.scores import comparison, details, headline, hospitals
@@ -72,6 +73,7 @@ def write_report(folder: Path) -> Path:
 
 def _header(run: RunFiles, job: str) -> str:
     banner = f'<p class="banner" role="note">{PHANTOM_BANNER}</p>' if run.phantom else ""
+    banner += failure_banner(run.folder)
     network = run.model.get("network")
     name = network.get("name") if isinstance(network, Mapping) else None
     kind = f"Federated segmentation run{f', {name} network' if name else ''}"
@@ -80,7 +82,7 @@ def _header(run: RunFiles, job: str) -> str:
 
 
 def _result(run: RunFiles) -> str:
-    content = headline(run.summary, run.last_is_best) or _no_scores()
+    content = headline(run.summary, run.last_is_best) or _no_scores(run)
     note = tolerance_note(run)
     return content + (
         f'\n<p class="small"><strong>Note.</strong> {escape(note)}.</p>' if note else ""
@@ -112,7 +114,13 @@ def _footer(run: RunFiles) -> str:
     return f"Made by {maker} from the files of the run. Not a medical device."
 
 
-def _no_scores() -> str:
+def _no_scores(run: RunFiles) -> str:
+    if any(record.get("evaluated") is False for record in run.rounds):
+        return (
+            "<p><strong>Not evaluated.</strong> The run ended before its evaluation, or has not "
+            "reached its end. The model beside this page was chosen on validation cases of the "
+            "rounds; nothing is known of it on test cases.</p>"
+        )
     return "<p>No test scores are in this folder; see <a href='#missing'>what is missing</a>.</p>"
 
 

@@ -15,7 +15,7 @@ EXPECTED = {
     "metrics.csv": "per-case scores. Sites with share = summary send only their means.",
     "summary.csv": "means and intervals. The run ended before its last workflow, or no site had "
     "a test case.",
-    "run.json": "date, job id, sites and numbers of cases. Versions before 0.2 did not write it.",
+    "run.json": "date, job id, sites and numbers of cases. Older runs lack it.",
     "rounds.jsonl": "the record of each round. The run ended before its first round, or only part "
     "of the results was downloaded.",
     "progress.png": "the learning curves. They are drawn at the end of a run; 'fedvox report' "

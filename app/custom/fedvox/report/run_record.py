@@ -1,6 +1,6 @@
 """``run.json``: which run the other files of a folder belong to, and who took part in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,6 @@ import fedvox
 from fedvox.config import build, read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_readable_json
-from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary
 
 RUN_RECORD = "run.json"
 SPLITS = ("train", "val", "test")
@@ -17,20 +16,20 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class SiteCases:
-    """One site's cases; None where the site did not say.
+    """The cases that a site registered.
 
     Attributes:
         site: the site's name.
-        train: training cases that it registered.
-        val: validation cases that it scored with a global or a site's model.
-        test: test cases that it scored.
+        train: training cases.
+        val: validation cases.
+        test: test cases.
         coarse: test cases with voxels larger than the tolerance of NSD.
     """
 
     site: str
-    train: int | None = None
-    val: int | None = None
-    test: int | None = None
+    train: int = 0
+    val: int = 0
+    test: int = 0
     coarse: int = 0
 
 
@@ -53,34 +52,18 @@ class RunRecord:
     sites: tuple[SiteCases, ...] = ()
 
 
-def write_run_record(
-    folder: Path,
-    job: str,
-    job_id: str,
-    registered: Mapping[str, int],
-    coarse: Mapping[str, int],
-    rows: Sequence[MetricRow],
-    shared: Sequence[SharedSummary],
-) -> RunRecord:
+def write_run_record(folder: Path, job: str, job_id: str, sites: Iterable[SiteCases]) -> RunRecord:
     """Writes ``run.json``.
 
     Args:
         folder: the run's folder.
         job: the job's name.
         job_id: FLARE's id of the run.
-        registered: site -> training cases.
-        coarse: site -> test cases with voxels larger than the tolerance of NSD.
-        rows: per-case rows that sites share.
-        shared: summaries of the other sites.
+        sites: the sites that take part.
     """
-    scored = _scored(rows, shared)
-    names = sorted({*registered, *scored})
-    sites = []
-    for name in names:
-        val, test = scored.get(name, (None, None))
-        sites.append(SiteCases(name, registered.get(name), val, test, coarse.get(name, 0)))
     written = datetime.now(UTC).strftime("%Y-%m-%d %H:%M")
-    record = RunRecord(job, job_id, written, fedvox.__version__, tuple(sites))
+    ordered = tuple(sorted(sites, key=lambda site: site.site))
+    record = RunRecord(job, job_id, written, fedvox.__version__, ordered)
     write_readable_json(folder / RUN_RECORD, to_mapping(record))
     return record
 
@@ -110,40 +93,5 @@ def read_run_record(folder: Path) -> RunRecord | None:
 
 
 def cases_text(sites: Sequence[SiteCases], split: str) -> str:
-    """The cases of all sites in a split as text: ``72 train``; says which sites told none."""
-    counts = [getattr(site, split) for site in sites]
-    known = [count for count in counts if count is not None]
-    if not known:
-        return f"{split} not known"
-    silent = len(counts) - len(known)
-    gap = f" ({silent} site{'s' if silent > 1 else ''} not counted)" if silent else ""
-    return f"{sum(known)} {split}{gap}"
-
-
-def _scored(
-    rows: Sequence[MetricRow], shared: Sequence[SharedSummary]
-) -> dict[str, tuple[int, int]]:
-    """Per site the validation and test cases that it scored, whatever the model."""
-    cases: dict[str, dict[str, set[str]]] = {}
-    for row in rows:
-        cases.setdefault(row.site, {}).setdefault(row.split, set()).add(row.case)
-    counts = {
-        site: {split: len(found) for split, found in own.items()} for site, own in cases.items()
-    }
-    for site, split, count in _shared_counts(shared):
-        counts.setdefault(site, {})[split] = count
-    return {site: (own.get("val", 0), own.get("test", 0)) for site, own in counts.items()}
-
-
-def _shared_counts(shared: Sequence[SharedSummary]) -> list[tuple[str, str, int]]:
-    """Site, split and cases: per modality those of the model with most of them, then summed."""
-    most: dict[tuple[str, str, str], int] = {}
-    for part in shared:
-        if part.organ == MEAN_ORGAN:
-            key = (part.site, part.split, part.modality)
-            most[key] = max(most.get(key, 0), part.cases)
-    places = sorted({key[:2] for key in most})
-    return [
-        (site, split, sum(n for key, n in most.items() if key[:2] == (site, split)))
-        for site, split in places
-    ]
+    """The cases of all sites in a split as text: ``72 train``."""
+    return f"{sum(getattr(site, split) for site in sites)} {split}"

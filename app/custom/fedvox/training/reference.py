@@ -3,7 +3,8 @@
 It calls the same rooms in the same order as the FLARE adapters, so its weights equal theirs.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from torch import nn
 
 from fedvox.aggregation.round import Round
-from fedvox.aggregation.selection import Best, better, pool_validation
+from fedvox.aggregation.selection import Best, Course, checked_scores, scores_from
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
+from fedvox.data.prepared import PreparedCase
 from fedvox.data.site_data import SiteData
 from fedvox.networks import build_network
 from fedvox.training.device import prepare_device, to_device
@@ -52,7 +54,8 @@ def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> 
     device = prepare_device(job.training)
     model = to_device(initial_model(job), device)
     weights: Arrays = weights_of(model)
-    best, choice = weights, None
+    validation = {site.name: case_counts(site.val) for site in sites}
+    course, models = Course({}), {0: weights}
     records = []
     for index in range(job.training.rounds):
         current = Round(
@@ -60,7 +63,10 @@ def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> 
             weights,
             UpdateStore(folder / "incoming"),
             job.training.client_weight,
-            aggregator=job.training.aggregator,
+            {site.name: len(site.train) for site in sites},
+            job.training.aggregator,
+            validation,
+            job.training.steps,
         )
         for site in sites:
             load_weights(model, weights)
@@ -68,13 +74,22 @@ def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> 
             if update is not None:
                 current.accept(update)
         following, record = current.close()
-        choice, best = _choose(choice, best, index, record["validation"], weights)
+        course = course.after(index, scores_from(record))
         weights = following
+        kept = {version: models[version] for version in course.kept}
+        models = {**kept, index + 1: weights}
         records.append(record)
     load_weights(model, weights)
-    pooled = _final_validation(model, sites, job, device)
-    choice, best = _choose(choice, best, job.training.rounds, pooled, weights)
-    return ReferenceResult(weights, best if choice else weights, choice, records)
+    reports = {site.name: _report(model, site, job, device) for site in sites}
+    final = {name: checked_scores(own, validation[name])[0] for name, own in reports.items()}
+    choice = course.with_last(job.training.rounds, final).best
+    best = models[choice.version] if choice else weights
+    return ReferenceResult(weights, best, choice, records)
+
+
+def case_counts(cases: Sequence[PreparedCase]) -> dict[str, int]:
+    """Modality -> cases, as a site registers its validation and test cases."""
+    return dict(sorted(Counter(case.modality for case in cases).items()))
 
 
 def initial_model(job: JobSettings) -> nn.Module:
@@ -125,21 +140,8 @@ def local_update(
     )
 
 
-def _final_validation(
-    model: nn.Module, sites: Sequence[SiteData], job: JobSettings, device: torch.device
-) -> dict[str, float]:
-    return pool_validation([_report(model, site, job, device) for site in sites])
-
-
 def _report(
     model: nn.Module, site: SiteData, job: JobSettings, device: torch.device
 ) -> dict[str, tuple[float, int]]:
     found = validate(model, site.val, job, device)
     return {name: (score.dice, score.cases) for name, score in found.items()}
-
-
-def _choose(
-    choice: Best | None, best: Arrays, version: int, validation: Mapping[str, float], model: Arrays
-) -> tuple[Best | None, Arrays]:
-    new = better(choice, version, validation)
-    return new, (best if new is choice else model)

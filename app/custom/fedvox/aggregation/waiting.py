@@ -1,0 +1,38 @@
+"""How long the server waits for a site's evaluation: from the rounds that it measured."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MARGIN = 3.0
+LEAST_SECONDS = 300
+MOST_SECONDS = 86_400
+_FEWEST = 4
+"""Cases that a site's round is taken to be worth, where it validates fewer."""
+
+
+def evaluation_timeout(
+    rounds: Sequence[Mapping[str, Any]], models: int, cases: Sequence[tuple[int, int]]
+) -> int:
+    """Seconds after which the evaluation goes on without a site that has not answered.
+
+    ``3 · t · m · w`` with the longest time ``t`` between the start of a round and a site's answer,
+    as the server measured it, ``m`` models that each site scores one after the other, and the
+    largest ``w = 1 + (validation + test) / max(validation, 4)`` of the sites: a round validates the
+    validation cases once, the evaluation scores them and the test cases too. At least 300 s, at
+    most a day.
+
+    Args:
+        rounds: records of ``rounds.jsonl``.
+        models: models that are evaluated.
+        cases: per site, its validation and test cases.
+    """
+    answers = [
+        float(part["answer_seconds"])
+        for record in rounds
+        for part in record.get("contributors") or []
+        if part.get("answer_seconds") is not None
+    ]
+    work = max((1 + (v + test) / max(v, _FEWEST) for v, test in cases), default=1.0)
+    seconds = MARGIN * max(answers, default=0.0) * max(models, 1) * work
+    return int(min(MOST_SECONDS, max(LEAST_SECONDS, math.ceil(seconds))))
