@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
+if TYPE_CHECKING:  # most writers of files need neither
+    import numpy as np
+    import torch
 
 UNFINISHED = ".writing-"
 """How the names of files begin that are not whole yet."""
@@ -128,7 +129,7 @@ def _os_errors(path: Path) -> Iterator[None]:
 
 def write_tensors(
     path: Path,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, "torch.Tensor"],
     metadata: Mapping[str, str] | None = None,
     mode: int = 0o644,
 ) -> None:
@@ -142,11 +143,12 @@ def write_tensors(
 
 def write_arrays(
     path: Path,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, "np.ndarray"],
     metadata: Mapping[str, str] | None = None,
     mode: int = 0o644,
 ) -> None:
     """Writes numpy arrays as safetensors, atomically."""
+    import numpy as np
     from safetensors.numpy import save_file
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}

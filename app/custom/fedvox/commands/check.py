@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedvox.commands.parser import file_path
+
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
     from fedvox.data.settings import DataSettings
@@ -43,12 +45,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("site_file", metavar="SITE_FILE", type=Path, help="fedvox_site.json")
-    parser.add_argument("--job", type=Path, help="folder of the job that is about to run")
+    parser.add_argument("site_file", metavar="SITE_FILE", type=file_path, help="fedvox_site.json")
+    parser.add_argument("--job", type=file_path, help="folder of the job that is about to run")
     parser.add_argument(
         "--workers", type=int, help="processes that read, up to 2 GiB each (default: one a core)"
     )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with figures")
+    parser.add_argument("--html", type=file_path, metavar="FILE", help="write a page with figures")
     parser.add_argument(
         "--thumbnails", action="store_true", help="slices of the cases on that page; keep it"
     )

@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from pathlib import Path
+
+from fedvox.commands.parser import file_path
 
 _EPILOG = """\
 examples:
@@ -23,9 +24,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
+    parser.add_argument("--model", type=file_path, required=True, help="model.safetensors of a run")
     parser.add_argument("--format", choices=("bundle", "torchscript"), default="bundle")
-    parser.add_argument("--out", type=Path, required=True, help="bundle folder or file to write")
+    parser.add_argument(
+        "--out", type=file_path, required=True, help="bundle folder or file to write"
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 

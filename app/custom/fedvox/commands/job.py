@@ -3,8 +3,8 @@
 import argparse
 import json
 import shlex
-from pathlib import Path
 
+from fedvox.commands.parser import file_path
 from fedvox.commands.text import visible
 
 _EPILOG = """\
@@ -46,13 +46,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for action, function in ((listing, run_list), (show, run_show), (export, run_export)):
-        action.add_argument("--jobs", type=Path, help="folder of job definitions (default ./jobs)")
+        action.add_argument(
+            "--jobs", type=file_path, help="folder of job definitions (default ./jobs)"
+        )
         action.add_argument("--json", action="store_true", help="print as JSON")
         action.set_defaults(run=function)
     for action in (show, export):
         action.add_argument("name", help="name of the job")
     _add_diff(actions)
-    export.add_argument("--out", type=Path, required=True, help="folder for the exported job")
+    export.add_argument("--out", type=file_path, required=True, help="folder for the exported job")
     export.add_argument(
         "--code",
         choices=("preinstalled", "carried", "pinned"),
@@ -64,7 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     export.add_argument(
         "--plan",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="plan.json of a plan run: its values, which --set may change again",
     )
@@ -89,8 +91,10 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    diff.add_argument("folder", type=Path, help="the received job folder")
-    diff.add_argument("--against", type=Path, help="reviewed package (default the installed one)")
+    diff.add_argument("folder", type=file_path, help="the received job folder")
+    diff.add_argument(
+        "--against", type=file_path, help="reviewed package (default the installed one)"
+    )
     diff.add_argument("--text", action="store_true", help="print changed lines too")
     diff.add_argument("--json", action="store_true", help="print as JSON")
     diff.set_defaults(run=run_diff)

@@ -9,6 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fedvox.commands.parser import file_path
+
 _DESCRIPTION = """\
 Write phantom sites: procedural abdomens as real NIfTI, rendered as CT or as MRI.
 
@@ -41,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=_folder, required=True, help="folder for the sites")
+    parser.add_argument("--out", type=file_path, required=True, help="folder for the sites")
     parser.add_argument(
         "--sites",
         default="ct,mr",
@@ -58,12 +60,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
-
-
-def _folder(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; name a folder")
-    return Path(text)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -2,8 +2,8 @@
 
 import argparse
 import os
-from pathlib import Path
 
+from fedvox.commands.parser import file_path
 from fedvox.commands.predict_plan import Task, is_folder_of_scans, plan_folder, plan_one
 from fedvox.commands.predict_run import run_folder, run_one
 
@@ -40,9 +40,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
+    parser.add_argument("--model", type=file_path, required=True, help="model.safetensors of a run")
     parser.add_argument(
-        "--input", type=Path, required=True, help="scan (NIfTI or DICOM series), or folder of scans"
+        "--input",
+        type=file_path,
+        required=True,
+        help="scan (NIfTI or DICOM series), or folder of scans",
     )
     parser.add_argument(
         "--modality",
@@ -50,10 +53,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="ct or mr: decides the intensity window; auto: recognises a CT by its numbers, and "
         "asks where they leave a choice",
     )
-    parser.add_argument("--output", type=Path, required=True, help="NIfTI labels to write")
-    parser.add_argument("--preview", type=Path, help="PNG to write: three slices with the organs")
+    parser.add_argument("--output", type=file_path, required=True, help="NIfTI labels to write")
     parser.add_argument(
-        "--report", type=Path, help="JSON to write: volumes, model, versions, modality, geometry"
+        "--preview", type=file_path, help="PNG to write: three slices with the organs"
+    )
+    parser.add_argument(
+        "--report",
+        type=file_path,
+        help="JSON to write: volumes, model, versions, modality, geometry",
     )
     parser.add_argument(
         "--largest-component",

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from fedvox.commands.parser import file_path
 from fedvox.errors import ConfigError
 
 _DESCRIPTION = """\
@@ -26,7 +27,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN_DIR", type=Path, help="run folder, as runs/fedgin")
+    parser.add_argument(
+        "folder", metavar="RUN_DIR", type=file_path, help="run folder, as runs/fedgin"
+    )
     parser.set_defaults(run=run)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import fedvox
 from fedvox.errors import ConfigError
 from fedvox.manifest import MANIFEST, differences, digests
+from fedvox.resources import BUILTIN
 
 CARRIED = Path("app/custom/fedvox")
 VERSION_PIN = "fedvox_version.txt"
@@ -21,6 +22,7 @@ def installed_package() -> Path:
 def code_differences(carried: Path, installed: Path) -> list[str]:
     """One line per source file that differs: changed, added (only in the job) or missing there."""
     own, theirs = digests(installed), digests(carried, caches=True)
+    own = {name: digest for name, digest in own.items() if not name.startswith(f"{BUILTIN}/")}
     theirs = {name: digest for name, digest in theirs.items() if not _is_signature(name)}
     lines = [f"{name}: missing" for name in own if name not in theirs]
     lines += [f"{name}: added" for name in theirs if name not in own]

@@ -14,9 +14,9 @@ from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
 from fedvox.flare.carried import VERSION_PIN
 from fedvox.flare.classes import class_names
-from fedvox.flare.job_plan import with_plan
-from fedvox.flare.versions import VERSIONS, installed_versions
+from fedvox.flare.versions import VERSIONS, exported_versions
 from fedvox.manifest import MANIFEST, write_manifest
+from fedvox.resources import BUILTIN, JOBS, builtin
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
@@ -32,12 +32,12 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def jobs_folder(given: Path | None = None) -> Path:
-    """Where job definitions lie: ``given``, else ``./jobs``, else beside the package's checkout.
+    """Where job definitions lie: ``given``, else ``./jobs``, else those that fedvox brings.
 
     Raises:
         ConfigError: none of these exists.
     """
-    candidates = [given] if given else [Path("jobs"), Path(fedvox.__file__).parents[3] / "jobs"]
+    candidates = [given] if given else [Path("jobs"), builtin(JOBS)]
     for folder in candidates:
         if folder.is_dir():
             return folder
@@ -211,6 +211,8 @@ def export_job(
     settings = read_json(source / TRAINING)
     settings = {**settings, "name": name}
     if plan is not None:
+        from fedvox.flare.job_plan import with_plan  # needs PyTorch, other exports do not
+
         planned = job_from(apply_overrides(settings, overrides))
         settings = with_plan(settings, plan, planned)
     settings = apply_overrides(settings, overrides)
@@ -222,7 +224,7 @@ def export_job(
         )
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
         write_readable_json(staging / name / TRAINING, settings)
-        write_json(staging / name / VERSIONS, installed_versions())
+        write_json(staging / name / VERSIONS, exported_versions(source))
         if plan is not None:
             shutil.copyfile(plan, staging / name / PLAN)
         if min_clients is not None:
@@ -253,7 +255,7 @@ def _add_code(job: Path, code: str) -> None:
     (custom / VERSION_PIN).write_text(f"{fedvox.__version__}\n", encoding="utf-8")
     if code == "carried":
         package = Path(fedvox.__file__).parent
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", BUILTIN)
         shutil.copytree(package, custom / "fedvox", ignore=ignored)
         write_manifest(job, custom / MANIFEST)
 
