@@ -32,6 +32,7 @@ class WithResources(build_py):
     in the checkout."""
 
     def run(self) -> None:
+        """Builds the package, then copies."""
         super().run()
         if not self.editable_mode:
             for path, built in zip(files(), self._built()):
@@ -39,9 +40,11 @@ class WithResources(build_py):
                 shutil.copyfile(path, built)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """What the wheel holds."""
         return [*super().get_outputs(include_bytecode), *self._built()]
 
     def get_source_files(self) -> list[str]:
+        """What a source archive holds."""
         return [*super().get_source_files(), *map(str, files())]
 
     def _built(self) -> list[str]:

@@ -187,7 +187,9 @@ def test_error_names_the_override_to_blame_and_no_other(
 def test_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").touch()
     assert exported(tmp_path / "out") == 1
-    assert capsys.readouterr().err == f"fedvox: error: {tmp_path / 'out'}: File exists\n"
+    assert capsys.readouterr().err == (
+        f"fedvox: error: --out {tmp_path / 'out'}: it is a file; name a folder\n"
+    )
 
 
 def test_printed_command_quotes_the_path(

@@ -60,10 +60,10 @@ def test_doctor_says_what_a_machine_without_torch_is_not_good_for(bare, clean_ki
 
 
 def test_a_command_that_computes_says_what_to_install(bare, tmp_path):
-    (tmp_path / "scan.nii.gz").touch()
-    done = bare(
-        *"predict --model m.safetensors --input scan.nii.gz --modality ct --output x.nii.gz".split()
-    )
+    for name in ("scan.nii.gz", "m.safetensors"):
+        (tmp_path / name).touch()
+    words = "predict --model m.safetensors --input scan.nii.gz --modality ct --output x.nii.gz"
+    done = bare(*words.split())
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "torch is not installed here; pip install -r requirements.txt" in done.stderr
 

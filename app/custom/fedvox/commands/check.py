@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedvox.commands.parser import file_path
+from fedvox.commands.places import absent, require_place
 
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.data.site import read_site_file
 
     _refuse_options(args)
+    _refuse_folder(args.site_file)
     site = read_site_file(args.site_file)
     if args.which is not None:
         print(_which(site, args.which))
@@ -139,12 +141,14 @@ def _count(cases: int) -> str:
 
 def _job(folder: Path | None) -> "DataSettings | None":
     from fedvox.errors import ConfigError
-    from fedvox.flare.job_folder import job_settings
+    from fedvox.flare.job_folder import job_settings, require_job
 
     if folder is None:
         return None
-    if not folder.is_dir():
-        raise ConfigError(f"--job {folder}: no such folder; name an exported job's folder")
+    try:
+        require_job(folder)
+    except ConfigError as error:
+        raise ConfigError(f"--job {error}") from None
     return job_settings(folder).data
 
 
@@ -170,10 +174,29 @@ def _refuse_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--workers is {args.workers}; it must be at least 1")
     if args.thumbnails and not args.html:
         raise ConfigError("--thumbnails stand on the page; give --html FILE as well")
+    if args.which is not None and not args.which.strip():
+        raise ConfigError("--which is empty; copy the 8 digits of a case")
     if args.html and args.html.is_dir():
         raise ConfigError(f"--html {args.html}: it is a folder; name the file to write")
     if args.html and args.html.exists() and not _is_page(args.html):
         raise ConfigError(f"--html {args.html}: it exists and is no page; choose another name")
+    if args.html:
+        require_place("--html", args.html)
+
+
+def _refuse_folder(site_file: Path) -> None:
+    from fedvox.data.site import SITE_FILE
+    from fedvox.errors import ConfigError
+
+    if not site_file.exists():
+        raise absent("SITE_FILE", site_file)
+    if not site_file.is_dir():
+        return
+    own = site_file / SITE_FILE
+    beside = site_file.with_name(f"{site_file.name}.json")
+    found = next((path for path in (own, beside) if path.is_file()), None)
+    remedy = f"name {found}" if found else f"name the site file, as {own}"
+    raise ConfigError(f"{site_file}: it is a folder; {remedy}")
 
 
 def _is_page(path: Path) -> bool:

@@ -4,7 +4,8 @@ import argparse
 import json
 import shlex
 
-from fedvox.commands.parser import file_path
+from fedvox.commands.parser import file_path, lower
+from fedvox.commands.places import require_folder
 from fedvox.commands.text import visible
 
 _EPILOG = """\
@@ -57,6 +58,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     export.add_argument("--out", type=file_path, required=True, help="folder for the exported job")
     export.add_argument(
         "--code",
+        type=lower,
         choices=("preinstalled", "carried", "pinned"),
         default="preinstalled",
         help="how code reaches a site (default preinstalled)",
@@ -132,9 +134,12 @@ def run_diff(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the jobs with their augmentation, organs and length."""
+    from fedvox.errors import ConfigError
     from fedvox.flare.job_folder import job_settings, jobs_folder, list_jobs, plans_only
 
     folder = jobs_folder(args.jobs)
+    if not list_jobs(folder):
+        raise ConfigError(f"{folder}: it holds no jobs; name a folder of job folders")
     jobs = {name: job_settings(folder / name) for name in list_jobs(folder)}
     if args.json:
         print(json.dumps(list(jobs)))
@@ -169,6 +174,7 @@ def run_export(args: argparse.Namespace) -> int:
     from fedvox.flare.job_folder import export_job, find_job, jobs_folder
 
     source = find_job(args.name, jobs_folder(args.jobs))
+    require_folder("--out", args.out)
     target = export_job(
         source,
         args.out,

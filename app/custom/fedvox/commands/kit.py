@@ -5,6 +5,7 @@ import json
 import shlex
 
 from fedvox.commands.parser import file_path
+from fedvox.commands.places import require_folder, require_place
 
 _EPILOG = """\
 examples:
@@ -93,6 +94,7 @@ def run_templates(args: argparse.Namespace) -> int:
     """Writes the templates and prints what comes next."""
     from fedvox.resources import write_templates
 
+    require_folder("--out", args.out)
     written = write_templates(args.out)
     print("\n".join(str(path) for path in written))
     print("Next, in that folder: nvflare provision -p provisioning/project.yml -w runs/provision")
@@ -105,6 +107,7 @@ def run_prepare(args: argparse.Namespace) -> int:
     from fedvox.flare.kit_prepare import Request, prepare_kit
     from fedvox.flare.kit_prepared import K8S
 
+    require_place("--out", args.out)
     made = prepare_kit(Request(args.kit, args.config, args.out, args.data, args.cache))
     out = args.out.resolve()
     if args.json:

@@ -49,6 +49,10 @@ def build_parser() -> OneLineParser:
 
 def _meant(command: str, unknown: Sequence[str]) -> str:
     """What was probably meant by words that no option takes."""
+    if command == "predict":
+        return " (--input takes one scan or a folder of scans; put a name with blanks in quotes)"
+    if command == "check":
+        return " (one site file at a time)"
     if command != "doctor" or unknown[0].startswith("-"):
         return ""
     if all(re.fullmatch("[0-9A-Fa-f]{2}", word) for word in unknown):

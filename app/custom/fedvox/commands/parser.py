@@ -1,13 +1,13 @@
 """A command line that answers every mistake in one line: what is wrong, what was probably meant."""
 
 import argparse
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from fedvox.commands.text import visible
+from fedvox.suggest import closest
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2212"
 """What text programs make of a hyphen or of two."""
@@ -70,19 +70,23 @@ class OneLineParser(argparse.ArgumentParser):
     def _hint(self, word: str) -> str:
         name = "--" + word.partition("=")[0].lstrip("-" + _DASHES).lower().replace("_", "-")
         found = [option for option in self._option_string_actions if option.startswith("--")]
-        close = difflib.get_close_matches(name, found, 1)
-        if not close and len(name) == 3:
-            close = [option for option in found if option.startswith(name)]
-        return f"; did you mean {close[0]}?" if len(close) == 1 else ""
+        close = [option for option in found if option.startswith(name)] if len(name) == 3 else []
+        likely = close[0] if len(close) == 1 else closest(name, found)
+        return f"; did you mean {likely}?" if likely else ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
         names = [str(choice) for choice in action.choices]
-        close = difflib.get_close_matches(str(value).lower(), names, 1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        what = action.option_strings[0] if action.option_strings else action.metavar
-        raise argparse.ArgumentError(None, f"{what} '{value}': {meant}choose {_either(names)}")
+        if action.option_strings:
+            problem = f"{action.option_strings[0]} '{value}': choose {_either(names)}"
+        else:
+            option = f"--{value}"
+            known = option in self._option_string_actions
+            close = option if known else closest(str(value), names)
+            remedy = f"did you mean {close}?" if close else f"choose {_either(names)}"
+            problem = f"unknown {str(action.metavar).lower()} '{value}'; {remedy}"
+        raise argparse.ArgumentError(None, problem)
 
 
 def _is_option(word: str) -> bool:
@@ -100,7 +104,7 @@ def file_path(text: str) -> Path:
         ArgumentTypeError: nothing was named, or ``~`` leads to no user of this machine.
     """
     if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; name a file or folder")
+        raise argparse.ArgumentTypeError("is empty; name a folder or file")
     if "\0" in text:
         raise argparse.ArgumentTypeError("holds a NUL character; mend the path")
     given = Path(text)
@@ -114,6 +118,6 @@ def file_path(text: str) -> Path:
         ) from None
 
 
-def choice(*names: str) -> Any:
-    """A type of option that takes names in any case."""
-    return lambda text: next((name for name in names if name == text.strip().lower()), text)
+def lower(text: str) -> str:
+    """A name from a fixed list, which people write in any case."""
+    return text.strip().lower()

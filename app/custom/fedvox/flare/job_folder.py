@@ -17,6 +17,7 @@ from fedvox.flare.classes import class_names
 from fedvox.flare.versions import VERSIONS, exported_versions
 from fedvox.manifest import MANIFEST, write_manifest
 from fedvox.resources import BUILTIN, JOBS, builtin
+from fedvox.suggest import closest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
@@ -61,8 +62,12 @@ def find_job(name: str, folder: Path) -> Path:
         ConfigError: unknown name; lists the known ones.
     """
     known = list_jobs(folder)
+    if not known:
+        raise ConfigError(f"{folder}: it holds no jobs; name a folder of job folders")
     if name not in known:
-        raise ConfigError(f"no job '{name}' in {folder}; choose one of: {', '.join(known)}")
+        likely = closest(name.rstrip("/").rpartition("/")[2], known)
+        remedy = f"did you mean {likely}? " if likely else ""
+        raise ConfigError(f"no job '{name}' in {folder}; {remedy}choose one of: {', '.join(known)}")
     return folder / name
 
 
@@ -72,6 +77,8 @@ def require_job(folder: Path) -> None:
     Raises:
         ConfigError: says what was probably meant.
     """
+    if folder.is_file():
+        raise ConfigError(f"{folder}: it is a file; name an exported job's folder")
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name an exported job's folder")
     if (folder / TRAINING).is_file():
@@ -131,6 +138,8 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         if path == "name":
             raise ConfigError(f"--set {override}: the job's name is not set so; use --name")
         *parents, last = path.split(".")
+        if not parents:
+            _refuse_section(override, last, defaults)
         target, known = result, defaults
         for part in parents:
             target, known = target.setdefault(part, {}), _section(known, part)
@@ -140,6 +149,16 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         is_list = isinstance(target.get(last, known.get(last)), list)
         target[last] = [value] if is_list and not isinstance(value, list | dict) else value
     return result
+
+
+def _refuse_section(override: str, key: str, defaults: dict[str, Any]) -> None:
+    """An override without a dot names a whole section, or forgot it."""
+    section = defaults.get(key)
+    if isinstance(section, dict):
+        raise ConfigError(f"--set {override}: name a key of the section, as {key}.{min(section)}")
+    for name, section in defaults.items():
+        if isinstance(section, dict) and key in section:
+            raise ConfigError(f"--set {override}: write it as {name}.{override}")
 
 
 def _with_defaults(mapping: dict[str, Any]) -> dict[str, Any]:
