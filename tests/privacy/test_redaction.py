@@ -187,6 +187,6 @@ def test_our_code_is_told_by_its_module_not_by_a_word_in_its_path(inner, package
 )
 def test_a_long_line_takes_time_in_proportion(piece):
     """Patterns that try again from every letter take seconds for such a line."""
-    start = time.perf_counter()
+    start = time.process_time()
     redact(piece * (200_000 // len(piece)))
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ _EPILOG = """\
 examples:
   fedvox check sites/site-1.json
       every case, with a remedy per finding
-  fedvox check sites/site-1.json --job jobs/fedgin --html check.html --thumbnails
+  fedvox check sites/site-1.json --job jobs/fedgin --html private/check.html --thumbnails
       against the organs and modalities of a job, with a page that shows every case
   fedvox check sites/site-1.json --quarantine
       also writes the refused cases to quarantine.json in the site's cache: training leaves them out
@@ -81,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
     if args.which is not None:
         print(_which(site, args.which))
         return 0
+    _look_at_places(args, site)
     if args.quarantine and not site.cache:
         from fedvox.errors import ConfigError
 
@@ -182,6 +184,29 @@ def _refuse_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--html {args.html}: it exists and is no page; choose another name")
     if args.html:
         require_place("--html", args.html)
+
+
+def _look_at_places(args: argparse.Namespace, site: "SiteSettings") -> None:
+    """Refuses a page of patients' slices where it would travel; notes the same of file and cache.
+
+    Raises:
+        ConfigError: the page would.
+    """
+    from fedvox.errors import ConfigError
+    from fedvox.exposure import exposed
+
+    if site.dataset == "phantom":
+        return
+    reason = exposed(args.html) if args.thumbnails else ""
+    if reason:
+        raise ConfigError(
+            f"--html {args.html}: {reason}, with slices of patients; name a place outside, or one "
+            "that git ignores"
+        )
+    for name, place in (("the site file", args.site_file), ("'cache'", Path(site.cache))):
+        reason = exposed(place) if place != Path() else ""
+        if reason:
+            print(f"note: {name}: {reason}; move it to a place of its own", file=sys.stderr)
 
 
 def _refuse_folder(site_file: Path) -> None:

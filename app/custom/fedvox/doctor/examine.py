@@ -156,6 +156,11 @@ def _kit_checks(
     folders = [opened.workspace]
     if isinstance(site, SiteSettings) and site.cache:
         folders.append(Path(site.cache))
+    if isinstance(site, SiteSettings) and site.dataset != "phantom" and site.cache:
+        cache = Path(site.cache)
+        kept: list[Check] = [("privacy", lambda: local.check_place(cache))]
+    else:
+        kept = []
     policed: list[Check] = [
         ("local", lambda: local.check_local(opened)),
         ("policies", lambda: policies.check_policies(opened)),
@@ -166,6 +171,7 @@ def _kit_checks(
         ("certificate", lambda: kit.check_certificate(opened)),
         ("permissions", lambda: kit.check_permissions(opened, folders)),
         *([] if opened.kind == "admin" else policed),
+        *kept,
         ("dns", lambda: network.check_dns(opened)),
         ("port", lambda: network.check_port(opened)),
     ]
