@@ -69,3 +69,15 @@ def test_a_child_takes_over_the_folder_and_only_its_maker_removes_it(tmp_path):
     )
     assert run(code, "/proc", tmp_path).stdout.split() == ["True", "True"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_without_unicode_shows_a_sign_by_its_number(tmp_path):
+    words = ["doctor", "--kit", "Größe–1"]
+    code = f"from fedvox.commands.main import main; sys.exit(main({words}))"
+    done = run(code, str(tmp_path), tmp_path, PYTHONIOENCODING="ascii:strict")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert r"Gr\xf6\xdfe\u20131: no such folder" in done.stderr
+    words = ["--help"]
+    code = f"import fedvox.commands.main as m\nm._EPILOG = 'caf\\xe9'\nsys.exit(m.main({words}))"
+    done = run(code, str(tmp_path), tmp_path, PYTHONIOENCODING="ascii:strict")
+    assert (done.returncode, done.stderr) == (0, "") and r"caf\xe9" in done.stdout

@@ -415,3 +415,10 @@ def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for word in ("examples:", "--modality auto", "--preview seg.png", "--input scans"):
         assert word in text
+
+
+def test_results_can_be_read_by_their_owner_only(scan, tmp_path, predict):
+    more = ["--preview", tmp_path / "p.png", "--report", tmp_path / "r.json"]
+    assert predict(scan, tmp_path / "o.nii.gz", *more) == 0
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in ("o.nii.gz", "p.png", "r.json")}
+    assert modes == {0o600}

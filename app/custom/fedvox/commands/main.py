@@ -8,6 +8,7 @@ import threading
 from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 
 import fedvox
 from fedvox.commands import check, doctor, export, job, kit, phantom, predict, report
@@ -94,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: arguments, default those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign shows its number
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     if not words:
