@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fedvox.doctor.job import check_versions
+from fedvox.flare.versions import exported_versions, installed_versions, read_versions
+
 ROOT = Path(__file__).parents[2]
+JOB = ROOT / "jobs/fedgin"
 TRAINING = ("torch", "monai", "nibabel", "highdicom", "pydicom", "scipy", "tensorboard")
 """Packages that requirements.txt has and requirements-admin.txt has not."""
 BARE = f"""
@@ -15,6 +19,30 @@ sys.modules.update(dict.fromkeys({TRAINING}))  # importing one of them then fail
 from fedvox.commands.main import main
 sys.exit(main(sys.argv[1:]))
 """
+
+
+@pytest.fixture
+def no_torch(monkeypatch):
+    """Python's own register knows no torch either."""
+    from importlib import metadata
+
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "torch":
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr("fedvox.flare.versions.version", version)
+
+
+def test_versions_of_a_machine_without_torch(no_torch):
+    own = installed_versions()
+    assert own["torch"] == "not installed"
+    assert exported_versions(JOB) == {**own, "torch": read_versions(JOB)["torch"]}
+    person, site = check_versions(JOB, trains=False), check_versions(JOB, trains=True)
+    assert person.status == "PASS" and "torch not installed; the job's 2." in person.message
+    assert site.status == "FAIL" and "this machine has none" in site.message
 
 
 @pytest.fixture

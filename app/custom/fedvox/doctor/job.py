@@ -28,11 +28,14 @@ def check_versions(job: Path | None, trains: bool = True) -> Finding:
     if job is None:
         return passed("versions", text)
     wanted = read_versions(job)
-    if not trains and own["torch"] == NOT_INSTALLED:
+    bare = not trains and own["torch"] == NOT_INSTALLED
+    if bare:
         own["torch"] = wanted["torch"]
     wrong = differing(wanted, own)
     if wrong:
         return Finding("versions", FAIL, "; ".join(wrong), "install the versions of the job")
+    if bare:
+        return passed("versions", f"{text}; the job's {wanted['torch']} is for sites and server")
     return passed("versions", f"{text}, as the job")
 
 

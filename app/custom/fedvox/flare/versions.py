@@ -61,7 +61,11 @@ def parse_versions(path: Path) -> dict[str, str]:
 def differing(job: dict[str, str], own: dict[str, str]) -> list[str]:
     """One clause per package whose version differs, with both versions."""
     return [
-        f"the job needs {name} {job[name]}, this machine has {own[name]}"
+        f"the job needs {name} {job[name]}, this machine has {_own(own[name])}"
         for name in PACKAGES
         if job[name] != own[name]
     ]
+
+
+def _own(version: str) -> str:
+    return "none" if version == NOT_INSTALLED else version
