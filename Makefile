@@ -12,6 +12,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEV := $(VENV)/.ready-dev
 WORK := runs/.work
 
 PROJECT := provisioning/project.yml
@@ -48,13 +49,13 @@ secure-run: $(READY)
 	@test $(KITS) -nt $(PROJECT) || $(MAKE) --no-print-directory kits
 	@$(BIN)/python provisioning/secure_run.py --project $(PROJECT) $(ARGS)
 
-test: $(READY) lint
+test: $(DEV) lint
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov=fedvox --cov-report=term:skip-covered --cov-fail-under=90
 
-unit: $(READY)
+unit: $(DEV)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not system"
 
-lint: $(READY)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -64,11 +65,18 @@ jobs: $(READY)
 	$(BIN)/fedvox job export fedgin --name fedavg --code pinned --set augmentation.name=none --out jobs
 	rm -f jobs/fedavg/README.md && cp docs/jobs/fedavg.md jobs/fedavg/README.md
 
-$(READY): requirements.txt pyproject.toml
+$(READY): requirements.txt pyproject.toml setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing requirements.txt into $(VENV): some minutes, about 2 GB"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
+
+# The linters and checkers that only tests need; they bring requirements.txt with them.
+$(DEV): requirements-dev.txt requirements.txt pyproject.toml setup.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements-dev.txt into $(VENV): some minutes, about 2 GB"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $(READY) $@
 
 clean:
 	rm -rf $(VENV) simulator_workspace

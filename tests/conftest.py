@@ -155,7 +155,7 @@ def left_over() -> Callable[..., list[str]]:
                 found.append(" ".join(words))
         return found
 
-    def wait(folder: Path, seconds: float = 10.0) -> list[str]:
+    def wait(folder: Path, seconds: float = 120.0) -> list[str]:
         deadline = time.monotonic() + seconds
         while (found := look(folder)) and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -85,7 +85,7 @@ def test_the_examples_pass_their_own_tests(checkout: Path, written: list[Path]) 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
     )
     assert len(written) == len(EXAMPLES)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]

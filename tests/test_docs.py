@@ -287,6 +287,51 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert places[0].resolve().exists(), f"{page.name}: {target}"
 
 
+# ---- Markdown tables ----
+
+
+def broken_tables(text: str) -> list[str]:
+    """Rows that GitHub would not show in a table: no rule below the head, or another width."""
+    found, block = [], []
+    for line in [*FENCE.sub("", text).splitlines(), ""]:
+        if line.lstrip().startswith("|"):
+            block.append(line)
+            continue
+        if block:
+            widths = [len(re.findall(r"(?<!\\)\|", row)) for row in block]
+            headed = len(block) > 2 and re.fullmatch(r"\s*\|(\s*:?-+:?\s*\|)+", block[1])
+            found += [row for row, width in zip(block, widths) if not headed or width != widths[0]]
+        block = []
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_table_has_a_head_and_rows_of_one_width(page: Path) -> None:
+    assert broken_tables(page.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n", 0),
+        ("| a | b |\n|---|---|\n| 1 | `x\\|y` |\n", 0),
+        ("| a | b |\n|---|---|\n| 1 | x|y |\n", 1),
+        ("| a | b |\n|---|---|\n| 1 | 2 |\n\n| 3 | 4 |\n", 1),
+        ("| a | b |\n|---|\n| 1 | 2 |\n", 1),
+        ("```\n| a |\n```\n", 0),
+    ],
+)
+def test_a_broken_table_is_found(text: str, rows: int) -> None:
+    assert len(broken_tables(text)) == rows
+
+
+def test_the_page_for_hospitals_names_the_ports_of_the_project() -> None:
+    text = (DOCS / "hospital-it.md").read_text()
+    project = (ROOT / "provisioning/project.yml").read_text()
+    for name, port in re.findall(r"(fed_learn_port|admin_port): (\d+)", project):
+        assert re.search(rf"\| the server, port {port} \(`{name}`", text), name
+
+
 if __name__ == "__main__":
     for path in (*DOCS.rglob("*.md"), ROOT / "provisioning/README.md"):
         path.write_text(renewed(path.read_text()), encoding="utf-8")

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -182,3 +183,24 @@ def test_tensors_that_the_disk_refuses_are_an_os_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("umask", "mode", "expected"),
+    [
+        (0o077, 0o644, 0o600),
+        (0o027, 0o644, 0o640),
+        (0o000, 0o644, 0o644),
+        (0o000, 0o600, 0o600),
+    ],
+)
+def test_a_file_has_its_mode_less_what_the_umask_takes(tmp_path, umask, mode, expected):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a/x.txt", "x", mode)
+        write_once(tmp_path / "b/x.txt", b"x", mode)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "a/x.txt", tmp_path / "b/x.txt"):
+        assert stat.S_IMODE(path.stat().st_mode) == expected
+        assert path.parent.stat().st_mode & 0o022 == 0

@@ -2,6 +2,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -233,3 +234,30 @@ def test_files_that_make_a_whole_folder_unusable_are_counted_and_named_on_reques
     assert str(image) in path.read_text() and str(image.with_suffix("")) in path.read_text()
     image.with_suffix("").unlink()  # as the remedy says
     assert call(str(site_file)) == 0
+
+
+@pytest.fixture
+def in_git(site_file, monkeypatch) -> Path:
+    """The site in a repository that ignores its folder ``private``; no case is read."""
+    subprocess.run(["git", "init", "-q", str(site_file.parent)], check=True)
+    (site_file.parent / ".gitignore").write_text("/private/\n")
+    monkeypatch.setattr(check, "_check", lambda args, site: 0)
+    return site_file
+
+
+def test_a_page_of_slices_is_refused_where_git_would_commit_it(in_git):
+    with pytest.raises(ConfigError, match="git would commit it, with slices of patients"):
+        call(str(in_git), "--html", str(in_git.parent / "check.html"), "--thumbnails")
+    page = str(in_git.parent / "private/check.html")
+    assert call(str(in_git), "--html", page, "--thumbnails") == 0
+
+
+def test_a_site_file_and_a_cache_that_git_would_commit_are_noted(in_git, capsys):
+    assert call(str(in_git)) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: the site file: git would commit it; move it to a place of its own",
+        "note: 'cache': git would commit it; move it to a place of its own",
+    ]
+    (in_git.parent / ".gitignore").write_text("*\n")
+    assert call(str(in_git)) == 0
+    assert capsys.readouterr().err == ""

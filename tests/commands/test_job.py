@@ -188,7 +188,9 @@ def test_error_names_the_override_to_blame_and_no_other(
 def test_out_that_is_a_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "out").touch()
     assert exported(tmp_path / "out") == 1
-    assert capsys.readouterr().err == f"fedvox: error: {tmp_path / 'out'}: File exists\n"
+    assert capsys.readouterr().err == (
+        f"fedvox: error: --out {tmp_path / 'out'}: it is a file; name a folder\n"
+    )
 
 
 def test_printed_command_quotes_the_path(
@@ -349,4 +351,7 @@ def test_a_named_folder_is_searched_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["job", "show", "fedgin", "--jobs", str(tmp_path)]) == 1
-    assert f"no job 'fedgin' in {tmp_path}; give --jobs DIR" in capsys.readouterr().err
+    assert (
+        f"{tmp_path}: it holds no jobs; name a folder of job folders with --jobs"
+        in capsys.readouterr().err
+    )

@@ -43,7 +43,7 @@ K8S = (RUNTIMES / "k8s.yml").read_text()
     ("config", "more", "words"),
     [
         ("runtime: docker\n", [], "mounts the Docker socket"),
-        ("runtime: docker\n", [], "use provisioning/runtimes/compose.yml"),
+        ("runtime: docker\n", [], "provisioning/runtimes/compose.yml"),
         ("runtime: nomad\n", [], "'runtime' must be k8s or slurm, not 'nomad'"),
         ("- a list\n", [], "'runtime' must be k8s or slurm"),
         ("runtime: [\n", [], "missing or no YAML"),

@@ -127,7 +127,10 @@ def test_names_with_control_characters_are_shown_escaped_on_one_line(
     ("words", "expected"),
     [
         (["doctor", "site-1"], "unknown: site-1 (did you mean --kit site-1?); see 'fedvox doctor"),
-        (["doctor", "--kits", "k"], "unknown: --kits k; see 'fedvox doctor --help'"),
+        (
+            ["doctor", "--kits", "k"],
+            "unknown option --kits; did you mean --kit? See 'fedvox doctor",
+        ),
         (["doctor", "--root-ca", "AB", "CD", "EF"], "(put a fingerprint with blanks in quotes)"),
     ],
 )

@@ -503,3 +503,10 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(
     assert main([command, "--model", str(path), *map(str, more[command])]) == 1
     fails(capsys, tmp_path, "weight tensors hold NaN or infinite values")
     assert not (tmp_path / "bundle").exists()
+
+
+def test_results_can_be_read_by_their_owner_only(scan, tmp_path, predict):
+    more = ["--preview", tmp_path / "p.png", "--report", tmp_path / "r.json"]
+    assert predict(scan, tmp_path / "o.nii.gz", *more) == 0
+    modes = {(tmp_path / name).stat().st_mode & 0o777 for name in ("o.nii.gz", "p.png", "r.json")}
+    assert modes == {0o600}

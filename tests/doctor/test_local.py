@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
+from fedvox.doctor.examine import examine
 from fedvox.doctor.kit import open_kit
-from fedvox.doctor.local import check_local
+from fedvox.doctor.local import check_local, check_place
 from fedvox.flare.kit_guard import KitGuard, check_kit, sign_manifest
 from fedvox.manifest import MANIFEST, write_manifest
 
@@ -101,3 +102,18 @@ def test_a_manifest_without_local_is_a_warning(kit, kits):
     check_kit(kit)
     finding = check_local(open_kit(kit))
     assert (finding.status, "does not list local/" in finding.message) == ("WARN", True)
+
+
+def test_a_cache_in_a_folder_of_the_kit_that_travels_is_a_warning(place):
+    assert check_place(place.kit.parent / "cache").status == "PASS"
+    finding = check_place(place.kit / "startup/cache")
+    assert finding.status == "WARN" and "startup/ of a start-up kit" in finding.message
+    assert "'cache' in the site file" in finding.remedy
+
+
+def test_doctor_looks_at_the_cache_of_a_site_of_patients(place):
+    path = place.local / "fedvox_site.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"dataset": "plain", "cache": "../startup/cache"}))
+    found = {finding.check: finding for finding in examine(place.kit, None, None)}
+    assert found["privacy"].status == "WARN"

@@ -44,7 +44,7 @@ def outputs(tmp_path_factory) -> Callable[[str, str], dict[str, str]]:
                 [sys.executable, ROOT / "tests/flare/leaky_process.py", folder, config, mode],
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=1800,
             )
             places = {path.name: path.read_text() for path in folder.iterdir()}
             found[policy, mode] = places | {"stdout": done.stdout, "stderr": done.stderr}

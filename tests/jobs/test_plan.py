@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         [*command, "-w", str(folder / "work")],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1800,
         cwd=folder,
         env={**os.environ, "FEDVOX_SITE": f"{folder}/{{site}}.json"},
     )

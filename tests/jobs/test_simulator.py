@@ -50,7 +50,7 @@ def simulate(
         [*command, "-n", str(sites), "-t", str(threads)],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1800,
         env={**os.environ, **environment},
         cwd=work.parent,
     )

@@ -30,7 +30,7 @@ def test_three_sites_give_the_simulators_table_and_files(
     tmp_path, tiny_overrides, left_over, start
 ):
     run = start(tmp_path / "poc", "--sites", "ct,mr,mr", *settings(tiny_overrides))
-    output, _ = run.communicate(timeout=300)
+    output, _ = run.communicate(timeout=1800)
     assert run.returncode == 0, output
     assert "round 1 of 1 is done" in output
     assert "Dice (phantom data, not patients; test cases)" in output
@@ -57,7 +57,7 @@ def test_nothing_is_left_after_a_stop_in_the_middle(
             break
     assert left_over(tmp_path, 0)
     run.send_signal(how)
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=1800)
     expected = 130 if how == signal.SIGINT else -signal.SIGKILL
     assert run.returncode == expected, output
     assert left_over(tmp_path) == []
@@ -68,7 +68,7 @@ def test_a_failing_job_gives_its_reason_and_leaves_nothing(
 ):
     changes = [*tiny_overrides, "data.organs=liver,oesophagus"]
     run = start(tmp_path / "poc", "--sites", "ct", *settings(changes))
-    output, _ = run.communicate(timeout=300)
+    output, _ = run.communicate(timeout=1800)
     assert run.returncode == 1
     last = output.strip().splitlines()[-1]
     assert last.startswith("dry run: error: ")
@@ -78,6 +78,6 @@ def test_a_failing_job_gives_its_reason_and_leaves_nothing(
 
 def test_a_wrong_setting_is_one_line(tmp_path, start):
     run = start(tmp_path / "poc", "--set", "training.roundz=1")
-    output, _ = run.communicate(timeout=60)
+    output, _ = run.communicate(timeout=1800)
     assert run.returncode == 1
     assert "unknown key 'training.roundz'" in output.splitlines()[-1]

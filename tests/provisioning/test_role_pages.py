@@ -69,7 +69,7 @@ WORDS = {
     "CLONE_ID": ("nvflare job clone", ID),
 }
 DENIED = re.compile(r"(?i)not authorized|authorization error|failed to shut down")
-SECONDS = 180
+SECONDS = 900
 STATUS = "nvflare system status --startup-kit lead@hospital-a.org"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fedvox.errors import ConfigError
+from fedvox.suggest import closest
 
 S = TypeVar("S")
 
@@ -57,7 +58,8 @@ def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = ""
     for key in mapping:
         if key not in fields:
             raise ConfigError(
-                f"{where}: unknown key '{_join(prefix, key)}'; allowed: {', '.join(fields)}"
+                f"{where}: unknown key '{_join(prefix, key)}'; {_likely(str(key), fields)}allowed: "
+                f"{', '.join(fields)}"
             )
     values = {
         name: _value(hints[name], fields[name], mapping[name], where, _join(prefix, name))
@@ -73,6 +75,11 @@ def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = ""
         return cls(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+
+
+def _likely(key: str, fields: Mapping[str, Any]) -> str:
+    found = closest(key, fields)
+    return f"did you mean '{found}'? " if found else ""
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:

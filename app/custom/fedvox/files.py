@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
+if TYPE_CHECKING:  # most writers of files need neither
+    import numpy as np
+    import torch
 
 UNFINISHED = ".writing-"
 """How the names of files begin that are not whole yet."""
@@ -39,14 +40,25 @@ def _make_folders(folder: Path, mode: int) -> None:
         folder.mkdir(mode=mode, exist_ok=True)
 
 
+def _allowed(mode: int) -> int:
+    """A mode without what the user's umask takes away."""
+    try:  # os.umask() can only be asked by setting it, for all threads
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        mask = int(status.partition("Umask:")[2].split()[0], 8)
+    except (OSError, IndexError, ValueError):
+        mask = os.umask(0o077)
+        os.umask(mask)
+    return mode & ~mask
+
+
 @contextmanager
 def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Yields a temporary sibling of ``path`` that replaces it when the block ends without error.
 
-    The sibling can be read by its owner only; the file that appears has ``mode``. Folders that are
-    made for a private file are private too.
+    The sibling can be read by its owner only; the file that appears has ``mode``, less what the
+    user's umask takes away. Folders that are made for a private file are private too.
     """
-    _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o777)
+    _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o755)
     # Of the name nothing but the ending, by which nibabel decides whether to compress.
     suffix = ".nii.gz" if path.name.endswith(".nii.gz") else path.suffix
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED, suffix=suffix)
@@ -54,7 +66,7 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(mode)
+        temporary.chmod(_allowed(mode))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -62,13 +74,13 @@ def atomic_path(path: Path, mode: int = 0o644) -> Iterator[Path]:
 
 def write_once(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Writes a file unless it exists; of several processes the first one's content stays."""
-    _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o777)
+    _make_folders(path.parent, 0o700 if mode & 0o077 == 0 else 0o755)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        temporary.chmod(mode)
+        temporary.chmod(_allowed(mode))
         try:
             os.link(temporary, path)
         except OSError:  # another was first; or there are no hard links, and the last one wins
@@ -132,7 +144,7 @@ def _os_errors(path: Path) -> Iterator[None]:
 
 def write_tensors(
     path: Path,
-    tensors: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, "torch.Tensor"],
     metadata: Mapping[str, str] | None = None,
     mode: int = 0o644,
 ) -> None:
@@ -146,11 +158,12 @@ def write_tensors(
 
 def write_arrays(
     path: Path,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Mapping[str, "np.ndarray"],
     metadata: Mapping[str, str] | None = None,
     mode: int = 0o644,
 ) -> None:
     """Writes numpy arrays as safetensors, atomically."""
+    import numpy as np
     from safetensors.numpy import save_file
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}

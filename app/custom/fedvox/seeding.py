@@ -5,8 +5,10 @@ No part of FedVox draws from a global generator. A step's draws depend only on i
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(*address: str | int) -> int:
@@ -19,6 +21,8 @@ def derive_seed(*address: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def generator(*address: str | int) -> torch.Generator:
+def generator(*address: str | int) -> "torch.Generator":
     """A CPU generator seeded by :func:`derive_seed` of ``address``."""
+    import torch
+
     return torch.Generator().manual_seed(derive_seed(*address))

@@ -1,15 +1,16 @@
 """Augmentations: tensor to tensor, pure, every draw from a given generator; training only."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-from torch import Tensor
-
-from fedvox.augment.gin import Gin
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.registry import Registry
 
-Intensity = Callable[[Tensor, torch.Generator], Tensor]
+if TYPE_CHECKING:  # names are known where PyTorch is not installed
+    import torch
+    from torch import Tensor
+
+Intensity: TypeAlias = "Callable[[Tensor, torch.Generator], Tensor]"
 
 INTENSITY: Registry[Callable[[AugmentationSettings], Intensity]] = Registry(
     "intensity augmentation"
@@ -17,12 +18,18 @@ INTENSITY: Registry[Callable[[AugmentationSettings], Intensity]] = Registry(
 
 
 INTENSITY.register("none")(lambda settings: unchanged)
-INTENSITY.register("gin")(lambda settings: Gin(settings.gin))
+INTENSITY.register("gin")(lambda settings: _gin(settings))
 
 
-def unchanged(x: Tensor, generator: torch.Generator) -> Tensor:
+def unchanged(x: "Tensor", generator: "torch.Generator") -> "Tensor":
     """No augmentation: returns ``x`` itself and draws nothing."""
     return x
+
+
+def _gin(settings: AugmentationSettings) -> Intensity:
+    from fedvox.augment.gin import Gin
+
+    return Gin(settings.gin)
 
 
 def build_intensity(settings: AugmentationSettings) -> Intensity:

@@ -12,49 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fedvox.augment.device import full_precision, to_device
-from fedvox.config import setting
-from fedvox.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class GeometricSettings:
-    """What is drawn, per sample.
-
-    Args:
-        probability: chance of rotation, scaling, shear and translation (drawn together).
-        rotation_degrees: angle about each axis, uniform in plus or minus this.
-        scale_low: smallest magnification, the same along all axes.
-        scale_high: largest magnification.
-        shear: off-diagonal elements of the shear, uniform in plus or minus this, in mm per mm.
-        translation: shift along each axis, uniform in plus or minus this share of the extent.
-        elastic_probability: chance of the elastic deformation.
-        elastic_grid: control points along each axis.
-        elastic_strength: standard deviation of the control points' displacement, as a share of the
-            distance between two of them; the space does not fold well below 0.5.
-        flips: axes (0, 1, 2 for D, H, W) that are mirrored in half of the samples; none by default,
-            since left and right organs are told apart.
-
-    Raises:
-        ConfigError: ``scale_low`` is greater than ``scale_high``.
-    """
-
-    probability: float = setting(1.0, low=0.0, high=1.0)
-    rotation_degrees: float = setting(15.0, low=0.0, high=180.0)
-    scale_low: float = setting(0.85, low=0.1, high=10.0)
-    scale_high: float = setting(1.2, low=0.1, high=10.0)
-    shear: float = setting(0.05, low=0.0, high=0.5)
-    translation: float = setting(0.05, low=0.0, high=0.5)
-    elastic_probability: float = setting(0.3, low=0.0, high=1.0)
-    elastic_grid: int = setting(6, low=2, high=32)
-    elastic_strength: float = setting(0.12, low=0.0, high=0.25)
-    flips: tuple[int, ...] = setting((), choices=(0, 1, 2))
-
-    def __post_init__(self) -> None:
-        if self.scale_low > self.scale_high:
-            raise ConfigError(
-                f"'scale_low' is {self.scale_low}; it must not exceed 'scale_high' "
-                f"({self.scale_high})"
-            )
+from fedvox.augment.settings import GeometricSettings
 
 
 @dataclass(frozen=True)

@@ -14,45 +14,9 @@ from torch.nn import functional as F
 
 from fedvox.augment.convolution import MANY_CHANNELS, convolve, convolve_folded, fold, unfold
 from fedvox.augment.device import full_precision, to_device
-from fedvox.config import setting
-from fedvox.errors import ConfigError
+from fedvox.augment.settings import GinSettings
 
 NORM_FLOOR = 1e-5
-
-
-@dataclass(frozen=True)
-class GinSettings:
-    """What GIN draws.
-
-    Args:
-        probability: chance that a sample is augmented at all.
-        layers: number of convolutions.
-        channels: width of the hidden layers.
-        kernel_sizes: pool of odd kernel sizes, from which each layer draws one uniformly.
-        per_batch: one draw (network, mixing weight, decision) for the whole batch, in the manner
-            of FedGIN's published code, instead of one per sample, as in the original.
-        slope: negative slope of the leaky ReLU after every layer but the last.
-        clip: clip the result to [0, 1]; the norm is then only kept from above.
-        body_mask: voxels at or below 0 stay 0, so that background around the body stays flat.
-
-    Raises:
-        ConfigError: the pool of kernel sizes is empty or holds an even size.
-    """
-
-    probability: float = setting(1.0, low=0.0, high=1.0)
-    layers: int = setting(4, low=1, high=16)
-    channels: int = setting(2, low=1, high=64)
-    kernel_sizes: tuple[int, ...] = setting((1, 3), low=1, high=7)
-    per_batch: bool = setting(False)
-    slope: float = setting(0.01, low=0.0, high=1.0)
-    clip: bool = setting(False)
-    body_mask: bool = setting(False)
-
-    def __post_init__(self) -> None:
-        if not self.kernel_sizes or any(size % 2 == 0 for size in self.kernel_sizes):
-            raise ConfigError(
-                f"'kernel_sizes' is {list(self.kernel_sizes)}; it must list odd sizes, e.g. [1, 3]"
-            )
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fedvox.commands.parser import file_path
+from fedvox.commands.places import absent, require_place
 
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
@@ -21,7 +25,7 @@ _EPILOG = """\
 examples:
   fedvox check sites/site-1.json
       every case, with a remedy per finding
-  fedvox check sites/site-1.json --job jobs/fedgin --html check.html --thumbnails
+  fedvox check sites/site-1.json --job jobs/fedgin --html private/check.html --thumbnails
       against the organs and modalities of a job, with a page that shows every case
   fedvox check sites/site-1.json --quarantine
       also writes the refused cases to quarantine.json in the site's cache: training leaves them out
@@ -47,12 +51,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("site_file", metavar="SITE_FILE", type=Path, help="fedvox_site.json")
-    parser.add_argument("--job", type=Path, help="folder of the job that is about to run")
+    parser.add_argument("site_file", metavar="SITE_FILE", type=file_path, help="fedvox_site.json")
+    parser.add_argument("--job", type=file_path, help="folder of the job that is about to run")
     parser.add_argument(
         "--workers", type=int, help="processes that read, up to 2 GiB each (default: one a core)"
     )
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with figures")
+    parser.add_argument("--html", type=file_path, metavar="FILE", help="write a page with figures")
     parser.add_argument(
         "--thumbnails", action="store_true", help="slices of the cases on that page; keep it"
     )
@@ -83,10 +87,12 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.data.site import read_site_file
 
     _refuse_options(args)
+    _refuse_folder(args.site_file)
     site = read_site_file(args.site_file)
     if args.which is not None:
         print(_which(site, args.which))
         return 0
+    _look_at_places(args, site)
     if args.quarantine and not site.cache:
         from fedvox.errors import ConfigError
 
@@ -177,12 +183,14 @@ def _count(cases: int) -> str:
 
 def _job(folder: Path | None) -> "JobSettings | None":
     from fedvox.errors import ConfigError
-    from fedvox.flare.job_folder import job_settings
+    from fedvox.flare.job_folder import job_settings, require_job
 
     if folder is None:
         return None
-    if not folder.is_dir():
-        raise ConfigError(f"--job {folder}: no such folder; name an exported job's folder")
+    try:
+        require_job(folder)
+    except ConfigError as error:
+        raise ConfigError(f"--job {error}") from None
     return job_settings(folder)
 
 
@@ -210,15 +218,56 @@ def _refuse_options(args: argparse.Namespace) -> None:
         raise ConfigError("--thumbnails stand on the page; give --html FILE as well")
     if args.list:
         _refuse_list(args.list)
+    if args.which is not None and not args.which.strip():
+        raise ConfigError("--which is empty; copy the 8 digits of a case")
     if args.html and args.html.is_dir():
         raise ConfigError(f"--html {args.html}: it is a folder; name the file to write")
     if args.html and args.html.exists() and not _is_page(args.html):
         raise ConfigError(f"--html {args.html}: it exists and is no page; choose another name")
+    if args.html:
+        require_place("--html", args.html)
+
+
+def _look_at_places(args: argparse.Namespace, site: "SiteSettings") -> None:
+    """Refuses a page of patients' slices where it would travel; notes the same of file and cache.
+
+    Raises:
+        ConfigError: the page would.
+    """
+    from fedvox.errors import ConfigError
+    from fedvox.exposure import exposed
+
+    if site.dataset == "phantom":
+        return
+    reason = exposed(args.html) if args.thumbnails else ""
+    if reason:
+        raise ConfigError(
+            f"--html {args.html}: {reason}, with slices of patients; name a place outside, or one "
+            "that git ignores"
+        )
+    for name, place in (("the site file", args.site_file), ("'cache'", Path(site.cache))):
+        reason = exposed(place) if place != Path() else ""
+        if reason:
+            print(f"note: {name}: {reason}; move it to a place of its own", file=sys.stderr)
+
+
+def _refuse_folder(site_file: Path) -> None:
+    from fedvox.data.site import SITE_FILE
+    from fedvox.errors import ConfigError
+
+    if not site_file.exists():
+        raise absent("SITE_FILE", site_file)
+    if not site_file.is_dir():
+        return
+    own = site_file / SITE_FILE
+    beside = site_file.with_name(f"{site_file.name}.json")
+    found = next((path for path in (own, beside) if path.is_file()), None)
+    remedy = f"name {found}" if found else f"name the site file, as {own}"
+    raise ConfigError(f"{site_file}: it is a folder; {remedy}")
 
 
 def _refuse_list(path: Path) -> None:
     """Before any case is read: a list that would destroy something or cannot be written."""
-    from fedvox.commands.predict_plan import check_place
     from fedvox.data.check.listing import is_list
     from fedvox.errors import ConfigError
 
@@ -226,7 +275,7 @@ def _refuse_list(path: Path) -> None:
         raise ConfigError(f"--list {path}: it is a folder; name the file to write")
     if path.exists() and not is_list(path):
         raise ConfigError(f"--list {path}: it exists and is no such list; choose another name")
-    check_place("--list", path)
+    require_place("--list", path)
 
 
 def _is_page(path: Path) -> bool:

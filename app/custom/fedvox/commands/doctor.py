@@ -3,7 +3,8 @@
 import argparse
 import json
 import sys
-from pathlib import Path
+
+from fedvox.commands.parser import file_path
 
 _EPILOG = """\
 examples:
@@ -31,11 +32,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--kit", type=Path, help="unpacked start-up kit of a site, the server or a person"
+        "--kit", type=file_path, help="unpacked start-up kit of a site, the server or a person"
     )
-    parser.add_argument("--job", type=Path, help="folder of the job that is about to run")
+    parser.add_argument("--job", type=file_path, help="folder of the job that is about to run")
     parser.add_argument(
-        "--site-file", type=Path, help="site file (default local/fedvox_site.json of the kit)"
+        "--site-file", type=file_path, help="site file (default local/fedvox_site.json of the kit)"
     )
     parser.add_argument("--root-ca", help="SHA-256 fingerprint of the root CA")
     parser.add_argument("--json", action="store_true", help="print as JSON")

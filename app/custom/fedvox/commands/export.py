@@ -2,7 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
+
+from fedvox.commands.parser import file_path, lower
+from fedvox.commands.places import require_model, require_place
 
 _EPILOG = """\
 examples:
@@ -23,9 +25,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
-    parser.add_argument("--format", choices=("bundle", "torchscript"), default="bundle")
-    parser.add_argument("--out", type=Path, required=True, help="bundle folder or file to write")
+    parser.add_argument("--model", type=file_path, required=True, help="model.safetensors of a run")
+    parser.add_argument("--format", type=lower, choices=("bundle", "torchscript"), default="bundle")
+    parser.add_argument(
+        "--out", type=file_path, required=True, help="bundle folder or file to write"
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
     parser.set_defaults(run=run)
 
@@ -45,9 +49,11 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.training.model_file import read_model
     from fedvox.training.torchscript import write_torchscript
 
-    trained = read_model(args.model)
     if args.out.exists():
         raise ConfigError(f"--out {args.out}: it exists already; choose another name")
+    require_place("--out", args.out)
+    require_model(args.model)
+    trained = read_model(args.model)
     write = write_bundle if args.format == "bundle" else write_torchscript
     try:
         write(trained, args.out)

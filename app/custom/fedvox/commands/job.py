@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from fedvox.commands.parser import file_path, lower
+from fedvox.commands.places import require_folder
 from fedvox.commands.text import visible
 
 _EPILOG = """\
@@ -50,7 +52,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for action, function in ((listing, run_list), (show, run_show), (export, run_export)):
         action.add_argument(
             "--jobs",
-            type=Path,
+            type=file_path,
             help="folder of job definitions (default ./jobs and the built-in ones)",
         )
         action.add_argument("--json", action="store_true", help="print as JSON")
@@ -58,9 +60,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     for action in (show, export):
         action.add_argument("name", help="name of the job, or the path of its folder")
     _add_diff(actions)
-    export.add_argument("--out", type=Path, required=True, help="folder for the exported job")
+    export.add_argument("--out", type=file_path, required=True, help="folder for the exported job")
     export.add_argument(
         "--code",
+        type=lower,
         choices=("preinstalled", "carried", "pinned"),
         default="preinstalled",
         help="how code reaches a site (default preinstalled)",
@@ -70,7 +73,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     export.add_argument(
         "--plan",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="plan.json of a plan run: its values, which --set may change again",
     )
@@ -95,8 +98,10 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    diff.add_argument("folder", type=Path, help="the received job folder")
-    diff.add_argument("--against", type=Path, help="reviewed package (default the installed one)")
+    diff.add_argument("folder", type=file_path, help="the received job folder")
+    diff.add_argument(
+        "--against", type=file_path, help="reviewed package (default the installed one)"
+    )
     diff.add_argument("--text", action="store_true", help="print changed lines too")
     diff.add_argument("--json", action="store_true", help="print as JSON")
     diff.set_defaults(run=run_diff)
@@ -191,6 +196,7 @@ def run_export(args: argparse.Namespace) -> int:
 
     source = find_job(args.name, args.jobs)
     _say_hidden(args)
+    require_folder("--out", args.out)
     target = export_job(
         source,
         args.out,

@@ -1,12 +1,16 @@
-"""``fedvox kit``: prepares start-up kits for clusters and renews certificates."""
+"""``fedvox kit``: templates of kits, start-up kits for clusters, renewal of certificates."""
 
 import argparse
 import json
 import shlex
-from pathlib import Path
+
+from fedvox.commands.parser import file_path
+from fedvox.commands.places import require_folder, require_place
 
 _EPILOG = """\
 examples:
+  fedvox kit templates --out .
+      project.yml, policies and runtimes into ./provisioning, where there is no checkout
   fedvox kit prepare site-1 --config provisioning/runtimes/k8s.yml --out site-1-k8s \\
       --data fedvox-data --cache fedvox-cache
       a Helm chart; FLARE starts every job in its own pod, names are claims
@@ -23,7 +27,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "kit",
         help="prepare a start-up kit for a cluster, renew a certificate",
-        description="Start-up kits: prepare one for Kubernetes or Slurm, renew a certificate.",
+        description="Start-up kits: templates to build them from, prepare one for Kubernetes or "
+        "Slurm, renew a certificate.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -35,10 +40,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    prepare.add_argument("kit", type=Path, help="unpacked start-up kit of a site or the server")
-    prepare.add_argument("--config", type=Path, required=True, help="FLARE's configuration (YAML)")
     prepare.add_argument(
-        "--out", type=Path, required=True, help="prepared kit; under Slurm where it will lie"
+        "kit", type=file_path, help="unpacked start-up kit of a site or the server"
+    )
+    prepare.add_argument(
+        "--config", type=file_path, required=True, help="FLARE's configuration (YAML)"
+    )
+    prepare.add_argument(
+        "--out", type=file_path, required=True, help="prepared kit; under Slurm where it will lie"
     )
     prepare.add_argument(
         "--data",
@@ -52,6 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     prepare.add_argument("--json", action="store_true", help="print as JSON")
     prepare.set_defaults(run=run_prepare)
+    _add_templates(actions)
     renew = actions.add_parser(
         "renew",
         help="renew one participant's certificate",
@@ -61,8 +71,34 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     renew.add_argument("name", help="participant, as in the project file")
-    renew.add_argument("--state", type=Path, required=True, help="state folder of the project")
+    renew.add_argument("--state", type=file_path, required=True, help="state folder of the project")
     renew.set_defaults(run=run_renew)
+
+
+def _add_templates(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    templates = actions.add_parser(
+        "templates",
+        help="write project file, policies and runtimes to start from",
+        description="Copies what a checkout holds in provisioning/: the project file, the policies "
+        "of the kits and the files of each runtime.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    templates.add_argument(
+        "--out", type=file_path, required=True, help="folder in which provisioning/ appears"
+    )
+    templates.set_defaults(run=run_templates)
+
+
+def run_templates(args: argparse.Namespace) -> int:
+    """Writes the templates and prints what comes next."""
+    from fedvox.resources import write_templates
+
+    require_folder("--out", args.out)
+    written = write_templates(args.out)
+    print("\n".join(str(path) for path in written))
+    print("Next, in that folder: nvflare provision -p provisioning/project.yml -w runs/provision")
+    return 0
 
 
 def run_prepare(args: argparse.Namespace) -> int:
@@ -71,6 +107,7 @@ def run_prepare(args: argparse.Namespace) -> int:
     from fedvox.flare.kit_prepare import Request, prepare_kit
     from fedvox.flare.kit_prepared import K8S
 
+    require_place("--out", args.out)
     made = prepare_kit(Request(args.kit, args.config, args.out, args.data, args.cache))
     out = args.out.resolve()
     if args.json:

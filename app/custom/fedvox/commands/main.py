@@ -1,17 +1,18 @@
 """The `fedvox` command: finds the sub-command and turns errors into one line."""
 
-import argparse
 import os
 import re
 import signal
 import sys
 import threading
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from io import TextIOWrapper
 
 import fedvox
 from fedvox.commands import check, doctor, export, job, kit, phantom, predict, report
+from fedvox.commands.parser import OneLineParser
 from fedvox.commands.text import visible
 from fedvox.errors import FedVoxError
 from fedvox.privacy.redaction import exception_line
@@ -32,21 +33,13 @@ examples:
 """
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Says what is wrong with a command line in one line, and where to read on."""
-
-    def error(self, message: str) -> NoReturn:
-        """Prints the message and ends with exit code 2."""
-        self.exit(2, visible(f"fedvox: error: {message}; see '{self.prog} --help'") + "\n")
-
-
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> OneLineParser:
     """The whole command line."""
     parser = OneLineParser(
         prog="fedvox",
         description="One 3D segmentation model across hospitals, without moving a scan.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"fedvox {fedvox.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -57,6 +50,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _meant(command: str, unknown: Sequence[str]) -> str:
     """What was probably meant by words that no option takes."""
+    if command == "predict":
+        return " (--input takes one scan or a folder of scans; put a name with blanks in quotes)"
+    if command == "check":
+        return " (one site file at a time)"
     if command != "doctor" or unknown[0].startswith("-"):
         return ""
     if all(re.fullmatch("[0-9A-Fa-f]{2}", word) for word in unknown):
@@ -81,14 +78,31 @@ def _tidy_end() -> Iterator[None]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+def _fault(error: Exception) -> str:
+    """What to say of an error that nobody foresaw, or of a package that is not there."""
+    missing = str(getattr(error, "name", "")).partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and missing != "fedvox":
+        return (
+            f"{missing} is not installed here; pip install -r requirements.txt in the checkout, or "
+            "the wheel as fedvox[train]"
+        )
+    return f"breaks with {exception_line(error)}; report this line to us"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; exit code 0 only on success.
 
     Args:
         argv: arguments, default those of the process.
     """
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a sign shows its number
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
+    if not words:
+        parser.print_help()
+        parser.exit(2)
     args, unknown = parser.parse_known_args(words)
     if unknown:
         command = next((word for word in words if not word.startswith("-")), "")
@@ -114,8 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("fedvox: stopped", file=sys.stderr)
         return 130
     except Exception as error:  # a fault of ours; a library's text may hold a patient's file name
-        line = f"fedvox: error: breaks with {exception_line(error)}; report this line to us"
-        print(line, file=sys.stderr)
+        print(f"fedvox: error: {_fault(error)}", file=sys.stderr)
         return 1
 
 

@@ -9,11 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from fedvox.commands.parser import file_path
+from fedvox.commands.places import require_folder
+
 _DESCRIPTION = """\
 Write phantom sites: procedural abdomens as real NIfTI, rendered as CT or as MRI.
 
 Each site gets its own patients, orientation and voxel spacing, and a site file that a job finds
 through FEDVOX_SITE. phantom: a test instrument, not evidence about patients."""
+
+MOST_CASES = 10_000
 
 _EPILOG = """\
 examples:
@@ -41,7 +46,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=_folder, required=True, help="folder for the sites")
+    parser.add_argument("--out", type=file_path, required=True, help="folder for the sites")
     parser.add_argument(
         "--sites",
         default="ct,mr",
@@ -60,12 +65,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.set_defaults(run=run)
 
 
-def _folder(text: str) -> Path:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("is empty; name a folder")
-    return Path(text)
-
-
 def run(args: argparse.Namespace) -> int:
     """Writes the sites; all of them appear, or none.
 
@@ -82,8 +81,9 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.data.phantoms.writer import PHANTOM_NOTE
     from fedvox.errors import ConfigError
 
-    modalities = [name.strip() for name in args.sites.split(",")]
+    modalities = [name.strip().lower() for name in args.sites.split(",")]
     counts = split_counts(args.cases)
+    require_folder("--out", args.out)
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}; it must be 0 or more")
     try:
@@ -111,10 +111,12 @@ def split_counts(cases: int) -> dict[str, int]:
     """Splits a number of cases 70/10/20, with at least one in each part.
 
     Raises:
-        ConfigError: fewer than three cases.
+        ConfigError: fewer than three cases, or more than any test needs.
     """
     from fedvox.errors import ConfigError
 
+    if cases > MOST_CASES:
+        raise ConfigError(f"--cases is {cases}; it must be at most {MOST_CASES}")
     if cases < 3:
         raise ConfigError(
             f"--cases is {cases}; it must be at least 3: one to train, one to choose, one to report"
@@ -164,8 +166,6 @@ def _write_sites(
 def _refuse_existing(out: Path, names: list[str]) -> None:
     from fedvox.errors import ConfigError
 
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; choose a folder")
     for path in [candidate for name in names for candidate in (out / name, out / f"{name}.json")]:
         if path.exists():
             raise ConfigError(f"{path} exists already; remove it or choose another --out")

@@ -2,8 +2,9 @@
 
 import argparse
 import os
-from pathlib import Path
 
+from fedvox.commands.parser import file_path, lower
+from fedvox.commands.places import require_model
 from fedvox.commands.predict_plan import Task, is_folder_of_scans, plan_folder, plan_one
 from fedvox.commands.predict_run import run_folder, run_one
 from fedvox.commands.predict_table import write_table
@@ -42,20 +43,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors of a run")
+    parser.add_argument("--model", type=file_path, required=True, help="model.safetensors of a run")
     parser.add_argument(
-        "--input", type=Path, required=True, help="scan (NIfTI or DICOM series), or folder of scans"
+        "--input",
+        type=file_path,
+        required=True,
+        help="scan (NIfTI or DICOM series), or folder of scans",
     )
     parser.add_argument(
         "--modality",
         required=True,
+        type=lower,
         help="ct or mr: decides the intensity window; auto: recognises a CT by its numbers, and "
         "asks where they leave a choice",
     )
-    parser.add_argument("--output", type=Path, required=True, help="NIfTI labels to write")
-    parser.add_argument("--preview", type=Path, help="PNG to write: three slices with the organs")
+    parser.add_argument("--output", type=file_path, required=True, help="NIfTI labels to write")
     parser.add_argument(
-        "--report", type=Path, help="JSON to write: volumes, model, versions, modality, geometry"
+        "--preview", type=file_path, help="PNG to write: three slices with the organs"
+    )
+    parser.add_argument(
+        "--report",
+        type=file_path,
+        help="JSON to write: volumes, model, versions, modality, geometry",
     )
     parser.add_argument(
         "--largest-component",
@@ -65,7 +74,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--force", action="store_true", help="replace outputs that exist already")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: a GPU if usable"
+        "--device",
+        type=lower,
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="default: a GPU if usable",
     )
     parser.add_argument("--json", action="store_true", help="print organs, values, volumes as JSON")
     parser.set_defaults(run=run)
@@ -83,17 +96,22 @@ def run(args: argparse.Namespace) -> int:
             be used.
     """
     from fedvox.errors import ConfigError
-    from fedvox.training.model_file import read_model
-    from fedvox.training.predict import Options, Predictor
 
     if args.threads is not None and not 1 <= args.threads <= MOST_THREADS:
         raise ConfigError(f"--threads is {args.threads}; it must be from 1 to {MOST_THREADS}")
+    if not args.modality:
+        raise ConfigError("--modality is empty; name ct, mr or auto")
     targets = (args.output, args.preview, args.report)
     many = is_folder_of_scans(args.input)
     if many:
         plan = plan_folder(args.input, *targets, args.force)
     else:
         plan = plan_one(Task(args.input.name, args.input, *targets), args.force)
+    require_model(args.model)
+    # Imported here, so that a wrong option does not wait for PyTorch.
+    from fedvox.training.model_file import read_model
+    from fedvox.training.predict import Options, Predictor
+
     trained = read_model(args.model)
     predictor = Predictor(trained.on(args.device, args.threads or os.cpu_count() or 1))
     predictor.check(args.modality)

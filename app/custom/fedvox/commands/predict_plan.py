@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedvox.commands.places import absent, kind_of, require_place
 from fedvox.errors import ConfigError
 
 _ENDINGS = {"--output": (".nii", ".nii.gz"), "--preview": (".png",), "--report": (".json",)}
@@ -71,7 +72,9 @@ def plan_one(task: Task, force: bool) -> Plan:
             or cannot be written.
     """
     if not task.scan.exists():
-        raise ConfigError(f"--input {task.scan}: the file is missing; check the path")
+        raise absent("--input", task.scan)
+    if task.scan.is_file():
+        _refuse_other_kinds(task.scan)
     written = list(task.files())
     for option, path in written:
         if not path.name.endswith(_ENDINGS[option]):
@@ -82,6 +85,17 @@ def plan_one(task: Task, force: bool) -> Plan:
     if len({_real(path) for _, path in written}) < len(written):
         raise ConfigError("--output, --preview and --report name one file twice")
     return Plan([task])
+
+
+def _refuse_other_kinds(scan: Path) -> None:
+    """Refuses a file that says itself that it is no NIfTI."""
+    kind = kind_of(scan)
+    if kind is None:
+        return
+    remedy = "give a NIfTI file, or the folder of a DICOM series"
+    if "DICOM" in kind:
+        remedy = "name the folder that holds the files of its series"
+    raise ConfigError(f"--input {scan}: it is {kind}; {remedy}")
 
 
 def plan_folder(
@@ -109,7 +123,7 @@ def plan_folder(
             raise ConfigError(f"{option} {path}: --input is a folder of scans, so name a folder")
         if _real(path) == _real(scans):
             raise ConfigError(f"{option} {path}: it is the folder of scans; choose another folder")
-        check_place(option, path / "x")
+        require_place(option, path / "x")
     found, others = find_scans(scans)
     for option, path in folders.items():
         for scan in found:
@@ -167,22 +181,7 @@ def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
             raise ConfigError(
                 f"{option} {path}: it exists already; choose another name or give --force"
             )
-    check_place(option, path)
-
-
-def check_place(option: str, path: Path) -> None:
-    """Refuses a place where no file can be made.
-
-    Raises:
-        ConfigError: something above it is a file, or closed.
-    """
-    folder = path.absolute().parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        raise ConfigError(f"{option} {path}: {folder} is a file, not a folder; choose another")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigError(f"{option} {path}: {folder} cannot be written; choose another folder")
+    require_place(option, path)
 
 
 def _identity(path: Path) -> tuple[int, int]:

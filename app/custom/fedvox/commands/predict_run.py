@@ -146,17 +146,19 @@ def _write(
 ) -> None:
     """Writes a scan's files; none appears before all are whole, the labels mark it as done."""
     from fedvox.data.nifti import save_label
-    from fedvox.files import atomic_path, write_json
+    from fedvox.files import PRIVATE, atomic_path, write_json
     from fedvox.report.prediction import draw_prediction
 
     with ExitStack() as stack:  # which puts the last file first in place
-        files = {option: stack.enter_context(atomic_path(path)) for option, path in task.files()}
+        files = {
+            option: stack.enter_context(atomic_path(path, PRIVATE)) for option, path in task.files()
+        }
         save_label(files["--output"], prediction.labels.data, prediction.labels)
         if task.preview:
             organs = list(prediction.voxels)
             draw_prediction(prediction, description, organs, files["--preview"])
         if task.report:
-            write_json(files["--report"], record)
+            write_json(files["--report"], record, PRIVATE)
 
 
 def _reason(error: Exception) -> str:

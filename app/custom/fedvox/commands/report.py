@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from fedvox.commands.parser import file_path
+from fedvox.commands.places import require_place
 from fedvox.errors import ConfigError
 
 _DESCRIPTION = """\
@@ -26,7 +28,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN_DIR", type=Path, help="run folder, as runs/fedgin")
+    parser.add_argument(
+        "folder", metavar="RUN_DIR", type=file_path, help="run folder, as runs/fedgin"
+    )
     parser.set_defaults(run=run)
 
 
@@ -50,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder: Path = args.folder
     _check_folder(folder)
+    require_place("RUN_DIR", folder / "report.html")
     files = read_run(folder)
     if "summary.csv" in files.missing and files.summary:
         write_csv(folder / "summary.csv", files.summary, SummaryRow)
@@ -60,10 +65,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_folder(folder: Path) -> None:
+    if folder.is_file():
+        raise ConfigError(f"{folder}: it is a file; name the run folder in which it lies")
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name a run folder, as runs/fedgin")
-    if not any((folder / name).is_file() for name in _SOURCES):
+    if not _is_run(folder):
+        below = [path for level in ("*", "*/*", "*/*/*") for path in folder.glob(level)]
+        inside = [str(path) for path in below if path.is_dir() and _is_run(path)]
+        if inside:
+            raise ConfigError(f"{folder}: not a run folder, but it holds one; name {inside[0]}")
         raise ConfigError(
             f"{folder}: not a run folder, it holds none of {', '.join(_SOURCES)}; name the folder "
             "that the run printed at its end"
         )
+
+
+def _is_run(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in _SOURCES)

@@ -3,10 +3,11 @@
 import datetime as dt
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from fedvox.data.site import SITE_FILE, SiteSettings, find_site_file, read_site_file
-from fedvox.doctor import data, host, job, kit, local, measure, network, policies
+from fedvox.doctor import host, job, kit, local, network, policies
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings, require_job
@@ -55,19 +56,24 @@ def examine(
     free = free_memory()
     needs = host.Needs()
     data_findings: list[Finding] = []
+    trains = opened is not None and opened.kind != "admin"
     if isinstance(site, ConfigError):
         data_findings = [_UNWRITTEN if unwritten else _unreadable(site)]
+    elif site is not None and not _has_torch():
+        data_findings = [_UNREAD]
     elif site is not None and settings is not None and job_folder is not None:
         tell("data")
         needs, data_findings = _data_findings(site, settings, job_folder, free)
     elif site is not None:
+        from fedvox.doctor import data
+
         listed = site
         tell("data")
         data_findings = [run_check("data", lambda: data.check_listing(listed))]
         if data_findings[0].status != FAIL:
             data_findings.append(run_check("split", lambda: data.check_split(listed)))
     checks = _host_checks(opened, site, settings, free, needs)
-    checks += [("versions", lambda: job.check_versions(job_folder))]
+    checks += [("versions", lambda: job.check_versions(job_folder, trains))]
     if opened:
         checks += _kit_checks(opened, site, wanted)
     if opened and opened.kind != "admin" and job_folder:
@@ -97,6 +103,18 @@ _UNWRITTEN = Finding(
 )
 
 
+_UNREAD = Finding(
+    "data",
+    FAIL,
+    "not read, since PyTorch is not installed here",
+    "run it where the site trains, or pip install -r requirements.txt",
+)
+
+
+def _has_torch() -> bool:
+    return find_spec("torch") is not None
+
+
 def _host_checks(
     opened: kit.Kit | None,
     site: SiteSettings | ConfigError | None,
@@ -111,8 +129,11 @@ def _host_checks(
     if isinstance(site, SiteSettings) and site.cache:
         folders.append(Path(site.cache))
     device = settings.training.device if settings else "auto"
+    gpu: Check = ("gpu", lambda: host.check_gpu(device, needs))
+    if not _has_torch():
+        gpu = ("gpu", lambda: host.check_torch(opened is not None))
     return [
-        ("gpu", lambda: host.check_gpu(device, needs)),
+        gpu,
         ("ram", lambda: host.check_ram(free, needs)),
         ("shm", host.check_shm),
         ("disk", lambda: host.check_disk(folders, folders[-1], needs)),
@@ -137,6 +158,11 @@ def _kit_checks(
     folders = [opened.workspace]
     if isinstance(site, SiteSettings) and site.cache:
         folders.append(Path(site.cache))
+    if isinstance(site, SiteSettings) and site.dataset != "phantom" and site.cache:
+        cache = Path(site.cache)
+        kept: list[Check] = [("privacy", lambda: local.check_place(cache))]
+    else:
+        kept = []
     policed: list[Check] = [
         ("local", lambda: local.check_local(opened)),
         ("policies", lambda: policies.check_policies(opened)),
@@ -147,6 +173,7 @@ def _kit_checks(
         ("certificate", lambda: kit.check_certificate(opened)),
         ("permissions", lambda: kit.check_permissions(opened, folders)),
         *([] if opened.kind == "admin" else policed),
+        *kept,
         ("dns", lambda: network.check_dns(opened)),
         ("port", lambda: network.check_port(opened)),
     ]
@@ -178,6 +205,8 @@ def _measured(
     site: SiteSettings, settings: JobSettings, job_folder: Path, folder: Path, free: float
 ) -> tuple[host.Needs, list[Finding]]:
     """Findings about a sample of the data, and what the job was seen to take with it."""
+    from fedvox.doctor import data, measure
+
     taken: list[data.Sample] = []
     rounds: list[measure.Measured] = []
 

@@ -7,12 +7,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.memory import GIB
-from fedvox.training.device import choose_device
+
+if TYPE_CHECKING:  # people who do not train have no PyTorch
+    import torch
 
 DISK_GIB, RAM_GIB, GPU_GIB = 10.0, 6.0, 8.0
 """Asked for where nothing was measured."""
@@ -127,6 +128,20 @@ def check_shm(folder: Path = Path("/dev/shm"), need_gib: float = SHM_GIB) -> Fin
     return passed("shm", f"/dev/shm holds {size:.1f} GiB")
 
 
+def check_torch(trains: bool) -> Finding:
+    """What a machine without PyTorch is good for.
+
+    Args:
+        trains: it holds the kit of a site or of the server, which both need PyTorch.
+    """
+    message = "PyTorch is not installed here, so nothing can be trained or predicted"
+    if trains:
+        return Finding("gpu", FAIL, message, "pip install -r requirements.txt in the checkout")
+    return Finding(
+        "gpu", WARN, message, "right for an operator, lead or member; a site needs requirements.txt"
+    )
+
+
 def check_gpu(wanted: str, needs: Needs) -> Finding:
     """Is a GPU usable, and does a round fit into what is free of its memory?
 
@@ -136,6 +151,10 @@ def check_gpu(wanted: str, needs: Needs) -> Finding:
         wanted: the job's ``training.device``: ``auto``, ``cpu`` or ``cuda``.
         needs: what the job takes; not measured, 8 GiB are asked for.
     """
+    import torch
+
+    from fedvox.training.device import choose_device
+
     if wanted == "cuda" and not torch.cuda.is_available():
         return Finding("gpu", FAIL, "the job asks for a GPU and none is usable", _GPU_REMEDY)
     device = choose_device(wanted)
@@ -164,8 +183,10 @@ def check_gpu(wanted: str, needs: Needs) -> Finding:
     )
 
 
-def use_gpu(device: torch.device) -> None:
+def use_gpu(device: "torch.device") -> None:
     """Computes something there: a driver that is too old fails at its first use, not before."""
+    import torch
+
     torch.ones(8, device=device).sum().item()
 
 

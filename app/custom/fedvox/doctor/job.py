@@ -8,24 +8,34 @@ from fedvox.config import read_json
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
 from fedvox.flare.allow_list import refusals
-from fedvox.flare.handshake import Handshake
 from fedvox.flare.job_folder import CUSTOM
 from fedvox.flare.job_review import META, SIDES, job_problems, starts_own_program
 from fedvox.flare.rights import granted_roles
-from fedvox.flare.versions import differing, installed_versions, read_versions
+from fedvox.flare.versions import NOT_INSTALLED, differing, installed_versions, read_versions
 
 WAIT_FACTOR = 2.0
 
 
-def check_versions(job: Path | None) -> Finding:
-    """Are FLARE, torch and fedvox those that the job was exported with?"""
+def check_versions(job: Path | None, trains: bool = True) -> Finding:
+    """Are FLARE, torch and fedvox those that the job was exported with?
+
+    Args:
+        job: the job's folder.
+        trains: whether this machine is a site or the server; else torch may be missing.
+    """
     own = installed_versions()
     text = ", ".join(f"{name} {version}" for name, version in own.items())
     if job is None:
         return passed("versions", text)
-    wrong = differing(read_versions(job), own)
+    wanted = read_versions(job)
+    bare = not trains and own["torch"] == NOT_INSTALLED
+    if bare:
+        own["torch"] = wanted["torch"]
+    wrong = differing(wanted, own)
     if wrong:
         return Finding("versions", FAIL, "; ".join(wrong), "install the versions of the job")
+    if bare:
+        return passed("versions", f"{text}; the job's {wanted['torch']} is for sites and server")
     return passed("versions", f"{text}, as the job")
 
 
@@ -137,6 +147,8 @@ def check_waiting(job: Path, round_seconds: float, preparing_seconds: float = 0.
 
 def _start_timeout(config: dict[str, Any]) -> float | None:
     """Seconds that the job's start waits for sites; None when nothing of ours waits."""
+    from fedvox.flare.handshake import Handshake  # needs PyTorch
+
     for component in config.get("components", []):
         if component.get("path") == f"{Handshake.__module__}.{Handshake.__name__}":
             return float(component.get("args", {}).get("timeout", Handshake().timeout))

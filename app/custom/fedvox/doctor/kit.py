@@ -95,6 +95,8 @@ def open_kit(folder: Path) -> Kit:
 
 def _no_kit(folder: Path) -> str:
     """What somebody probably meant who named a folder that is no kit."""
+    if folder.is_file():
+        return f"{folder}: it is a file; unpack the kit, if it is one, and name the folder"
     if not folder.is_dir():
         return f"{folder}: no such folder; name the unpacked kit"
     parent = folder.resolve().parent

@@ -6,6 +6,7 @@ from pathlib import Path
 from fedvox.data.site import SITE_FILE
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit
+from fedvox.exposure import exposed
 from fedvox.flare.kit_guard import SIGNATURE, provisioned_local
 from fedvox.flare.kit_prepared import MARKER, read_marker
 from fedvox.manifest import MANIFEST, compare, digests
@@ -82,3 +83,16 @@ def _code_in_local(folder: Path) -> Iterator[str]:
             yield path.relative_to(folder).as_posix()
     for pattern in JOB_CONFIG:
         yield from (path.relative_to(folder).as_posix() for path in local.glob(pattern))
+
+
+def check_place(cache: Path) -> Finding:
+    """Does the folder of prepared cases and of the site's key stay at the site?"""
+    reason = exposed(cache)
+    if reason:
+        return Finding(
+            "privacy",
+            WARN,
+            f"prepared cases and the site's key would not stay: {reason}",
+            "name a folder of their own as 'cache' in the site file, outside kit and repository",
+        )
+    return passed("privacy", "prepared cases and the site's key lie outside kit and repository")

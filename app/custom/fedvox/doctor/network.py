@@ -9,10 +9,13 @@ from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.doctor.kit import Kit
 from fedvox.errors import ConfigError
 
-TIMEOUT = 5.0
+TIMEOUT = 20.0
+"""Seconds for a connection: a busy machine answers late, a firewall not at all."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
-VERDICT = 1.0
-"""Seconds in which a server that refuses a certificate ends the connection."""
+OWN = 10.0
+"""The same for a server on this very machine, which may be another program that says nothing."""
+VERDICT = 10.0
+"""Seconds in which a server speaks first, or ends the connection of a certificate it refuses."""
 HTTP2 = "h2"
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """Preface and empty SETTINGS frame with which a gRPC client opens (RFC 9113, section 3.4)."""
@@ -41,7 +44,7 @@ def check_port(kit: Kit) -> Finding:
     host, port = kit.target
     context = _context(kit)
     try:
-        with _connected(context, host, host, port) as secured:
+        with _connected(context, host, host, port, TIMEOUT) as secured:
             version = secured.version()
             refused = _refused(secured)
     except ssl.SSLError as error:
@@ -110,10 +113,10 @@ def _context(kit: Kit) -> ssl.SSLContext:
 
 @contextmanager
 def _connected(
-    context: ssl.SSLContext, address: str, host: str, port: int
+    context: ssl.SSLContext, address: str, host: str, port: int, patience: float
 ) -> Iterator[ssl.SSLSocket]:
     with (
-        socket.create_connection((address, port), timeout=TIMEOUT) as plain,
+        socket.create_connection((address, port), timeout=patience) as plain,
         context.wrap_socket(plain, server_hostname=host) as secured,
     ):
         yield secured
@@ -144,7 +147,7 @@ def _check_own_ports(kit: Kit) -> Finding:
 
 def _own_server(kit: Kit, host: str, port: int) -> bool:
     try:
-        with _connected(_context(kit), "localhost", host, port):
+        with _connected(_context(kit), "localhost", host, port, OWN):
             return True
     except OSError:
         return False

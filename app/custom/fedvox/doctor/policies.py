@@ -18,6 +18,7 @@ from fedvox.flare.templates import (
     PREPARED_COMPONENTS,
     RECEIVED,
 )
+from fedvox.resources import POLICIES, builtin
 
 FLARE_FILTERS = "nvflare.app_common.filters."
 """A site may add FLARE's own privacy filters."""
@@ -37,7 +38,8 @@ def check_policies(kit: Kit) -> Finding:
     policy = read_local(local / "authorization.json")
     weak += [f"authorization.json {clause}" for clause in excess_rights(policy)]
     if weak:
-        remedy = "copy the files of provisioning/policies into local/"
+        templates = builtin(POLICIES) / ("site" if kit.kind == "client" else "server")
+        remedy = f"copy the files of {templates} into local/"
         if prepared:
             remedy = "run 'fedvox kit prepare' again on the kit as it was provisioned"
         return Finding("policies", FAIL, "; ".join(weak), remedy)

@@ -7,6 +7,7 @@ from pathlib import Path
 import fedvox
 from fedvox.errors import ConfigError
 from fedvox.manifest import MANIFEST, differences, digests, write_manifest
+from fedvox.resources import BUILTIN
 
 CARRIED = Path("app/custom/fedvox")
 VERSION_PIN = "fedvox_version.txt"
@@ -27,7 +28,7 @@ def add_code(job: Path, code: str) -> None:
     custom.mkdir(parents=True)
     (custom / VERSION_PIN).write_text(f"{fedvox.__version__}\n", encoding="utf-8")
     if code == "carried":
-        ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", BUILTIN)
         shutil.copytree(installed_package(), custom / CARRIED.name, ignore=ignored)
         write_manifest(job, custom / MANIFEST)
 
@@ -40,6 +41,7 @@ def installed_package() -> Path:
 def code_differences(carried: Path, installed: Path) -> list[str]:
     """One line per source file that differs: changed, added (only in the job) or missing there."""
     own, theirs = digests(installed), digests(carried, caches=True)
+    own = {name: digest for name, digest in own.items() if not name.startswith(f"{BUILTIN}/")}
     theirs = {name: digest for name, digest in theirs.items() if not _is_signature(name)}
     lines = [f"{name}: missing" for name in own if name not in theirs]
     lines += [f"{name}: added" for name in theirs if name not in own]

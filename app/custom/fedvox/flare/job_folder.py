@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fedvox
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
 from fedvox.flare.carried import add_code
 from fedvox.flare.classes import class_names
-from fedvox.flare.job_plan import with_plan
 from fedvox.flare.job_readme import write_readme
-from fedvox.flare.versions import VERSIONS, installed_versions
+from fedvox.flare.versions import VERSIONS, exported_versions
+from fedvox.resources import JOBS, builtin
+from fedvox.suggest import closest
 from fedvox.training.settings import JobSettings, job_from, read_job
 
 TRAINING = Path("app/config/training.json")
@@ -31,9 +31,12 @@ _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def built_in_jobs() -> Path:
-    """The folder of the project's own jobs, which need not exist."""
-    return Path(fedvox.__file__).parents[3] / "jobs"
+def built_in_jobs() -> Path | None:
+    """The folder of the project's own jobs; None for a copy of the package without them."""
+    try:
+        return builtin(JOBS)
+    except ConfigError:
+        return None
 
 
 def jobs_folder(given: Path | None = None) -> list[Path]:
@@ -43,7 +46,7 @@ def jobs_folder(given: Path | None = None) -> list[Path]:
         ConfigError: none of these exists.
     """
     candidates = [given] if given else [Path("jobs"), built_in_jobs()]
-    found = [folder for folder in candidates if folder.is_dir()]
+    found = [folder for folder in candidates if folder and folder.is_dir()]
     if len(found) == 2 and found[0].samefile(found[1]):  # in the checkout
         found = found[:1]
     if found:
@@ -56,9 +59,16 @@ def known_jobs(given: Path | None = None) -> dict[str, Path]:
 
     Args:
         given: as for :func:`jobs_folder`.
+
+    Raises:
+        ConfigError: there is no job.
     """
-    folders = reversed(jobs_folder(given))
-    return {name: folder / name for folder in folders for name in list_jobs(folder)}
+    folders = jobs_folder(given)
+    known = {name: folder / name for folder in reversed(folders) for name in list_jobs(folder)}
+    if not known:
+        places = " and ".join(map(str, folders))
+        raise ConfigError(f"{places}: it holds no jobs; name a folder of job folders with --jobs")
+    return known
 
 
 def list_jobs(folder: Path) -> list[str]:
@@ -81,21 +91,25 @@ def find_job(name: str, given: Path | None = None) -> Path:
     Raises:
         ConfigError: unknown name; says where it was looked for and lists the known ones.
     """
-    if "/" in name:
+    if "/" in name and Path(name).exists():
         require_job(Path(name))
         return Path(name)
     known = known_jobs(given)
     if name in known:
         return known[name]
     places = " and ".join(map(str, jobs_folder(given)))
-    remedy = f"choose one of: {', '.join(sorted(known))}" if known else "give --jobs DIR"
-    raise ConfigError(f"no job '{name}' in {places}; {remedy}")
+    likely = closest(name.rstrip("/").rpartition("/")[2], known)
+    remedy = f"did you mean {likely}? " if likely else ""
+    raise ConfigError(
+        f"no job '{name}' in {places}; {remedy}choose one of: {', '.join(sorted(known))}"
+    )
 
 
 def hidden_job(name: str, given: Path | None = None) -> Path | None:
     """The built-in job that one of ``./jobs`` of the same name comes before, if there is one."""
-    built_in = built_in_jobs() / name
-    if given or "/" in name or not (built_in / TRAINING).is_file():
+    jobs = built_in_jobs()
+    built_in = jobs / name if jobs else None
+    if given or "/" in name or built_in is None or not (built_in / TRAINING).is_file():
         return None
     return None if known_jobs()[name].samefile(built_in) else built_in
 
@@ -106,6 +120,8 @@ def require_job(folder: Path) -> None:
     Raises:
         ConfigError: says what was probably meant.
     """
+    if folder.is_file():
+        raise ConfigError(f"{folder}: it is a file; name an exported job's folder")
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder; name an exported job's folder")
     if (folder / TRAINING).is_file():
@@ -165,6 +181,8 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         if path == "name":
             raise ConfigError(f"--set {override}: the job's name is not set so; use --name")
         *parents, last = path.split(".")
+        if not parents:
+            _refuse_section(override, last, defaults)
         target, known = result, defaults
         for part in parents:
             target, known = target.setdefault(part, {}), _section(known, part)
@@ -174,6 +192,16 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         is_list = isinstance(target.get(last, known.get(last)), list)
         target[last] = [value] if is_list and not isinstance(value, list | dict) else value
     return result
+
+
+def _refuse_section(override: str, key: str, defaults: dict[str, Any]) -> None:
+    """An override without a dot names a whole section, or forgot it."""
+    section = defaults.get(key)
+    if isinstance(section, dict):
+        raise ConfigError(f"--set {override}: name a key of the section, as {key}.{min(section)}")
+    for name, section in defaults.items():
+        if isinstance(section, dict) and key in section:
+            raise ConfigError(f"--set {override}: write it as {name}.{override}")
 
 
 def _with_defaults(mapping: dict[str, Any]) -> dict[str, Any]:
@@ -245,6 +273,8 @@ def export_job(
     settings = read_json(source / TRAINING)
     settings = {**settings, "name": name}
     if plan is not None:
+        from fedvox.flare.job_plan import with_plan  # needs PyTorch, other exports do not
+
         planned = job_from(apply_overrides(settings, overrides))
         settings = with_plan(settings, plan, planned)
     settings = apply_overrides(settings, overrides)
@@ -256,7 +286,7 @@ def export_job(
         )
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
         write_readable_json(staging / name / TRAINING, settings)
-        write_json(staging / name / VERSIONS, installed_versions())
+        write_json(staging / name / VERSIONS, exported_versions(source))
         if plan is not None:
             shutil.copyfile(plan, staging / name / PLAN)
         if min_clients is not None:

@@ -54,7 +54,8 @@ class KitBuilder(Builder):
             if not (self.policies / kind / "resources.json").is_file():
                 raise ConfigError(
                     f"{policies}/{kind}/resources.json is missing; provision in the checkout's "
-                    "root or set 'policies' of KitBuilder"
+                    "root, write them here with 'fedvox kit templates --out .', or set 'policies' "
+                    "of KitBuilder"
                 )
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:

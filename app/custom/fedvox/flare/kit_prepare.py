@@ -27,6 +27,7 @@ from fedvox.flare.kit_cluster import (
 from fedvox.flare.kit_guard import SIGNATURE, check_kit
 from fedvox.flare.kit_prepared import ADDED, K8S, MARKER, SLURM, Prepared, read_marker
 from fedvox.manifest import MANIFEST, digests
+from fedvox.resources import POLICIES, RUNTIMES, builtin
 
 RESOURCES = "local/resources.json"
 DEFAULT = f"{RESOURCES}.default"
@@ -109,13 +110,13 @@ def read_config(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise ConfigError(
-            f"{path}: missing or no YAML; start from provisioning/runtimes/"
+            f"{path}: missing or no YAML; start from the files in {builtin(RUNTIMES)}"
         ) from None
     runtime = content.get("runtime") if isinstance(content, dict) else None
     if runtime == "docker":
         raise ConfigError(
             f"{path}: FLARE's docker runtime mounts the Docker socket, with which a job owns the "
-            "machine; use provisioning/runtimes/compose.yml"
+            f"machine; use {builtin(RUNTIMES) / 'compose.yml'}"
         )
     if runtime not in (K8S, SLURM):
         raise ConfigError(f"{path}: 'runtime' must be {K8S} or {SLURM}, not {runtime!r}")
@@ -185,7 +186,7 @@ def _copy_clean(kit: Path, clean: Path) -> None:
         (clean / RESOURCES).replace(clean / DEFAULT)
     except FileNotFoundError:
         raise ConfigError(
-            f"the kit has no {RESOURCES}; copy the one of provisioning/policies into local/"
+            f"the kit has no {RESOURCES}; copy the one of {builtin(POLICIES)} into local/"
         ) from None
 
 

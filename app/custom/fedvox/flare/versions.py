@@ -8,6 +8,7 @@ from fedvox.config import read_json
 from fedvox.errors import ConfigError
 
 VERSIONS = Path("app/config/versions.json")
+NOT_INSTALLED = "not installed"
 PACKAGES = ("fedvox", "nvflare", "torch")
 
 
@@ -18,8 +19,20 @@ def installed_versions() -> dict[str, str]:
         try:
             found[name] = version(name).split("+")[0] if name != "fedvox" else fedvox.__version__
         except PackageNotFoundError:
-            found[name] = "not installed"
+            found[name] = NOT_INSTALLED
     return found
+
+
+def exported_versions(source: Path) -> dict[str, str]:
+    """The pins of a job that is exported here.
+
+    Args:
+        source: the job that is exported; it names the torch of a machine that has none itself.
+    """
+    own = installed_versions()
+    if own["torch"] == NOT_INSTALLED:
+        own["torch"] = read_versions(source)["torch"]
+    return own
 
 
 def read_versions(job: Path) -> dict[str, str]:
@@ -48,7 +61,11 @@ def parse_versions(path: Path) -> dict[str, str]:
 def differing(job: dict[str, str], own: dict[str, str]) -> list[str]:
     """One clause per package whose version differs, with both versions."""
     return [
-        f"the job needs {name} {job[name]}, this machine has {own[name]}"
+        f"the job needs {name} {job[name]}, this machine has {_own(own[name])}"
         for name in PACKAGES
         if job[name] != own[name]
     ]
+
+
+def _own(version: str) -> str:
+    return "none" if version == NOT_INSTALLED else version

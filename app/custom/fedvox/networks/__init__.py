@@ -1,19 +1,20 @@
 """Networks by name. One file each, one line here."""
 
 from collections.abc import Callable
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from fedvox.networks.settings import NetworkSettings
 from fedvox.networks.unet import build_unet
 from fedvox.registry import Registry
 
-NETWORKS: Registry[Callable[[NetworkSettings, int, int], nn.Module]] = Registry("network")
+if TYPE_CHECKING:  # names are known where PyTorch is not installed
+    from torch import nn
+
+NETWORKS: 'Registry[Callable[[NetworkSettings, int, int], "nn.Module"]]' = Registry("network")
 NETWORKS.register("unet")(build_unet)
 
 
-def build_network(settings: NetworkSettings, classes: int, seed: int) -> nn.Module:
+def build_network(settings: NetworkSettings, classes: int, seed: int) -> "nn.Module":
     """Builds a network with weights that depend on ``seed`` alone.
 
     Args:
@@ -24,6 +25,8 @@ def build_network(settings: NetworkSettings, classes: int, seed: int) -> nn.Modu
     Raises:
         ConfigError: unknown network name.
     """
+    import torch
+
     builder = NETWORKS[settings.name]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA

@@ -1,11 +1,14 @@
 """MONAI's U-Net with instance normalisation."""
 
-from torch import nn
+from typing import TYPE_CHECKING
 
 from fedvox.networks.settings import NetworkSettings
 
+if TYPE_CHECKING:
+    from torch import nn
 
-def build_unet(settings: NetworkSettings, in_channels: int, classes: int) -> nn.Module:
+
+def build_unet(settings: NetworkSettings, in_channels: int, classes: int) -> "nn.Module":
     """Builds a 3D U-Net that maps ``(B, in_channels, X, Y, Z)`` to logits ``(B, classes, ...)``.
 
     Args:

@@ -9,6 +9,7 @@ import hashlib
 import re
 import traceback
 from pathlib import Path
+from types import FrameType
 
 _WORD = r"[^\s\"',;:()\[\]{}<>/\\]"
 _KEPT = re.compile(
@@ -132,9 +133,20 @@ def exception_line(error: BaseException) -> str:
     The fingerprint, 8 hexadecimal digits over kind and places, is the same whenever the same
     failure comes back. The message is left out: another library's message may hold a file name.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "fedvox" in Path(frame.filename).parts] or list(frames)
-    place = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "unknown place"
-    trail = [type(error).__name__, *(f"{Path(f.filename).name}:{f.name}" for f in frames)]
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [entry for entry in frames if _is_ours(entry[0])] or frames
+    place = f"{_file(own[-1][0])}:{own[-1][1]}" if own else "unknown place"
+    places = [f"{_file(frame)}:{frame.f_code.co_name}" for frame, _ in frames]
+    trail = [type(error).__name__, *places]
     mark = hashlib.sha256("\n".join(trail).encode()).hexdigest()[:8]
     return f"{type(error).__name__} at {place} [{mark}]"
+
+
+def _is_ours(frame: FrameType) -> bool:
+    """Whether a module of this package runs in a frame; folders may be called as they like."""
+    module = frame.f_globals.get("__package__") or frame.f_globals.get("__name__") or ""
+    return str(module).partition(".")[0] == __name__.partition(".")[0]
+
+
+def _file(frame: FrameType) -> str:
+    return Path(frame.f_code.co_filename).name

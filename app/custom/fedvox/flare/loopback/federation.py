@@ -15,7 +15,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.loopback.guard import MARK, end_all, marked, start_guard
 from fedvox.flare.loopback.kits import Kits, flare_environment
 
-READY_SECONDS = 120.0
+READY_SECONDS = 300.0
 
 
 class Federation:
