@@ -15,7 +15,7 @@ from fedvox.training import bundle as fedvox_bundle
 from fedvox.training.bundle import write_bundle
 from fedvox.training.model_file import read_model
 from fedvox.training.predict import Options, Predictor
-from fedvox.training.transforms import PrepareScan, SaveLabels
+from fedvox.training.transforms import PrepareScan, SaveLabels, segmenter_of
 
 TENSOR = {
     "type": "object",
@@ -173,3 +173,10 @@ def test_another_modality_than_the_models_is_refused(tiny_model):
     settings = read_model(tiny_model).description["settings"]
     with pytest.raises(ConfigError, match="the model was trained for ct, mr"):
         PrepareScan(settings, "flair")
+
+
+@pytest.mark.parametrize("normalisation", [None, {"centre": 0.5, "scale": 0.25}])
+def test_a_bundle_of_another_preprocessing_is_refused_with_what_to_do(tiny_model, normalisation):
+    settings = read_model(tiny_model).description["settings"]
+    with pytest.raises(ConfigError, match=r"every window by itself.* or train again"):
+        segmenter_of(settings, normalisation)
