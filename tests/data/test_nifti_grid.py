@@ -10,9 +10,9 @@ import pytest
 from fedvox.data.nifti import check_same_grid, load_image, load_label, on_axes_of, save_label
 from fedvox.errors import DataError
 
-SHAPE = (20, 18, 12)
+SHAPE = (24, 22, 12)
 AFFINE = np.diag([-2.0, -1.5, 3.0, 1.0])
-AFFINE[:3, 3] = 18, 12, -16
+AFFINE[:3, 3] = 22, 15, -16
 
 
 def scan(affine: np.ndarray = AFFINE, sform: int = 1, qform: int = 1) -> nib.Nifti1Image:
@@ -75,6 +75,8 @@ LYING: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: put(scan(), scl_slope=0, scl_inter=-1024),
         "an intercept of -1024 and a slope of 0",
     ),
+    "half of the slices": (lambda: put(scan(), dim=[3, *SHAPE[:2], 6, 1, 1, 1, 1]), "bytes more"),
+    "numbers of half the size": (lambda: put(scan(), datatype=2, bitpix=8), "bytes more"),
     "voxels within the header": (lambda: put(scan(), vox_offset=0), "vox_offset 0"),
     "voxels nowhere": (lambda: put(scan(), vox_offset=np.nan), "missing|damaged|vox_offset|NIfTI"),
 }
@@ -224,3 +226,8 @@ def test_a_label_that_lies_elsewhere_is_not_turned_into_place(tmp_path):
         DataError, match="mm off its image; export it again on the image's own grid"
     ):
         check_same_grid(image, read)
+
+
+def test_a_few_bytes_after_the_voxels_are_filling(tmp_path):
+    volume = load_image(write(tmp_path, scan().to_bytes() + bytes(512)))
+    assert np.array_equal(volume.data, np.asarray(scan().dataobj))

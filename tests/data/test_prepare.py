@@ -130,3 +130,34 @@ def test_series_and_png_are_prepared_like_nifti(dicom_case, cache):
     bright = result.tensor("image")[0] > 0.5  # above 40 HU
     assert torch.equal(bright | (result.tensor("label") == 2), result.tensor("label") == 2)
     assert result.counts == (0, 4 * 8 * 6)
+
+
+@pytest.mark.parametrize("turn", [[[2, -1], [0, 1], [1, -1]], [[0, -1], [1, 1], [2, 1]]])
+def test_labels_and_further_images_may_have_other_axes(case, cache, tmp_path, turn):
+    straight = prepare_case(
+        dataclasses.replace(case, images=dict.fromkeys(("t1", "t2"), case.images["ct"])),
+        SETTINGS,
+        cache,
+        KEY,
+    )
+    paths = {}
+    for name, path in (("t2", case.images["ct"]), ("label", case.labels[0].path)):
+        paths[name] = tmp_path / f"{name}.nii.gz"
+        nib.save(nib.load(path).as_reoriented(np.array(turn)), paths[name])
+    turned = dataclasses.replace(
+        case,
+        images={"t1": case.images["ct"], "t2": paths["t2"]},
+        labels=(dataclasses.replace(case.labels[0], path=paths["label"]),),
+    )
+    result = prepare_case(turned, SETTINGS, cache, KEY)
+    for name in ("image", "label", "stored_label"):
+        assert torch.equal(result.tensor(name), straight.tensor(name)), name
+
+
+def test_a_ct_that_is_not_in_hu_is_not_prepared(case, cache, tmp_path, write_nifti):
+    rng = np.random.default_rng(0)
+    scan = (rng.normal(1064, 20, (10, 11, 12))).astype(np.float32)
+    scan[:3] = -2000
+    path = write_nifti(tmp_path / "lost.nii.gz", scan)
+    with pytest.raises(DataError, match="rescale intercept lost: tissue lies around 1024"):
+        prepare_case(dataclasses.replace(case, images={"ct": path}), SETTINGS, cache, KEY)

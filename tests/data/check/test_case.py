@@ -237,3 +237,55 @@ def test_overlap_is_a_share_of_the_smaller_mask(case, tmp_path, write_nifti):
     ]
     report = examine_case(replace(case, labels=tuple(files)), (), False)
     assert report.overlaps == {("liver", "spleen"): 0.5} and report.label_read
+
+
+def mask_case(tmp_path, write_nifti, label: np.ndarray) -> Case:
+    """One mask per organ, as TotalSegmentator has them: liver as given, the prostate's is empty."""
+    image = write_nifti(tmp_path / "i.nii.gz", image_array(), AFFINE)
+    masks = {"liver": label, "prostate_uterus": np.zeros(SHAPE, np.uint8)}
+    files = [
+        LabelFile(write_nifti(tmp_path / f"{organ}.nii.gz", mask, AFFINE), {1: organ})
+        for organ, mask in masks.items()
+    ]
+    return Case("a", "a", {"mr": image}, tuple(files))
+
+
+@pytest.mark.parametrize("organs", [(), ("prostate_uterus",), ("liver", "prostate_uterus")])
+def test_an_empty_mask_beside_others_draws_no_word(tmp_path, write_nifti, organs):
+    """The organ lies outside the field of view: there is nothing to mend."""
+    liver = (label_array() == 1).astype(np.uint8)
+    assert examine_case(mask_case(tmp_path, write_nifti, liver), organs, False).problems == ()
+
+
+@pytest.mark.parametrize("organs", [(), ("prostate_uterus",)])
+def test_masks_that_are_all_empty_do(tmp_path, write_nifti, organs):
+    empty = np.zeros(SHAPE, np.uint8)
+    (found,) = examine_case(mask_case(tmp_path, write_nifti, empty), organs, False).problems
+    assert found.status == WARN and "look whether the segmentation got lost" in found.remedy
+
+
+def test_images_of_one_case_may_have_other_axes(case, tmp_path):
+    change = np.array([[2, -1], [0, 1], [1, -1]])
+    nib.save(nib.load(case.images["mr"]).as_reoriented(change), tmp_path / "t2.nii.gz")
+    both = Case("a", "a", {"t1": case.images["mr"], "t2": tmp_path / "t2.nii.gz"}, case.labels)
+    assert examine_case(both, (), False).problems == ()
+
+
+def test_a_ct_series_whose_intercept_was_taken_away_is_told(tmp_path, write_series, write_nifti):
+    rng = np.random.default_rng(0)
+    scan = rng.normal(-1000, 15, SHAPE)
+    scan[3:14] = rng.normal(40, 15, (11, *SHAPE[1:]))
+    scan[3:5] = rng.normal(-100, 15, (2, *SHAPE[1:]))
+    label = write_nifti(tmp_path / "l.nii.gz", label_array(), AFFINE)
+
+    def without_intercept(dataset, place):
+        del dataset.RescaleIntercept
+
+    for name, change in (("sound", lambda dataset, place: None), ("lost", without_intercept)):
+        series = write_series(tmp_path / name, scan.clip(-1024), AFFINE, change=change)
+        file = LabelFile(label, {1: "liver", 2: "spleen"})
+        report = examine_case(Case(name, name, {"ct": series}, (file,)), (), False)
+        words = [problem.message for problem in report.problems if problem.status == FAIL]
+        assert [word.split(":")[0] for word in words] == ["rescale intercept lost"] * (
+            name == "lost"
+        )

@@ -22,6 +22,7 @@ from fedvox.errors import DataError
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 
+FILLING_BYTES = 4096
 FORMS_REMEDY = (
     "look at the scan in a viewer, and store the form that shows the patient rightly as both, e.g. "
     "by nibabel's set_sform and set_qform"
@@ -188,7 +189,7 @@ def _open(path: Path) -> tuple[Any, Grid]:
     except Exception as error:
         name = type(error).__name__
         raise DataError(f"the file is not readable as NIfTI ({name}); export it again") from None
-    _refuse_short(image, len(content))
+    _refuse_other_size(image, len(content))
     check_offset(header)
     return image, grid
 
@@ -204,13 +205,21 @@ def volume_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 
-def _refuse_short(image: Any, size: int) -> None:
-    """Notices a file that is shorter than its header says before memory is taken for its voxels."""
+def _refuse_other_size(image: Any, size: int) -> None:
+    """Notices a file that is not as long as its header says before memory is taken for its voxels.
+
+    A few bytes more may be filling; a whole slice means that the shape or number type is wrong.
+    """
     voxels = math.prod(int(edge) for edge in image.shape) * image.get_data_dtype().itemsize
     missing = int(image.dataobj.offset) + voxels - size
     if missing > 0:
         raise DataError(
             f"the file is damaged or truncated ({missing} bytes are missing); copy it again"
+        )
+    if -missing >= max(FILLING_BYTES, voxels // int(image.shape[2])):
+        raise DataError(
+            f"the file holds {-missing} bytes more than the header's shape and number type say, so "
+            "one of these is wrong; export it again"
         )
 
 

@@ -118,8 +118,8 @@ def _refuse_no_hounsfield(data: np.ndarray, values: np.ndarray) -> None:
     low, high = np.percentile(values, (0.5, 99.5))
     if high - low < LEAST_SPAN:
         raise DataError(
-            f"nearly all numbers of the scan lie from {low:.3g} to {high:.3g}, so they are no HU "
-            "but were scaled, as to [-1, 1] or to z-scores; export the scan in HU"
+            f"nearly all numbers of the scan lie within {high - low:.2g}, so they are no HU but "
+            "were scaled, as to [-1, 1] or to z-scores; export the scan in HU"
         )
     offset = _offset(values)
     if offset:

@@ -15,7 +15,8 @@ ABOVE_NEIGHBOURS = 8
 """And is, if it occurs so many times as often as the numbers next to it."""
 NEIGHBOURS = 5
 LEAST_NUMBERS = 16
-"""A drawing of few numbers has no filling: every number of it stands alone."""
+"""In a drawing of few numbers every number stands alone; filling lies far below all of them."""
+FAR = 2
 LEAST_MEASURED = 0.005
 
 
@@ -30,13 +31,23 @@ def filled_values(sample: np.ndarray) -> np.ndarray:
         would be left.
     """
     values, counts = np.unique(sample, return_counts=True)
-    if len(values) < LEAST_NUMBERS:
-        return values[:0]
     often = np.flatnonzero(counts >= FILLED_SHARE * counts.sum()).tolist()
-    filled = [index for index in often if _stands_out(counts, index)]
+    alone = len(values) > 3 and _lies_far(values, counts)
+    filled = [
+        index
+        for index in often
+        if (index == 0 and alone) or (len(values) >= LEAST_NUMBERS and _stands_out(counts, index))
+    ]
     if counts.sum() - counts[filled].sum() < LEAST_MEASURED * counts.sum():
         return values[:0]
     return values[filled]
+
+
+def _lies_far(values: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether the lowest number lies far below the others, beside the range of most of them."""
+    share = np.cumsum(counts[1:]) / counts[1:].sum()
+    low, high = (values[1:][np.searchsorted(share, part)] for part in (0.005, 0.995))
+    return bool(values[1] - values[0] > FAR * (high - low))
 
 
 def _stands_out(counts: np.ndarray, index: int) -> bool:

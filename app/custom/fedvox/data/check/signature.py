@@ -74,7 +74,7 @@ class Tissue:
     def where(self, data: np.ndarray) -> np.ndarray:
         """Mask of the tissue in any part of the image."""
         mask = data > self.floor
-        for value in self.filled:
+        for value in self.filled.tolist():  # a plain number leaves the image as float32
             mask &= data != value
         return mask
 
@@ -112,7 +112,7 @@ def signature(data: np.ndarray) -> Signature:
     tissue = tissue_of(sample)
     mask = tissue.where(sample)
     mean = float(sample[mask].mean(dtype=np.float64)) if mask.any() else 0.0
-    first, second, third = (_shares(length) for length in data.shape)
+    first, second, third = (_shares(length).astype(np.float32) for length in data.shape)
     planes = []
     for index in range(data.shape[2]):
         plane = data[:, :, index]
