@@ -126,7 +126,8 @@ class _Examination:
         voxels = organ_voxels(self.labels.data)
         volumes = {organ: number * voxel_ml for organ, number in voxels.items()}
         ignored = self.labels.ignored_share
-        if not [organ for organ in volumes if not self.organs or organ in self.organs]:
+        named = self.organs or self.case.annotated()  # a table without any is the site's finding
+        if named and not [o for o in volumes if not self.organs or o in self.organs]:
             self._note(_empty(bool(self.organs), ignored))
         self._note(organs_mirrored(self.labels))
         return replace(
