@@ -64,3 +64,21 @@ def test_quick_fault_corpus_catches_what_it_plants_and_blames_no_clean_case() ->
     assert figures["leaks_caught"] == figures["leaks"] and figures["leaks_wrongly_blamed"] == 0
     assert figures["bitflips_caught"] + figures["bitflips_harmless"] == figures["bitflips"]
     assert figures["clean_refused"] == figures["clean_noticed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"), [("kept", ["results: kept/x", "table"]), (None, ["table"])]
+)
+def test_what_a_run_prints_names_no_file_that_is_about_to_be_deleted(
+    kept: str | None,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import real_learning
+
+    lines = "print('results: /tmp/w/r/x'); print('log: /tmp/w/log'); print('table')"
+    place = Path(kept) if kept else None
+    real_learning.simulate([sys.executable, "-c", lines], {}, Path("/tmp/w"), {"/tmp/w/r": place})
+    assert capsys.readouterr().out.splitlines() == told

@@ -31,7 +31,7 @@ examples:
       also writes the refused cases to quarantine.json in the site's cache: training leaves them out
   fedvox check sites/site-1.json --which 3f2a91bc
       which case that is; reads nothing
-  fedvox check sites/site-1.json --list files.csv
+  fedvox check sites/site-1.json --list ~/files.csv
       which files belong to each code, and what lies in the folder and belongs to no case
   fedvox check sites/site-1.json --json --workers 4
 

@@ -65,13 +65,8 @@ def examine(
         tell("data")
         needs, data_findings = _data_findings(site, settings, job_folder, free)
     elif site is not None:
-        from fedvox.doctor import data
-
-        listed = site
         tell("data")
-        data_findings = [run_check("data", lambda: data.check_listing(listed))]
-        if data_findings[0].status != FAIL:
-            data_findings.append(run_check("split", lambda: data.check_split(listed)))
+        data_findings = _listing_findings(site)
     checks = _host_checks(opened, site, settings, free, needs)
     checks += [("versions", lambda: job.check_versions(job_folder, trains))]
     if opened:
@@ -177,6 +172,16 @@ def _kit_checks(
         ("dns", lambda: network.check_dns(opened)),
         ("port", lambda: network.check_port(opened)),
     ]
+
+
+def _listing_findings(site: SiteSettings) -> list[Finding]:
+    """What can be said of the data without a job."""
+    from fedvox.doctor import data
+
+    findings = [run_check("data", lambda: data.check_listing(site))]
+    if findings[0].status != FAIL:
+        findings.append(run_check("split", lambda: data.check_split(site)))
+    return findings
 
 
 def _unreadable(error: ConfigError) -> Finding:

@@ -281,9 +281,8 @@ def export_job(
     out.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out, prefix=".writing-"))
     try:
-        shutil.copytree(
-            source, staging / name, ignore=shutil.ignore_patterns("custom", "__pycache__")
-        )
+        ignored = shutil.ignore_patterns("custom", "__pycache__")
+        shutil.copytree(source, staging / name, ignore=ignored)
         write_json(staging / name / "meta.json", {**read_json(source / "meta.json"), "name": name})
         write_readable_json(staging / name / TRAINING, settings)
         write_json(staging / name / VERSIONS, exported_versions(source))

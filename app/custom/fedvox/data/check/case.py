@@ -134,7 +134,8 @@ class _Examination:
         ignored = self.labels.ignored_share
         wanted = set(self.organs) or set(volumes)
         beside = bool(volumes) and bool(self.case.annotated() & wanted)  # of the field of view
-        if not wanted & set(volumes) and not beside:
+        named = self.organs or self.case.annotated()  # a table without any is the site's finding
+        if named and not wanted & set(volumes) and not beside:
             self._note(_empty(bool(self.organs), ignored))
         self._note(organs_mirrored(self.labels))
         return replace(
