@@ -165,7 +165,9 @@ class WriteResults(Controller):
         rows, shared = choose_rows(self.rows, self.shared, last_is_best)
         ids = (run.job.name, str(fl_ctx.get_job_id()))
         write_run_record(run.results, *ids, run.registered, run.coarse, rows, shared)
-        summary = write_results(run.results, rows, shared, rounds, run.phantom)
+        summary = write_results(
+            run.results, rows, shared, rounds, run.job.evaluation.resamples, run.phantom
+        )
         print(results_text(summary, run.results, run.phantom), flush=True)
         self._tell_gaps(run, fl_ctx)
 
