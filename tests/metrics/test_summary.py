@@ -160,6 +160,18 @@ def test_two_cases_have_no_interval_however_they_came(parts):
     assert math.isnan(both.dice_low) and math.isnan(both.dice_high)
 
 
+@pytest.mark.parametrize("cases", [-5, -3, -1, 0])
+def test_count_below_zero_neither_crashes_nor_counts(cases):
+    good = [row(f"c{i}", "liver", 0.1 * i + 0.5) for i in range(3)]
+    part = SharedSummary("global_best", "b", "test", "ct", "liver", cases, 0.5, 0.4, 0.6, 4.0, 0.5)
+    assert pooled(good, [part]) == pooled(good)
+
+
+def test_infinite_hd95_is_none():
+    rows = [row("a", "liver", 0.5, hd=math.inf), row("b", "liver", 0.7, hd=4.0)]
+    assert pooled(rows)[0].hd95_mm_mean == 4.0
+
+
 def test_hd95_of_a_site_without_any_does_not_count():
     (both,) = pooled([], [shared("a", 30, 0.6, 0.1), shared("b", 10, 0.8, 0.1, hd=4)])
     assert both.hd95_mm_mean == 0.8  # the helper gives the mean Dice for HD95 too

@@ -14,7 +14,7 @@ def written(folder, number: int, rows: list[MetricRow]) -> str:
     write_rounds(folder / "rounds.jsonl", [ROUND])
     (folder / "model.json").write_text(json.dumps({"job": "tiny", "round": number}))
     write_run_record(folder, "tiny", "simulate_job", [SiteCases("a", 3, 0, 2), SiteCases("c", 5)])
-    return results_text(write_results(folder, rows, [], [ROUND], False), folder, False)
+    return results_text(write_results(folder, rows, [], [ROUND], 20, False), folder, False)
 
 
 def rows() -> list[MetricRow]:
@@ -53,6 +53,6 @@ def test_every_name_of_a_site_can_be_written_and_drawn(tmp_path, name):
     record = ROUND | {"contributors": [{"site": name, "modality": "ct", "train_loss": 0.5}]}
     write_rounds(tmp_path / "rounds.jsonl", [record])
     write_run_record(tmp_path, name, name, [SiteCases(name, 3)])
-    summary = write_results(tmp_path, [], [], [record], False)
+    summary = write_results(tmp_path, [], [], [record], 20, False)
     assert "\x1b" not in results_text(summary, tmp_path, False)
     assert (tmp_path / "progress.png").is_file()

@@ -39,7 +39,7 @@ def write_unevaluated(run: ServerRun) -> None:
     _mark(rounds, version)
     write_rounds(run.results / "rounds.jsonl", rounds)
     _write_record(run)
-    write_results(run.results, [], [], rounds, run.phantom)
+    write_results(run.results, [], [], rounds, run.job.evaluation.resamples, run.phantom)
 
 
 def write_evaluated(
@@ -88,7 +88,8 @@ def write_evaluated(
         collect_overlays(folders, run.results, last_is_best)
     rows, shared = choose_rows(rows, shared, last_is_best)
     _write_record(run)
-    return write_results(run.results, rows, shared, rounds, run.phantom)
+    resamples = run.job.evaluation.resamples
+    return write_results(run.results, rows, shared, rounds, resamples, run.phantom)
 
 
 def _write_record(run: ServerRun) -> None:

@@ -92,16 +92,9 @@ def score_case(
     diagonal = math.dist(
         (0.0, 0.0, 0.0), [n * s for n, s in zip(referred.shape, spacing, strict=True)]
     )
+    how = (spacing, nsd_tolerance_mm, hd95, diagonal)
     return [
-        _score_organ(
-            organ,
-            mask_of(predicted, values),
-            mask_of(referred, values),
-            spacing,
-            nsd_tolerance_mm,
-            hd95,
-            diagonal,
-        )
+        _score_organ(organ, mask_of(predicted, values), mask_of(referred, values), *how)
         for organ, values in scored_structures(organs, annotated).items()
     ]
 

@@ -49,7 +49,9 @@ class _Estimate:
     nsd: _Mean
 
 
-def summarise(rows: Sequence[MetricRow], shared: Sequence[SharedSummary] = ()) -> list[SummaryRow]:
+def summarise(
+    rows: Sequence[MetricRow], shared: Sequence[SharedSummary] = (), resamples: int = 0
+) -> list[SummaryRow]:
     """Averages the test cases per model, modality and organ, and over organs.
 
     The row ``mean`` averages the organs of each case first, without the regions that unite several
@@ -60,6 +62,7 @@ def summarise(rows: Sequence[MetricRow], shared: Sequence[SharedSummary] = ()) -
     Args:
         rows: per-case scores; other splits than ``test`` are left out.
         shared: summaries of the sites that do not share per-case rows.
+        resamples: without effect, since intervals need none; callers of version 0.1 pass it.
 
     Returns:
         One row per group over all sites, sorted by model, modality and organ, ``mean`` last; then
@@ -150,15 +153,15 @@ def _mean_scores(scores: Sequence[_Scores]) -> _Scores:
 
 
 def _mean(values: Iterable[float]) -> _Mean:
-    """Mean and number of the values that are not NaN; NaN and 0 when there are none."""
-    known = [float(value) for value in values if not math.isnan(value)]
+    """Mean and number of the values that are numbers; NaN and 0 when there are none."""
+    known = [float(value) for value in values if math.isfinite(value)]
     # fsum rounds once, so the mean does not depend on the order of the values.
     return _Mean(math.fsum(known) / len(known), len(known)) if known else _Mean(math.nan, 0)
 
 
 def _pool(parts: Iterable[_Mean]) -> _Mean:
     """The mean over all cases behind several means."""
-    known = [part for part in parts if part.cases and not math.isnan(part.value)]
+    known = [part for part in parts if part.cases and math.isfinite(part.value)]
     cases = sum(part.cases for part in known)
     if not cases:
         return _Mean(math.nan, 0)
@@ -177,13 +180,18 @@ def _of_shared(part: SharedSummary) -> _Estimate:
     ends = (part.dice_low, part.dice_high)
     low, high = ends if part.cases >= FEWEST else (math.nan, math.nan)
     return _Estimate(
-        _Mean(part.dice_mean, part.cases),
+        _told(part.dice_mean, part.cases),
         part.dice_sd,
         low,
         high,
-        _Mean(part.hd95_mm_mean, part.hd95_cases),
-        _Mean(part.nsd_mean, part.nsd_cases),
+        _told(part.hd95_mm_mean, part.hd95_cases),
+        _told(part.nsd_mean, part.nsd_cases),
     )
+
+
+def _told(value: float, cases: int) -> _Mean:
+    """A mean that a site tells; none without a case behind it."""
+    return _Mean(value, cases) if cases > 0 else _Mean(math.nan, 0)
 
 
 def _combine(parts: Sequence[_Estimate]) -> _Estimate:

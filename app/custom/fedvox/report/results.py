@@ -42,6 +42,7 @@ def write_results(
     rows: Sequence[MetricRow],
     shared: Sequence[SharedSummary],
     rounds: Sequence[Mapping[str, Any]],
+    resamples: int,
     phantom: bool,
 ) -> list[SummaryRow]:
     """Writes ``metrics.csv``, ``summary.csv``, ``progress.png`` and ``report.html``.
@@ -52,6 +53,7 @@ def write_results(
         rows: per-case rows that sites share.
         shared: summaries of the other sites.
         rounds: the rounds' records.
+        resamples: without effect, since intervals need none.
         phantom: True when the data are phantoms.
 
     Returns:
@@ -59,7 +61,7 @@ def write_results(
     """
     ordered = sorted(rows, key=lambda r: (r.model, r.site, r.split, r.modality, r.case, r.organ))
     write_csv(folder / "metrics.csv", ordered, MetricRow)
-    summary = summarise(rows, shared)
+    summary = summarise(rows, shared, resamples)
     write_csv(folder / "summary.csv", summary, SummaryRow)
     records = [dict(record) for record in rounds]
     draw_progress(records, folder / "progress.png", phantom, read_run(folder).chosen)
