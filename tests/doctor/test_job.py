@@ -187,3 +187,12 @@ def test_slow_preparation_of_the_sites_own_cases_is_noticed(found, monkeypatch):
     monkeypatch.setattr(data, "prepare_case", slow)
     monkeypatch.setattr("fedvox.doctor.job.WAIT_FACTOR", 1e4)
     found("waiting", "preparing the cases takes about")
+
+
+@pytest.mark.parametrize(("load", "busy"), [(0.1, False), (1000.0, True)])
+def test_a_slow_round_of_a_busy_machine_is_to_be_measured_again(place, monkeypatch, load, busy):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    finding = check_waiting(place.job, 1e6)
+    assert finding.status == "WARN"
+    assert finding.remedy.startswith("other programs keep this machine busy") == busy
+    assert "ask the lead to set at least" in finding.remedy

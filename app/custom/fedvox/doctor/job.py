@@ -139,10 +139,18 @@ def check_waiting(job: Path, round_seconds: float, preparing_seconds: float = 0.
             "waiting",
             WARN,
             f"the job would leave this site out: {'; '.join(short)} s",
-            f"ask the lead to set at least {' and '.join(wanted)} in config_fed_server.json",
+            f"{_when_idle()}ask the lead to set at least {' and '.join(wanted)} in "
+            "config_fed_server.json",
         )
     limit = f"the job waits {min(waits):.0f} s" if waits else "the job waits without a limit"
     return passed("waiting", f"a local round takes about {round_seconds:.0f} s here, {limit}")
+
+
+def _when_idle() -> str:
+    """A first remedy where other programs made the measured round slow."""
+    if os.getloadavg()[0] > (os.cpu_count() or 1) + 1:
+        return "other programs keep this machine busy: measure again when they have ended, else "
+    return ""
 
 
 def _start_timeout(config: dict[str, Any]) -> float | None:
