@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FilterKey, FLContextKey
+from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext, FLContextManager
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.privacy_manager import Scope
+from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ReceivedModel
@@ -44,6 +46,14 @@ class FakeEngine:
         self.clients: list[str] = []
         self.components: dict[str, object] = {}
         self.events: list[tuple[str, Any]] = []
+        self.site_events: list[Shareable] = []
+        self.run_manager = SimpleNamespace(aux_runner=SimpleNamespace(topic_table={}))
+        self.run_manager.aux_runner.topic_table[FED_EVENT_TOPIC] = self._take_event
+
+    def _take_event(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
+        """Where FLARE queues what sites send; it would fire whatever it is."""
+        self.site_events.append(request)
+        return make_reply(ReturnCode.OK)
 
     def get_workspace(self) -> Workspace:
         return self.workspace

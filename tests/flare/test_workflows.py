@@ -25,7 +25,7 @@ from fedvox.training.model_file import read_model
 from fedvox.training.weights import weights_hash
 
 
-def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee") -> dict[str, object]:
+def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee00") -> dict[str, object]:
     return to_dict(
         MetricRow(model, site, "test", "ct", case, "liver", dice, 4.0, 0.75, gt_voxels=100)
     )
@@ -89,7 +89,7 @@ def test_rows_under_another_name_are_refused_as_a_whole(deliver, caplog, result)
     results = WriteResults()
     deliver(results, "a", "SRV_global_last", result)
     assert (results.rows, results.shared) == ([], [])
-    assert "result of a on SRV_global_last is unreadable (ValueError)" in caplog.text
+    assert "refused: a: its report on global_last row: " in caplog.text
 
 
 BROKEN = {
@@ -112,14 +112,14 @@ def test_unreadable_result_is_logged_and_nothing_of_it_is_kept(deliver, caplog, 
     results = WriteResults()
     deliver(results, "a", "SRV_global_last", BROKEN[name])
     assert (results.rows, results.shared, results.last_validation) == ([], [], {})
-    assert "result of a on SRV_global_last is unreadable" in caplog.text
+    assert "refused: a: its report on global_last " in caplog.text
 
 
 def test_failed_validation_is_not_a_result(deliver, caplog):
     results = WriteResults()
     deliver(results, "a", "SRV_global_last", make_reply(ReturnCode.EXECUTION_EXCEPTION))
     assert results.rows == []
-    assert "unreadable" not in caplog.text
+    assert "refused" not in caplog.text
 
 
 def test_only_the_last_global_model_s_validation_is_kept(deliver):
@@ -325,7 +325,7 @@ def test_simulator_workspace_with_a_blank_in_its_path_is_refused(party, training
 
 def test_case_rows_with_an_impossible_dice_are_refused_as_a_whole(deliver, caplog):
     results = WriteResults()
-    rows = [row("global_last", "a", 0.5), row("global_last", "a", 17.0)]
+    rows = [row("global_last", "a", 0.5), row("global_last", "a", 17.0, "c0ffee11")]
     deliver(results, "a", "SRV_global_last", report(rows))
     assert results.rows == []
-    assert "unreadable" in caplog.text
+    assert "row: 'dice' is not of its form" in caplog.text

@@ -7,7 +7,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from fedvox.data.organs import CANONICAL, MODALITIES
 from fedvox.errors import ConfigError
+from fedvox.privacy.forms import (
+    SETS,
+    FormError,
+    check_fields,
+    modality_set,
+    one_of,
+    several,
+    text,
+    whole,
+    word,
+)
+
+LONGEST_ERROR = 1000
+"""Letters of a reason that a site may give for not taking part."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +35,8 @@ class Registration:
         annotated: organs of the job that the site's training cases annotate.
         modalities: modality sets of its cases, e.g. ``["ct"]``.
         cases: usable training cases.
+        val: usable validation cases.
+        test: usable test cases; reports of the site's results may speak of no more.
         skipped: unusable cases.
         phantom: True for phantom data.
         state: hash of the site's state from earlier rounds, empty at a fresh start.
@@ -32,6 +49,8 @@ class Registration:
     annotated: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     cases: int = 0
+    val: int = 0
+    test: int = 0
     skipped: int = 0
     phantom: bool = False
     state: str = ""
@@ -40,28 +59,41 @@ class Registration:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as they travel."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = "".join(letter if letter.isprintable() else " " for letter in self.error)
+        return {**values, "error": plain[:LONGEST_ERROR]}
 
 
-_BLANK = Registration(version="", label_map="")
+_FORMS = {
+    "version": word(r"[0-9A-Za-z.+!_-]{1,40}"),
+    "label_map": word(r"\w{0,64}"),
+    "annotated": several(one_of(CANONICAL), len(CANONICAL)),
+    "modalities": several(modality_set(MODALITIES), SETS),
+    "cases": whole(),
+    "val": whole(),
+    "test": whole(),
+    "skipped": whole(),
+    "phantom": lambda value: isinstance(value, bool),
+    "state": word(r"\w{0,64}"),
+    "source": word(r"[\w-]{0,64}"),
+    "error": text(LONGEST_ERROR),
+}
+"""One form for each attribute of :class:`Registration`."""
 
 
 def registration_from(values: Mapping[str, Any], site: str) -> Registration:
-    """Reads a registration that arrived from a site.
+    """Reads a registration that arrived from a site; what it tells beyond that is not looked at.
 
     Raises:
-        ConfigError: it is not one.
+        ConfigError: it is not one, or a value is not of its field's form.
     """
     try:
-        known = {name: values[name] for name in Registration.__dataclass_fields__ if name in values}
-        for name in ("annotated", "modalities"):
-            known[name] = tuple(str(entry) for entry in known.get(name, ()))
-        own = Registration(**known)
-    except (TypeError, KeyError):
-        own = None
-    if own is None or any(type(vars(own)[k]) is not type(v) for k, v in vars(_BLANK).items()):
-        raise ConfigError(f"{site} sent no readable registration; update its fedvox")
-    return own
+        known = {name: values[name] for name in _FORMS if name in values}
+        check_fields(known, _FORMS, "registration")
+        lists = {name: tuple(known.get(name, ())) for name in ("annotated", "modalities")}
+        return Registration(**{**known, **lists})
+    except (FormError, TypeError):
+        raise ConfigError(f"{site} sent no readable registration; update its fedvox") from None
 
 
 def refusals(

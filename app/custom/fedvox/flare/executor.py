@@ -21,6 +21,7 @@ import fedvox
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
+from fedvox.data.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
 from fedvox.flare import messages
@@ -82,6 +83,7 @@ class FedVoxExecutor(Executor):
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
+            check_site_name(site)
             check_policy(fl_ctx)
             self.job = load_job(fl_ctx)
             check_carried(custom_dir(fl_ctx))
@@ -101,6 +103,8 @@ class FedVoxExecutor(Executor):
             annotated=tuple(sorted(data.annotated)),
             modalities=tuple(data.modalities),
             cases=len(data.train),
+            val=len(data.val),
+            test=len(data.test),
             skipped=len(data.skipped),
             phantom=data.phantom,
             state=state_hash(self.site.state),

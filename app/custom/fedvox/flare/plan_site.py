@@ -27,6 +27,7 @@ from fedvox.data.fingerprint_site import (
 )
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site import SiteSettings
+from fedvox.data.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
@@ -88,6 +89,7 @@ class PlanExecutor(Executor):
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
+            check_site_name(site)
             check_policy(fl_ctx)
             job = load_job(fl_ctx)
             check_carried(custom_dir(fl_ctx))

@@ -21,6 +21,7 @@ class ServerRun:
         registered: site -> training cases, filled by the handshake.
         phantom: True when any site uses phantom data.
         modalities: modality sets that the sites hold.
+        refused: site and reason of each report and model that the evaluation refused.
     """
 
     def __init__(self, fl_ctx: FLContext) -> None:
@@ -31,6 +32,13 @@ class ServerRun:
         self.registered: dict[str, int] = {}
         self.phantom = False
         self.modalities: list[str] = []
+        self.refused: list[dict[str, str]] = []
+
+    def refuse(self, site: str, reason: str) -> None:
+        """Keeps, once, that something of a site was refused in the evaluation, for the results."""
+        entry = {"site": site, "reason": reason}
+        if entry not in self.refused:
+            self.refused.append(entry)
 
 
 def server_run(fl_ctx: FLContext) -> ServerRun:
