@@ -147,7 +147,7 @@ def check_claims(claims: Any, modalities: Collection[str]) -> None:
     if not isinstance(claims, Mapping) or not set(claims) <= CLAIMS:
         raise FormError("claims more than is known")
     forms = {**CLAIM_FORMS, "modality": modality_sets(modalities)}
-    check_fields({k: v for k, v in claims.items() if k != "validation"}, forms, "claims")
+    check_fields({k: v for k, v in claims.items() if k != "validation"}, forms, "claims:")
     check_scores(claims.get("validation", {}), modalities)
 
 
@@ -185,13 +185,13 @@ def check_fields(values: Mapping[Any, Any], forms: Mapping[str, Form], what: str
     Args:
         values: field -> value.
         forms: field -> form.
-        what: of which part they are, for the error.
+        what: how the error begins, such as ``holds a row whose``.
 
     Raises:
         FormError: a field is unknown, or its value of another form; the field is named if known.
     """
     for name, value in values.items():
         if name not in forms:
-            raise FormError(f"{what}: an unknown field")
+            raise FormError(f"{what} field is unknown")
         if not forms[name](value):
-            raise FormError(f"{what}: '{name}' is not of its form")
+            raise FormError(f"{what} '{name}' is not of its form")

@@ -120,7 +120,7 @@ def _listed(rows: Any, most: int) -> Sequence[Any]:
 def _check_row(row: Any, columns: Collection[str], forms: Mapping[str, Form]) -> None:
     if not isinstance(row, Mapping) or set(row) != set(columns):
         raise FormError("holds a row of other columns")
-    check_fields(row, forms, "row")
+    check_fields(row, forms, "holds a row whose")
 
 
 def _forms(form: ReportForm, organs: Collection[str]) -> dict[str, Form]:
