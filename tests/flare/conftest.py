@@ -21,6 +21,7 @@ from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ReceivedModel
+from fedvox.flare.senders import TOKEN
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.flare.versions import installed_versions
 from fedvox.training.reference import initial_model
@@ -41,8 +42,9 @@ JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 class FakeEngine:
     """What FedVox uses of a FLARE engine; keeps the events that components fire."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, name: str) -> None:
         self.workspace = workspace
+        self.client = Client(name, f"token-{name}")
         self.clients: list[str] = []
         self.components: dict[str, object] = {}
         self.events: list[tuple[str, Any]] = []
@@ -81,7 +83,7 @@ class Party:
             (root / folder).mkdir(parents=True, exist_ok=True)
         self.root = root
         self.workspace = Workspace(str(root), name)
-        self.engine = FakeEngine(self.workspace)
+        self.engine = FakeEngine(self.workspace, name)
         self.manager = FLContextManager(self.engine, name, job_id)
         self.run_dir = Path(self.workspace.get_run_dir(job_id))
         self.config = Path(self.workspace.get_app_config_dir(job_id))
@@ -152,6 +154,7 @@ def peer() -> Callable[..., FLContext]:
 
     def make(site: str, **public: object) -> FLContext:
         fl_ctx = FLContextManager(None, site, JOB_ID).new_context()
+        fl_ctx.set_prop(TOKEN, f"token-{site}", private=False, sticky=False)
         for key, value in public.items():
             fl_ctx.set_prop(key, value, private=False, sticky=False)
         return fl_ctx

@@ -10,6 +10,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.messages import REGISTRATION
+from fedvox.flare.senders import TOKEN
 
 REQUEST = EventType.BEFORE_PROCESS_TASK_REQUEST
 ABORT = "trigger"
@@ -32,6 +33,8 @@ def arrive(server, peer):
     """A function that lets a site ask for its first task."""
 
     def ask(handshake: Handshake, site: str, content: object) -> None:
+        if site not in server.engine.clients:
+            server.engine.clients.append(site)
         request = server.context(peer=peer(site, **{REGISTRATION: content}))
         handshake.handle_event(REQUEST, request)
 
@@ -42,6 +45,15 @@ def test_registration_is_read_from_the_peer_context_of_a_task_request(server, ar
     handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", cases=7))
     assert handshake.registrations["site-1"].cases == 7
+
+
+@pytest.mark.parametrize("token", ["token-evil", "token-site-1x", "", None, ["token-site-1"]])
+def test_nobody_registers_under_another_name(server, peer, token):
+    server.engine.clients = ["site-1", "evil"]
+    handshake = Handshake()
+    public = {REGISTRATION: registration("site-1", cases=1), TOKEN: token}
+    handshake.handle_event(REQUEST, server.context(peer=peer("site-1", **public)))
+    assert handshake.registrations == {}
 
 
 def test_other_events_register_nobody(server, peer):

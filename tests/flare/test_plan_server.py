@@ -17,6 +17,7 @@ from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import MEMORY
 from fedvox.flare.plan_server import FedVoxStatistics, PlanWriter, smallest_memory
+from fedvox.flare.senders import TOKEN
 from fedvox.flare.statistics import EDGES, FingerprintStatistics, checked_statistics
 from fedvox.memory import GIB
 from fedvox.training.plan import read_plan
@@ -65,6 +66,7 @@ def run_all(workflow, server, peer, sites):
     controller, writer = workflow
     fl_ctx = server.context()
     server.run().registered = {site: cases for site, _, cases in sites}
+    server.engine.clients = [site for site, _, _ in sites]
     for site, _, _ in sites:
         request = server.context(peer=peer(site, **{MEMORY: FREE}))
         writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
@@ -146,7 +148,17 @@ def test_more_cases_than_registered_or_another_task_are_not_added_up(
 )
 def test_memory_of_an_unknown_form_is_not_noted(workflow, server, peer, told):
     _, writer = workflow
+    server.engine.clients = ["site-1"]
     request = server.context(peer=peer("site-1", **{MEMORY: told}))
+    writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
+    assert writer.memory == {}
+
+
+def test_nobody_speaks_of_another_site_s_memory(workflow, server, peer):
+    _, writer = workflow
+    server.engine.clients = ["site-1"]
+    public = {MEMORY: FREE, TOKEN: "token-evil"}
+    request = server.context(peer=peer("site-1", **public))
     writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
     assert writer.memory == {}
 

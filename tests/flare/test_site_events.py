@@ -9,6 +9,7 @@ from nvflare.apis.fl_constant import FedEventHeader, ReservedKey, ReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
+from fedvox.flare.senders import TOKEN
 from fedvox.flare.site_events import METRICS_EVENT, VALUES_PER_ROUND, guard_events
 
 SCALAR, PARAMETERS = AnalyticsDataType.SCALAR, AnalyticsDataType.PARAMETERS
@@ -22,8 +23,13 @@ def send(server):
     guard_events(server.context())  # a second workflow of the run
     door = server.engine.run_manager.aux_runner.topic_table[FED_EVENT_TOPIC]
 
-    def hand(event: Shareable, site: object = "hospital-a", kind: object = METRICS_EVENT) -> str:
-        event.set_peer_props({ReservedKey.IDENTITY_NAME: site, "scan": b"scan"})
+    def hand(
+        event: Shareable,
+        site: object = "hospital-a",
+        kind: object = METRICS_EVENT,
+        token: object = "token-hospital-a",
+    ) -> Shareable:
+        event.set_peer_props({ReservedKey.IDENTITY_NAME: site, TOKEN: token, "scan": b"scan"})
         event.set_header(FedEventHeader.EVENT_TYPE, kind)
         event.set_header(FedEventHeader.TIMESTAMP, 1.0)
         if event.get_header(FedEventHeader.EVENT_ID) is None:
@@ -101,6 +107,11 @@ def test_no_site_fires_other_events_at_the_server(server, send, kind):
 @pytest.mark.parametrize("site", ["hospital-b", "../x", None, ["hospital-a"]])
 def test_nobody_else_makes_a_folder_of_curves(server, send, site):
     assert send(record("x", 1.0), site=site) == ReturnCode.BAD_REQUEST_DATA
+
+
+def test_nobody_writes_into_another_site_s_curves(server, send):
+    server.engine.clients.append("evil")
+    assert send(record("x", 1.0), token="token-evil") == ReturnCode.BAD_REQUEST_DATA
 
 
 def test_a_long_id_is_not_kept(server, send):

@@ -257,5 +257,5 @@ def test_a_site_name_that_would_be_lost_later_is_refused_when_kits_are_built(
     found = project()
     guest = {"name": name, "type": "client", "org": "hospital_d"}
     found["participants"] = [*found["participants"], guest]
-    with pytest.raises(ConfigError, match="building the kits failed: .*; (name it|rename one)"):
+    with pytest.raises(ConfigError, match=r"building the kits failed: .*; (name it|rename one)"):
         provision(found, tmp_path)

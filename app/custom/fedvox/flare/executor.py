@@ -29,6 +29,7 @@ from fedvox.flare.carried import check_carried
 from fedvox.flare.failures import failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
+from fedvox.flare.senders import publish_token
 from fedvox.flare.site_setup import SiteSetup, set_up_site
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
@@ -61,6 +62,7 @@ class FedVoxExecutor(Executor):
         if event_type == EventType.START_RUN:
             registration = self._start(fl_ctx).to_dict()
             fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
+            publish_token(fl_ctx)
 
     def execute(
         self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal

@@ -13,6 +13,7 @@ from fedvox.aggregation.registration import Registration, refusals, registration
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import REGISTRATION
+from fedvox.flare.senders import TOKEN, is_sender
 from fedvox.flare.server_run import server_run
 
 
@@ -35,6 +36,8 @@ class Handshake(FLComponent):
             return
         peer = fl_ctx.get_peer_context()
         site = str(peer.get_identity_name())
+        if not is_sender(site, peer.get_prop(TOKEN), fl_ctx):
+            return  # somebody else in its name
         with self._lock:
             if site in self.registrations:
                 return

@@ -1,13 +1,9 @@
-"""What the server takes from a site, beside the weights of a round: reports, models, metrics.
-
-A site says who it is in the context of each message, and FLARE believes it. Here the name is that
-of the client whose token came with the message.
-"""
+"""What the server takes from a site in the evaluation: reports and sites' own models."""
 
 from typing import Any
 
 from nvflare.apis.dxo import DataKind, from_shareable
-from nvflare.apis.fl_constant import ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
@@ -21,27 +17,6 @@ from fedvox.privacy.forms import FormError
 from fedvox.privacy.reports import PARTS, check_report
 
 HANDSHAKE = "handshake"
-_CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}
-
-
-def authenticate(site: str, result: Shareable, fl_ctx: FLContext) -> None:
-    """Puts the authenticated name in the place of the one that the sender claims.
-
-    An unknown return code, whose text FLARE would log, becomes that of a failed task.
-
-    Args:
-        site: the sender's name as the transport knows it.
-        result: what it sent.
-        fl_ctx: context of the message.
-    """
-    peer = fl_ctx.get_peer_context()
-    peer = peer if isinstance(peer, FLContext) else FLContext()
-    peer.props.pop(ReservedKey.IDENTITY_NAME, None)
-    peer.set_prop(ReservedKey.IDENTITY_NAME, site, private=False, sticky=False)
-    fl_ctx.set_peer_context(peer)
-    code = result.get_return_code()
-    if code is not None and (not isinstance(code, str) or code not in _CODES):
-        result.set_return_code(ReturnCode.EXECUTION_EXCEPTION)
 
 
 def registration_of(site: str, fl_ctx: FLContext) -> Registration | None:

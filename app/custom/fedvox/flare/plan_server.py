@@ -16,9 +16,10 @@ from nvflare.app_common.workflows.statistics_controller import StatisticsControl
 from fedvox.data.fingerprint import SPACING, Fingerprint
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.incoming import HANDSHAKE, authenticate, registration_of
+from fedvox.flare.incoming import HANDSHAKE, registration_of
 from fedvox.flare.messages import MEMORY, UNREADABLE
 from fedvox.flare.places import check_workspace, is_simulator
+from fedvox.flare.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.server_run import server_run
 from fedvox.flare.site_events import guard_events
 from fedvox.flare.statistics import read_statistics, statistic_configs
@@ -129,6 +130,8 @@ class PlanWriter(StatisticsWriter):
         if event_type == EventType.BEFORE_PROCESS_TASK_REQUEST:
             peer = fl_ctx.get_peer_context()
             told = peer.get_prop(MEMORY)
+            if not is_sender(peer.get_identity_name(), peer.get_prop(TOKEN), fl_ctx):
+                return
             if isinstance(told, dict) and _DEVICE(told.get("device")) and _BYTES(told.get("bytes")):
                 own = {name: told[name] for name in ("device", "bytes")}
                 self.memory.setdefault(str(peer.get_identity_name()), own)

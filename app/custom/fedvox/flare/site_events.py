@@ -22,6 +22,7 @@ from nvflare.app_common.widgets.convert_to_fed_event import FED_EVENT_PREFIX
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.messages import UNREADABLE
+from fedvox.flare.senders import TOKEN, is_sender
 from fedvox.flare.server_run import server_run
 from fedvox.privacy.forms import FormError, number, whole, word
 
@@ -73,9 +74,10 @@ class EventGuard:
         run = server_run(fl_ctx)
         site = request.get_peer_prop(ReservedKey.IDENTITY_NAME, None)
         event_id = request.get_header(FedEventHeader.EVENT_ID)
-        sites = {client.name for client in fl_ctx.get_engine().get_clients()}
-        if not isinstance(site, str) or site not in sites or not _EVENT_ID(event_id):
+        if not is_sender(site, request.get_peer_prop(TOKEN, None), fl_ctx):
             raise FormError("is of nobody that takes part")
+        if not _EVENT_ID(event_id):
+            raise FormError("has no id")
         if request.get_header(FedEventHeader.EVENT_TYPE) != METRICS_EVENT:
             raise FormError("is no event of a site")
         dxo, count = read_metrics(from_shareable(request))

@@ -17,7 +17,7 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from fedvox.aggregation.selection import ModalityScores, better, pool_validation
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.incoming import authenticate, read_report, read_site_model
+from fedvox.flare.incoming import read_report, read_site_model
 from fedvox.flare.messages import MODEL_LAST, TASK_SUBMIT, UNREADABLE, validation_from
 from fedvox.flare.places import (
     RESULTS,
@@ -28,6 +28,7 @@ from fedvox.flare.places import (
     workspace_of,
 )
 from fedvox.flare.report_form import model_name
+from fedvox.flare.senders import authenticate
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.flare.site_events import guard_events
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
