@@ -17,6 +17,8 @@ GOOD = Registration(
     annotated=("liver", "spleen"),
     modalities=("ct",),
     cases=5,
+    validation={"ct": 2},
+    test={"ct": 3},
     source="folder-1",
 )
 
@@ -72,8 +74,11 @@ def test_newer_site_may_tell_more_than_the_server_knows():
         {**GOOD.to_dict(), "cases": -1},
         {**GOOD.to_dict(), "cases": 10**9},
         {**GOOD.to_dict(), "cases": 10**5000},
-        {**GOOD.to_dict(), "val": 2.5},
-        {**GOOD.to_dict(), "test": 10**9},
+        {**GOOD.to_dict(), "validation": {"ct": 2.5}},
+        {**GOOD.to_dict(), "validation": {"xx": 1}},
+        {**GOOD.to_dict(), "validation": [["ct", 1]]},
+        {**GOOD.to_dict(), "test": {"ct": 10**9}},
+        {**GOOD.to_dict(), "test": {"ct": -1}},
         {**GOOD.to_dict(), "phantom": 1},
     ],
 )

@@ -361,7 +361,9 @@ def test_a_refused_report_stands_in_the_results_and_the_run_goes_on(trained, del
 
 def test_a_report_speaks_of_no_more_cases_than_the_site_registered(deliver, server):
     handshake = Handshake()
-    handshake.registrations["a"] = Registration("1", "x", cases=9, val=1, test=1)
+    handshake.registrations["a"] = Registration(
+        "1", "x", cases=9, validation={"ct": 1}, test={"ct": 1}
+    )
     server.engine.components["handshake"] = handshake
     results = WriteResults()
     two = [row("global_last", "a"), row("global_last", "a", case="c0ffee11")]

@@ -19,7 +19,7 @@ JOB = ("ct", "mr", "t1", "flair")
 CASE = "3f9a3f9a3f9a3f9a"
 ROW = {"model": "global_last", "site": "ukb-Bonn_2", "case": CASE, "organ": "liver", "dice": 0.5}
 ROW |= {"split": "test", "modality": "ct"}
-MEAN = {"model": "global_last", "site": "ukb-Bonn_2", "organ": "mean", "dice_mean": float("nan")}
+MEAN = {"model": "global_last", "site": "ukb-Bonn_2", "organ": "mean", "dice_mean": 0.5}
 MEAN |= {"split": "test", "modality": "t1+flair", "cases": 3}
 FORM = ReportForm(
     site="ukb-Bonn_2",
@@ -29,7 +29,6 @@ FORM = ReportForm(
     modalities=JOB,
     row_columns=tuple(ROW),
     shared_columns=tuple(MEAN),
-    cases={"val": 9, "test": 9},
 )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from fedvox.metrics.table import MetricRow, SharedSummary
 from fedvox.privacy.forms import COLUMN_FORMS, FormError
-from fedvox.privacy.reports import ReportForm, check_report
+from fedvox.privacy.reports import MOST_CASES, ReportForm, check_report
 
 NAN, INF = float("nan"), float("inf")
 ROW = {
@@ -42,7 +42,7 @@ FORM = ReportForm(
     modalities=("ct", "mr", "t1", "flair"),
     row_columns=tuple(ROW),
     shared_columns=tuple(SHARED),
-    cases={"val": 1, "test": 3},
+    cases={"val": {"ct": 1}, "test": {"ct": 3, "t1+flair": 1}},
 )
 
 
@@ -69,6 +69,9 @@ SOUND = {
     "several channels": rows({"modality": "t1+flair"}),
     "summaries": shared({}, {"organ": "liver"}, {"split": "val", "cases": 1}),
     "no interval": shared({"dice_low": None, "dice_high": None}),
+    "no evidence": shared(
+        {"cases": 0, "dice_mean": None, "dice_low": NAN, "dice_high": NAN, "organ": "liver"}
+    ),
     "validation": scores({"ct": [0.5, 1]}),
 }
 
@@ -123,17 +126,21 @@ HOSTILE = {
     "-5 cases": shared({"cases": -5}),
     "10^9 cases": shared({"cases": 10**9}),
     "more cases than tested": shared({"cases": 4}),
-    "cases spread over modalities": shared({}, {"modality": "mr"}),
+    "summary of a modality that it lacks": shared({"modality": "mr", "cases": 1}),
+    "cases of a modality that it lacks": rows({"modality": "mr"}),
     "cases true": shared({"cases": True}),
     "mean Dice 7": shared({"dice_mean": 7.0}),
     "swapped interval": shared({"dice_low": 0.6, "dice_high": 0.4}),
+    "half an interval": shared({"dice_low": None}),
+    "cases without a mean": shared({"dice_mean": NAN, "dice_low": None, "dice_high": None}),
+    "a mean without cases": shared({"cases": 0}),
     "a summary twice": shared({"cases": 1}, {"cases": 1}),
     "summary of another site": shared({"site": "charite"}),
     "validation of an invented modality": scores({"xx": [1.0, 1]}),
     "validation Dice above 1": scores({"ct": [1e9, 1]}),
     "validation not a number": scores({"ct": [NAN, 1]}),
     "validation of 10^6 cases": scores({"ct": [1.0, 10**6]}),
-    "validation spread over modalities": scores({"ct": [1.0, 1], "mr": [1.0, 1]}),
+    "validation of a modality that it lacks": scores({"mr": [1.0, 1]}),
     "validation of half a case": scores({"ct": [1.0, 0.5]}),
     "validation without cases": scores({"ct": [1.0]}),
     "validation list": scores([1]),
@@ -152,7 +159,18 @@ def test_anything_else_is_refused_whole_and_nothing_of_it_is_quoted(name):
 
 def test_a_site_that_registered_no_case_reports_none():
     with pytest.raises(FormError, match="more rows than the site has"):
-        check_report(rows({}), replace(FORM, cases={"val": 0, "test": 0}))
+        check_report(rows({}), replace(FORM, cases={"val": {}, "test": {}}))
+
+
+def test_a_stated_maximum_holds_where_nobody_knows_the_site_s_cases():
+    form = replace(FORM, cases=None)
+    check_report(rows(*({"case": f"{n:08x}"} for n in range(MOST_CASES))), form)
+    with pytest.raises(FormError, match="more cases than the site has"):
+        check_report(rows(*({"case": f"{n:08x}"} for n in range(MOST_CASES + 1))), form)
+    with pytest.raises(FormError, match="more rows than"):
+        check_report(rows(*[{}] * (MOST_CASES * 4 + 1)), form)
+    with pytest.raises(FormError, match="more cases than"):
+        check_report(rows({"split": "train"}), form)
 
 
 def test_every_column_of_the_tables_has_a_form():

@@ -4,7 +4,7 @@ A site that cannot take part stops the job here, in seconds, and not after hours
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fedvox.data.organs import CANONICAL, MODALITIES
@@ -13,6 +13,7 @@ from fedvox.privacy.forms import (
     SETS,
     FormError,
     check_fields,
+    counts,
     modality_set,
     one_of,
     several,
@@ -35,8 +36,8 @@ class Registration:
         annotated: organs of the job that the site's training cases annotate.
         modalities: modality sets of its cases, e.g. ``["ct"]``.
         cases: usable training cases.
-        val: usable validation cases.
-        test: usable test cases; reports of the site's results may speak of no more.
+        validation: modality -> usable validation cases.
+        test: modality -> usable test cases; reports of the site may speak of no more.
         skipped: unusable cases.
         phantom: True for phantom data.
         state: hash of the site's state from earlier rounds, empty at a fresh start.
@@ -49,8 +50,8 @@ class Registration:
     annotated: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     cases: int = 0
-    val: int = 0
-    test: int = 0
+    validation: Mapping[str, int] = field(default_factory=dict)
+    test: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
     phantom: bool = False
     state: str = ""
@@ -70,8 +71,8 @@ _FORMS = {
     "annotated": several(one_of(CANONICAL), len(CANONICAL)),
     "modalities": several(modality_set(MODALITIES), SETS),
     "cases": whole(),
-    "val": whole(),
-    "test": whole(),
+    "validation": counts(modality_set(MODALITIES), SETS),
+    "test": counts(modality_set(MODALITIES), SETS),
     "skipped": whole(),
     "phantom": lambda value: isinstance(value, bool),
     "state": word(r"\w{0,64}"),

@@ -1,6 +1,7 @@
 """The site's side of a job: three tasks, each handed to the training room."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from fedvox.flare.carried import check_carried
 from fedvox.flare.failures import failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
+from fedvox.flare.report_form import model_name
 from fedvox.flare.senders import publish_token
 from fedvox.flare.site_setup import SiteSetup, set_up_site
 from fedvox.report.site_pictures import draw_site_pictures
@@ -105,8 +107,8 @@ class FedVoxExecutor(Executor):
             annotated=tuple(sorted(data.annotated)),
             modalities=tuple(data.modalities),
             cases=len(data.train),
-            val=len(data.val),
-            test=len(data.test),
+            validation=dict(Counter(case.modality for case in data.val)),
+            test=dict(Counter(case.modality for case in data.test)),
             skipped=len(data.skipped),
             phantom=data.phantom,
             state=state_hash(self.site.state),
@@ -144,7 +146,7 @@ class FedVoxExecutor(Executor):
         job, site, device = self._ready()
         model = self._model_with(from_shareable(shareable).data)
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
-        name = owner.removeprefix(messages.SERVER_PREFIX)
+        name = model_name(owner)
         report = evaluation_report(model, name, site.data, job, device)
         if owner != name:
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT

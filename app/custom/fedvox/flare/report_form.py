@@ -7,7 +7,7 @@ from fedvox.aggregation.registration import Registration
 from fedvox.data.organs import scored_structures
 from fedvox.flare.messages import MODEL_BEST, MODEL_LAST, SERVER_PREFIX
 from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary
-from fedvox.privacy.reports import MOST_CASES, ReportForm
+from fedvox.privacy.reports import ReportForm
 from fedvox.training.settings import JobSettings
 
 _ROW = frozenset(field.name for field in fields(MetricRow))
@@ -33,9 +33,9 @@ def report_form(
             stated maximum bounds the number of cases.
     """
     organs = job.data.organs
-    cases: Mapping[str, int] = {"val": MOST_CASES, "test": MOST_CASES}
+    cases: dict[str, Mapping[str, int]] | None = None
     if registration is not None:
-        cases = {"val": registration.val, "test": registration.test}
+        cases = {"val": registration.validation, "test": registration.test}
     return ReportForm(
         site=site,
         model=model_name(owner),

@@ -103,6 +103,18 @@ def several(form: Form, most: int) -> Form:
     return allowed
 
 
+def counts(form: Form, most: int) -> Form:
+    """Whole numbers under at most so many names of a form."""
+    count = whole()
+
+    def allowed(values: Any) -> bool:
+        if not isinstance(values, Mapping) or len(values) > most:
+            return False
+        return all(form(name) and count(value) for name, value in values.items())
+
+    return allowed
+
+
 SHARE = number(0.0, 1.0 + 1e-9)
 CODE = word("(?:phantom-)?[0-9a-f]{8,64}")
 """A case: keyed fingerprint of its voxels, never a file name."""
@@ -125,6 +137,9 @@ COLUMN_FORMS: Mapping[str, Form] = {
     "dice_mean": SHARE,
     "dice_low": SHARE,
     "dice_high": SHARE,
+    "dice_sd": SHARE,
+    "hd95_cases": whole(),
+    "nsd_cases": whole(),
     "nsd": SHARE,
     "nsd_mean": SHARE,
     "hd95_mm": number(0.0, 1e5),
@@ -151,20 +166,22 @@ def check_claims(claims: Any, modalities: Collection[str]) -> None:
     check_scores(claims.get("validation", {}), modalities)
 
 
-def check_scores(scores: Any, modalities: Collection[str], cases: int = MOST) -> None:
+def check_scores(
+    scores: Any, modalities: Collection[str], most: Callable[[str], int] = lambda modality: MOST
+) -> None:
     """Modality -> (mean Dice, number of cases).
 
     Args:
         scores: validation scores of one site.
         modalities: the job's.
-        cases: validation cases that the site has at most, all modalities together.
+        most: modality -> validation cases that the site has at most.
 
     Raises:
         FormError: something else.
     """
     if not isinstance(scores, Mapping) or len(scores) > SETS:
         raise FormError("holds unreadable validation scores")
-    name, total, count = modality_set(modalities), 0, whole(cases)
+    name = modality_set(modalities)
     for modality, pair in scores.items():
         if not name(modality):
             raise FormError("holds validation scores of another modality")
@@ -172,11 +189,8 @@ def check_scores(scores: Any, modalities: Collection[str], cases: int = MOST) ->
             raise FormError("holds unreadable validation scores")
         if pair[0] is None or not SHARE(pair[0]) or math.isnan(pair[0]):
             raise FormError("holds a validation Dice outside 0 to 1")
-        if not count(pair[1]):
+        if not whole(most(modality))(pair[1]):
             raise FormError("speaks of more validation cases than there are")
-        total += pair[1]
-    if total > cases:
-        raise FormError("speaks of more validation cases than there are")
 
 
 def check_fields(values: Mapping[Any, Any], forms: Mapping[str, Form], what: str) -> None:

@@ -1,5 +1,6 @@
 """The form of an evaluation report: whose, of which model, of which organs, how many rows."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,10 @@ from fedvox.privacy.forms import (
 )
 
 PARTS = frozenset(("validation", "rows", "shared"))
+SCORED = ("val", "test")
+"""Splits whose cases are scored."""
 MOST_CASES = 10_000
-"""Cases of one site in one report where nothing tells how many the site has."""
+"""Cases of one split and modality in one report where nothing tells how many the site has."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class ReportForm:
         modalities: of the job.
         row_columns: columns of a per-case row, all of them needed.
         shared_columns: columns of a summary, all of them needed.
-        cases: split -> cases that the site has; a split that is not named has none.
+        cases: split -> modality -> cases that the site has; what is not named has none. None where
+            that is not known: then a stated maximum holds.
     """
 
     site: str
@@ -42,7 +46,20 @@ class ReportForm:
     modalities: Collection[str]
     row_columns: Collection[str]
     shared_columns: Collection[str]
-    cases: Mapping[str, int]
+    cases: Mapping[str, Mapping[str, int]] | None = None
+
+    def most(self, split: str, modality: str) -> int:
+        """Cases of a split and modality that the report may speak of."""
+        if self.cases is None:
+            return MOST_CASES if split in SCORED else 0
+        return self.cases.get(split, {}).get(modality, 0)
+
+    @property
+    def total(self) -> int:
+        """Cases that it may speak of in all."""
+        if self.cases is None:
+            return MOST_CASES * len(SCORED)
+        return sum(sum(own.values()) for own in self.cases.values())
 
 
 def check_report(report: Any, form: ReportForm, share_cases: bool = True) -> None:
@@ -58,7 +75,8 @@ def check_report(report: Any, form: ReportForm, share_cases: bool = True) -> Non
     """
     if not isinstance(report, Mapping) or not set(report) <= PARTS:
         raise FormError("holds an unknown part")
-    check_scores(report.get("validation", {}), form.modalities, form.cases.get("val", 0))
+    validation = report.get("validation", {})
+    check_scores(validation, form.modalities, lambda modality: form.most("val", modality))
     rows, shared = report.get("rows", []), report.get("shared", [])
     if rows and not share_cases:
         raise FormError(
@@ -76,31 +94,27 @@ def _check_rows(rows: Any, form: ReportForm) -> None:
     forms = _forms(form, form.structures)
     cases: set[tuple[str, str, str]] = set()
     seen: set[tuple[str, str, str, str]] = set()
-    for row in _listed(rows, sum(form.cases.values()) * len(form.structures)):
+    for row in _listed(rows, form.total * len(form.structures)):
         _check_row(row, form.row_columns, forms)
         case = (row["split"], row["modality"], row["case"])
         _add_once(seen, (*case, row["organ"]))
         cases.add(case)
-    for split, count in Counter(split for split, _, _ in cases).items():
-        if count > form.cases.get(split, 0):
+    for place, count in Counter((split, modality) for split, modality, _ in cases).items():
+        if count > form.most(*place):
             raise FormError("holds more cases than the site has")
 
 
 def _check_shared(rows: Any, form: ReportForm) -> None:
     """Summaries of at most as many cases as the site has, all modalities together."""
     organs = {*form.structures, form.mean}
-    most = len(form.cases) * len(organs) * max(1, sum(form.cases.values()))
     forms = _forms(form, organs)
     seen: set[tuple[str, str, str]] = set()
-    cases: Counter[tuple[str, str]] = Counter()
-    for row in _listed(rows, most):
+    for row in _listed(rows, form.total * len(organs)):
         _check_row(row, form.shared_columns, forms)
         _add_once(seen, (row["split"], row["modality"], row["organ"]))
-        cases[row["split"], row["organ"]] += row["cases"]
-        if not _ordered(row.get("dice_low"), row.get("dice_high")):
-            raise FormError("holds an interval whose ends are swapped")
-    if any(count > form.cases.get(split, 0) for (split, _), count in cases.items()):
-        raise FormError("speaks of more cases than the site has")
+        _check_means(row)
+        if row["cases"] > form.most(row["split"], row["modality"]):
+            raise FormError("speaks of more cases than the site has")
 
 
 def _add_once(seen: set[Any], key: tuple[str, ...]) -> None:
@@ -133,6 +147,21 @@ def _forms(form: ReportForm, organs: Collection[str]) -> dict[str, Form]:
     }
 
 
-def _ordered(low: float | None, high: float | None) -> bool:
-    """Two ends of an interval; an end that is None or NaN is none."""
-    return low is None or high is None or not low > high
+def _check_means(row: Mapping[str, Any]) -> None:
+    """A mean over cases is a number, one over none is not; an interval has two ends or none.
+
+    Where a summary counts the cases of HD95 and NSD apart, they are among those with a Dice.
+    """
+    mean, low, high = (_known(row.get(f"dice_{name}")) for name in ("mean", "low", "high"))
+    if "dice_mean" in row and (mean is None) != (row["cases"] == 0):
+        raise FormError("holds a mean over no case, or none over some")
+    if any(row.get(f"{score}_cases", 0) > row["cases"] for score in ("hd95", "nsd")):
+        raise FormError("holds a mean over more cases than have a Dice")
+    if low is None and high is None:
+        return
+    if low is None or high is None or low > high:
+        raise FormError("holds an interval that is none")
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
