@@ -4,6 +4,7 @@ import json
 import pytest
 
 from fedvox.aggregation.registration import (
+    LONGEST_ERROR,
     MAX_CASES,
     Registration,
     refusals,
@@ -43,6 +44,12 @@ def test_registration_survives_its_journey():
     assert registration_from(travelled, "a") == GOOD
 
 
+def test_a_long_reason_of_several_lines_travels_shortened_and_is_read():
+    told = changed(error="first\nsecond " + "x" * 5000).to_dict()
+    read = registration_from(told, "a").error
+    assert len(read) == LONGEST_ERROR and read.startswith("first second")
+
+
 def test_newer_site_may_tell_more_than_the_server_knows():
     assert registration_from({**GOOD.to_dict(), "gpus": 8}, "a") == GOOD
 
@@ -62,6 +69,27 @@ def test_newer_site_may_tell_more_than_the_server_knows():
         {**GOOD.to_dict(), "validation": {"ct": True}},
         {**GOOD.to_dict(), "test": {5: 4}},
         {**GOOD.to_dict(), "test": {f"m{k}": 1 for k in range(100)}},
+        {**GOOD.to_dict(), "error": "x" * 10**6},
+        {**GOOD.to_dict(), "error": "no data\x1b[2J"},
+        {**GOOD.to_dict(), "version": "1.0.0\n"},
+        {**GOOD.to_dict(), "version": "1" * 10**6},
+        {**GOOD.to_dict(), "source": "=cmd()"},
+        {**GOOD.to_dict(), "modalities": "ct"},
+        {**GOOD.to_dict(), "modalities": ["ct"] * 10**6},
+        {**GOOD.to_dict(), "modalities": [["ct"]]},
+        {**GOOD.to_dict(), "modalities": ["xx"]},
+        {**GOOD.to_dict(), "annotated": ["<b>heart</b>"]},
+        {**GOOD.to_dict(), "annotated": ["liver", "liver"]},
+        {**GOOD.to_dict(), "cases": True},
+        {**GOOD.to_dict(), "cases": -1},
+        {**GOOD.to_dict(), "cases": 10**9},
+        {**GOOD.to_dict(), "cases": 10**5000},
+        {**GOOD.to_dict(), "validation": {"ct": 2.5}},
+        {**GOOD.to_dict(), "validation": {"xx": 1}},
+        {**GOOD.to_dict(), "validation": [["ct", 1]]},
+        {**GOOD.to_dict(), "test": {"ct": 10**9}},
+        {**GOOD.to_dict(), "test": {"ct": -1}},
+        {**GOOD.to_dict(), "phantom": 1},
     ],
 )
 def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,17 @@ import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FilterKey, FLContextKey
+from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext, FLContextManager
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.workspace import Workspace
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.privacy_manager import Scope
+from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ReceivedModel
+from fedvox.flare.senders import TOKEN
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.flare.versions import installed_versions
 from fedvox.training.reference import initial_model
@@ -39,12 +42,21 @@ JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 class FakeEngine:
     """What FedVox uses of a FLARE engine; keeps the events that components fire."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, name: str) -> None:
         self.workspace = workspace
+        self.client = Client(name, f"token-{name}")
         self.clients: list[str] = []
         self.components: dict[str, object] = {}
         self.events: list[tuple[str, Any]] = []
         self.listeners: list[Callable[[str, FLContext], None]] = []
+        self.site_events: list[Shareable] = []
+        self.run_manager = SimpleNamespace(aux_runner=SimpleNamespace(topic_table={}))
+        self.run_manager.aux_runner.topic_table[FED_EVENT_TOPIC] = self._take_event
+
+    def _take_event(self, topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:
+        """Where FLARE queues what sites send; it would fire whatever it is."""
+        self.site_events.append(request)
+        return make_reply(ReturnCode.OK)
 
     def get_workspace(self) -> Workspace:
         return self.workspace
@@ -77,7 +89,7 @@ class Party:
             (root / folder).mkdir(parents=True, exist_ok=True)
         self.root = root
         self.workspace = Workspace(str(root), name)
-        self.engine = FakeEngine(self.workspace)
+        self.engine = FakeEngine(self.workspace, name)
         self.manager = FLContextManager(self.engine, name, job_id)
         self.run_dir = Path(self.workspace.get_run_dir(job_id))
         self.config = Path(self.workspace.get_app_config_dir(job_id))
@@ -148,6 +160,7 @@ def peer() -> Callable[..., FLContext]:
 
     def make(site: str, **public: object) -> FLContext:
         fl_ctx = FLContextManager(None, site, JOB_ID).new_context()
+        fl_ctx.set_prop(TOKEN, f"token-{site}", private=False, sticky=False)
         for key, value in public.items():
             fl_ctx.set_prop(key, value, private=False, sticky=False)
         return fl_ctx

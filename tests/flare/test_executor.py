@@ -14,6 +14,7 @@ from nvflare.app_common.app_constant import AppConstants
 import fedvox
 from fedvox.flare import messages
 from fedvox.flare.executor import FedVoxExecutor
+from fedvox.flare.senders import TOKEN
 from fedvox.training.weights import weights_hash
 
 
@@ -39,6 +40,11 @@ def validate_task(weights, owner: str) -> Shareable:
 
 def errors(caplog) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_a_site_shows_the_token_that_the_server_gave_it(site):
+    start(site)
+    assert site.context().get_all_public_props()[TOKEN] == "token-site-1"
 
 
 def test_site_tells_the_server_what_it_holds(site):

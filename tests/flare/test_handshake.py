@@ -10,6 +10,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.messages import REGISTRATION
+from fedvox.flare.senders import TOKEN
 
 REQUEST = EventType.BEFORE_PROCESS_TASK_REQUEST
 ABORT = "trigger"
@@ -33,6 +34,8 @@ def arrive(server, peer):
     """A function that lets a site ask for its first task."""
 
     def ask(handshake: Handshake, site: str, content: object) -> None:
+        if site not in server.engine.clients:
+            server.engine.clients.append(site)
         request = server.context(peer=peer(site, **{REGISTRATION: content}))
         handshake.handle_event(REQUEST, request)
 
@@ -43,6 +46,15 @@ def test_registration_is_read_from_the_peer_context_of_a_task_request(server, ar
     handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", cases=7))
     assert handshake.registrations["site-1"].cases == 7
+
+
+@pytest.mark.parametrize("token", ["token-evil", "token-site-1x", "", None, ["token-site-1"]])
+def test_nobody_registers_under_another_name(server, peer, token):
+    server.engine.clients = ["site-1", "evil"]
+    handshake = Handshake()
+    public = {REGISTRATION: registration("site-1", cases=1), TOKEN: token}
+    handshake.handle_event(REQUEST, server.context(peer=peer("site-1", **public)))
+    assert handshake.registrations == {}
 
 
 def test_other_events_register_nobody(server, peer):
@@ -168,9 +180,9 @@ def test_fit_site_that_comes_after_the_start_takes_part_and_is_named(server, arr
     [
         ({"version": "0.0.1"}, "late runs fedvox 0.0.1, the server"),
         ({"label_map": "other"}, "late has another label map"),
-        ({"modalities": ("pet",)}, "late holds pet, the job uses ct, mr"),
+        ({"modalities": ("flair",)}, "late holds flair, the job uses ct, mr"),
         ({"cases": 0}, "late: no usable training case"),
-        ({"cases": 10**9}, "late registers 1000000000 cases"),
+        ({"cases": 200_000}, "late registers 200000 cases"),
         ({"error": "no data"}, "late: no data"),
         ({"source": "site-1"}, "late and site-1 read the same data folder"),
         ({"validation": "x"}, "late sent no readable registration"),

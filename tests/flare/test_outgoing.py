@@ -7,6 +7,7 @@ import pytest
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.privacy_manager import Scope
 
 from fedvox.errors import ConfigError
@@ -14,6 +15,7 @@ from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.outgoing import OutgoingFilter, check_policy
 from fedvox.flare.received import ReceivedModel
 from fedvox.flare.statistics import EDGES, TASKS, pack, unpack
+from fedvox.metrics.table import MetricRow, to_dict
 
 MODEL = {"a": np.zeros(2, np.float32)}
 
@@ -143,12 +145,52 @@ def test_an_unknown_return_code_carries_no_text(party):
     assert passed.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
 
 
+def evaluation(site: str, model: str) -> Shareable:
+    """A report as a site makes it, of one case."""
+    row = MetricRow(model, site, "test", "ct", "3f9a3f9a", "liver", 0.5, 4.0, 0.75, 100)
+    data = {"validation": {"ct": [0.5, 1]}, "rows": [to_dict(row)], "shared": []}
+    return sent(DataKind.METRICS, data)
+
+
+def evaluating(party, name: str, owner: str):
+    """A site that was asked to evaluate a model."""
+    made = party(name)
+    task = sent(DataKind.WEIGHTS, MODEL)
+    task.set_header(AppConstants.MODEL_OWNER, owner)
+    ReceivedModel().process(task, made.context())
+    return made
+
+
 def test_the_policy_decides_about_rows(party):
-    row = {"model": "m", "site": "site-1", "organ": "liver", "dice": 0.5}
-    result = sent(DataKind.METRICS, {"validation": {}, "rows": [row], "shared": []})
-    OutgoingFilter().process(result, party("site-1").context())
+    site = evaluating(party, "site-1", "SRV_global_last")
+    result = evaluation("site-1", "global_last")
+    OutgoingFilter().process(result, site.context())
     with pytest.raises(ConfigError, match="per-case rows"):
-        OutgoingFilter(share_cases=False).process(result, party("site-1").context())
+        OutgoingFilter(share_cases=False).process(result, site.context())
+
+
+NAMES = ("hospital-a", "site-1-b", "Uniklinikum-Bonn_Radiologie", "9", "K" * 60)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("owner", ["SRV_global_best", "SRV_global_last", *NAMES])
+def test_a_hospital_s_name_leaves_in_its_own_report(party, name, owner):
+    site = evaluating(party, name, owner)
+    result = evaluation(name, owner.removeprefix("SRV_"))
+    OutgoingFilter().process(result, site.context())
+
+
+@pytest.mark.parametrize("rows", [("Mueller", "global_last"), ("hospital-a", "Mueller")])
+def test_a_patient_s_name_does_not_leave_as_a_site_or_model(party, rows):
+    site = evaluating(party, "hospital-a", "SRV_global_last")
+    with pytest.raises(ConfigError, match="nothing was sent") as caught:
+        OutgoingFilter().process(evaluation(*rows), site.context())
+    assert "Mueller" not in str(caught.value)
+
+
+def test_a_report_without_a_model_to_evaluate_stays(party):
+    with pytest.raises(ConfigError, match="nothing was sent"):
+        OutgoingFilter().process(evaluation("site-1", "global_last"), party("site-1").context())
 
 
 def scope_with(*filters):

@@ -18,6 +18,7 @@ from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import MEMORY
 from fedvox.flare.plan_server import FedVoxStatistics, PlanWriter, smallest_memory
+from fedvox.flare.senders import TOKEN
 from fedvox.flare.statistics import EDGES, FingerprintStatistics, checked_statistics
 from fedvox.memory import GIB
 from fedvox.training.plan import read_plan
@@ -65,6 +66,8 @@ def run_all(workflow, server, peer, sites):
 
     controller, writer = workflow
     fl_ctx = server.context()
+    server.run().registered = {site: cases for site, _, cases in sites}
+    server.engine.clients = [site for site, _, _ in sites]
     for site, _, _ in sites:
         request = server.context(peer=peer(site, **{MEMORY: FREE}))
         writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
@@ -126,6 +129,39 @@ def test_statistics_of_an_unknown_form_are_not_added_up(workflow, server, data):
     deliver(controller, "site-1", result, StC.STATS_1st_STATISTICS, server.context())
     assert "site-1 sent statistics of an unknown form" in server.engine.panics[0]
     assert controller.client_statistics == {}
+
+
+@pytest.mark.parametrize(("registered", "asked"), [(5, 0), (6, 1)])
+def test_more_cases_than_registered_or_another_task_are_not_added_up(
+    workflow, server, registered, asked
+):
+    controller, _ = workflow
+    tasks = (StC.STATS_1st_STATISTICS, StC.STATS_2nd_STATISTICS)
+    server.run().registered = {"site-1": registered}
+    result = answer_of("site-1", "ct", 6, tasks[0], controller, server.context())
+    deliver(controller, "site-1", result, tasks[asked], server.context())
+    assert "site-1 sent statistics of an unknown form" in server.engine.panics[0]
+    assert controller.client_statistics == {}
+
+
+@pytest.mark.parametrize(
+    "told", [[], {"bytes": 2**200}, {"bytes": 10**400, "device": "cpu"}, {"device": ["cpu"]}]
+)
+def test_memory_of_an_unknown_form_is_not_noted(workflow, server, peer, told):
+    _, writer = workflow
+    server.engine.clients = ["site-1"]
+    request = server.context(peer=peer("site-1", **{MEMORY: told}))
+    writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
+    assert writer.memory == {}
+
+
+def test_nobody_speaks_of_another_site_s_memory(workflow, server, peer):
+    _, writer = workflow
+    server.engine.clients = ["site-1"]
+    public = {MEMORY: FREE, TOKEN: "token-evil"}
+    request = server.context(peer=peer("site-1", **public))
+    writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
+    assert writer.memory == {}
 
 
 def test_the_workflow_needs_the_handshake(workflow, server):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nvflare.apis.client import Client
+from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import FLContextKey
@@ -38,7 +39,7 @@ from fedvox.training.weights import weights_hash
 JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 
 
-def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee") -> dict[str, object]:
+def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee00") -> dict[str, object]:
     return to_dict(
         MetricRow(model, site, "test", "ct", case, "liver", dice, 4.0, 0.75, gt_voxels=100)
     )
@@ -105,7 +106,7 @@ def test_rows_under_another_name_are_refused_as_a_whole(deliver, caplog, result)
     results = WriteResults()
     deliver(results, "a", "SRV_global_last", result)
     assert (results.rows, results.shared) == ([], [])
-    assert "result of a on SRV_global_last is unreadable (ValueError)" in caplog.text
+    assert "refused: a: its report on global_last holds a row whose " in caplog.text
 
 
 BROKEN = {
@@ -128,7 +129,7 @@ def test_unreadable_result_is_logged_and_nothing_of_it_is_kept(deliver, caplog, 
     results = WriteResults()
     deliver(results, "a", "SRV_global_last", BROKEN[name])
     assert (results.rows, results.shared, results.last_validation) == ([], [], {})
-    assert "result of a on SRV_global_last is unreadable" in caplog.text
+    assert "refused: a: its report on global_last " in caplog.text
 
 
 def test_failed_validation_is_not_a_result_and_stands_in_the_records(deliver, trained, caplog):
@@ -138,7 +139,7 @@ def test_failed_validation_is_not_a_result_and_stands_in_the_records(deliver, tr
     reply.set_header(FAILURE, "MemoryError")
     deliver(results, "a", "SRV_global_last", reply)
     assert results.rows == []
-    assert "unreadable" not in caplog.text
+    assert "refused" not in caplog.text
     results.control_flow(Signal(), server.context())
     record = final_record(server)
     assert record["missing"] == ["a"]
@@ -170,15 +171,25 @@ def test_result_of_a_site_that_did_not_register_is_not_used(server, caplog):
 
 
 @pytest.mark.parametrize(
-    "scores", [{"ct": [1.0, 10**6]}, {"pet": [1.0, 1]}, {"ct": [1.0, 0]}, {"ct": [7.0, 1]}]
+    ("scores", "refused"),
+    [
+        ({"ct": [1.0, 10**6]}, True),
+        ({"pet": [1.0, 1]}, True),
+        ({"ct": [7.0, 1]}, True),
+        ({"ct": [1.0, 0]}, False),
+    ],
 )
-def test_claims_beyond_the_registration_do_not_choose_the_last_model(deliver, trained, scores):
+def test_claims_beyond_the_registration_do_not_choose_the_last_model(
+    deliver, trained, scores, refused
+):
     server, _ = trained
     results = WriteResults()
     deliver(results, "a", "SRV_global_last", report([row("global_last", "a")], validation=scores))
     results.control_flow(Signal(), server.context())
     assert description_of(server)["round"] == 1
-    assert "it has no say in the choice" in final_record(server)["notes"][0]
+    record = final_record(server)
+    assert [entry["site"] for entry in record["refused"]] == ["a"] * refused
+    assert refused or "it has no say in the choice" in record["notes"][0]
 
 
 def description_of(server) -> dict:
@@ -384,10 +395,10 @@ def test_simulator_workspace_with_a_blank_in_its_path_is_refused(party, training
 
 def test_case_rows_with_an_impossible_dice_are_refused_as_a_whole(deliver, caplog):
     results = WriteResults()
-    rows = [row("global_last", "a", 0.5), row("global_last", "a", 17.0)]
+    rows = [row("global_last", "a", 0.5), row("global_last", "a", 17.0, "c0ffee11")]
     deliver(results, "a", "SRV_global_last", report(rows))
     assert results.rows == []
-    assert "unreadable" in caplog.text
+    assert "holds a row whose 'dice' is not of its form" in caplog.text
 
 
 def test_site_that_is_not_registered_or_not_connected_is_not_asked_to_evaluate(server):
@@ -726,3 +737,153 @@ def test_modality_that_nobody_validates_is_noted_before_training(one_round, weig
     workflow.control_flow(Signal(), server.context())
     notes = server.run().state.rounds()[0]["notes"]
     assert notes[0].startswith("no site has a validation case: the last model will be taken")
+
+
+def test_a_refused_report_stands_in_the_results_and_the_run_goes_on(trained, deliver, capsys):
+    server, _ = trained
+    server.run().registered = {"a": 3, "evil": 3}
+    results = WriteResults()
+    both_models(deliver, results, last_dice=0.4)
+    deliver(results, "evil", "SRV_global_last", report([row("global_last", "a", 1.0)]))
+    deliver(results, "evil", "SRV_global_best", report([row("global_best", "evil") | {"dice": 9}]))
+    results.control_flow(Signal(), server.context())
+    assert server.engine.panics == []
+    lines = (server.run().results / "rounds.jsonl").read_text().splitlines()
+    refused = json.loads(lines[-1])["refused"]
+    assert refused == [
+        {
+            "site": "evil",
+            "reason": "its report on global_last holds a row whose 'site' is not of its form",
+        },
+        {
+            "site": "evil",
+            "reason": "its report on global_best holds a row whose 'dice' is not of its form",
+        },
+    ]
+    output = capsys.readouterr().out
+    assert "refused: evil: its report on global_last holds a row whose 'site'" in output
+
+
+def test_a_report_speaks_of_no_more_cases_than_the_site_registered(deliver, server):
+    handshake = Handshake()
+    handshake.registrations["a"] = Registration(
+        "1", "x", cases=9, validation={"ct": 1}, test={"ct": 1}
+    )
+    server.engine.components["handshake"] = handshake
+    results = WriteResults()
+    two = [row("global_last", "a"), row("global_last", "a", case="c0ffee11")]
+    deliver(results, "a", "SRV_global_last", report(two))
+    deliver(results, "a", "SRV_global_last", report(validation={"ct": [0.5, 2]}))
+    assert (results.rows, results.last_validation) == ([], {})
+    scores = {"ct": [0.5, 1]}
+    deliver(results, "a", "SRV_global_last", report(two[:1], validation=scores))
+    assert len(results.rows) == 1 and results.last_validation == {"a": {"ct": (0.5, 1)}}
+
+
+def test_a_second_report_of_a_site_on_a_model_is_refused(deliver, caplog):
+    results = WriteResults()
+    for _ in range(2):
+        deliver(results, "a", "SRV_global_last", report([row("global_last", "a")]))
+    assert len(results.rows) == 1
+    assert "refused: a: its report on global_last came twice" in caplog.text
+
+
+@pytest.fixture
+def evaluation(trained):
+    """The evaluation of a run, and the models that it would send to the sites."""
+    server, models = trained
+    workflow = FedVoxCrossSiteEval(model_locator_id="locator")
+    workflow._engine = server.engine
+    workflow.sent = []
+    workflow._save_client_model = lambda name, dxo, fl_ctx: workflow.sent.append(name)
+    return workflow, server, models
+
+
+def answered(task: str, site: str, result: Shareable, **props: object) -> ClientTask:
+    done = ClientTask(Client(site, "token"), Task(task, Shareable(), props))
+    done.result = result
+    return done
+
+
+def weights_result(weights: object) -> Shareable:
+    return DXO(DataKind.WEIGHTS, data=weights).to_shareable()
+
+
+def test_a_site_s_own_model_is_evaluated_if_it_fits(evaluation, peer):
+    workflow, server, models = evaluation
+    fl_ctx = server.context(peer=peer("victim"))
+    done = answered("submit_model", "a", weights_result(dict(models[0])))
+    workflow._receive_local_model_cb(done, fl_ctx)
+    assert workflow.sent == ["a"]
+    assert server.run().refused == []
+    done = answered("submit_model", "b", make_reply(ReturnCode.EMPTY_RESULT))
+    workflow._receive_local_model_cb(done, fl_ctx)
+    assert (workflow.sent, server.run().refused) == (["a"], [])
+
+
+def test_a_model_that_is_another_reaches_neither_disk_nor_sites(evaluation):
+    workflow, server, models = evaluation
+    name, first = next(iter(models[0].items()))
+    hostile = [
+        DXO(DataKind.COLLECTION, data={"/../x": DXO(DataKind.WEIGHTS, data=dict(models[0]))}),
+        DXO(DataKind.METRICS, data={"x": 1}),
+        DXO(DataKind.WEIGHTS, data={**models[0], "extra": np.zeros(2**22, np.float32)}),
+        DXO(DataKind.WEIGHTS, data={**models[0], name: np.full_like(first, np.nan)}),
+        DXO(DataKind.WEIGHTS, data={**models[0], name: first.tolist()}),
+    ]
+    for dxo in hostile:
+        done = answered("submit_model", "evil", dxo.to_shareable())
+        workflow._receive_local_model_cb(done, server.context())
+        assert done.result is None
+    workflow._receive_local_model_cb(
+        answered("submit_model", "evil", Shareable()), server.context()
+    )
+    assert workflow.sent == []
+    assert {entry["site"] for entry in server.run().refused} == {"evil"}
+
+
+def test_the_task_and_not_the_result_says_whose_model_was_evaluated(evaluation, peer):
+    workflow, server, _ = evaluation
+    heard = []
+    workflow.fire_event = lambda event, fl_ctx: heard.append(
+        (event, fl_ctx.get_prop(AppConstants.MODEL_OWNER))
+    )
+    result = report([row("global_last", "a")])
+    result.add_cookie(AppConstants.MODEL_OWNER, "/../../global_best")
+    fl_ctx = server.context(peer=peer("victim"))
+    done = answered("validate", "a", result, **{AppConstants.MODEL_OWNER: "SRV_global_last"})
+    workflow._receive_val_result_cb(done, fl_ctx)
+    assert heard == [(AppEventType.VALIDATION_RESULT_RECEIVED, "SRV_global_last")]
+    assert fl_ctx.get_prop(AppConstants.DATA_CLIENT) == "a"
+    assert not list(server.run_dir.rglob("*global_best*"))
+
+
+def test_a_result_without_a_task_is_not_used_in_the_evaluation(evaluation, caplog):
+    workflow, server, models = evaluation
+    for task in ("validate", "submit_model"):
+        late = weights_result(dict(models[0]))
+        workflow.process_result_of_unknown_task(
+            Client("a", "token"), task, "id", late, server.context()
+        )
+    assert workflow.sent == []
+    assert caplog.text.count("late result of a is not used") == 2
+
+
+def test_an_update_counts_for_the_site_whose_token_came_with_it(training, server, peer, weights):
+    training.start_controller(server.context())
+    training._current_round, training._phase = 0, AppConstants.PHASE_TRAIN
+    props = {AppConstants.CURRENT_ROUND: 0, AppConstants.GLOBAL_MODEL: training._global_weights}
+    result = weights_result({"w": np.zeros(3)})
+    result.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
+    training._accept_train_result("evil", result, server.context(peer=peer("victim"), **props))
+    record = training.aggregator.open_round(server.context(**props)).refused
+    assert [entry["site"] for entry in record] == ["evil"]
+
+
+def test_a_return_code_that_is_a_text_is_not_logged(training, server, caplog):
+    training.start_controller(server.context())
+    training._current_round = 0
+    reply = make_reply("MUELLER" * 1000)
+    training._accept_train_result("a", reply, server.context(), is_unknown_task=True)
+    assert "MUELLER" not in caplog.text
+    assert "EXECUTION_EXCEPTION" in caplog.text

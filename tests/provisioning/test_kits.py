@@ -248,3 +248,14 @@ def test_a_kit_changed_by_one_byte_is_refused_by_name(kits, tmp_path, name):
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"startup/{name}: changed"):
         check_kit(kit)
+
+
+@pytest.mark.parametrize("name", ["server", "SITE-2", "K" * 65])
+def test_a_site_name_that_would_be_lost_later_is_refused_when_kits_are_built(
+    project, tmp_path, name
+):
+    found = project()
+    guest = {"name": name, "type": "client", "org": "hospital_d"}
+    found["participants"] = [*found["participants"], guest]
+    with pytest.raises(ConfigError, match=r"building the kits failed: .*; (name it|rename one)"):
+        provision(found, tmp_path)

@@ -122,4 +122,4 @@ def test_organs_that_touch_stay_well_apart_for_every_kind_of_vision():
 def test_no_organ_is_grey_or_dark_as_the_scan_itself():
     for organ in CANONICAL:
         light, a, b = lab(organ, "normal")
-        assert light > 37 and np.hypot(a, b) > 17, organ
+        assert light > 37 and np.hypot(a, b) > (30 if organ in ABDOMEN else 17), organ

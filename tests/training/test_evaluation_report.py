@@ -48,6 +48,13 @@ def test_rows_of_a_site_that_shares_cases_are_those_of_scoring(report_of, job, c
     assert [str(row) for row in rows] == [str(row) for row in expected]  # NaN equals NaN as text
 
 
+def test_an_image_that_a_site_lists_twice_is_told_once(report_of, job, cpu, open_phantom):
+    site = open_phantom("ct", "site-1", "cases")
+    twice = replace(site, test=[*site.test, site.test[0]])
+    report = evaluation_report(initial_model(job), "global_last", twice, job, cpu)
+    assert str(report["rows"]) == str(report_of("cases")[1]["rows"])
+
+
 def test_training_cases_are_never_reported(report_of):
     site, report = report_of("cases")
     assert {row["split"] for row in report["rows"]} == {"val", "test"}

@@ -145,3 +145,22 @@ def test_nothing_is_left_even_if_somebody_killed_the_guard(kits):
         assert len(federation.processes()) >= 2
         federation._guard.kill()
     assert federation.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["ukbonn.de"], "the site name 'ukbonn.de' is none that FLARE provisions; name it with"),
+        (["Site-A", "site-a"], "the names 'Site-A' and 'site-a' differ in nothing but letter case"),
+        (["global_best"], "the site name 'global_best' means something else"),
+    ],
+)
+def test_a_project_with_a_site_name_that_cannot_be_used_is_refused(tmp_path, names, words):
+    import yaml
+
+    sites = [{"name": name, "type": "client"} for name in names]
+    content = {**PROJECT, "participants": [*PROJECT["participants"], *sites]}
+    path = tmp_path / "project.yml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match=words):
+        read_project(path)

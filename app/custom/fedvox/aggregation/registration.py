@@ -7,7 +7,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from fedvox.data.organs import CANONICAL, MODALITIES
 from fedvox.errors import ConfigError
+from fedvox.privacy.forms import (
+    SETS,
+    FormError,
+    check_fields,
+    counts,
+    modality_set,
+    one_of,
+    several,
+    text,
+    whole,
+    word,
+)
+
+LONGEST_ERROR = 1000
+"""Letters of a reason that a site may give for not taking part."""
 
 MAX_CASES = 100_000
 """Cases that a site may register for training, and per modality for validation or test."""
@@ -25,7 +41,7 @@ class Registration:
         cases: usable training cases.
         validation: modality -> usable validation cases; they are the site's say in the choice of
             the best model.
-        test: modality -> usable test cases.
+        test: modality -> usable test cases; reports of the site may speak of no more.
         skipped: unusable cases.
         phantom: True for phantom data.
         coarse: test cases with voxels larger than the job's tolerance of NSD.
@@ -50,37 +66,42 @@ class Registration:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as they travel."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = "".join(letter if letter.isprintable() else " " for letter in self.error)
+        return {**values, "error": plain[:LONGEST_ERROR]}
 
 
-_BLANK = Registration(version="", label_map="")
+_FORMS = {
+    "version": word(r"[0-9A-Za-z.+!_-]{1,40}"),
+    "label_map": word(r"\w{0,64}"),
+    "annotated": several(one_of(CANONICAL), len(CANONICAL)),
+    "modalities": several(modality_set(MODALITIES), SETS),
+    "cases": whole(),
+    "validation": counts(modality_set(MODALITIES), SETS),
+    "test": counts(modality_set(MODALITIES), SETS),
+    "skipped": whole(),
+    "coarse": whole(),
+    "phantom": lambda value: isinstance(value, bool),
+    "state": word(r"\w{0,64}"),
+    "source": word(r"[\w-]{0,64}"),
+    "error": text(LONGEST_ERROR),
+}
+"""One form for each attribute of :class:`Registration`."""
 
 
 def registration_from(values: Mapping[str, Any], site: str) -> Registration:
-    """Reads a registration that arrived from a site.
+    """Reads a registration that arrived from a site; what it tells beyond that is not looked at.
 
     Raises:
-        ConfigError: it is not one.
+        ConfigError: it is not one, or a value is not of its field's form.
     """
     try:
-        known = {name: values[name] for name in Registration.__dataclass_fields__ if name in values}
-        for name in ("annotated", "modalities"):
-            known[name] = tuple(str(entry) for entry in known.get(name, ()))
-        own = Registration(**known)
-    except (TypeError, KeyError):
-        own = None
-    if own is None or any(type(vars(own)[k]) is not type(v) for k, v in vars(_BLANK).items()):
-        raise ConfigError(f"{site} sent no readable registration; update its fedvox")
-    if not all(_counted(counts) for counts in (own.validation, own.test)):
-        raise ConfigError(f"{site} sent no readable registration; update its fedvox")
-    return own
-
-
-def _counted(counts: Mapping[Any, Any]) -> bool:
-    return len(counts) <= 64 and all(
-        isinstance(name, str) and type(count) is int and count >= 0
-        for name, count in counts.items()
-    )
+        known = {name: values[name] for name in _FORMS if name in values}
+        check_fields(known, _FORMS, "registration")
+        lists = {name: tuple(known.get(name, ())) for name in ("annotated", "modalities")}
+        return Registration(**{**known, **lists})
+    except (FormError, TypeError):
+        raise ConfigError(f"{site} sent no readable registration; update its fedvox") from None
 
 
 def renewed(first: Registration, again: Registration) -> Registration:

@@ -15,6 +15,9 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.errors import UpdateRefused
 
+MOST_REFUSALS = 10
+"""Refusals of one site in one round that its record holds."""
+
 
 class Round:
     """Collects the updates of one round and turns them into the next global model.
@@ -93,8 +96,11 @@ class Round:
         self.accepted[update.site] = Update(**light)
 
     def refuse(self, site: str, reason: str) -> None:
-        """Records a refusal."""
-        self.refused.append({"site": site, "reason": reason})
+        """Records a refusal, each once and of each site no more than a few."""
+        entry = {"site": site, "reason": reason}
+        own = [known for known in self.refused if known["site"] == site]
+        if entry not in own and len(own) < MOST_REFUSALS:
+            self.refused.append(entry)
 
     def _entitled(self, update: Update) -> int | None:
         """Training cases that the site may claim, None where nobody registers."""

@@ -41,7 +41,7 @@ def screen(
     if update.site in received:
         raise UpdateRefused("duplicate: this round holds an update of the site already")
     _screen_claims(update, cases, steps)
-    _screen_schema(update.arrays, model)
+    screen_schema(update.arrays, model)
 
 
 def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None:
@@ -55,16 +55,27 @@ def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None
         raise UpdateRefused(f"claims {update.steps} steps, the job's rounds have {steps}")
 
 
-def _screen_schema(arrays: Arrays, model: Arrays) -> None:
+def screen_schema(arrays: Arrays, model: Arrays) -> None:
+    """Refuses anything but finite arrays of the names, shapes and types of a model.
+
+    Args:
+        arrays: what a site sent under names of tensors, untrusted.
+        model: the global model.
+
+    Raises:
+        UpdateRefused: they differ.
+    """
     missing, extra = set(model) - set(arrays), set(arrays) - set(model)
     if missing or extra:
         raise UpdateRefused(f"schema: {len(missing)} tensors missing, {len(extra)} unknown")
     for name, reference in model.items():
-        array = np.asarray(arrays[name])
+        array = arrays[name]
+        if not isinstance(array, np.ndarray):
+            raise UpdateRefused(f"schema: '{name}' is no array")
         if array.shape != reference.shape:
             raise UpdateRefused(f"shape: '{name}' is {array.shape}, not {reference.shape}")
         if array.dtype != reference.dtype:
-            raise UpdateRefused(f"dtype: '{name}' is {array.dtype}, not {reference.dtype}")
+            raise UpdateRefused(f"dtype: '{name}' is {array.dtype.name}, not {reference.dtype}")
         if not np.isfinite(array).all():
             count = int(array.size - np.isfinite(array).sum())
             raise UpdateRefused(f"not finite: '{name}' holds {count} NaN or infinite values")

@@ -162,8 +162,10 @@ def _kit_checks(
         ("local", lambda: local.check_local(opened)),
         ("policies", lambda: policies.check_policies(opened)),
     ]
+    named: list[Check] = [("name", lambda: kit.check_name(opened))]
     return [
         ("kit", lambda: kit.check_seal(opened)),
+        *(named if opened.kind == "client" else []),
         ("ca", lambda: kit.check_ca(opened, wanted)),
         ("certificate", lambda: kit.check_certificate(opened)),
         ("permissions", lambda: kit.check_permissions(opened, folders)),

@@ -14,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from fedvox.data.site_names import check_site_name
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import ConfigError
 
@@ -199,6 +200,17 @@ def check_ca(kit: Kit, wanted: str = "") -> Finding:
         )
     compared = "as the operator named it" if wanted else "compared with nothing: give --root-ca"
     return passed("ca", f"root CA SHA-256 {found}, {compared}")
+
+
+def check_name(kit: Kit) -> Finding:
+    """Does the site have a name under which its results reach the report?"""
+    try:
+        check_site_name(kit.name)
+    except ConfigError as error:
+        reason = str(error).partition("; ")[0]
+        remedy = "ask the operator for a kit under another name, of letters, digits, '-' and '_'"
+        return Finding("name", FAIL, reason, remedy)
+    return passed("name", f"the site is called {kit.name}")
 
 
 def check_certificate(kit: Kit, now: dt.datetime | None = None) -> Finding:

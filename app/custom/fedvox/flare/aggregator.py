@@ -16,6 +16,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.messages import META, UNREADABLE, update_from
 from fedvox.flare.run_end import disk_text
 from fedvox.flare.server_run import server_run
+from fedvox.privacy.forms import MOST, FormError
 from fedvox.report.results import write_rounds
 
 
@@ -63,7 +64,13 @@ class FedVoxAggregator(Aggregator):
             try:
                 dxo = _weights(shareable)
                 claims = dxo.get_meta_prop(META) or {}
-                current.accept(update_from(site, claims, dxo.data, _whole(claimed)))
+                modalities = server_run(fl_ctx).job.data.modalities
+                update = update_from(site, claims, dxo.data, _whole(claimed), modalities)
+                current.accept(update)
+            except FormError as error:
+                current.refuse(site, str(error))
+                self.log_warning(fl_ctx, f"update of {site} refused: {error}")
+                return False
             except FedVoxError as refusal:
                 self.log_warning(fl_ctx, f"update of {site} refused: {refusal}")
                 return False
@@ -113,4 +120,5 @@ def _weights(shareable: Shareable) -> DXO:
 
 
 def _whole(value: Any) -> int:
-    return int(value) if value is not None else -1
+    """A round as the transport names it, -1 where it names none that could be."""
+    return value if type(value) is int and abs(value) <= MOST else -1

@@ -21,6 +21,7 @@ import fedvox
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
+from fedvox.data.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
 from fedvox.flare import messages
@@ -28,6 +29,8 @@ from fedvox.flare.carried import check_carried
 from fedvox.flare.failures import failure_kind, failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
+from fedvox.flare.report_form import model_name
+from fedvox.flare.senders import publish_token
 from fedvox.flare.site_setup import SiteSetup, set_up_site
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
@@ -61,6 +64,7 @@ class FedVoxExecutor(Executor):
         if event_type == EventType.START_RUN:
             registration = self._start(fl_ctx).to_dict()
             fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
+            publish_token(fl_ctx)
 
     def execute(
         self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
@@ -86,6 +90,7 @@ class FedVoxExecutor(Executor):
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
+            check_site_name(site)
             check_policy(fl_ctx)
             self.job = load_job(fl_ctx)
             check_carried(custom_dir(fl_ctx))
@@ -145,7 +150,7 @@ class FedVoxExecutor(Executor):
         job, site, device = self._ready()
         model = self._model_with(from_shareable(shareable).data)
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
-        name = owner.removeprefix(messages.SERVER_PREFIX)
+        name = model_name(owner)
         report = evaluation_report(model, name, site.data, job, device)
         if owner != name:
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT

@@ -22,6 +22,7 @@ from fedvox.aggregation.registration import (
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import REGISTRATION
+from fedvox.flare.senders import TOKEN, is_sender
 from fedvox.flare.server_run import ServerRun, server_run
 
 MOST_CHANGES = 10
@@ -50,6 +51,8 @@ class Handshake(FLComponent):
             return
         peer = fl_ctx.get_peer_context()
         site = str(peer.get_identity_name())
+        if not is_sender(site, peer.get_prop(TOKEN), fl_ctx):
+            return  # somebody else in its name
         values = peer.get_prop(REGISTRATION)
         with self._lock:
             own = _read(values, site)

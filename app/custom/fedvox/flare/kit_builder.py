@@ -8,6 +8,7 @@ from nvflare.lighter.constants import CtxKey, ParticipantType, ProvisionMode
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder, ProvisionContext
 
+from fedvox.data.site_names import check_site_names
 from fedvox.errors import ConfigError
 from fedvox.flare.kit_guard import LISTED, sign_manifest
 from fedvox.manifest import MANIFEST, write_manifest
@@ -44,7 +45,8 @@ class KitBuilder(Builder):
     The root CA's private key lies in ``state/``; the folder and every kit get mode 700.
 
     Raises:
-        ConfigError: the folder lacks a policy, or ``byoc`` is not true or false.
+        ConfigError: the folder lacks a policy, ``byoc`` is not true or false, or a site has a name
+            that would be lost or mistaken later.
     """
 
     def __init__(self, policies: str, byoc: bool = False) -> None:
@@ -59,8 +61,11 @@ class KitBuilder(Builder):
                 )
 
     def initialize(self, project: Project, ctx: ProvisionContext) -> None:
-        """Closes the folder of keys before one is written and checks the participants' ``byoc``."""
+        """Closes the folder of keys before one is written, checks names and ``byoc``."""
         Path(ctx.get_state_dir()).chmod(0o700)
+        sites = [site.name for site in project.get_clients()]
+        everyone = [participant.name for participant in project.get_all_participants()]
+        check_site_names(sites, [name for name in everyone if name not in sites])
         for participant in project.get_all_participants():
             self._byoc(participant)
 

@@ -1,10 +1,11 @@
 """Names and forms of what travels between server and sites beside the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fedvox.aggregation.update import Arrays, Update
-from fedvox.privacy.outgoing import CLAIMS
+from fedvox.data.organs import MODALITIES
+from fedvox.privacy.forms import CLAIMS, check_claims
 
 REGISTRATION = "fedvox_registration"
 MEMORY = "fedvox_memory"
@@ -16,7 +17,7 @@ SERVER_PREFIX = "SRV_"
 MODEL_BEST = "global_best"
 MODEL_LAST = "global_last"
 META = "fedvox"
-UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError)
 """What reading a malformed message can raise."""
 
 
@@ -27,44 +28,46 @@ def claims_of(update: Update) -> dict[str, Any]:
     return values
 
 
-def update_from(site: str, claims: Mapping[str, Any], arrays: Arrays, round_index: int) -> Update:
-    """Rebuilds an update at the server.
+def update_from(
+    site: str,
+    claims: Mapping[str, Any],
+    arrays: Arrays,
+    round_index: int,
+    modalities: Collection[str] = MODALITIES,
+) -> Update:
+    """Rebuilds an update at the server, from claims of the same forms as at the sender.
 
     Args:
         site: the sender's authenticated name.
         claims: from :func:`claims_of`, untrusted.
         arrays: the weights, untrusted.
         round_index: the round that the transport says the result belongs to.
+        modalities: the job's.
+
+    Raises:
+        FormError: a claim is unknown or not of its form.
     """
+    check_claims(claims, modalities)
     return Update(
         site=site,
         round=round_index,
         arrays=arrays,
-        cases=int(claims.get("cases", 0)),
-        steps=int(claims.get("steps", 0)),
-        modality=str(claims.get("modality", "")),
-        loss=float(claims.get("loss", float("nan"))),
-        seconds=float(claims.get("seconds", 0.0)),
-        data_wait=_share(claims.get("data_wait")),
-        validation=validation_from(claims.get("validation") or {}),
-        down_bytes=int(claims.get("down_bytes", 0)),
+        cases=claims.get("cases", 0),
+        steps=claims.get("steps", 0),
+        modality=claims.get("modality", ""),
+        loss=_number(claims.get("loss")),
+        seconds=_number(claims.get("seconds", 0.0)),
+        data_wait=_number(claims.get("data_wait")),
+        validation=validation_from(claims.get("validation", {})),
+        down_bytes=claims.get("down_bytes", 0),
     )
 
 
-def _share(claimed: Any) -> float:
-    """A claimed share, NaN where it is none."""
-    share = float("nan") if claimed is None else float(claimed)
-    return share if 0.0 <= share <= 1.0 else float("nan")
+def _number(claimed: float | None) -> float:
+    """A claimed number, NaN where there is none."""
+    return float("nan") if claimed is None else float(claimed)
 
 
-def validation_from(claimed: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
-    """Reads a site's validation scores: modality -> (mean Dice, cases), as far as they can be."""
-    return {str(modality): _score(entry) for modality, entry in claimed.items()}
-
-
-def _score(entry: Any) -> tuple[float, int]:
-    """A claimed Dice and case count, clamped to what they can be."""
-    dice, cases = float(entry[0]), int(entry[1])
-    if not 0.0 <= dice <= 1.0:
-        return 0.0, 0
-    return dice, max(0, min(cases, 1_000_000))
+def validation_from(scores: Mapping[str, Any]) -> dict[str, tuple[float, int]]:
+    """Validation scores of a known form: modality -> (mean Dice, cases)."""
+    return {name: (min(float(dice), 1.0), cases) for name, (dice, cases) in scores.items()}

@@ -1,7 +1,5 @@
 """What may leave a site: a filter of the site's policy, not of the job."""
 
-from dataclasses import fields
-
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
@@ -11,15 +9,13 @@ from nvflare.apis.shareable import Shareable, make_reply
 from fedvox.errors import ConfigError
 from fedvox.flare.failures import checked_kind
 from fedvox.flare.messages import FAILURE, META
-from fedvox.flare.places import is_simulator
-from fedvox.flare.received import ReceivedModel, received_model
+from fedvox.flare.places import is_simulator, load_job
+from fedvox.flare.received import ReceivedModel, received_model, received_owner
+from fedvox.flare.report_form import report_form
 from fedvox.flare.statistics import MIN_CASES, checked_min_cases, checked_statistics
-from fedvox.metrics.table import MetricRow, SharedSummary
 from fedvox.privacy.outgoing import check_claims, check_report, check_same_model, check_weights
 
-_ROW = frozenset(field.name for field in fields(MetricRow))
 _CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}
-_SHARED = frozenset(field.name for field in fields(SharedSummary))
 
 
 class OutgoingFilter(Filter):
@@ -29,6 +25,8 @@ class OutgoingFilter(Filter):
     not know it refuses: FLARE then reports the task as failed and sends nothing of the result.
     Weights leave only as tensors of the names, shapes and types of the model that the site was sent
     (:mod:`fedvox.flare.received`); whether their numbers come from training nobody can tell here.
+    A report speaks of this site, of the model that the task brought, and of organs and modalities
+    of the job only: each name is compared with the one that is known.
     A job's own result filters run after it; the site's allow-list names none.
 
     Args:
@@ -62,10 +60,13 @@ class OutgoingFilter(Filter):
             claims = (dxo.meta or {}).get(META)
             check_weights(dxo.data)
             check_same_model(dxo.data, received_model(fl_ctx))
-            check_claims(claims or {})
+            check_claims(claims or {}, load_job(fl_ctx).data.modalities)
             meta = {} if claims is None else {META: claims}
         elif dxo.data_kind == DataKind.METRICS:
-            check_report(dxo.data, self.share_cases, _ROW, _SHARED)
+            form = report_form(
+                load_job(fl_ctx), str(fl_ctx.get_identity_name()), received_owner(fl_ctx)
+            )
+            check_report(dxo.data, form, self.share_cases)
             meta = {}
         elif dxo.data_kind == DataKind.STATISTICS:
             site = str(fl_ctx.get_identity_name())

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from nvflare.apis.controller_spec import ClientTask
-from nvflare.apis.dxo import from_shareable
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
@@ -14,20 +14,23 @@ from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
 from fedvox.data.fingerprint import SPACING, Fingerprint
-from fedvox.data.organs import MODALITIES
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.messages import MEMORY
+from fedvox.flare.incoming import HANDSHAKE, registration_of
+from fedvox.flare.messages import MEMORY, UNREADABLE
 from fedvox.flare.places import check_workspace, is_simulator
 from fedvox.flare.run_end import watch_end
+from fedvox.flare.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.server_run import server_run
-from fedvox.flare.statistics import EDGES, statistic_configs, unpack
-from fedvox.privacy.statistics import check_statistics
+from fedvox.flare.site_events import guard_events
+from fedvox.flare.statistics import read_statistics, statistic_configs
+from fedvox.privacy.forms import one_of, whole
 from fedvox.report.plan import plan_text, write_plan
 from fedvox.training.plan import Memory, make_plan
 from fedvox.training.step_memory import measure_step
 
-HANDSHAKE, WRITER = "handshake", "plan"
+WRITER = "plan"
+_DEVICE, _BYTES = one_of(("cpu", "cuda", "mps")), whole(2**50)
 
 
 class FedVoxStatistics(StatisticsController):
@@ -55,6 +58,7 @@ class FedVoxStatistics(StatisticsController):
         try:
             check_workspace(fl_ctx)
             server_run(fl_ctx).stage = "plan"
+            guard_events(fl_ctx)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -85,15 +89,20 @@ class FedVoxStatistics(StatisticsController):
         self.system_panic(reason, fl_ctx)
 
     def results_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
-        """Looks at a site's result before FLARE adds it up."""
+        """Checks a site's result before FLARE adds it up, and hands on what was checked."""
+        authenticate(client_task.client.name, client_task.result, fl_ctx)
         if client_task.result.get_return_code() in (None, ReturnCode.OK):
+            site, run = client_task.client.name, server_run(fl_ctx)
+            asked = client_task.task.props[StC.STATISTICS_TASK_KEY]
             try:
-                _, statistics = unpack(from_shareable(client_task.result).data)
-                check_statistics(statistics, EDGES, MODALITIES)
-            except (ConfigError, ValueError):
+                data = from_shareable(client_task.result).data
+                known = registration_of(site, fl_ctx)
+                cases = known.cases if known else run.registered.get(site, 0)
+                data = read_statistics(data, asked, run.job.data.modalities, cases)
+                client_task.result = DXO(DataKind.STATISTICS, data=data).to_shareable()
+            except (ConfigError, *UNREADABLE):
                 self.refuse(
-                    f"{client_task.client.name} sent statistics of an unknown form; update its "
-                    "fedvox or leave it out",
+                    f"{site} sent statistics of an unknown form; update its fedvox or leave it out",
                     fl_ctx,
                 )
                 return
@@ -130,8 +139,11 @@ class PlanWriter(StatisticsWriter):
         if event_type == EventType.BEFORE_PROCESS_TASK_REQUEST:
             peer = fl_ctx.get_peer_context()
             told = peer.get_prop(MEMORY)
-            if isinstance(told, dict):
-                self.memory.setdefault(str(peer.get_identity_name()), told)
+            if not is_sender(peer.get_identity_name(), peer.get_prop(TOKEN), fl_ctx):
+                return
+            if isinstance(told, dict) and _DEVICE(told.get("device")) and _BYTES(told.get("bytes")):
+                own = {name: told[name] for name in ("device", "bytes")}
+                self.memory.setdefault(str(peer.get_identity_name()), own)
 
     def save(self, data: dict[str, Any], overwrite_existing: bool, fl_ctx: FLContext) -> None:
         """Called by the workflow with the statistics of the sites and of all together.

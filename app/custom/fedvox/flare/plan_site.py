@@ -27,12 +27,14 @@ from fedvox.data.fingerprint_site import (
 )
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site import SiteSettings
+from fedvox.data.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
 from fedvox.flare.failures import failure_line
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.places import custom_dir, load_job
+from fedvox.flare.senders import publish_token
 from fedvox.flare.site_setup import find_site
 from fedvox.flare.statistics import (
     MIN_CASES,
@@ -68,6 +70,7 @@ class PlanExecutor(Executor):
         if event_type == EventType.START_RUN:
             registration = self._start(fl_ctx).to_dict()
             fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
+            publish_token(fl_ctx)
             if self.job is not None:
                 memory = site_memory(self.job)
                 fl_ctx.set_prop(messages.MEMORY, memory, private=False, sticky=True)
@@ -88,6 +91,7 @@ class PlanExecutor(Executor):
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
+            check_site_name(site)
             check_policy(fl_ctx)
             job = load_job(fl_ctx)
             check_carried(custom_dir(fl_ctx))

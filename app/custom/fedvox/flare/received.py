@@ -1,9 +1,11 @@
-"""Which model a site was sent: names, shapes and types of its tensors, noted by a site's filter."""
+"""Which model a site was sent: its owner and its tensors' names, shapes and types, noted by a
+site's filter."""
 
 from nvflare.apis.dxo import DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
+from nvflare.app_common.app_constant import AppConstants
 
 from fedvox.errors import ConfigError
 from fedvox.flare.places import load_job
@@ -12,6 +14,7 @@ from fedvox.training.reference import initial_model
 from fedvox.training.weights import weights_of
 
 RECEIVED = "fedvox_received_model"
+OWNER = "fedvox_received_owner"
 
 
 class ReceivedModel(Filter):
@@ -31,8 +34,10 @@ class ReceivedModel(Filter):
         signature = _signature(shareable)
         if signature is None:
             return shareable
-        if not fl_ctx.set_prop(RECEIVED, signature, private=True, sticky=True):
-            raise ConfigError(f"the job uses the property '{RECEIVED}'; it belongs to fedvox")
+        owner = str(shareable.get_header(AppConstants.MODEL_OWNER, ""))
+        for name, value in ((RECEIVED, signature), (OWNER, owner)):
+            if not fl_ctx.set_prop(name, value, private=True, sticky=True):
+                raise ConfigError(f"the job uses the property '{name}'; it belongs to fedvox")
         return shareable
 
 
@@ -49,6 +54,11 @@ def received_model(fl_ctx: FLContext) -> Signature:
     if noted is None:
         noted = signature_of(weights_of(initial_model(load_job(fl_ctx))))
     return noted or {}
+
+
+def received_owner(fl_ctx: FLContext) -> str:
+    """Whose model the last task brought, as FLARE writes it; empty for a task of training."""
+    return str(fl_ctx.get_prop(OWNER, ""))
 
 
 def _signature(shareable: Shareable) -> Signature | None:

@@ -1,6 +1,6 @@
 """Writes a run's files at the server: before the evaluation, and again after it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from fedvox.aggregation.selection import (
     pool_validation,
 )
 from fedvox.errors import FedVoxError
+from fedvox.flare.messages import MODEL_LAST
 from fedvox.flare.places import RESULTS, SIMULATOR_JOB, SITE_REPORT, is_simulator, workspace_of
 from fedvox.flare.server_run import ServerRun
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow
@@ -100,6 +101,25 @@ def _write_record(run: ServerRun) -> None:
     write_run_record(run.results, run.job.name, run.job_id, sites)
 
 
+def gaps_text(run: ServerRun, heard: Collection[str], failed: Mapping[str, str]) -> str:
+    """Which sites did not evaluate the last model and where to look; empty when all did.
+
+    Args:
+        run: the run.
+        heard: sites that evaluated it.
+        failed: site -> why its evaluation failed.
+    """
+    gaps = sorted(set(run.registered) - set(heard))
+    if not gaps:
+        return ""
+    refused = {entry["site"] for entry in run.refused}
+    where = "their logs, and what is refused above" if refused & set(gaps) else "their logs"
+    return (
+        f"{', '.join(gaps)} did not evaluate {MODEL_LAST}: the tables lack these sites; "
+        f"see the first ERROR in {where}"
+    ) + "".join(f"; {site}: {failed[site]}" for site in gaps if site in failed)
+
+
 def _refuse_untrained(run: ServerRun) -> None:
     records = run.state.rounds()
     if not records:
@@ -147,7 +167,7 @@ def _final_record(
         "bytes_up": 0,
         "bytes_down": 0,
         "contributors": [],
-        "refused": [],
+        "refused": list(run.refused),
         "missing": missing,
         "registered": sorted(run.registered),
         "notes": run.take_notes() if evaluated else list(run.notes),

@@ -38,6 +38,7 @@ class ServerRun:
         lost: sites whose connection or job process was lost in the run.
         failure: why the run failed, None as long as it did not.
         finished: True once everything is written that the run promises.
+        refused: site and reason of each report and model that the evaluation refused.
     """
 
     notes: tuple[str, ...] = ()
@@ -59,6 +60,14 @@ class ServerRun:
         self.cases: dict[str, tuple[int, int]] = {}
         self.phantom = False
         self.modalities: list[str] = []
+        self.refused: list[dict[str, str]] = []
+
+    def refuse(self, site: str, reason: str) -> None:
+        """Logs, and keeps once for the results, what is not taken from a site in the evaluation."""
+        logger.error("refused: %s: %s", site, reason)
+        entry = {"site": site, "reason": reason}
+        if entry not in self.refused:
+            self.refused.append(entry)
 
     def note(self, text: str) -> None:
         """Logs a line and keeps it for the next round's record; at most :data:`MOST_NOTES`."""

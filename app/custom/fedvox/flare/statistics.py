@@ -23,6 +23,8 @@ from fedvox.privacy.statistics import COUNT, FAILURES, HISTOGRAM, check_statisti
 
 TASKS = (StC.STATS_1st_STATISTICS, StC.STATS_2nd_STATISTICS)
 MIN_CASES = 5
+_LARGEST = 2**22
+"""Bytes of one result, some ten times what all features of all modalities take."""
 EDGES = {name: [float(edge) for edge in bins.edges] for name, bins in FEATURES.items()}
 
 
@@ -117,6 +119,26 @@ def checked_statistics(data: Any, min_cases: int, site: str) -> dict[str, Any]:
     return pack(task, statistics)
 
 
+def read_statistics(data: Any, asked: str, modalities: Sequence[str], cases: int) -> dict[str, Any]:
+    """A plan task's result at the server, made anew from what was checked.
+
+    Args:
+        data: content of the result's DXO, untrusted.
+        asked: the statistics task that the site was given.
+        modalities: of the job.
+        cases: training cases that the site registered.
+
+    Raises:
+        ConfigError: it is not of the known form, or of more cases.
+    """
+    task, statistics = unpack(data)
+    check_statistics(statistics, EDGES, modalities)
+    found = sum(max(counts.values(), default=0) for counts in statistics[COUNT].values())
+    if task != asked or found > cases:
+        raise ConfigError("statistics of another task, or of more cases than were registered")
+    return pack(task, statistics)
+
+
 def unpack(data: Any) -> tuple[str, dict[str, Any]]:
     """Task and statistics of a result, histograms as lists of ``(low, high, cases)``.
 
@@ -127,8 +149,11 @@ def unpack(data: Any) -> tuple[str, dict[str, Any]]:
     if task not in TASKS or set(data) - {StC.STATISTICS_TASK_KEY, StC.STATS_FEATURES, task}:
         raise ConfigError("outgoing statistics hold an unknown part; nothing was sent")
     fobs_registration()
+    packed = data.get(task)
+    if not isinstance(packed, bytes | bytearray) or len(packed) > _LARGEST:
+        raise ConfigError("outgoing statistics cannot be read; nothing was sent")
     try:
-        content = fobs.loads(data[task])
+        content = fobs.loads(packed)
         return task, {
             statistic: {
                 modality: {name: _plain(value) for name, value in features.items()}

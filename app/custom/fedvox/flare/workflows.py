@@ -1,11 +1,10 @@
 """The three workflows of a job: training, cross-site evaluation, results."""
 
-import math
 import threading
 from typing import Any
 
 from nvflare.apis.client import Client
-from nvflare.apis.dxo import from_shareable
+from nvflare.apis.controller_spec import ClientTask
 from nvflare.apis.event_type import EventType
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.impl.controller import Controller
@@ -21,18 +20,17 @@ from fedvox.aggregation.selection import ModalityScores
 from fedvox.aggregation.waiting import evaluation_timeout
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.messages import (
-    MODEL_LAST,
-    SERVER_PREFIX,
-    TASK_SUBMIT,
-    UNREADABLE,
-    validation_from,
-)
+from fedvox.flare.incoming import read_report, read_site_model, refusal_text
+from fedvox.flare.messages import MODEL_LAST, TASK_SUBMIT, UNREADABLE, validation_from
 from fedvox.flare.places import check_workspace, is_simulator
+from fedvox.flare.report_form import model_name
 from fedvox.flare.run_end import disk_text, opened_run, task_failure, watch_end
-from fedvox.flare.run_results import write_evaluated, write_unevaluated
+from fedvox.flare.run_results import gaps_text, write_evaluated, write_unevaluated
+from fedvox.flare.senders import authenticate
 from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.flare.site_events import guard_events
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
+from fedvox.privacy.forms import FormError
 from fedvox.report.page import write_report
 from fedvox.report.results import results_text
 
@@ -58,6 +56,7 @@ class FedVoxScatterAndGather(ScatterAndGather):
             run = server_run(fl_ctx)
             self._num_rounds = run.job.training.rounds
             self._current_round = run.state.version
+            guard_events(fl_ctx)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -107,10 +106,13 @@ class FedVoxScatterAndGather(ScatterAndGather):
     def _accept_train_result(
         self, client_name: str, result: Shareable, fl_ctx: FLContext, is_unknown_task: bool = False
     ) -> bool:
-        """Keeps on record which site failed and why, before FLARE decides whether to go on."""
+        """Gives the aggregator the name that the transport authenticated, and keeps on record which
+        site failed and why, before FLARE decides whether to go on.
+        """
+        authenticate(client_name, result, fl_ctx)
         run = server_run(fl_ctx)
         code = result.get_return_code()
-        if code in (None, ReturnCode.OK):
+        if is_unknown_task or code in (None, ReturnCode.OK):
             accepted = super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task)
         else:
             text = task_failure(code, result)
@@ -130,6 +132,9 @@ class FedVoxCrossSiteEval(CrossSiteModelEval):
     """CrossSiteModelEval that asks the sites that take part, and for their own models only when
     ``training.json`` says so. Where the job sets no time (0), it waits as long as
     :func:`fedvox.aggregation.waiting.evaluation_timeout` says.
+
+    Whose model a result speaks of is what the task says, not the result; results are not written
+    to disk, and a site's own model only after it was compared with the global one.
     """
 
     _validation_timeout: int
@@ -155,6 +160,41 @@ class FedVoxCrossSiteEval(CrossSiteModelEval):
         )
         super().start_controller(fl_ctx)
 
+    def _receive_local_model_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        site = client_task.client.name
+        authenticate(site, client_task.result, fl_ctx)
+        try:
+            read_site_model(client_task.result, server_run(fl_ctx))
+        except (FedVoxError, *UNREADABLE) as error:
+            server_run(fl_ctx).refuse(site, f"its own model {refusal_text(error)}")
+        else:
+            super()._receive_local_model_cb(client_task, fl_ctx)
+        client_task.result = None
+
+    def _receive_val_result_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        site, owner = client_task.client.name, client_task.task.props[AppConstants.MODEL_OWNER]
+        result, client_task.result = client_task.result, None
+        authenticate(site, result, fl_ctx)
+        props = {
+            AppConstants.MODEL_OWNER: owner,
+            AppConstants.DATA_CLIENT: site,
+            AppConstants.VALIDATION_RESULT: result,
+        }
+        for name, value in props.items():
+            fl_ctx.set_prop(name, value, private=True, sticky=False)
+        self.fire_event(AppEventType.VALIDATION_RESULT_RECEIVED, fl_ctx)
+
+    def process_result_of_unknown_task(
+        self,
+        client: Client,
+        task_name: str,
+        client_task_id: str,
+        result: Shareable,
+        fl_ctx: FLContext,
+    ) -> None:
+        """A result without a task of this workflow is not used: nothing tells whose model it is."""
+        self.log_warning(fl_ctx, f"late result of {client.name} is not used")
+
 
 class WriteResults(Controller):
     """Gathers what sites report of the models and writes the run's files, then prints the table."""
@@ -165,6 +205,7 @@ class WriteResults(Controller):
         self.shared: list[SharedSummary] = []
         self.last_validation: dict[str, ModalityScores] = {}
         self.failed: dict[str, str] = {}
+        self.heard: set[tuple[str, str]] = set()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Keeps each validation result as it arrives."""
@@ -180,15 +221,15 @@ class WriteResults(Controller):
                 self._note_failed(site, owner, task_failure(code, result), fl_ctx)
                 return
             try:
-                self._keep(site, owner.removeprefix(SERVER_PREFIX), result)
+                self._keep(site, owner, result, fl_ctx)
             except (FedVoxError, *UNREADABLE) as error:
-                kind = type(error).__name__
-                self.log_error(fl_ctx, f"result of {site} on {owner} is unreadable ({kind})")
+                reason = f"its report on {model_name(owner)} {refusal_text(error)}"
+                server_run(fl_ctx).refuse(site, reason)
         elif event_type == EventType.END_RUN:
             watch_end(event_type, fl_ctx)
             self._close(opened_run(fl_ctx))
             self.rows, self.shared, self.last_validation = [], [], {}
-            self.failed = {}
+            self.failed, self.heard = {}, set()
         else:
             watch_end(event_type, fl_ctx)
 
@@ -240,35 +281,30 @@ class WriteResults(Controller):
     def _note_failed(self, site: str, owner: str, text: str, fl_ctx: FLContext) -> None:
         """A site whose evaluation failed stands in the run's records with its reason."""
         self.failed.setdefault(site, text)
-        server_run(fl_ctx).note(
-            f"{site} did not evaluate {owner.removeprefix(SERVER_PREFIX)}: {text}"
-        )
+        server_run(fl_ctx).note(f"{site} did not evaluate {model_name(owner)}: {text}")
 
     def _tell_gaps(self, run: ServerRun, fl_ctx: FLContext) -> None:
         """Names the sites that did not evaluate the last model; the simulator fails for them."""
-        gaps = sorted(set(run.registered) - set(self.last_validation))
-        if not gaps:
+        for entry in run.refused:
+            print(f"refused: {entry['site']}: {entry['reason']}", flush=True)
+        message = gaps_text(run, set(self.last_validation), self.failed)
+        if not message:
             return
-        message = (
-            f"{', '.join(gaps)} did not evaluate {MODEL_LAST}: the tables lack these sites; "
-            "see the first ERROR in their logs"
-        ) + "".join(f"; {site}: {self.failed[site]}" for site in gaps if site in self.failed)
         if is_simulator(fl_ctx):
             self.system_panic(message, fl_ctx)
         else:
             self.log_error(fl_ctx, message)
 
-    def _keep(self, site: str, model: str, result: Shareable) -> None:
-        report = from_shareable(result).data
+    def _keep(self, site: str, owner: str, result: Shareable, fl_ctx: FLContext) -> None:
+        """Takes a whole report or nothing of it."""
+        report = read_report(result, site, owner, fl_ctx)
         rows = [from_dict(MetricRow, row) for row in report["rows"]]
         shared = [from_dict(SharedSummary, row) for row in report["shared"]]
-        origins = {(row.site, row.model) for row in rows} | {(p.site, p.model) for p in shared}
-        if origins - {(site, model)}:
-            raise ValueError("rows of another site or model")
-        if not all(0 <= row.dice <= 1 or math.isnan(row.dice) for row in rows):
-            raise ValueError("Dice outside 0 to 1")
         validation = validation_from(report["validation"])
+        if (site, owner) in self.heard:
+            raise FormError("came twice")
+        self.heard.add((site, owner))
         self.rows += rows
         self.shared += shared
-        if model == MODEL_LAST:
+        if model_name(owner) == MODEL_LAST:
             self.last_validation[site] = validation

@@ -1,75 +1,15 @@
 """What may leave a site as the result of a task: weights, claims, evaluation reports, no more."""
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 
 from fedvox.errors import ConfigError
+from fedvox.privacy import forms, reports
 
-REPORT = frozenset(("validation", "rows", "shared"))
 _TENSOR_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9.]{0,200}")
-_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}(?:-?[0-9]{1,4})?")
-_CODE = re.compile(r"(?:phantom-)?[0-9a-f]{8,64}")
-_MODALITIES = re.compile(r"(?:ct|mr|t1|t1ce|t2|flair)(?:[+,](?:ct|mr|t1|t1ce|t2|flair)){0,63}|")
-_MOST = 1_000_000
-
-
-def _whole(most: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is int and 0 <= value <= most
-
-
-def _number(low: float, high: float) -> Callable[[Any], bool]:
-    """A number in a range; None, NaN and infinity say that there is none."""
-
-    def allowed(value: Any) -> bool:
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            return True
-        plain = isinstance(value, int | float) and not isinstance(value, bool)
-        return plain and low <= value <= high
-
-    return allowed
-
-
-def _word(form: re.Pattern[str]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, str) and form.fullmatch(value) is not None
-
-
-_SHARE = _number(0.0, 1.0 + 1e-9)
-_CLAIM_FORMS = {
-    "round": _whole(_MOST),
-    "cases": _whole(_MOST),
-    "steps": _whole(_MOST),
-    "modality": _word(_MODALITIES),
-    "loss": _number(-1e9, 1e9),
-    "seconds": _number(0.0, 1e7),
-    "data_wait": _SHARE,
-    "down_bytes": _whole(10**12),
-}
-_COLUMN_FORMS = {
-    "model": _word(_NAME),
-    "site": _word(_NAME),
-    "split": _word(re.compile("train|val|test")),
-    "modality": _word(_MODALITIES),
-    "case": _word(_CODE),
-    "organ": _word(_NAME),
-    "cases": _whole(_MOST),
-    "gt_voxels": _whole(10**10),
-    "dice": _SHARE,
-    "dice_mean": _SHARE,
-    "dice_low": _SHARE,
-    "dice_high": _SHARE,
-    "dice_sd": _SHARE,
-    "nsd": _SHARE,
-    "nsd_mean": _SHARE,
-    "hd95_mm": _number(0.0, 1e5),
-    "hd95_mm_mean": _number(0.0, 1e5),
-    "hd95_cases": _whole(_MOST),
-    "nsd_cases": _whole(_MOST),
-}
-CLAIMS = frozenset((*_CLAIM_FORMS, "validation"))
 Signature = Mapping[str, tuple[tuple[int, ...], str]]
 """Name -> shape and type of each tensor of a model."""
 
@@ -126,73 +66,26 @@ def check_same_model(weights: Mapping[str, np.ndarray], received: Signature) -> 
         )
 
 
-def check_claims(claims: Any) -> None:
-    """Numbers in their ranges, modalities and validation scores under known names.
+def check_claims(claims: Any, modalities: Collection[str]) -> None:
+    """As :func:`fedvox.privacy.forms.check_claims`, at the sender.
 
     Raises:
         ConfigError: an unknown name or a value of another form.
     """
-    if not isinstance(claims, Mapping) or set(claims) - CLAIMS:
-        raise ConfigError("an outgoing update claims more than is known; nothing was sent")
-    plain = {name: value for name, value in claims.items() if name != "validation"}
-    _check_plain(plain, _CLAIM_FORMS)
-    _check_scores(claims.get("validation", {}))
+    _checked("update", lambda: forms.check_claims(claims, modalities))
 
 
-def check_report(
-    report: Any, share_cases: bool, row_fields: frozenset[str], shared_fields: frozenset[str]
-) -> None:
-    """An evaluation report: validation scores and rows of the known columns.
-
-    Args:
-        report: what is about to leave.
-        share_cases: False forbids per-case rows.
-        row_fields: every column that a per-case row may have.
-        shared_fields: every column that a summary may have.
+def check_report(report: Any, form: reports.ReportForm, share_cases: bool) -> None:
+    """As :func:`fedvox.privacy.reports.check_report`, at the sender.
 
     Raises:
         ConfigError: an unknown part, a value of another form, or per-case rows where forbidden.
     """
-    if not isinstance(report, Mapping) or set(report) - REPORT:
-        raise ConfigError("an outgoing report holds an unknown part; nothing was sent")
-    _check_scores(report.get("validation", {}))
-    rows = report.get("rows", [])
-    if rows and not share_cases:
-        raise ConfigError(
-            "the site's policy keeps per-case rows at the site; set 'share' to summary in the site "
-            "file; nothing was sent"
-        )
-    _check_rows(rows, row_fields)
-    _check_rows(report.get("shared", []), shared_fields)
+    _checked("report", lambda: reports.check_report(report, form, share_cases))
 
 
-def _check_rows(rows: Any, fields: frozenset[str]) -> None:
-    if not isinstance(rows, list | tuple):
-        raise ConfigError("an outgoing report's rows are no list; nothing was sent")
-    for row in rows:
-        if not isinstance(row, Mapping) or set(row) - fields:
-            raise ConfigError("an outgoing report holds an unknown column; nothing was sent")
-        _check_plain(row, _COLUMN_FORMS)
-
-
-def _check_scores(scores: Any) -> None:
-    """Modality -> [mean Dice, number of cases]."""
-    if not isinstance(scores, Mapping):
-        raise ConfigError("outgoing validation scores are unreadable; nothing was sent")
-    for name, pair in scores.items():
-        _check_plain({"modality": name}, _COLUMN_FORMS)
-        if not isinstance(pair, list | tuple) or len(pair) != 2:
-            raise ConfigError("outgoing validation scores are unreadable; nothing was sent")
-        _check_plain({"dice": pair[0], "cases": pair[1]}, _COLUMN_FORMS)
-
-
-def _check_plain(values: Mapping[Any, Any], forms: Mapping[str, Callable[[Any], bool]]) -> None:
-    """Each value has the type and range, or the form of words, of its field.
-
-    Names of sites, models and organs are words with at most 4 digits at the end: a patient's name
-    has that form too. They come from the federation's configuration; what a number says within its
-    range nobody can tell here either.
-    """
-    for name, value in values.items():
-        if name not in forms or not forms[name](value):
-            raise ConfigError("an outgoing value is not of its field's form; nothing was sent")
+def _checked(what: str, check: Callable[[], None]) -> None:
+    try:
+        check()
+    except forms.FormError as error:
+        raise ConfigError(f"an outgoing {what} {error}; nothing was sent") from None

@@ -3,26 +3,26 @@
 No palette of 16 colours is safe alone, so pictures name the organs too. Under normal vision and
 simulated protanopia, deuteranopia and tritanopia (Machado, Oliveira and Fernandes 2009) any two
 organs of an abdomen are at least 9 apart (CIEDE2000), any two of its first six organs, which most
-jobs train, 20, and organs that touch 18; those of a heart 17, those of a brain 37. The tests
-measure it: change a colour only together with them.
+jobs train, 20, and organs that touch 18; those of a heart 17, those of a brain 37. None is near the
+grey of a scan. The tests measure it: change a colour only together with them.
 """
 
 ORGAN_COLOURS = {
-    "liver": "#766214",
-    "spleen": "#ffebb1",
-    "kidney_right": "#89ffff",
-    "kidney_left": "#eb8914",
-    "pancreas": "#8927ff",
-    "gallbladder": "#007676",
-    "stomach": "#c489b1",
-    "oesophagus": "#62d876",
-    "aorta": "#c42776",
-    "inferior_vena_cava": "#9dff14",
-    "adrenal_right": "#4e89ff",
-    "adrenal_left": "#c4b1ff",
-    "duodenum": "#899d76",
-    "bladder": "#62764e",
-    "prostate_uterus": "#9d279d",
+    "liver": "#ffd84e",
+    "spleen": "#62629d",
+    "kidney_right": "#149d89",
+    "kidney_left": "#b19dff",
+    "pancreas": "#62ebd8",
+    "gallbladder": "#eb3b14",
+    "stomach": "#c41414",
+    "oesophagus": "#14c4b1",
+    "aorta": "#b1b114",
+    "inferior_vena_cava": "#b13b62",
+    "adrenal_right": "#c44eff",
+    "adrenal_left": "#c48962",
+    "duodenum": "#9d14eb",
+    "bladder": "#9dd89d",
+    "prostate_uterus": "#ebc4ff",
     "hippocampus_anterior": "#ffb000",
     "hippocampus_posterior": "#00b5d8",
     "heart_left_ventricle": "#eb769d",
@@ -36,6 +36,6 @@ ORGAN_COLOURS = {
     "tumour_oedema": "#3bebff",
     "tumour_enhancing": "#ffeb76",
     "resection_cavity": "#3b4ed8",
-    "liver_tumour": "#ffb1c4",
+    "liver_tumour": "#b189c4",
 }
 OTHER_COLOUR = "#d0d0d0"

@@ -36,6 +36,8 @@ def evaluation_report(
         for split, cases in (("val", site.val), ("test", site.test))
         for row in score_cases(model, name, cases, job, site.name, split, device)
     ]
+    # An image that the site lists twice has one code; its structures are scored once.
+    rows = list({(r.split, r.modality, r.case, r.organ): r for r in rows}.values())
     if site.phantom:
         rows = [replace(row, case=f"phantom-{row.case}") for row in rows]
     report: dict[str, Any] = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedvox.data.site_names import check_site_names
 from fedvox.errors import ConfigError
 from fedvox.files import write_text
 
@@ -95,6 +96,12 @@ def read_project(path: Path) -> dict[str, Any]:
             raise ConfigError(f"{path}: participant {number} has no name and type; {start}")
     if [entry["type"] for entry in content["participants"]].count("server") != 1:
         raise ConfigError(f"{path}: participants must hold one server; {start}")
+    sites = [str(e["name"]) for e in content["participants"] if e["type"] == "client"]
+    others = [str(e["name"]) for e in content["participants"] if e["type"] != "client"]
+    try:
+        check_site_names(sites, others)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     return content
 
 

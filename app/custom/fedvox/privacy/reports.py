@@ -1,0 +1,167 @@
+"""The form of an evaluation report: whose, of which model, of which organs, how many rows."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fedvox.privacy.forms import (
+    COLUMN_FORMS,
+    Form,
+    FormError,
+    check_fields,
+    check_scores,
+    modality_set,
+    one_of,
+)
+
+PARTS = frozenset(("validation", "rows", "shared"))
+SCORED = ("val", "test")
+"""Splits whose cases are scored."""
+MOST_CASES = 10_000
+"""Cases of one split and modality in one report where nothing tells how many the site has."""
+
+
+@dataclass(frozen=True)
+class ReportForm:
+    """What one report may speak of.
+
+    Attributes:
+        site: the sender, as authenticated.
+        model: the model that the task brought, as it stands in tables.
+        structures: organs of the job and the regions that unite some of them.
+        mean: what stands in place of an organ where a row speaks of the mean over organs.
+        modalities: of the job.
+        row_columns: columns of a per-case row, all of them needed.
+        shared_columns: columns of a summary, all of them needed.
+        cases: split -> modality -> cases that the site has; what is not named has none. None where
+            that is not known: then a stated maximum holds.
+    """
+
+    site: str
+    model: str
+    structures: Collection[str]
+    mean: str
+    modalities: Collection[str]
+    row_columns: Collection[str]
+    shared_columns: Collection[str]
+    cases: Mapping[str, Mapping[str, int]] | None = None
+
+    def most(self, split: str, modality: str) -> int:
+        """Cases of a split and modality that the report may speak of."""
+        if self.cases is None:
+            return MOST_CASES if split in SCORED else 0
+        return self.cases.get(split, {}).get(modality, 0)
+
+    @property
+    def total(self) -> int:
+        """Cases that it may speak of in all."""
+        if self.cases is None:
+            return MOST_CASES * len(SCORED)
+        return sum(sum(own.values()) for own in self.cases.values())
+
+
+def check_report(report: Any, form: ReportForm, share_cases: bool = True) -> None:
+    """Validation scores, per-case rows and summaries, all of one site and model, none twice.
+
+    Args:
+        report: as it travels.
+        form: what it may speak of.
+        share_cases: False forbids per-case rows.
+
+    Raises:
+        FormError: says which part is wrong, without its content.
+    """
+    if not isinstance(report, Mapping) or not set(report) <= PARTS:
+        raise FormError("holds an unknown part")
+    validation = report.get("validation", {})
+    check_scores(validation, form.modalities, lambda modality: form.most("val", modality))
+    rows, shared = report.get("rows", []), report.get("shared", [])
+    if rows and not share_cases:
+        raise FormError(
+            "holds per-case rows, which the site's policy keeps at the site: set 'share' to "
+            "summary in the site file"
+        )
+    _check_rows(rows, form)
+    _check_shared(shared, form)
+    if rows and shared:
+        raise FormError("holds per-case rows and summaries of the same cases")
+
+
+def _check_rows(rows: Any, form: ReportForm) -> None:
+    """Each structure of a case once, and no more cases than the site has."""
+    forms = _forms(form, form.structures)
+    cases: set[tuple[str, str, str]] = set()
+    seen: set[tuple[str, str, str, str]] = set()
+    for row in _listed(rows, form.total * len(form.structures)):
+        _check_row(row, form.row_columns, forms)
+        case = (row["split"], row["modality"], row["case"])
+        _add_once(seen, (*case, row["organ"]))
+        cases.add(case)
+    for place, count in Counter((split, modality) for split, modality, _ in cases).items():
+        if count > form.most(*place):
+            raise FormError("holds more cases than the site has")
+
+
+def _check_shared(rows: Any, form: ReportForm) -> None:
+    """Summaries of at most as many cases as the site has, all modalities together."""
+    organs = {*form.structures, form.mean}
+    forms = _forms(form, organs)
+    seen: set[tuple[str, str, str]] = set()
+    for row in _listed(rows, form.total * len(organs)):
+        _check_row(row, form.shared_columns, forms)
+        _add_once(seen, (row["split"], row["modality"], row["organ"]))
+        _check_means(row)
+        if row["cases"] > form.most(row["split"], row["modality"]):
+            raise FormError("speaks of more cases than the site has")
+
+
+def _add_once(seen: set[Any], key: tuple[str, ...]) -> None:
+    if key in seen:
+        raise FormError("holds a row twice")
+    seen.add(key)
+
+
+def _listed(rows: Any, most: int) -> Sequence[Any]:
+    if not isinstance(rows, list | tuple):
+        raise FormError("holds rows that are no list")
+    if len(rows) > most:
+        raise FormError("holds more rows than the site has cases and structures")
+    return rows
+
+
+def _check_row(row: Any, columns: Collection[str], forms: Mapping[str, Form]) -> None:
+    if not isinstance(row, Mapping) or set(row) != set(columns):
+        raise FormError("holds a row of other columns")
+    check_fields(row, forms, "holds a row whose")
+
+
+def _forms(form: ReportForm, organs: Collection[str]) -> dict[str, Form]:
+    return {
+        **COLUMN_FORMS,
+        "site": one_of((form.site,)),
+        "model": one_of((form.model,)),
+        "modality": modality_set(form.modalities),
+        "organ": one_of(organs),
+    }
+
+
+def _check_means(row: Mapping[str, Any]) -> None:
+    """A mean over cases is a number, one over none is not; an interval has two ends or none.
+
+    Where a summary counts the cases of HD95 and NSD apart, they are among those with a Dice.
+    """
+    mean, low, high = (_known(row.get(f"dice_{name}")) for name in ("mean", "low", "high"))
+    if "dice_mean" in row and (mean is None) != (row["cases"] == 0):
+        raise FormError("holds a mean over no case, or none over some")
+    if any(row.get(f"{score}_cases", 0) > row["cases"] for score in ("hd95", "nsd")):
+        raise FormError("holds a mean over more cases than have a Dice")
+    if low is None and high is None:
+        return
+    if low is None or high is None or low > high:
+        raise FormError("holds an interval that is none")
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
