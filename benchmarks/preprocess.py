@@ -101,7 +101,7 @@ def chain(modality: str) -> Any:
     settings = DataSettings(organs=("liver",))
 
     def scale(image: Any) -> Any:
-        low, high = intensity_window(image.as_tensor(), "mr", settings)
+        low, high = intensity_window(image.as_tensor()[0], "mr", settings)
         return mt.ScaleIntensityRange(low, high, 0, 1, clip=True)(image)
 
     both = ("image", "label")
