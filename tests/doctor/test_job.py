@@ -9,7 +9,7 @@ import pytest
 
 from fedvox.doctor.job import check_allow_list, check_waiting
 from fedvox.doctor.kit import open_kit
-from fedvox.flare.job_folder import export_job
+from fedvox.flare.job_export import export_job
 
 ROOT = Path(__file__).parents[2]
 CLIENT = "app/config/config_fed_client.json"
