@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
 
+import gc
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ import torch
 from hypothesis import settings
 
 from fedvox.data.phantoms.writer import write_phantom_site
+from fedvox.flare.job_export import export_job
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 from fedvox.training.model_file import describe_model, write_model
 from fedvox.training.reference import initial_model
@@ -71,30 +73,43 @@ def phantom_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     return site
 
 
+def untrained(folder: Path, *modalities: str) -> Path:
+    """Writes a small network with its initial weights that knows the named modalities."""
+    data = {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]}
+    job = job_from(
+        {
+            "name": "tiny",
+            "data": data | {"modalities": list(modalities)},
+            "network": {"channels": [4, 8]},
+        }
+    )
+    weights = weights_of(initial_model(job))
+    description = describe_model(job, weights, 1, True, list(modalities))
+    return write_model(folder, weights, description)
+
+
 @pytest.fixture
 def make_model(tmp_path: Path) -> Callable[..., Path]:
     """Writes an untrained model that knows the named modalities."""
-
-    def make(*modalities: str) -> Path:
-        data = {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]}
-        job = job_from(
-            {
-                "name": "tiny",
-                "data": data | {"modalities": list(modalities)},
-                "network": {"channels": [4, 8]},
-            }
-        )
-        weights = weights_of(initial_model(job))
-        description = describe_model(job, weights, 1, True, list(modalities))
-        return write_model(tmp_path, weights, description)
-
-    return make
+    return lambda *modalities: untrained(tmp_path, *modalities)
 
 
 @pytest.fixture
 def tiny_model(make_model: Callable[..., Path]) -> Path:
     """`model.safetensors` of a small network with its initial weights."""
     return make_model("ct", "mr")
+
+
+@pytest.fixture(scope="session")
+def shared_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests: change nothing beside it."""
+    return untrained(tmp_path_factory.mktemp("model"), "ct", "mr")
+
+
+@pytest.fixture(scope="session")
+def carried_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """jobs/fedgin with the package in it; copy it before changing it."""
+    return export_job(ROOT / "jobs/fedgin", tmp_path_factory.mktemp("carried"), "carried")
 
 
 @pytest.fixture
@@ -181,6 +196,12 @@ def start_script() -> Callable[..., "subprocess.Popen[str]"]:
         )
 
     return start
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """PyTorch, FLARE and the tests stay anyway: the collector need not walk them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,8 +20,8 @@ JOB = ROOT / "jobs/fedgin"
 
 
 @pytest.fixture
-def carried(tmp_path):
-    return export_job(JOB, tmp_path, "carried")
+def carried(carried_job, tmp_path):
+    return Path(shutil.copytree(carried_job, tmp_path / carried_job.name))
 
 
 def change(job, name="augment/gin.py", text="\nevil = True\n"):

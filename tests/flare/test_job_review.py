@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ JOBS = Path(__file__).parents[2] / "jobs"
 
 
 @pytest.fixture
-def carried(tmp_path):
-    return export_job(JOBS / "fedgin", tmp_path, "carried")
+def carried(carried_job, tmp_path):
+    return Path(shutil.copytree(carried_job, tmp_path / carried_job.name))
 
 
 def change(path, **values):
