@@ -1,6 +1,7 @@
 """Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
 
 import gc
+import importlib.util
 import os
 import resource
 import signal
@@ -202,6 +203,29 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """PyTorch, FLARE and the tests stay anyway: the collector need not walk them each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def call_script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs a script's ``main`` here, where FLARE is loaded already.
+
+    Returns:
+        Exit code, stdout and stderr.
+    """
+
+    def call(script: str, *words: str) -> tuple[int, str, str]:
+        spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        code = module.main()
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
 
 
 @pytest.hookimpl(wrapper=True)

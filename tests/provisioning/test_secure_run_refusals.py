@@ -1,33 +1,18 @@
 """`secure_run.py` refuses in one line, before it starts or deletes anything."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "provisioning/secure_run.py"
-
-
-@pytest.fixture(scope="module")
-def main() -> Callable[[], int]:
-    """What the script does with ``sys.argv``; a process of its own would load FLARE each time."""
-    spec = importlib.util.spec_from_file_location("secure_run", SCRIPT)
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
-
 
 @pytest.fixture
-def refusal(main, tmp_path, monkeypatch, capsys) -> Callable[..., str]:
+def refusal(call_script, tmp_path, monkeypatch) -> Callable[..., str]:
     """A function from arguments to the last word of a run that must fail."""
 
     def run(*arguments: str) -> str:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
-        assert main() == 1
-        said = capsys.readouterr().err
+        code, _, said = call_script("provisioning/secure_run.py", *arguments)
+        assert code == 1
         assert said.count("\n") == 1, said
         return said
 
