@@ -88,7 +88,7 @@ def main() -> int:
         repeats = 1
         overrides += ["training.rounds=1", "training.steps=2"]
         overrides += ["phantom.train=2", "phantom.val=1"]
-    from fedvox.flare.job_folder import export_job
+    from fedvox.flare.job_export import export_job
 
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

@@ -1,5 +1,7 @@
 """Shared by all tests: one thread, repeatable hypothesis runs, and tiny phantom sites."""
 
+import gc
+import importlib.util
 import os
 import resource
 import signal
@@ -17,6 +19,7 @@ import torch
 from hypothesis import settings
 
 from fedvox.data.phantoms.writer import write_phantom_site
+from fedvox.flare.job_export import export_job
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 from fedvox.training.model_file import describe_model, write_model
 from fedvox.training.reference import initial_model
@@ -71,30 +74,43 @@ def phantom_site(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     return site
 
 
+def untrained(folder: Path, *modalities: str) -> Path:
+    """Writes a small network with its initial weights that knows the named modalities."""
+    data = {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]}
+    job = job_from(
+        {
+            "name": "tiny",
+            "data": data | {"modalities": list(modalities)},
+            "network": {"channels": [4, 8]},
+        }
+    )
+    weights = weights_of(initial_model(job))
+    description = describe_model(job, weights, 1, True, list(modalities))
+    return write_model(folder, weights, description)
+
+
 @pytest.fixture
 def make_model(tmp_path: Path) -> Callable[..., Path]:
     """Writes an untrained model that knows the named modalities."""
-
-    def make(*modalities: str) -> Path:
-        data = {"organs": ["liver", "spleen"], "spacing": [7, 7, 7], "patch": [16, 16, 16]}
-        job = job_from(
-            {
-                "name": "tiny",
-                "data": data | {"modalities": list(modalities)},
-                "network": {"channels": [4, 8]},
-            }
-        )
-        weights = weights_of(initial_model(job))
-        description = describe_model(job, weights, 1, True, list(modalities))
-        return write_model(tmp_path, weights, description)
-
-    return make
+    return lambda *modalities: untrained(tmp_path, *modalities)
 
 
 @pytest.fixture
 def tiny_model(make_model: Callable[..., Path]) -> Path:
     """`model.safetensors` of a small network with its initial weights."""
     return make_model("ct", "mr")
+
+
+@pytest.fixture(scope="session")
+def shared_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests: change nothing beside it."""
+    return untrained(tmp_path_factory.mktemp("model"), "ct", "mr")
+
+
+@pytest.fixture(scope="session")
+def carried_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """jobs/fedgin with the package in it; copy it before changing it."""
+    return export_job(ROOT / "jobs/fedgin", tmp_path_factory.mktemp("carried"), "carried")
 
 
 @pytest.fixture
@@ -181,6 +197,35 @@ def start_script() -> Callable[..., "subprocess.Popen[str]"]:
         )
 
     return start
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """PyTorch, FLARE and the tests stay anyway: the collector need not walk them each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def call_script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """A function that runs a script's ``main`` here, where FLARE is loaded already.
+
+    Returns:
+        Exit code, stdout and stderr.
+    """
+
+    def call(script: str, *words: str) -> tuple[int, str, str]:
+        spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        code = module.main()
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
 
 
 @pytest.hookimpl(wrapper=True)

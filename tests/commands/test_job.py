@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.flare.job_folder import apply_overrides
+from fedvox.flare.job_overrides import apply_overrides
 from fedvox.manifest import MANIFEST
 
 ROOT = Path(__file__).parents[2]

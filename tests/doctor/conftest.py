@@ -15,8 +15,8 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.doctor.network import HTTP2
-from fedvox.flare.job_folder import export_job
-from fedvox.flare.loopback.kits import Kits, provision
+from fedvox.flare.job_export import export_job
+from fedvox.flare.loopback.kits import Kits
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -44,9 +44,9 @@ class Place:
 
 
 @pytest.fixture(scope="session")
-def kits(tmp_path_factory: pytest.TempPathFactory, project: Callable[[], dict[str, Any]]) -> Kits:
+def kits(clean_kits: Kits) -> Kits:
     """Kits of the repository's own project on free ports."""
-    return provision(project(), tmp_path_factory.mktemp("provision"))
+    return clean_kits
 
 
 @pytest.fixture(scope="session")

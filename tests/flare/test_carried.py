@@ -12,7 +12,7 @@ import pytest
 from fedvox.commands.main import main
 from fedvox.errors import ConfigError
 from fedvox.flare.carried import check_carried, installed_package, review
-from fedvox.flare.job_folder import export_job
+from fedvox.flare.job_export import export_job
 from fedvox.manifest import MANIFEST, write_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +20,8 @@ JOB = ROOT / "jobs/fedgin"
 
 
 @pytest.fixture
-def carried(tmp_path):
-    return export_job(JOB, tmp_path, "carried")
+def carried(carried_job, tmp_path):
+    return Path(shutil.copytree(carried_job, tmp_path / carried_job.name))
 
 
 def change(job, name="augment/gin.py", text="\nevil = True\n"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from fedvox.commands.main import main
 from fedvox.errors import ConfigError
 from fedvox.flare.carried import CARRIED
-from fedvox.flare.job_folder import export_job
+from fedvox.flare.job_export import export_job
 from fedvox.flare.job_review import SIDES, configuration_problems, job_problems, starts_own_program
 from fedvox.manifest import MANIFEST, write_manifest
 
@@ -17,8 +18,8 @@ JOBS = Path(__file__).parents[2] / "jobs"
 
 
 @pytest.fixture
-def carried(tmp_path):
-    return export_job(JOBS / "fedgin", tmp_path, "carried")
+def carried(carried_job, tmp_path):
+    return Path(shutil.copytree(carried_job, tmp_path / carried_job.name))
 
 
 def change(path, **values):

@@ -26,6 +26,7 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 import fedvox
 from fedvox.aggregation.registration import Registration
 from fedvox.data.organs import label_map_hash
+from fedvox.files import atomic_path
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.locator import SafetensorsLocator
@@ -33,6 +34,7 @@ from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.persistor import SafetensorsPersistor
 from fedvox.flare.workflows import FedVoxCrossSiteEval, FedVoxScatterAndGather, WriteResults
 from fedvox.metrics.table import MetricRow, SharedSummary, read_csv, to_dict
+from fedvox.report.progress import draw_progress
 from fedvox.training.model_file import read_model
 from fedvox.training.weights import weights_hash
 
@@ -53,6 +55,34 @@ def shared(model: str, site: str) -> dict[str, object]:
 def report(rows=(), summaries=(), validation=None) -> Shareable:
     data = {"rows": list(rows), "shared": list(summaries), "validation": validation or {}}
     return DXO(DataKind.METRICS, data=data).to_shareable()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_picture():
+    """The curves are drawn once and then copied: a third of the time, and nobody looks at them."""
+    drawn = []
+
+    def draw(rounds, path, *more):
+        if not drawn:
+            draw_progress(rounds, path, *more)
+            drawn.append(path.read_bytes())
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(drawn[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fedvox.report.results.draw_progress", draw)
+        yield
+
+
+def components() -> dict[str, object]:
+    """What a job's configuration gives the server."""
+    return {
+        "aggregator": FedVoxAggregator(),
+        "shareable_generator": FullModelShareableGenerator(),
+        "persistor": SafetensorsPersistor(),
+        "handshake": Handshake(timeout=0.0),
+        "locator": SafetensorsLocator(),
+    }
 
 
 @pytest.fixture
@@ -299,18 +329,12 @@ def test_late_result_is_logged_and_not_used(server, caplog):
         Client("a", "token"), "validate", "id", late, server.context()
     )
     assert results.rows == []
-    assert "late result of validate from a is not used" in caplog.text
+    assert "late result of a is not used" in caplog.text
 
 
 @pytest.fixture
 def training(server):
-    server.engine.components = {
-        "aggregator": FedVoxAggregator(),
-        "shareable_generator": FullModelShareableGenerator(),
-        "persistor": SafetensorsPersistor(),
-        "handshake": Handshake(timeout=0.0),
-        "locator": SafetensorsLocator(),
-    }
+    server.engine.components = components()
     workflow = FedVoxScatterAndGather(persistor_id="persistor", min_clients=1)
     workflow._engine = server.engine
     return workflow
@@ -464,13 +488,7 @@ def one_round(party, tiny):
     tiny["training"]["rounds"] = 1
     server = party("server", job=tiny)
     server.engine.clients = ["a", "b"]
-    server.engine.components = {
-        "aggregator": FedVoxAggregator(),
-        "shareable_generator": FullModelShareableGenerator(),
-        "persistor": SafetensorsPersistor(),
-        "handshake": Handshake(timeout=0.0),
-        "locator": SafetensorsLocator(),
-    }
+    server.engine.components = components()
     handshake = server.engine.components["handshake"]
     for site in ("a", "b"):
         own = Registration(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fedvox.data.phantoms.writer import write_phantom_site
-from fedvox.flare.job_folder import export_job, job_settings
+from fedvox.flare.job_export import export_job
+from fedvox.flare.job_folder import job_settings
 from fedvox.training.plan import read_plan
 
 pytestmark = pytest.mark.system

@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from fedvox.data.site_data import open_site
-from fedvox.flare.job_folder import export_job, job_settings
+from fedvox.flare.job_export import export_job
+from fedvox.flare.job_folder import job_settings
 from fedvox.flare.site_setup import phantom_site
 from fedvox.training.model_file import read_model
 from fedvox.training.reference import run_reference

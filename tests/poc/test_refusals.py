@@ -1,14 +1,8 @@
 """`dry_run.py` refuses in one line, before it empties an earlier run's work folder."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from fedvox.flare.loopback.dry_run import MARKER
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -19,12 +13,11 @@ ROOT = Path(__file__).parents[2]
         (["--job", "fedgen"], "no job 'fedgen'"),
     ],
 )
-def test_a_wrong_job_leaves_the_earlier_run_as_it_was(tmp_path, arguments, words):
+def test_a_wrong_job_leaves_the_earlier_run_as_it_was(tmp_path, call_script, arguments, words):
     kept = tmp_path / ".work/poc/kits"
     kept.mkdir(parents=True)
     (kept.parent / MARKER).touch()
-    script = [sys.executable, str(ROOT / "poc/dry_run.py"), "--out", str(tmp_path / "poc")]
-    done = subprocess.run([*script, *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
-    assert words in done.stderr and done.stdout == ""
+    code, output, error = call_script("poc/dry_run.py", "--out", str(tmp_path / "poc"), *arguments)
+    assert code == 1 and error.count("\n") == 1, error
+    assert words in error and output == ""
     assert kept.is_dir()

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from fedvox.data.site import SITE_FILE
-from fedvox.flare.job_folder import export_job
+from fedvox.flare.job_export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.guard import MARK, end_all, start_guard
 from fedvox.flare.loopback.kits import Kits, flare_environment

@@ -1,8 +1,10 @@
 import html.parser
+import io
 import json
 import re
 
 import pytest
+from PIL import Image
 
 from fedvox.aggregation.round import round_text
 from fedvox.errors import ConfigError
@@ -11,11 +13,13 @@ from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
-from fedvox.report.progress import draw_progress
 from fedvox.report.run_record import SiteCases, write_run_record
 from fedvox.report.scores import comparison, headline
 
 ROUND = {"contributors": [], "refused": [], "missing": [], "validation": {}, "seconds": 1.0}
+_PNG = io.BytesIO()
+Image.new("RGB", (2, 2)).save(_PNG, "PNG")
+PICTURE = _PNG.getvalue()
 EVIL = '<script>alert("x")</script>'
 VOID = {"meta", "img", "br", "line", "link", "hr", "input"}
 
@@ -61,8 +65,8 @@ def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
         "organs": ["kidney_right", "liver"],
     }
     (folder / "model.json").write_text(json.dumps(model | {"modalities": ["ct", "mr"], "round": 1}))
-    draw_progress(rounds, folder / "progress.png", phantom)
-    (folder / "overlay_ct_1.png").write_bytes((folder / "progress.png").read_bytes())
+    (folder / "progress.png").write_bytes(PICTURE)
+    (folder / "overlay_ct_1.png").write_bytes(PICTURE)
     (folder / "model.safetensors").write_bytes(b"")
     write_run_record(folder, "fedgin", "3f1c-ab", [SiteCases("site-1", 24)])
     (folder / "tb").mkdir()

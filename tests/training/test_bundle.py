@@ -1,6 +1,7 @@
 """A bundle passes MONAI's own verification and gives the labels of `fedvox predict`, bit by bit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -56,10 +57,10 @@ SPECIFICATION = {
 """What MONAI's schema for metadata asks for, written down from the Bundle Specification."""
 
 
-@pytest.fixture
-def bundle(tiny_model, tmp_path) -> Path:
-    folder = tmp_path / "bundle"
-    write_bundle(read_model(tiny_model), folder)
+@pytest.fixture(scope="module")
+def bundle(shared_model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "bundle"
+    write_bundle(read_model(shared_model), folder)
     return folder
 
 
@@ -130,11 +131,12 @@ def test_the_weights_load_without_code(bundle, tiny_model):
         assert np.array_equal(weights[f"network.{name}"].numpy(), array)
 
 
-def test_an_existing_folder_is_left_alone(bundle, tiny_model):
-    (bundle / "mine.txt").write_text("kept")
+def test_an_existing_folder_is_left_alone(bundle, shared_model, tmp_path):
+    folder = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    (folder / "mine.txt").write_text("kept")
     with pytest.raises(ConfigError, match="it exists already"):
-        write_bundle(read_model(tiny_model), bundle)
-    assert (bundle / "mine.txt").read_text() == "kept"
+        write_bundle(read_model(shared_model), folder)
+    assert (folder / "mine.txt").read_text() == "kept"
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from fedvox.training.torchscript import loaded_segmenter, read_torchscript, writ
 from fedvox.training.transforms import PrepareScan, segment_scan
 
 
-@pytest.fixture
-def exported(tiny_model, tmp_path):
-    path = tmp_path / "model.ts"
-    write_torchscript(read_model(tiny_model), path)
+@pytest.fixture(scope="module")
+def exported(shared_model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "model.ts"
+    write_torchscript(read_model(shared_model), path)
     return path
 
 
@@ -53,10 +53,10 @@ def test_the_settings_travel_with_the_program(exported, tiny_model):
 
 
 @pytest.mark.parametrize("length", [0, 10, 2000])
-def test_a_truncated_file_is_refused(exported, length):
-    exported.write_bytes(exported.read_bytes()[:length])
+def test_a_truncated_file_is_refused(exported, tmp_path, length):
+    (tmp_path / "cut.ts").write_bytes(exported.read_bytes()[:length])
     with pytest.raises(ModelError, match="not a whole TorchScript file"):
-        read_torchscript(exported)
+        read_torchscript(tmp_path / "cut.ts")
 
 
 def test_a_program_of_the_older_preprocessing_is_refused(tiny_model, tmp_path):

@@ -1,7 +1,6 @@
 """A dry run never deletes what it did not make."""
 
-import subprocess
-import sys
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -35,20 +34,22 @@ def test_a_folder_with_other_files_is_refused(here):
 
 
 def test_a_folder_in_which_another_process_works_is_left_alone(here):
-    code = (
-        "import sys; from pathlib import Path; "
-        "from fedvox.flare.loopback.dry_run import work_folder; "
-        "print(work_folder(Path('runs/poc')), flush=True); sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    work = Path(other.stdout.readline().strip())
+    ours, theirs = multiprocessing.Pipe()
+
+    def work_elsewhere():
+        theirs.send(work_folder(Path("runs/poc")))
+        theirs.recv()
+
+    # A fork has FLARE loaded already.
+    other = multiprocessing.get_context("fork").Process(target=work_elsewhere)
+    other.start()
+    work = ours.recv()
     (work / "kits").mkdir()
     with pytest.raises(ConfigError, match="another run works in"):
         work_folder(Path("runs/poc"))
     assert (work / "kits").is_dir()
-    other.communicate("")
+    ours.send("done")
+    other.join()
     assert work_folder(Path("runs/poc")) == work
     assert not (work / "kits").exists()
 

@@ -82,7 +82,13 @@ def test_closing_the_pipe_cleans_up(mark):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_command_leaves_nothing(mark, how):
     command = [sys.executable, "-c", CALLER, mark, STUBBORN, "import time; time.sleep(600)"]
-    caller = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    caller = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Tests that run in the background ignore SIGINT, and so would their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert caller.stdout.readline() == b"ready\n"
     wait_for(mark, 2)
     caller.send_signal(how)

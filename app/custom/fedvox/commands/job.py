@@ -192,7 +192,8 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Writes a job folder and prints how to run or submit it."""
-    from fedvox.flare.job_folder import export_job, find_job
+    from fedvox.flare.job_export import export_job
+    from fedvox.flare.job_folder import find_job
 
     source = find_job(args.name, args.jobs)
     _say_hidden(args)

@@ -70,6 +70,11 @@ class Case:
         """The modality set as it stands in tables, e.g. ``"ct"`` or ``"t1+flair"``."""
         return "+".join(self.images)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files and folders that it is read from, images first."""
+        return (*self.images.values(), *(file.path for file in self.labels))
+
     def annotated(self) -> frozenset[str]:
         """Canonical organs that this case's labels can hold."""
         found = {organ for file in self.labels for organ in file.values.values()}

@@ -126,7 +126,7 @@ def prepared_path(case: Case, settings: DataSettings, cache: Path, key: bytes) -
 
 def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
     parts: list[Any] = [FORMAT, _grid_settings(settings)]
-    for path in (*case.images.values(), *(file.path for file in case.labels)):
+    for path in case.files:
         try:
             for file in source_files(path):
                 stat = file.stat()

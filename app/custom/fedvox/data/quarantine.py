@@ -74,7 +74,7 @@ def write_quarantine(site: SiteSettings, refused: Iterable[tuple[Case, str]]) ->
 def files_mark(case: Case, key: bytes) -> str:
     """HMAC over place, size and time of change of a case's files; a missing file counts too."""
     digest = hmac.new(key, digestmod=hashlib.sha256)
-    for path in (*case.images.values(), *(label.path for label in case.labels)):
+    for path in case.files:
         for file in _files(path):
             digest.update(f"{file}|{_state(file)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:DIGITS]

@@ -1,20 +1,41 @@
 """All checks in the order in which a site's way into a federation breaks."""
 
 import datetime as dt
-import tempfile
 from collections.abc import Callable
-from importlib.util import find_spec
+from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.data.site import SITE_FILE, SiteSettings, find_site_file, read_site_file
 from fedvox.doctor import host, job, kit, local, network, policies
-from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
+from fedvox.doctor.finding import Finding, run_check
+from fedvox.doctor.site_data import UNWRITTEN, examine_data, has_torch
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings, require_job
 from fedvox.memory import free_memory
 from fedvox.training.settings import JobSettings
 
 Check = tuple[str, Callable[[], Finding]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is to be examined, opened.
+
+    Attributes:
+        kit: the start-up kit.
+        root_ca: the fingerprint that its root CA must have; empty where nobody told one.
+        job_folder: the job that is about to run.
+        settings: the job's settings.
+        site: the site file, or what is wrong with it; None where there is none.
+        unwritten: nobody named a site file or a job, and the kit's site has no file yet.
+    """
+
+    kit: kit.Kit | None
+    root_ca: str
+    job_folder: Path | None
+    settings: JobSettings | None
+    site: SiteSettings | ConfigError | None
+    unwritten: bool
 
 
 def examine(
@@ -38,6 +59,22 @@ def examine(
     Raises:
         ConfigError: a given folder is not what it should be.
     """
+    given = _open(kit_folder, job_folder, site_file, root_ca)
+    free = free_memory()
+    if given.unwritten:
+        needs, about_data = host.Needs(), [UNWRITTEN]
+    else:
+        needs, about_data = examine_data(given.site, given.settings, job_folder, free, tell)
+    findings = []
+    for name, check in [*_host_checks(given, free, needs), *_version_checks(given)]:
+        tell(name)
+        findings.append(run_check(name, check))
+    return findings + about_data
+
+
+def _open(
+    kit_folder: Path | None, job_folder: Path | None, site_file: Path | None, root_ca: str | None
+) -> Given:
     if root_ca is not None and not kit_folder:
         raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
     wanted = "" if root_ca is None else kit.read_fingerprint(root_ca)
@@ -45,40 +82,15 @@ def examine(
     if job_folder:
         require_job(job_folder)
     settings = job_settings(job_folder) if job_folder else None
-    named = site_file is not None
+    named = site_file is not None or job_folder is not None
     site: SiteSettings | ConfigError | None = None
     try:
         site_file = site_file or _find_site_file(opened)
         site = read_site_file(site_file) if site_file else None
     except ConfigError as error:
         site = ConfigError(str(error).replace(f"{site_file.parent}/" if site_file else "\0", ""))
-    unwritten = not named and settings is None and site_file is not None and not site_file.exists()
-    free = free_memory()
-    needs = host.Needs()
-    data_findings: list[Finding] = []
-    trains = opened is not None and opened.kind != "admin"
-    if isinstance(site, ConfigError):
-        data_findings = [_UNWRITTEN if unwritten else _unreadable(site)]
-    elif site is not None and not _has_torch():
-        data_findings = [_UNREAD]
-    elif site is not None and settings is not None and job_folder is not None:
-        tell("data")
-        needs, data_findings = _data_findings(site, settings, job_folder, free)
-    elif site is not None:
-        tell("data")
-        data_findings = _listing_findings(site)
-    checks = _host_checks(opened, site, settings, free, needs)
-    checks += [("versions", lambda: job.check_versions(job_folder, trains))]
-    if opened:
-        checks += _kit_checks(opened, site, wanted)
-    if opened and opened.kind != "admin" and job_folder:
-        given, place = opened, job_folder
-        checks += [("allow-list", lambda: job.check_allow_list(place, given))]
-    findings = []
-    for name, check in checks:
-        tell(name)
-        findings.append(run_check(name, check))
-    return findings + data_findings
+    lacks = site_file is not None and not site_file.exists()
+    return Given(opened, wanted, job_folder, settings, site, lacks and not named)
 
 
 def _find_site_file(opened: kit.Kit | None) -> Path | None:
@@ -93,40 +105,15 @@ def _find_site_file(opened: kit.Kit | None) -> Path | None:
     return find_site_file(name, (local,)) or local / SITE_FILE
 
 
-_UNWRITTEN = Finding(
-    "data", WARN, f"no local/{SITE_FILE} yet", f"write {SITE_FILE} before the site takes part"
-)
-
-
-_UNREAD = Finding(
-    "data",
-    FAIL,
-    "not read, since PyTorch is not installed here",
-    "run it where the site trains, or pip install -r requirements.txt",
-)
-
-
-def _has_torch() -> bool:
-    return find_spec("torch") is not None
-
-
-def _host_checks(
-    opened: kit.Kit | None,
-    site: SiteSettings | ConfigError | None,
-    settings: JobSettings | None,
-    free: float,
-    needs: host.Needs,
-) -> list[Check]:
-    clock: list[Check] = [("clock", lambda: host.check_clock(_moments(opened)))]
-    if opened and opened.kind == "admin":
+def _host_checks(given: Given, free: float, needs: host.Needs) -> list[Check]:
+    clock: list[Check] = [("clock", lambda: host.check_clock(_moments(given.kit)))]
+    if given.kit and given.kit.kind == "admin":
         return clock  # nobody trains where a person looks on
-    folders = [opened.workspace] if opened else [Path.cwd()]
-    if isinstance(site, SiteSettings) and site.cache:
-        folders.append(Path(site.cache))
-    device = settings.training.device if settings else "auto"
+    folders = [given.kit.workspace if given.kit else Path.cwd(), *_cache(given)]
+    device = given.settings.training.device if given.settings else "auto"
     gpu: Check = ("gpu", lambda: host.check_gpu(device, needs))
-    if not _has_torch():
-        gpu = ("gpu", lambda: host.check_torch(opened is not None))
+    if not has_torch():
+        gpu = ("gpu", lambda: host.check_torch(given.kit is not None))
     return [
         gpu,
         ("ram", lambda: host.check_ram(free, needs)),
@@ -134,6 +121,12 @@ def _host_checks(
         ("disk", lambda: host.check_disk(folders, folders[-1], needs)),
         *clock,
     ]
+
+
+def _cache(given: Given) -> list[Path]:
+    """The folder that the site file names for prepared volumes, if it names one."""
+    site = given.site
+    return [Path(site.cache)] if isinstance(site, SiteSettings) and site.cache else []
 
 
 def _moments(opened: kit.Kit | None) -> list[tuple[str, dt.datetime]]:
@@ -147,17 +140,23 @@ def _moments(opened: kit.Kit | None) -> list[tuple[str, dt.datetime]]:
     return moments
 
 
-def _kit_checks(
-    opened: kit.Kit, site: SiteSettings | ConfigError | None, wanted: str
-) -> list[Check]:
-    folders = [opened.workspace]
-    if isinstance(site, SiteSettings) and site.cache:
-        folders.append(Path(site.cache))
-    if isinstance(site, SiteSettings) and site.dataset != "phantom" and site.cache:
-        cache = Path(site.cache)
-        kept: list[Check] = [("privacy", lambda: local.check_place(cache))]
-    else:
-        kept = []
+def _version_checks(given: Given) -> list[Check]:
+    """The installed versions, then the kit."""
+    opened, place = given.kit, given.job_folder
+    trains = opened is not None and opened.kind != "admin"
+    checks: list[Check] = [("versions", lambda: job.check_versions(place, trains))]
+    if opened is None:
+        return checks
+    checks += _kit_checks(opened, given)
+    if trains and place:
+        checks.append(("allow-list", lambda: job.check_allow_list(place, opened)))
+    return checks
+
+
+def _kit_checks(opened: kit.Kit, given: Given) -> list[Check]:
+    cache, site = _cache(given), given.site
+    real = isinstance(site, SiteSettings) and site.dataset != "phantom"
+    kept: list[Check] = [("privacy", lambda: local.check_place(cache[0]))]
     policed: list[Check] = [
         ("local", lambda: local.check_local(opened)),
         ("policies", lambda: policies.check_policies(opened)),
@@ -166,76 +165,11 @@ def _kit_checks(
     return [
         ("kit", lambda: kit.check_seal(opened)),
         *(named if opened.kind == "client" else []),
-        ("ca", lambda: kit.check_ca(opened, wanted)),
+        ("ca", lambda: kit.check_ca(opened, given.root_ca)),
         ("certificate", lambda: kit.check_certificate(opened)),
-        ("permissions", lambda: kit.check_permissions(opened, folders)),
+        ("permissions", lambda: kit.check_permissions(opened, [opened.workspace, *cache])),
         *([] if opened.kind == "admin" else policed),
-        *kept,
+        *(kept if real and cache else []),
         ("dns", lambda: network.check_dns(opened)),
         ("port", lambda: network.check_port(opened)),
     ]
-
-
-def _listing_findings(site: SiteSettings) -> list[Finding]:
-    """What can be said of the data without a job."""
-    from fedvox.doctor import data
-
-    findings = [run_check("data", lambda: data.check_listing(site))]
-    if findings[0].status != FAIL:
-        findings.append(run_check("split", lambda: data.check_split(site)))
-    return findings
-
-
-def _unreadable(error: ConfigError) -> Finding:
-    message, _, remedy = str(error).rpartition("; ")
-    return Finding("data", FAIL, message or remedy, remedy if message else "mend the file")
-
-
-def _data_findings(
-    site: SiteSettings, settings: JobSettings, job_folder: Path, free: float
-) -> tuple[host.Needs, list[Finding]]:
-    foreign = set(site.modalities) - set(settings.data.modalities)
-    if foreign:
-        failed = Finding(
-            "data",
-            FAIL,
-            f"the site holds {', '.join(sorted(foreign))}, the job uses "
-            f"{', '.join(settings.data.modalities)}",
-            "change 'modalities' in the site file, or leave this job out",
-        )
-        return host.Needs(), [failed]
-    with tempfile.TemporaryDirectory() as name:
-        return _measured(site, settings, job_folder, Path(name), free)
-
-
-def _measured(
-    site: SiteSettings, settings: JobSettings, job_folder: Path, folder: Path, free: float
-) -> tuple[host.Needs, list[Finding]]:
-    """Findings about a sample of the data, and what the job was seen to take with it."""
-    from fedvox.doctor import data, measure
-
-    taken: list[data.Sample] = []
-    rounds: list[measure.Measured] = []
-
-    def sampled() -> Finding:
-        taken.append(data.take_sample(site, settings, folder))
-        return data.check_data(taken[0])
-
-    def waited() -> Finding:
-        if free < measure.LEAST_MEMORY:
-            return Finding("waiting", WARN, "no round was measured, for want of memory", "see ram")
-        rounds.append(measure.measure_round(taken[0], settings))
-        return job.check_waiting(job_folder, rounds[0].seconds, taken[0].seconds_to_prepare)
-
-    with measure.PeakMemory() as memory:
-        findings = [run_check("data", sampled)]
-        if taken:
-            findings.append(run_check("split", lambda: data.check_split(site)))
-        if taken and (taken[0].ready or data.label_problems(taken[0])):
-            findings.append(run_check("labels", lambda: data.check_labels(taken[0], settings)))
-        if taken and taken[0].ready:
-            findings.append(run_check("waiting", waited))
-    if not rounds:
-        return host.Needs(), findings
-    needs = host.Needs(memory.bytes, rounds[0].gpu, taken[0].bytes_to_write, rounds[0].state)
-    return needs, findings

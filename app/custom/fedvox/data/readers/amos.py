@@ -82,8 +82,7 @@ def strays(root: Path) -> list[Stray]:
     result = []
     for part in _parts(root):
         cases = _cases(root, part, LabelTable(VALUES, ()))
-        used = [path for case in cases for path in case.images.values()]
-        used += [file.path for case in cases for file in case.labels]
+        used = [path for case in cases for path in case.files]
         result += unused(
             root / f"images{part}",
             used,

@@ -56,8 +56,7 @@ def strays(root: Path) -> list[Stray]:
     result = []
     for modality in ("ct", "mr"):
         cases = _cases(root / f"{modality}_train", modality)
-        used = [path for case in cases for path in case.images.values()]
-        used += [file.path for case in cases for file in case.labels]
+        used = [path for case in cases for path in case.files]
         result += unused(
             root / f"{modality}_train",
             used,

@@ -1,0 +1,113 @@
+"""Exports a job in the form that a federation's sites accept."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fedvox.config import read_json
+from fedvox.errors import ConfigError
+from fedvox.files import write_json, write_readable_json
+from fedvox.flare.carried import add_code
+from fedvox.flare.job_folder import PLAN, SERVER, TRAINING
+from fedvox.flare.job_overrides import apply_overrides
+from fedvox.flare.job_readme import write_readme
+from fedvox.flare.versions import VERSIONS, exported_versions
+from fedvox.training.settings import job_from
+
+MOST_SITES = 10_000
+_MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def export_job(
+    source: Path,
+    out: Path,
+    code: str = "preinstalled",
+    overrides: Sequence[str] = (),
+    name: str | None = None,
+    *,
+    min_clients: int | None = None,
+    plan: Path | None = None,
+) -> Path:
+    """Writes a job folder for submission.
+
+    Args:
+        source: a job folder.
+        out: folder in which ``<name>/`` appears, whole or not at all.
+        code: ``preinstalled`` (configuration only), ``carried`` (real copies of the package under
+            ``app/custom`` and a SHA-256 manifest), or ``pinned`` (as in the repository: one small
+            version file, for the bare simulator).
+        overrides: changes to ``training.json``, as ``key.path=value``.
+        name: name of the exported job, default that of the source.
+        min_clients: sites without which the job does not start or go on, default the source's.
+        plan: ``plan.json`` of a plan run; its values come before the overrides.
+
+    Raises:
+        ConfigError: the target exists, the name cannot be one, a number or an override is wrong, or
+            the plan is for another job.
+    """
+    name = source.name if name is None else name
+    _check(name, min_clients)
+    target = out / name
+    if target.exists():
+        raise ConfigError(f"{target} exists already; remove it or choose another --out")
+    settings = _settings(source, name, overrides, plan)
+    out.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=out, prefix=".writing-"))
+    try:
+        job = staging / name
+        _write(job, source, settings, plan)
+        if min_clients is not None:
+            _set_min_clients(job, min_clients)
+        write_readme(job, source, code, min_clients)
+        add_code(job, code)
+        job.replace(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _check(name: str, min_clients: int | None) -> None:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--name '{name}': use 1 to 64 letters, digits, '_' and '-', without blanks or dots"
+        )
+    if min_clients is not None and not 1 <= min_clients <= MOST_SITES:
+        raise ConfigError(f"--min-clients {min_clients}: a job needs 1 to {MOST_SITES} sites")
+
+
+def _settings(
+    source: Path, name: str, overrides: Sequence[str], plan: Path | None
+) -> dict[str, Any]:
+    """The source's ``training.json`` with the plan's values and then the overrides."""
+    settings = {**read_json(source / TRAINING), "name": name}
+    if plan is not None:
+        from fedvox.flare.job_plan import with_plan  # needs PyTorch, other exports do not
+
+        planned = job_from(apply_overrides(settings, overrides))
+        settings = with_plan(settings, plan, planned)
+    return apply_overrides(settings, overrides)
+
+
+def _write(job: Path, source: Path, settings: dict[str, Any], plan: Path | None) -> None:
+    """The source's files without its code, under the new name and with the new settings."""
+    shutil.copytree(source, job, ignore=shutil.ignore_patterns("custom", "__pycache__"))
+    write_json(job / "meta.json", {**read_json(source / "meta.json"), "name": settings["name"]})
+    write_readable_json(job / TRAINING, settings)
+    write_json(job / VERSIONS, exported_versions(source))
+    if plan is not None:
+        shutil.copyfile(plan, job / PLAN)
+
+
+def _set_min_clients(job: Path, count: int) -> None:
+    """Says it where FLARE's scheduler reads it, and where the training workflow does."""
+    meta = job / "meta.json"
+    write_json(meta, {**read_json(meta), "min_clients": count})
+    server = job / SERVER
+    text, changed = _MIN_CLIENTS.subn(rf"\g<1>{count}", server.read_text(encoding="utf-8"))
+    if not changed:
+        raise ConfigError(f"--min-clients {count}: {SERVER} of the source does not say min_clients")
+    server.write_text(text, encoding="utf-8")

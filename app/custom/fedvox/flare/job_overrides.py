@@ -1,0 +1,117 @@
+"""Changes to a job's settings as ``key.path=value``, as ``--set`` takes them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fedvox.config import to_mapping
+from fedvox.errors import ConfigError
+from fedvox.flare.job_folder import SERVER, TRAINING
+from fedvox.training.settings import job_from
+
+WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
+"""Keys of FLARE's own files, not of ``training.json``."""
+
+
+def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Applies ``key.path=value`` changes to a parsed ``training.json``.
+
+    Args:
+        mapping: left as it is.
+        overrides: values are read as JSON; what is no JSON is a text. A list may be written
+            without brackets and quotes, ``data.organs=liver,spleen``, and a list of one element
+            as that element, ``data.organs=liver``.
+
+    Raises:
+        ConfigError: no ``=``, an unknown key or a value out of range; names the override.
+    """
+    for override in overrides:
+        if override.partition("=")[0].strip() in WAITING:
+            raise ConfigError(
+                f"--set {override}: use --min-clients"
+                if override.startswith("min_clients")
+                else f"--set {override}: it stands in {SERVER} of the exported job, not in "
+                "training.json; change it there, see docs/lead.md"
+            )
+    result = _changed(mapping, overrides)
+    problem = _problem(result)
+    if not problem:
+        return result
+    # An override is to blame if the job without it has no problem or another one.
+    blamed = [
+        override
+        for index, override in enumerate(overrides)
+        if _problem_of(mapping, [*overrides[:index], *overrides[index + 1 :]]) != problem
+    ]
+    where = ", ".join(f"--set {override}" for override in blamed or overrides)
+    raise ConfigError(f"{where or TRAINING.name}: {problem}")
+
+
+def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(json.dumps(mapping))
+    defaults = _with_defaults(mapping)
+    for override in overrides:
+        path, separator, text = override.partition("=")
+        if not separator or not path:
+            raise ConfigError(f"--set {override}: write it as key.path=value")
+        if path == "name":
+            raise ConfigError(f"--set {override}: the job's name is not set so; use --name")
+        *parents, last = path.split(".")
+        if not parents:
+            _refuse_section(override, last, defaults)
+        target, known = result, defaults
+        for part in parents:
+            target, known = target.setdefault(part, {}), _section(known, part)
+            if not isinstance(target, dict):
+                raise ConfigError(f"--set {override}: '{part}' holds a value, not a section")
+        value = _value(text)
+        is_list = isinstance(target.get(last, known.get(last)), list)
+        target[last] = [value] if is_list and not isinstance(value, list | dict) else value
+    return result
+
+
+def _refuse_section(override: str, key: str, defaults: dict[str, Any]) -> None:
+    """An override without a dot names a whole section, or forgot it."""
+    section = defaults.get(key)
+    if isinstance(section, dict):
+        raise ConfigError(f"--set {override}: name a key of the section, as {key}.{min(section)}")
+    for name, section in defaults.items():
+        if isinstance(section, dict) and key in section:
+            raise ConfigError(f"--set {override}: write it as {name}.{override}")
+
+
+def _with_defaults(mapping: dict[str, Any]) -> dict[str, Any]:
+    """All settings of a job, to see which of them are lists; of a wrong job those that it has."""
+    try:
+        return to_mapping(job_from(mapping))
+    except ConfigError:
+        return mapping
+
+
+def _section(mapping: dict[str, Any], key: str) -> dict[str, Any]:
+    section = mapping.get(key)
+    return section if isinstance(section, dict) else {}
+
+
+def _problem(mapping: dict[str, Any]) -> str:
+    """What is wrong with a job's settings; empty when nothing is."""
+    try:
+        job_from(mapping, "job")
+    except ConfigError as error:
+        return str(error).removeprefix("job: ")
+    return ""
+
+
+def _problem_of(mapping: dict[str, Any], overrides: Sequence[str]) -> str:
+    try:
+        return _problem(_changed(mapping, overrides))
+    except ConfigError as error:
+        return str(error)
+
+
+def _value(text: str) -> Any:
+    text = text.strip()
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [_value(part) for part in text.split(",")] if "," in text else text

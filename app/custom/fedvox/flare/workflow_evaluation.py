@@ -1,0 +1,72 @@
+"""The evaluation workflow: every model at every site that takes part."""
+
+from nvflare.apis.controller_spec import ClientTask
+from nvflare.apis.fl_context import FLContext
+from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.app_event_type import AppEventType
+from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
+
+from fedvox.aggregation.waiting import evaluation_timeout
+from fedvox.errors import FedVoxError
+from fedvox.flare.incoming import read_site_model, refusal_text
+from fedvox.flare.late_results import UnusedLateResults
+from fedvox.flare.messages import TASK_SUBMIT, UNREADABLE
+from fedvox.flare.senders import authenticate
+from fedvox.flare.server_run import server_run
+
+
+class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
+    """CrossSiteModelEval that asks the sites that take part, and for their own models only when
+    ``training.json`` says so. Where the job sets no time (0), it waits as long as
+    :func:`fedvox.aggregation.waiting.evaluation_timeout` says.
+
+    Whose model a result speaks of is what the task says, not the result; results are not written
+    to disk, and a site's own model only after it was compared with the global one.
+    """
+
+    _validation_timeout: int
+    _submit_model_timeout: int
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Reads the switch, the sites and the measured rounds before the base class starts."""
+        run = server_run(fl_ctx)
+        run.stage = "evaluation"
+        site_models = run.job.evaluation.site_models
+        self._submit_model_task_name = TASK_SUBMIT if site_models else ""
+        connected = {client.name for client in self._engine.get_clients()}
+        sites = sorted(set(run.registered) & connected)
+        self._participating_clients = sites
+        models = (2 if run.state.best else 1) + (len(sites) if site_models else 0)
+        seconds = evaluation_timeout(run.state.rounds(), models, list(run.cases.values()))
+        self._validation_timeout = self._validation_timeout or seconds
+        self._submit_model_timeout = self._submit_model_timeout or seconds
+        self.log_info(
+            fl_ctx,
+            f"evaluation of {models} models at {len(sites)} sites; a site that does not answer is "
+            f"waited for {self._validation_timeout} s",
+        )
+        super().start_controller(fl_ctx)
+
+    def _receive_local_model_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        site = client_task.client.name
+        authenticate(site, client_task.result, fl_ctx)
+        try:
+            read_site_model(client_task.result, server_run(fl_ctx))
+        except (FedVoxError, *UNREADABLE) as error:
+            server_run(fl_ctx).refuse(site, f"its own model {refusal_text(error)}")
+        else:
+            super()._receive_local_model_cb(client_task, fl_ctx)
+        client_task.result = None
+
+    def _receive_val_result_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
+        site, owner = client_task.client.name, client_task.task.props[AppConstants.MODEL_OWNER]
+        result, client_task.result = client_task.result, None
+        authenticate(site, result, fl_ctx)
+        props = {
+            AppConstants.MODEL_OWNER: owner,
+            AppConstants.DATA_CLIENT: site,
+            AppConstants.VALIDATION_RESULT: result,
+        }
+        for name, value in props.items():
+            fl_ctx.set_prop(name, value, private=True, sticky=False)
+        self.fire_event(AppEventType.VALIDATION_RESULT_RECEIVED, fl_ctx)

@@ -1,0 +1,112 @@
+"""The training workflow: the handshake, then the rounds, then the run's files."""
+
+import threading
+from typing import Any
+
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import ReturnCode, Shareable
+from nvflare.apis.signal import Signal
+from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
+
+from fedvox.aggregation.registration import validation_gaps
+from fedvox.errors import FedVoxError
+from fedvox.flare.handshake import Handshake
+from fedvox.flare.places import check_workspace
+from fedvox.flare.run_end import disk_text, task_failure
+from fedvox.flare.run_results import write_unevaluated
+from fedvox.flare.senders import authenticate
+from fedvox.flare.server_run import server_run
+from fedvox.flare.site_events import guard_events
+
+
+class FedVoxScatterAndGather(ScatterAndGather):
+    """ScatterAndGather that takes its rounds from ``training.json``, waits for the handshake and
+    starts where the state of the same run ends.
+
+    Args:
+        handshake_id: id of the :class:`fedvox.flare.handshake.Handshake` component.
+        **kwargs: as for ScatterAndGather; ``num_rounds`` is set here.
+    """
+
+    def __init__(self, handshake_id: str = "handshake", **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.handshake_id = handshake_id
+        self._blame = threading.local()
+
+    def start_controller(self, fl_ctx: FLContext) -> None:
+        """Reads settings and state before the base class loads the model."""
+        try:
+            check_workspace(fl_ctx)
+            run = server_run(fl_ctx)
+            self._num_rounds = run.job.training.rounds
+            self._current_round = run.state.version
+            guard_events(fl_ctx)
+            super().start_controller(fl_ctx)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+
+    def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
+        """Refuses in the handshake, or trains; what is trained is written before anything else."""
+        handshake = self._engine.get_component(self.handshake_id)
+        if not isinstance(handshake, Handshake):
+            self.system_panic(f"component '{self.handshake_id}' is no Handshake", fl_ctx)
+            return
+        run = server_run(fl_ctx)
+        try:
+            handshake.wait(self._min_clients, fl_ctx, abort_signal)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+            return
+        for text in validation_gaps(handshake.registrations):
+            run.note(text)
+        run.stage = "training"
+        super().control_flow(abort_signal, fl_ctx)
+        if abort_signal.triggered or run.failure is not None:
+            return
+        try:
+            write_unevaluated(run)
+        except FedVoxError as error:
+            self.system_panic(str(error), fl_ctx)
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
+
+    def broadcast_and_wait(self, *args: Any, **kwargs: Any) -> None:
+        """Asks the sites that take part; who is unfit or came after the round's start is not.
+
+        Raises:
+            FedVoxError: too few sites are left.
+        """
+        run = server_run(kwargs["fl_ctx"])
+        connected = [client.name for client in self._engine.get_clients()]
+        try:
+            targets = run.asked_sites(connected, self._min_clients)
+        except FedVoxError as error:
+            self._blame.text = str(error)
+            raise
+        self._current_num_targets = len(targets)
+        run.awaited = frozenset(targets)
+        super().broadcast_and_wait(*args, **kwargs, targets=targets)
+
+    def _accept_train_result(
+        self, client_name: str, result: Shareable, fl_ctx: FLContext, is_unknown_task: bool = False
+    ) -> bool:
+        """Gives the aggregator the name that the transport authenticated, and keeps on record which
+        site failed and why, before FLARE decides whether to go on.
+        """
+        authenticate(client_name, result, fl_ctx)
+        run = server_run(fl_ctx)
+        code = result.get_return_code()
+        if is_unknown_task or code in (None, ReturnCode.OK):
+            accepted = super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task)
+        else:
+            text = task_failure(code, result)
+            self.aggregator.note_failed(client_name, text, fl_ctx)
+            self._blame.text = f"{client_name}: {text}"
+            accepted = super()._accept_train_result(client_name, result, fl_ctx, is_unknown_task)
+            self._blame.text = ""
+        run.awaited -= {client_name}
+        return bool(accepted)
+
+    def system_panic(self, reason: str, fl_ctx: FLContext) -> None:
+        """Stops the run; of a failed task the reason names the site and what it says."""
+        super().system_panic(getattr(self._blame, "text", "") or reason, fl_ctx)
