@@ -138,6 +138,18 @@ FAULTS = (
         who=SITE,
     ),
     Fault(
+        "organ that nobody outlined where a label cannot be read",
+        both(table(ORGANS | {"aorta": 7}), lambda room: room.label().write_bytes(b"")),
+        "organs",
+        "organs that none of the 3 cases that could be read holds: aorta",
+        r"^mend the cases that could not be read \(1\) and check again",
+        lambda room: room.again(),
+        status=WARN,
+        who=SITE,
+        beside="the file is empty",
+        left="the label table names organs that no case holds: aorta",
+    ),
+    Fault(
         "organ of the job that nobody annotates",
         both(asked("liver", "spleen"), renamed(spleen="lesion")),
         "organs",
