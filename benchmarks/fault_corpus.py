@@ -1,9 +1,11 @@
 """What ``fedvox check`` finds in phantom folders with planted faults, bit flips and leaks.
 
-Every fault is planted into a case of its own among clean ones and counts as caught only with the
-right reason for exactly that case. Bit flips: one bit in an image, .nii.gz. Leaks: an image that
-trains is planted again under another name, header, orientation or number type. Labels that are
-shifted within their own grid are counted apart: nothing in the files proves them wrong.
+Every kind of fault (package ``faults`` beside this file) is planted into a small sound site and
+counts as caught only with the right reason for exactly that case, or for the site where all are at
+fault. Then its remedy is followed literally; it is misleading if anything is left to say. Sound
+cases are phantoms, and rare legal forms of them. Bit flips: one bit in an image, .nii.gz. Leaks: an
+image that trains is planted again under another name, header, orientation or number type. Labels
+that are shifted within their own grid are counted apart: nothing in the files proves them wrong.
 
 Example:
     python benchmarks/fault_corpus.py
@@ -13,18 +15,21 @@ Example:
 import argparse
 import gzip
 import json
-import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
+from faults import FAULTS
+from faults.changes import flip_bit, save
+from faults.fault import Finding, Trial, look, trial
+from faults.room import Rooms
+from faults.sound import SOUND
 from fedvox.data.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL
@@ -34,8 +39,6 @@ from fedvox.data.site import SiteSettings
 from fedvox.data.site_key import fingerprint, site_key
 
 SPACING_MM = 12.0
-Plant = Callable[[Path, Path], object]
-"""Changes the files of one case: image and label."""
 
 
 @dataclass(frozen=True)
@@ -76,138 +79,21 @@ class Folder:
         return {names[report.code]: report for report in self.check(workers).cases}
 
 
-def save(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
-    """Writes a volume as NIfTI."""
-    nib.save(nib.Nifti1Image(data, affine), path)
+def plant_faults(work: Path) -> dict[str, Trial]:
+    """Each kind of fault in a small site of its own, mended as its remedy says."""
+    rooms = Rooms(work / "faults")
+    return {name: trial(fault, rooms.make(fault.layout)) for name, fault in FAULTS.items()}
 
 
-def with_voxels(change: Callable[[np.ndarray], np.ndarray], of_label: bool = False) -> Plant:
-    """A fault in the voxels of the image or the label."""
-
-    def plant(image: Path, label: Path) -> None:
-        path = label if of_label else image
-        volume = nib.load(path)
-        save(path, change(np.asarray(volume.dataobj)), volume.affine)
-
-    return plant
-
-
-def with_affine(change: Callable[[np.ndarray], np.ndarray], of_label: bool) -> Plant:
-    """A fault in the affine of the label, or of image and label alike."""
-
-    def plant(image: Path, label: Path) -> None:
-        for path in (label,) if of_label else (image, label):
-            volume = nib.load(path)
-            save(path, np.asarray(volume.dataobj), change(volume.affine))
-
-    return plant
-
-
-def with_bytes(change: Callable[[bytes], bytes]) -> Plant:
-    """A fault in the bytes of the image's file."""
-    return lambda image, label: image.write_bytes(change(image.read_bytes()))
-
-
-def one_voxel(value: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Sets the middle voxel of a float copy."""
-
-    def change(data: np.ndarray) -> np.ndarray:
-        data = data.astype(np.float32)
-        data[tuple(length // 2 for length in data.shape)] = value
-        return data
-
-    return change
-
-
-def unknown_value(data: np.ndarray) -> np.ndarray:
-    """A label value that the table does not list."""
-    return np.where(data == 1, 77, data).astype(np.uint8)
-
-
-def flip_bit(content: bytes, position: int) -> bytes:
-    """One bit of a file turned over."""
-    changed = bytearray(content)
-    changed[position // 8] ^= 1 << position % 8
-    return bytes(changed)
-
-
-def no_orientation(image: Path, label: Path) -> None:
-    """Neither sform nor qform."""
-    for path in (image, label):
-        volume = nib.load(path)
-        volume = nib.Nifti1Image(np.asarray(volume.dataobj), None, volume.header)
-        volume.header["sform_code"] = volume.header["qform_code"] = 0
-        nib.save(volume, path)
-
-
-def sheared(affine: np.ndarray) -> np.ndarray:
-    """Axes that are not perpendicular, with voxels of the old size."""
-    skewed = np.linalg.norm(affine[:3, 1]) * (
-        affine[:3, 0] / np.linalg.norm(affine[:3, 0])
-        + affine[:3, 1] / np.linalg.norm(affine[:3, 1])
-    )
-    return np.column_stack([affine[:, 0], [*skewed / 2**0.5, 0], affine[:, 2:]])
-
-
-MOVED = np.array([[1.0, 0, 0, 50], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-FAULTS: dict[str, tuple[Plant, str]] = {
-    "truncated gzip": (with_bytes(lambda c: c[: len(c) // 2]), "damaged or truncated"),
-    "empty file": (with_bytes(lambda c: b""), "the file is empty"),
-    "missing file": (lambda image, label: label.unlink(), "missing"),
-    "bit flip": (with_bytes(lambda c: flip_bit(c, 8 * (len(c) // 2))), "damaged or truncated"),
-    "NaN": (with_voxels(one_voxel(np.nan)), "1 voxels that are NaN or infinite"),
-    "Inf": (with_voxels(one_voxel(np.inf)), "1 voxels that are NaN or infinite"),
-    "4D image": (with_voxels(lambda d: np.stack([d, d], -1)), "the volume's shape is"),
-    "label shape": (with_voxels(lambda d: d[:, :, :-2], True), "label's shape .* not the image's"),
-    "unknown label value": (with_voxels(unknown_value, True), r"label values \[77\] are not in"),
-    "fractional label": (with_voxels(lambda d: d * np.float32(0.5), True), "holds fractions"),
-    "empty label": (with_voxels(np.zeros_like, True), "holds none of FedVox's organs"),
-    "flipped label affine": (
-        with_affine(lambda a: np.diag([-1.0, 1, 1, 1]) @ a, True),
-        "mm off its image",
-    ),
-    "label shifted 50 mm": (with_affine(lambda a: MOVED @ a, True), "50.0 mm off its image"),
-    "voxel size 1e-6 mm": (
-        with_affine(lambda a: a @ np.diag([1e-6, 1e-6, 1e-6, 1]), False),
-        "voxel size .* not plausible",
-    ),
-    "no sform and qform": (no_orientation, "neither sform nor qform"),
-    "constant image": (with_voxels(np.ones_like), "is constant"),
-    "non-orthonormal affine": (with_affine(sheared, False), "not perpendicular"),
-}
-
-
-def plant_faults(clean: Folder, work: Path, workers: int) -> dict[str, str]:
-    """Fault -> reason that the check gave, empty where it was missed or others were blamed."""
-    folder = copy(clean, work / "faults", clean.names[: len(FAULTS) + 3])
-    planted = dict(zip(folder.names, FAULTS))
-    for name, fault in planted.items():
-        FAULTS[fault][0](folder.image(name), folder.label(name))
-    reports = folder.checked(workers)
-    innocent = all(not reports[name].problems for name in folder.names if name not in planted)
-    reasons = {}
-    for name, fault in planted.items():
-        found = [f"{p.status} {p.message}" for p in reports[name].problems]
-        right = [reason for reason in found if re.search(FAULTS[fault][1], reason)]
-        reasons[fault] = right[0] if right and innocent else ""
-    return reasons
-
-
-def wrong_modality(clean: Folder, named: str, work: Path, workers: int) -> str:
-    """The reason for a folder declared as another modality, empty unless all cases got it."""
-    folder = copy(clean, work / f"as_{named}", clean.names[:3])
-    report = Folder(folder.root, named).check(workers)
-    reasons = {p.message for case in report.cases for p in case.problems if p.check == "modality"}
-    return f"FAIL {min(reasons)}" if all(case.refused for case in report.cases) else ""
-
-
-def shared_patient(clean: Folder, work: Path, workers: int) -> str:
-    """The reason for one patient in training and validation."""
-    folder = copy(clean, work / "patient", clean.names[:4])
-    names = folder.names
-    split = split_file(folder, names[:3], [names[3], names[0]])
-    found = [p for p in split.check(workers).problems if p.status == FAIL]
-    return f"FAIL {found[0].message}" if found and "one patient" in found[0].message else ""
+def sound_oddities(work: Path) -> tuple[int, list[Finding]]:
+    """Legal forms that are rare: number of cases, and what was said of them."""
+    rooms = Rooms(work / "sound")
+    found = []
+    for layout, change in SOUND.values():
+        room = rooms.make(layout)
+        change(room)
+        found += look(room)
+    return len(SOUND), found
 
 
 def reoriented(image: Path, number: int) -> nib.Nifti1Image:
@@ -363,31 +249,37 @@ def main() -> int:
     args = parser.parse_args()
     start = time.perf_counter()
     cases, flips, leaks = (24, 10, 5) if args.quick else (100, 200, 20)
-    with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
         ct, mr = (write_clean(work / kind, kind, cases) for kind in ("ct", "mr"))
         reports = [*ct.check(args.workers).cases, *mr.check(args.workers).cases]
         refused = sum(case.refused for case in reports)
-        reasons = plant_faults(ct, work, args.workers)
-        reasons["CT declared as MRI"] = wrong_modality(ct, "mr", work, args.workers)
-        reasons["MRI declared as CT"] = wrong_modality(mr, "ct", work, args.workers)
-        reasons["patient in two parts"] = shared_patient(ct, work, args.workers)
+        noticed = sum(bool(case.problems) for case in reports)
+        trials = plant_faults(work)
+        odd, said = sound_oddities(work)
         found, blamed = plant_leaks(mr, leaks, work, args.workers)
         caught, harmless = plant_bit_flips(ct, flips, work, args.workers)
         moves = [shift_labels(clean, cases // 4, work, args.workers) for clean in (ct, mr)]
-    for fault, reason in reasons.items():
-        print(f"{fault:24s} {reason or 'MISSED'}")
+    for name, result in trials.items():
+        print(f"{name:40s} {result.reason or f'MISSED: {result.found}'}")
+        if result.misleading:
+            print(f"{'':40s} MISLEADING: {result.misleading}")
+    for who, problem in said:
+        print(f"sound, but {who} draws: {problem}")
     for kind, number in found.items():
         print(f"copy of a training image, {kind}: {number} found")
     figures = {
-        "faults": len(reasons),
-        "caught": sum(map(bool, reasons.values())),
+        "faults": len(trials),
+        "caught": sum(bool(result.reason) for result in trials.values()),
+        "remedies": len(trials),
+        "remedies_misleading": sum(bool(result.misleading) for result in trials.values()),
         "bitflips": flips,
         "bitflips_caught": caught,
         "bitflips_harmless": harmless,
-        "clean": len(reports),
-        "clean_refused": refused,
-        "clean_noticed": sum(bool(case.problems) for case in reports),
+        "clean": len(reports) + odd,
+        "clean_refused": refused + sum(problem.status == FAIL for _, problem in said),
+        "clean_noticed": noticed + len(said),
+        "sound_oddities": odd,
         "leaks": leaks,
         "leaks_caught": sum(found.values()),
         "leaks_wrongly_blamed": blamed,

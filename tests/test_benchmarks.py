@@ -14,6 +14,8 @@ KEYS = {
     "fault_corpus": {
         "faults",
         "caught",
+        "remedies",
+        "remedies_misleading",
         "bitflips",
         "bitflips_caught",
         "clean",
@@ -60,7 +62,8 @@ def test_help_shows_an_example(name: str) -> None:
 
 def test_quick_fault_corpus_catches_what_it_plants_and_blames_no_clean_case() -> None:
     figures = json.loads(run("fault_corpus", "--quick").stdout.splitlines()[-1])
-    assert figures["caught"] == figures["faults"] >= 20
+    assert figures["caught"] == figures["faults"] == figures["remedies"] >= 100
+    assert figures["remedies_misleading"] == 0 and figures["sound_oddities"] >= 40
     assert figures["leaks_caught"] == figures["leaks"] and figures["leaks_wrongly_blamed"] == 0
     assert figures["bitflips_caught"] + figures["bitflips_harmless"] == figures["bitflips"]
     assert figures["clean_refused"] == figures["clean_noticed"] == 0

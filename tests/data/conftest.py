@@ -8,9 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from faults.series import write_series as write_series_of
 from fedvox.data.case import Case, LabelFile
 
 AFFINE = np.array([[3.0, 0, 0, -15], [0, 3.0, 0, -12], [0, 0, 4.0, -20], [0, 0, 0, 1]])
@@ -50,58 +49,12 @@ def make_plain_site(write_nifti: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def write_series() -> Callable[..., Path]:
-    """Writes ``(columns, rows, slices)`` as one DICOM file per slice.
+    """Writes ``(columns, rows, slices)`` as one DICOM file per slice, see the corpus of faults."""
 
-    ``write_series(folder, array, affine)``; ``names`` are the files' names by slice, ``change`` may
-    alter each dataset before it is written.
-    """
-
-    def write(
-        folder: Path,
-        data: np.ndarray,
-        affine: np.ndarray = AFFINE,
-        names: Sequence[str] | None = None,
-        slope: float = 1.0,
-        intercept: float = -1024.0,
-        change: Callable[[Dataset, int], None] = lambda dataset, place: None,
-    ) -> Path:
-        folder.mkdir(parents=True, exist_ok=True)
-        for place in range(data.shape[2]):
-            stored = np.rint((data[:, :, place].T - intercept) / slope).astype(np.uint16)
-            dataset = slice_dataset(stored, np.diag([-1, -1, 1, 1]) @ affine, place)
-            dataset.RescaleSlope, dataset.RescaleIntercept = slope, intercept
-            change(dataset, place)
-            name = names[place] if names else f"IMG-{place:04d}.dcm"
-            dataset.save_as(folder / name, enforce_file_format=True)
-        return folder
+    def write(folder: Path, data: np.ndarray, affine: np.ndarray = AFFINE, *args, **more) -> Path:
+        return write_series_of(folder, data, affine, *args, **more)
 
     return write
-
-
-def slice_dataset(pixels: np.ndarray, affine: np.ndarray, place: int) -> Dataset:
-    """One CT slice of a series, rows by columns, under an affine in LPS."""
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = f"1.2.3.{place + 1}"
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2.4", "1.2.5"
-    dataset.FrameOfReferenceUID = "1.2.6"
-    dataset.Modality, dataset.PatientName = "CT", "Miller^Anna"
-    dataset.SeriesNumber, dataset.InstanceNumber = 3, place + 1
-    dataset.ImageOrientationPatient = [
-        float(f"{value:.10g}") for value in (affine[:3, :2] / spacing[:2]).T.ravel()
-    ]
-    position = affine @ [0, 0, place, 1]
-    dataset.ImagePositionPatient = [float(f"{value:.10g}") for value in position[:3]]
-    dataset.PixelSpacing = [float(f"{spacing[axis]:.10g}") for axis in (1, 0)]
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 16, 15
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = np.ascontiguousarray(pixels).tobytes()
-    return dataset
 
 
 @pytest.fixture

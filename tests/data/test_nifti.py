@@ -260,7 +260,8 @@ def test_label_with_fractions_is_refused(tmp_path, write_nifti, value):
     data = label_array().astype(np.float32)
     data[0, 0, 0] = value
     path = write_nifti(tmp_path / f"{CANARY}.nii.gz", data, AFFINE)
-    assert "whole numbers" in refusal(load_label, path)
+    # Rounded, the values between 0 and 5 would be those of other organs.
+    assert "export it again as whole numbers" in refusal(load_label, path)
 
 
 @pytest.mark.parametrize("value", [2**16 + 1, -(2**15) - 1])
@@ -407,6 +408,16 @@ def test_a_header_that_promises_more_than_the_file_holds_takes_no_memory(tmp_pat
     (tmp_path / "scan.nii").write_bytes(header.binaryblock + b"\0" * 4)
     with pytest.raises(DataError, match="bytes are missing"):
         load_image(tmp_path / "scan.nii")
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((8, 8, 8, 2), "save one volume of it"), ((8, 8), "all slices"), ((8, 8, 1), "all slices")],
+)
+def test_what_is_no_single_volume_has_a_remedy_of_its_own(tmp_path, write_nifti, shape, words):
+    data = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+    text = refusal(load_image, write_nifti(tmp_path / f"{CANARY}.nii.gz", data))
+    assert "a single 3D volume is needed" in text and words in text
 
 
 def test_a_label_with_nan_is_told_from_one_with_fractions(tmp_path):

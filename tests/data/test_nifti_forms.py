@@ -140,17 +140,17 @@ OTHERS: dict[str, tuple[str, Callable[[], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["own name", "called .nii"])
+@pytest.mark.parametrize("named", ["", "a.nii", "a.nii.gz"], ids=["own name", ".nii", ".nii.gz"])
 @pytest.mark.parametrize("kind", OTHERS)
 def test_what_is_no_nifti_file_is_called_by_its_name(tmp_path, kind, named):
     name, make, words = OTHERS[kind]
-    if kind == "NIfTI voxels alone" and not named:
+    if kind == "NIfTI voxels alone" and named:
         words = "or no NIfTI"  # nothing but the name tells it
-    if kind == "MGZ" and not named:
+    if kind == "MGZ" and named == "a.nii":
         words = "rename it"  # after which it is called MGH
-    if kind == "ANALYZE" and not named:
+    if kind == "ANALYZE" and named:
         words = "ANALYZE's"
-    path: Path = tmp_path / (name if named else "a.nii")
+    path: Path = tmp_path / (named or name)
     path.write_bytes(make())
     with pytest.raises(DataError) as caught:
         load_image(path)

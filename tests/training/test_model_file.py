@@ -107,7 +107,7 @@ def test_a_model_of_the_older_preprocessing_is_refused_with_what_to_do(written):
 
 def test_missing_description_is_an_error_with_a_remedy(written):
     written.with_suffix(".json").unlink()
-    with pytest.raises(ModelError, match=r"model\.json: file not found; check the path"):
+    with pytest.raises(ModelError, match=r"model\.json: missing beside the weights; copy both"):
         read_model(written)
 
 

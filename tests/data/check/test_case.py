@@ -165,6 +165,17 @@ def test_mirrored_label_on_the_right_grid_is_a_hint(examine):
     assert [(p.check, p.status) for p in report.problems] == [("placement", WARN)]
 
 
+def test_a_label_is_not_said_to_lie_in_air_of_an_image_without_units(tmp_path, write_nifti):
+    rng = np.random.default_rng(0)
+    data = np.where(label_array(), 45, -1000) + rng.normal(0, 15, SHAPE)
+    data[7:9] = rng.normal(-100, 15, data[7:9].shape)
+    image = write_nifti(tmp_path / "image.nii.gz", (data - 1024).astype(np.int16), AFFINE)
+    label = write_nifti(tmp_path / "label.nii.gz", label_array(), AFFINE)
+    case = Case("a", "a", {"ct": image}, (LabelFile(label, {1: "liver", 2: "spleen"}),))
+    (found,) = examine_case(case, (), False).problems
+    assert found.message.startswith("rescale intercept applied twice")
+
+
 def test_an_error_of_another_library_is_a_refusal_without_its_message(case, monkeypatch):
     def fail(path: Path) -> None:
         raise RuntimeError(f"cannot decode {CANARY}")

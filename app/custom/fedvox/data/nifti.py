@@ -100,9 +100,14 @@ def load_label(path: Path) -> Volume:
     data = _voxels(image)
     whole = np.issubdtype(data.dtype, np.integer)
     if not whole and not np.isfinite(data).all():
-        raise DataError("the label holds voxels that are NaN or infinite; save it as whole numbers")
+        raise DataError(
+            "the label holds voxels that are NaN or infinite; export it again as whole numbers"
+        )
     if not whole and not np.array_equal(data, np.rint(data)):
-        raise DataError("the label holds fractions; save it as whole numbers")
+        raise DataError(
+            "the label holds fractions, as interpolation makes; export it again as whole numbers, "
+            "by nearest neighbour if it is resampled (rounding makes other organs of the edges)"
+        )
     limits = np.iinfo(np.int16)
     if data.min() < limits.min or data.max() > limits.max:
         raise DataError(f"the label holds values beyond {limits.max}; give organs small numbers")
@@ -201,7 +206,10 @@ def volume_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
         DataError: it is not one 3D volume.
     """
     if len(shape) < 3 or min(shape[:3]) < 2 or any(length != 1 for length in shape[3:]):
-        raise DataError(f"the volume's shape is {shape}; a single 3D volume is needed")
+        remedy = "save one volume of it as a file of its own"
+        if len(shape) < 3 or min(shape[:3]) < 2:
+            remedy = "export all slices of the scan together"
+        raise DataError(f"the volume's shape is {shape}; a single 3D volume is needed: {remedy}")
     return int(shape[0]), int(shape[1]), int(shape[2])
 
 

@@ -54,7 +54,7 @@ def read_bytes(path: Path) -> tuple[bytes, Any, Any]:
     _refuse_wrong_ending(path, content)
     if content[:3] == _BZIP2:
         content = bz2.decompress(content)
-    elif path.name.lower().endswith(".gz") or content[:3] == _GZIP:
+    elif content[:3] == _GZIP:  # another file called .gz is told by what it is
         content = gzip.decompress(content)
     kind = _kind(path, content)
     header = _header(kind, content)

@@ -109,6 +109,9 @@ def read_model(path: Path) -> TrainedModel:
 
     if not path.is_file():
         raise ModelError(f"{path}: no such model file; give the model.safetensors of a run")
+    told = path.with_suffix(".json")
+    if not told.is_file():
+        raise ModelError(f"{told}: missing beside the weights; copy both from the run's folder")
     try:
         weights = load_file(str(path))
     except (SafetensorError, ValueError, TypeError, AttributeError, OSError):  # or no numpy type
@@ -116,12 +119,12 @@ def read_model(path: Path) -> TrainedModel:
             f"{path}: not a whole safetensors file; copy it again from the run's folder"
         ) from None
     try:
-        description = read_json(path.with_suffix(".json"))
+        description = read_json(told)
         if description.get("format") == 1:
             raise ModelError(f"{path}: {OLDER}")
         if description.get("format") != FORMAT or not {"job", "round"} <= set(description):
-            raise ModelError(f"{path.with_suffix('.json')}: not a model description of fedvox")
-        job = job_from(description.get("settings", {}), str(path.with_suffix(".json")))
+            raise ModelError(f"{told}: not a model description of fedvox; copy both files again")
+        job = job_from(description.get("settings", {}), str(told))
     except ConfigError as error:
         raise ModelError(str(error)) from None
     own = describe_model(job, weights, 0, False, [])

@@ -117,6 +117,7 @@ class _Examination:
         self.problems: list[Problem] = []
         self.labels: OrganMap | None = None
         self.first: Volume | None = None
+        self.outside: Problem | None = None
 
     def run(self, report: CaseReport) -> CaseReport:
         self.labels = self._attempt("label", read_organs, self.case)
@@ -161,6 +162,8 @@ class _Examination:
         self._note(_contradictory(image))
         if self._passes("modality", check_modality, image, name):
             self._note(odd_intensities(image.data, name))
+        else:  # where air lies is not to be told from numbers without units
+            self.problems = [problem for problem in self.problems if problem != self.outside]
         seen = report.intensities | {name: intensities(image.data, name)}
         marks = report.signatures | {name: signature(image.data)}
         return replace(report, intensities=seen, signatures=marks)
@@ -171,7 +174,8 @@ class _Examination:
         if labels is not None and not self._passes("grid", check_same_grid, image, labels):
             labels = None
         if labels is not None:
-            self._note(label_outside(image, labels.data, name))
+            self.outside = label_outside(image, labels.data, name)
+            self._note(self.outside)
             if not image.conflict:
                 self._note(_contradictory(labels, "of the label, "))
         order = np.argsort([int(axis) for axis, _ in nib.io_orientation(image.affine)])
