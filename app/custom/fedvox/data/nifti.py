@@ -175,7 +175,7 @@ def _open(path: Path) -> tuple[Any, Grid]:
         content, kind, header = read_bytes(path)
         grid = read_grid(header, volume_shape(header.get_data_shape()))
         image = kind.from_bytes(content)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             "the file is missing; restore it, or leave the case out by a split file"
         ) from None
