@@ -40,6 +40,7 @@ class Volume:
         header: the NIfTI header, kept for writing a result on the same grid.
         slices: of a DICOM series, the place along Z of each file in the order of the names.
         lossy: whether the image was compressed with loss at some time, as a DICOM series tells.
+        told: the modality that a DICOM header names, e.g. ``CT``; empty where there is none.
         conflict: how the header's sform and qform contradict each other, empty where they do not.
     """
 
@@ -48,6 +49,7 @@ class Volume:
     header: Any
     slices: tuple[int, ...] = ()
     lossy: bool = False
+    told: str = ""
     conflict: str = ""
 
     @property
