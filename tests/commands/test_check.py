@@ -46,6 +46,12 @@ def damaged(site_file) -> Path:
     return site_file
 
 
+def test_the_current_folder_is_no_site_file(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^\.: it is a folder; name the site file, as fedvox_s"):
+        call(".")
+
+
 def test_sound_site_passes(site_file, capsys):
     assert call(str(site_file)) == 0
     assert capsys.readouterr().out == (

@@ -558,3 +558,35 @@ def test_a_position_beyond_any_scanner_is_none(tmp_path, write_series, array, va
         dataset.ImagePositionPatient = [value if place == 2 else 0, 0, 4.0 * place]
 
     assert "do not say where they lie" in refusal(write_series(tmp_path, array, change=far))
+
+
+def test_slices_of_several_frames_of_reference_are_refused(tmp_path, write_series, array):
+    def other(dataset, place):
+        dataset.FrameOfReferenceUID = "1.2.6" if place < 3 else "1.2.7"
+
+    text = refusal(write_series(tmp_path / "s", array, change=other))
+    assert "in 2 frames of reference" in text and "; keep the slices of one" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d, place: setattr(d, "RescaleSlope", 0), "RescaleSlope is 0 or no number"),
+        (lambda d, place: setattr(d, "ImagePositionPatient", [1, 2]), "do not say where they lie"),
+        (lambda d, place: setattr(d, "ImageOrientationPatient", [1, 0, 0]), "where they lie"),
+        (
+            lambda d, place: setattr(d, "PixelData", d.PixelData[:-20]),
+            "slices are damaged: they hold fewer",
+        ),
+    ],
+)
+def test_a_header_that_lies_about_its_slices_is_called_by_its_fault(
+    tmp_path, write_series, array, change, words
+):
+    text = refusal(write_series(tmp_path / "s", array, change=change))
+    assert words in text and "; " in text and "Error" not in text
+
+
+def test_the_modality_of_the_header_is_kept(tmp_path, write_series, array):
+    series = write_series(tmp_path / "s", array, change=lambda d, p: setattr(d, "Modality", "PT"))
+    assert load_series(series).told == "PT"

@@ -86,8 +86,17 @@ def test_a_name_that_is_wrong_about_compression_is_told(tmp_path, image_path, la
     plain.write_bytes(gzip.decompress(image_path.read_bytes()))
     assert refusal(load_image, packed).endswith("rename it so that it ends in .nii.gz")
     assert refusal(load_image, plain).endswith("rename it to .nii")
-    shouted = image_path.rename(tmp_path / "c.nii.GZ")
-    assert refusal(load_image, shouted).endswith("rename it so that it ends in .nii.gz")
+    shouted = plain.rename(tmp_path / "B.NII.GZ")
+    assert refusal(load_image, shouted).endswith("rename it to .nii")
+
+
+@pytest.mark.parametrize("name", ["P.NII.GZ", "p.nii.GZ", "p.Nii.Gz"])
+def test_the_letter_case_of_an_ending_says_nothing_about_the_compression(
+    tmp_path, image_path, name
+):
+    shouted = tmp_path / name
+    shouted.write_bytes(image_path.read_bytes())
+    assert np.array_equal(load_image(shouted).data, load_image(image_path).data)
 
 
 def test_oblique_volume_is_accepted(tmp_path, write_nifti):

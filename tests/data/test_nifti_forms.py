@@ -118,6 +118,11 @@ def mgh() -> bytes:
 
 
 OTHERS: dict[str, tuple[str, Callable[[], bytes], str]] = {
+    "packed twice": (
+        "a.nii.gz",
+        lambda: gzip.compress(gzip.compress(bytes_of())),
+        "compressed twice and no NIfTI; unpack it once",
+    ),
     "NRRD": ("a.nrrd", lambda: b"NRRD0005\ntype: short\n" * 30, "an NRRD volume and no NIfTI"),
     "MetaImage": ("a.mha", lambda: b"ObjectType = Image\nNDims = 3\n" * 20, "MetaImage"),
     "MGH": ("a.mgh", mgh, "FreeSurfer"),
@@ -146,8 +151,8 @@ def test_what_is_no_nifti_file_is_called_by_its_name(tmp_path, kind, named):
     name, make, words = OTHERS[kind]
     if kind == "NIfTI voxels alone" and named:
         words = "or no NIfTI"  # nothing but the name tells it
-    if kind == "MGZ" and named == "a.nii":
-        words = "rename it"  # after which it is called MGH
+    if kind in ("MGZ", "packed twice") and named == "a.nii":
+        words = "rename it"  # after which it is called by its name
     if kind == "ANALYZE" and named:
         words = "ANALYZE's"
     path: Path = tmp_path / (named or name)

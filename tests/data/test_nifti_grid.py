@@ -78,6 +78,12 @@ LYING: dict[str, tuple[Callable[[], bytes], str]] = {
     "half of the slices": (lambda: put(scan(), dim=[3, *SHAPE[:2], 6, 1, 1, 1, 1]), "bytes more"),
     "numbers of half the size": (lambda: put(scan(), datatype=2, bitpix=8), "bytes more"),
     "voxels within the header": (lambda: put(scan(), vox_offset=0), "vox_offset 0"),
+    "a number type of no NIfTI": (
+        lambda: put(scan(), datatype=9999),
+        "datatype 9999. is none that",
+    ),
+    "no number type": (lambda: put(scan(), datatype=0), "datatype 0. is none that"),
+    "away from any scanner": (lambda: put(scan(), srow_x=[-2, 0, 0, 1e30]), "1e.30 mm away"),
     "voxels nowhere": (lambda: put(scan(), vox_offset=np.nan), "missing|damaged|vox_offset|NIfTI"),
 }
 

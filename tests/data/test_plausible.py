@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,58 @@ def test_named_modality_is_held_against_the_numbers():
         check_modality(ct(air=0.4), "mr")
     with pytest.raises(DataError, match="no value below 0"):
         check_modality(mr(), "ct")
+
+
+@pytest.mark.parametrize("modality", ["ct", "mr", "t1"])
+@pytest.mark.parametrize("organs", [1, 7])
+def test_labels_in_the_place_of_a_scan_are_refused(modality, organs):
+    labels = np.zeros(SHAPE)
+    labels[5:15, 5:15, 5:15] = np.arange(1000).reshape(10, 10, 10) % organs + 1
+    with pytest.raises(DataError, match=r"different numbers only, as labels do.*; put the scan"):
+        check_modality(volume(labels), modality)
+    with pytest.raises(DataError, match="as labels do"):
+        tell_modality(volume(labels), ("ct", "mr"))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_scan_of_few_bits_is_not_taken_for_labels(bits):
+    image = mr(1.0)
+    check_modality(volume(np.rint(image.data / image.data.max() * (2**bits - 1))), "mr")
+
+
+@pytest.mark.parametrize("slope", [10, 1e10])
+def test_numbers_far_beyond_hu_are_refused(slope):
+    noise = np.random.default_rng(1).normal(0, 20, SHAPE)
+    image = volume(slope * (ct(air=0.4).data + noise))
+    with pytest.raises(DataError, match="far beyond what HU can be: a wrong slope"):
+        check_modality(image, "ct")
+    with pytest.raises(DataError, match="far beyond"):
+        tell_modality(image, ("ct", "mr"))
+
+
+def test_metal_and_padding_are_not_beyond_hu():
+    image = ct(air=0.4)
+    image.data[:, :, 18:] = -32768
+    image.data[0, :5, :17] = 60_000
+    check_modality(image, "ct")
+
+
+@pytest.mark.parametrize("told", ["PT", "NM", "US", "CR", "DX", "MG", "XA", "RF"])
+def test_a_series_of_another_modality_is_no_mri(told):
+    image = replace(mr(), told=told)
+    with pytest.raises(DataError, match=r"DICOM header says .*; only CT and MRI can be used"):
+        check_modality(image, "mr")
+    with pytest.raises(DataError, match="DICOM header says"):
+        tell_modality(image, ("ct", "mr"))
+
+
+def test_a_series_that_names_another_modality_than_the_site_is_refused():
+    with pytest.raises(DataError, match="says MR, it is named as ct; name its modality rightly"):
+        check_modality(replace(ct(air=0.4), told="MR"), "ct")
+    with pytest.raises(DataError, match="says CT, it is named as t2"):
+        check_modality(replace(mr(), told="CT"), "t2")
+
+
+@pytest.mark.parametrize("told", ["", "OT", "MR"])
+def test_a_header_that_agrees_or_says_nothing_is_no_reason(told):
+    check_modality(replace(mr(), told=told), "flair")

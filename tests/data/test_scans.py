@@ -28,6 +28,12 @@ def test_nifti_files_and_series_are_listed_by_name(tmp_path):
     assert others == [tmp_path / "empty", tmp_path / "notes.txt"]
 
 
+def test_an_ending_in_capitals_makes_a_scan_too(tmp_path):
+    fill(tmp_path, **{"A.NII": b"", "b.nii.GZ": b""})
+    scans, others = find_scans(tmp_path)
+    assert [scan.name for scan in scans] == ["A", "b"] and not others
+
+
 def test_a_folder_called_like_a_file_is_no_scan(tmp_path):
     fill(tmp_path / "a.nii.gz")
     fill(tmp_path, **{"b.nii": b""})

@@ -218,11 +218,14 @@ def test_a_series_that_cannot_be_read_is_not_charged_to_its_label(
 def test_a_series_with_a_label_of_other_axes_is_read_and_its_loss_is_noticed(
     tmp_path, write_series, write_nifti, checks
 ):
+    def measured(dataset, place):
+        dataset.Modality = "MR"
+
     def once_lossy(dataset, place):
-        dataset.LossyImageCompression = "01"
+        dataset.Modality, dataset.LossyImageCompression = "MR", "01"
 
     label = write_nifti(tmp_path / "l.nii.gz", label_array(), AFFINE)
-    for name, change in (("plain", lambda dataset, place: None), ("lossy", once_lossy)):
+    for name, change in (("plain", measured), ("lossy", once_lossy)):
         series = write_series(tmp_path / name, image_array(), AFFINE, change=change)
         file = LabelFile(label, {1: "liver", 2: "spleen"})
         report = examine_case(Case(name, name, {"mr": series}, (file,)), (), False)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
 
 AMOS_TABLE = {
     "0": "background",
@@ -155,7 +156,11 @@ class Trees:
         numbers = [step * (12 - place) for place in range(12)]
         names = [f"IMG-0004-{number:05d}" for number in numbers]
         data, label = self.image(modality), self.label(values)
-        self.write_series(images, data, names=[f"{name}.dcm" for name in names])
+
+        def tell(dataset: Dataset, place: int) -> None:
+            dataset.Modality = modality.upper()
+
+        self.write_series(images, data, names=[f"{name}.dcm" for name in names], change=tell)
         ground.mkdir(parents=True, exist_ok=True)
         for place, name in enumerate(names):
             Image.fromarray(label[:, :, place].T.astype(np.uint8)).save(ground / f"{name}.png")

@@ -260,7 +260,7 @@ def _refuse_folder(site_file: Path) -> None:
     if not site_file.is_dir():
         return
     own = site_file / SITE_FILE
-    beside = site_file.with_name(f"{site_file.name}.json")
+    beside = site_file.parent / f"{site_file.name}.json"  # of '.' and '/' there is no name
     found = next((path for path in (own, beside) if path.is_file()), None)
     remedy = f"name {found}" if found else f"name the site file, as {own}"
     raise ConfigError(f"{site_file}: it is a folder; {remedy}")

@@ -55,6 +55,7 @@ def load_series(folder: Path) -> Volume:
             check_places(files)
             _refuse_tilt(files)
             _refuse_unreadable(files)
+            _refuse_short(files)
             data, affine, slices = _stack(files)
         except DataError:
             raise
@@ -69,7 +70,8 @@ def load_series(folder: Path) -> Volume:
     image.set_qform(affine, 1)
     image.set_sform(affine, 1)
     grid = read_grid(image.header, volume_shape(data.shape))
-    return Volume(data, grid.affine, image.header, slices, _is_lossy(files))
+    told = str(files[0].get("Modality") or "").strip().upper()
+    return Volume(data, grid.affine, image.header, slices, _is_lossy(files), told)
 
 
 @contextmanager
@@ -158,8 +160,15 @@ def _refuse_other_forms(files: Sequence[Any]) -> None:
             raise DataError("the DICOM file holds many frames; export single slices, or NIfTI")
         if int(entry.get("SamplesPerPixel") or 1) > 1:
             raise DataError("the DICOM images are coloured; name the folder of the scan itself")
-        if not entry.get("ImagePositionPatient") or not entry.get("ImageOrientationPatient"):
+        counts = [_count(entry, "ImagePositionPatient"), _count(entry, "ImageOrientationPatient")]
+        if counts != [3, 6]:
             raise DataError("the DICOM images do not say where they lie; export the series again")
+
+
+def _count(entry: Any, field: str) -> int:
+    """How many numbers a field holds; 0 where it is empty or missing."""
+    value = entry.get(field)
+    return 0 if value is None or isinstance(value, str | float) else len(value)
 
 
 def _refuse_mixed(files: Sequence[Any]) -> None:
@@ -197,6 +206,20 @@ def _refuse_unreadable(files: Sequence[Any]) -> None:
                 f"nothing here decodes DICOM compressed as '{name}'; export the series "
                 "uncompressed, or as RLE, JPEG, JPEG-LS or JPEG 2000"
             )
+
+
+def _refuse_short(files: Sequence[Any]) -> None:
+    """Names slices that are cut off; highdicom and pydicom would not."""
+    short = 0
+    for entry in files:
+        if not entry.file_meta.TransferSyntaxUID.is_encapsulated:
+            bits = int(entry.Rows) * int(entry.Columns) * int(entry.BitsAllocated)
+            short += len(entry.PixelData) < bits // 8
+    if short:
+        raise DataError(
+            f"{short} of {len(files)} DICOM slices are damaged: they hold fewer pixels than their "
+            "header says; copy the series again"
+        )
 
 
 def _is_lossy(files: Sequence[Any]) -> bool:

@@ -23,10 +23,13 @@ _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentatio
 def fill_in(files: Sequence[Any]) -> None:
     """Puts a value where an anonymiser left none and none is needed to place or read a voxel.
 
+    The frame of reference comes before: several of them are several coordinate systems.
+
     Raises:
         DataError: a field is missing that says how numbers are stored, or some slices lack the
             rescale slope or intercept that others have.
     """
+    _refuse_frames(files)
     instances = Counter(str(entry.get("SOPInstanceUID") or "") for entry in files)
     for number, entry in enumerate(files, start=1):
         _fill_syntax(entry)
@@ -42,6 +45,15 @@ def fill_in(files: Sequence[Any]) -> None:
         if not entry.get("PhotometricInterpretation"):
             entry.PhotometricInterpretation = "MONOCHROME2"
     _check_numbers(files)
+
+
+def _refuse_frames(files: Sequence[Any]) -> None:
+    frames = {str(entry.get("FrameOfReferenceUID") or "") for entry in files} - {""}
+    if len(frames) > 1:
+        raise DataError(
+            f"the DICOM slices lie in {len(frames)} frames of reference, so their places cannot be "
+            "compared; keep the slices of one in the folder, or export the series again"
+        )
 
 
 def _fill_syntax(entry: Any) -> None:
@@ -80,6 +92,12 @@ def _check_numbers(files: Sequence[Any]) -> None:
         for entry in missing:
             if field in entry:
                 delattr(entry, field)
+    slopes = [float(entry.get("RescaleSlope", 1)) for entry in files]
+    if not np.isfinite(slopes).all() or not all(slopes):
+        raise DataError(
+            "the DICOM images' RescaleSlope is 0 or no number, so what was measured is unknown; "
+            "export the series again"
+        )
 
 
 def straighten(files: Sequence[Any]) -> None:

@@ -40,6 +40,7 @@ class Volume:
         header: the NIfTI header, kept for writing a result on the same grid.
         slices: of a DICOM series, the place along Z of each file in the order of the names.
         lossy: whether the image was compressed with loss at some time, as a DICOM series tells.
+        told: the modality that a DICOM header names, e.g. ``CT``; empty where there is none.
         conflict: how the header's sform and qform contradict each other, empty where they do not.
     """
 
@@ -48,6 +49,7 @@ class Volume:
     header: Any
     slices: tuple[int, ...] = ()
     lossy: bool = False
+    told: str = ""
     conflict: str = ""
 
     @property
@@ -180,7 +182,7 @@ def _open(path: Path) -> tuple[Any, Grid]:
         content, kind, header = read_bytes(path)
         grid = read_grid(header, volume_shape(header.get_data_shape()))
         image = kind.from_bytes(content)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(
             "the file is missing; restore it, or leave the case out by a split file"
         ) from None

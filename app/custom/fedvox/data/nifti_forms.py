@@ -18,6 +18,8 @@ _GZIP, _BZIP2 = b"\x1f\x8b\x08", b"BZh"
 _SINGLE, _PAIR, _SINGLE_2, _PAIR_2 = b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0"
 _CONVERT = "convert it to NIfTI (.nii.gz), for instance with 3D Slicer"
 _BEGINNINGS = (
+    (_GZIP, "compressed twice", "unpack it once"),
+    (_BZIP2, "compressed twice", "unpack it once"),
     (b"NRRD", "an NRRD volume", _CONVERT),
     (b"ObjectType", "a MetaImage header", _CONVERT),
     (b"NDims", "a MetaImage header", _CONVERT),
@@ -58,6 +60,7 @@ def read_bytes(path: Path) -> tuple[bytes, Any, Any]:
         content = gzip.decompress(content)
     kind = _kind(path, content)
     header = _header(kind, content)
+    _check_number_type(header)
     _check_scaling(header)
     return content, kind, header
 
@@ -65,10 +68,10 @@ def read_bytes(path: Path) -> tuple[bytes, Any, Any]:
 def _refuse_wrong_ending(path: Path, content: bytes) -> None:
     """Notices a volume whose name says the wrong thing about its compression."""
     plain = content[344:348] == _SINGLE or content[4:8] == _SINGLE_2
-    if path.name.endswith(".gz") and plain:
+    name = path.name.lower()
+    if name.endswith(".gz") and plain:
         raise DataError("the file is not compressed, as .gz in its name says; rename it to .nii")
-    named = path.name.lower().endswith((".nii", ".gz"))  # an .mgz, say, is rightly compressed
-    if named and not path.name.endswith(".gz") and content[:3] == _GZIP:
+    if name.endswith(".nii") and content[:3] == _GZIP:  # an .mgz, say, is rightly compressed
         raise DataError("the file is compressed; rename it so that it ends in .nii.gz")
 
 
@@ -124,6 +127,20 @@ def check_offset(header: Any) -> None:
     if not offset >= header.template_dtype.itemsize + 4:
         raise DataError(
             f"the header says that voxels begin within it (vox_offset {offset:g}); export it again"
+        )
+
+
+def _check_number_type(header: Any) -> None:
+    """Refuses a code of the number type that NIfTI does not have, or numpy."""
+    code = int(header["datatype"])
+    try:
+        size = header.get_data_dtype().itemsize
+    except KeyError:
+        size = 0
+    if size == 0:
+        raise DataError(
+            f"the header's number type (datatype {code}) is none that is read; export it again as "
+            "whole numbers or floats of 32 bits"
         )
 
 

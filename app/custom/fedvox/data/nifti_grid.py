@@ -20,6 +20,8 @@ SAME_SIZE = 0.02
 ROUNDING_MM = 0.5
 """Up to this, or to half a voxel, sform and qform may place a corner apart."""
 LEAST_DEGREES = 0.5
+FARTHEST_MM = 1e5
+"""No scanner puts a voxel farther away; in such numbers the shift of a label could not be seen."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,11 @@ def _check_axes(affine: np.ndarray, unit: int) -> None:
         if unit in UNIT_NAMES:
             remedy = f"the header's unit is {UNIT_NAMES[unit]}: set xyzt_units to mm, or re-export"
         raise DataError(f"voxel size {np.round(spacing, 6).tolist()} mm is not plausible; {remedy}")
+    if np.abs(affine[:3, 3]).max() > FARTHEST_MM:
+        raise DataError(
+            f"the header places the scan {np.abs(affine[:3, 3]).max():.3g} mm away from the "
+            "scanner's centre; export it again"
+        )
     angles = (axes / spacing).T @ (axes / spacing) - np.eye(3)
     if np.abs(angles).max() > 0.02:
         raise DataError("the affine's axes are not perpendicular; resample the volume first")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fedvox.data.check.slabs import thinned
 from fedvox.data.nifti import Volume
 from fedvox.data.tissue import measured_values
 from fedvox.errors import DataError
@@ -38,6 +39,20 @@ DENSE_HU, DENSE_SHARE = 300, 0.4
 """Bone and contrast agent fill less than this share of a scan that shows hardly any air."""
 LARGEST_HU = 3100
 """Of bone; only metal lies above."""
+LOWEST_HU, HIGHEST_HU = -4000, 40_000
+"""Beyond these lies no large part of a scan: air is -1000, and padding does not count. Higher than
+:data:`OFFSETS`, which have a remedy of their own."""
+FOREIGN = {
+    "PT": "PET",
+    "NM": "nuclear medicine",
+    "US": "ultrasound",
+    **dict.fromkeys(("CR", "DX", "MG", "XA", "RF"), "X-ray projection"),
+}
+"""What a DICOM header calls modalities that no job trains -> in words."""
+MOST_LABELS = 8
+"""A scan has more different numbers, of 8 bits and after any scaling too."""
+FEW_OF, FEW = 1000, 200_000
+"""How many voxels that takes at least, and how many are looked at."""
 GREY = 255
 """The largest number of 8 bits."""
 
@@ -62,6 +77,8 @@ def check_modality(volume: Volume, modality: str) -> None:
         DataError: names what the numbers say.
     """
     values = measured_values(volume.data)
+    _refuse_drawing(volume.data)
+    _refuse_told(volume.told, modality)
     if modality == "ct":
         _refuse_no_hounsfield(volume.data, values)
     elif _has_air_of_ct(volume.data, values):
@@ -79,7 +96,14 @@ def tell_modality(volume: Volume, known: Sequence[str]) -> Told:
         DataError: the numbers leave a choice, tell a modality that the model does not know, or are
             those of a CT but no Hounsfield units.
     """
+    told = _tell_by_numbers(volume, known)
+    _refuse_told(volume.told, told.modality)
+    return told
+
+
+def _tell_by_numbers(volume: Volume, known: Sequence[str]) -> Told:
     values = measured_values(volume.data)
+    _refuse_drawing(volume.data)
     others = [name for name in known if name != "ct"]
     if _has_air_of_ct(volume.data, values):
         reason = _air(volume.data)
@@ -105,6 +129,37 @@ def tell_modality(volume: Volume, known: Sequence[str]) -> Told:
     return Told(others[0], reason)
 
 
+def _refuse_told(told: str, modality: str) -> None:
+    """Refuses a series whose header names another modality.
+
+    Raises:
+        DataError: with both.
+    """
+    if told in FOREIGN:
+        raise DataError(f"the DICOM header says {FOREIGN[told]}; only CT and MRI can be used")
+    if told in ("CT", "MR") and (told == "CT") != (modality == "ct"):
+        raise DataError(
+            f"the DICOM header says {told}, it is named as {modality}; name its modality rightly"
+        )
+
+
+def _refuse_drawing(data: np.ndarray) -> None:
+    """Refuses labels that lie in the place of a scan: whole numbers, and hardly one in between.
+
+    Raises:
+        DataError: with their number.
+    """
+    sample = data[thinned(data.shape, FEW)].ravel()
+    if sample.size < FEW_OF or (sample != np.rint(sample)).any():
+        return
+    numbers = len(np.unique(sample))
+    if numbers <= MOST_LABELS:
+        raise DataError(
+            f"the voxels have {numbers} different numbers only, as labels do and no scan does; put "
+            "the scan itself there"
+        )
+
+
 def _refuse_no_hounsfield(data: np.ndarray, values: np.ndarray) -> None:
     """Refuses a CT that is none, or whose numbers are not Hounsfield units.
 
@@ -120,6 +175,12 @@ def _refuse_no_hounsfield(data: np.ndarray, values: np.ndarray) -> None:
         raise DataError(
             f"nearly all numbers of the scan lie within {high - low:.2g}, so they are no HU but "
             "were scaled, as to [-1, 1] or to z-scores; export the scan in HU"
+        )
+    cold, warm = np.percentile(values, (5, 95))
+    if cold < LOWEST_HU or warm > HIGHEST_HU:
+        raise DataError(
+            f"the numbers of the scan run from {cold:.4g} to {warm:.4g}, far beyond what HU can "
+            "be: a wrong slope, most likely; export the scan in HU"
         )
     offset = _offset(values)
     if offset:

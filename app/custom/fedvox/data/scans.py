@@ -63,11 +63,11 @@ def find_scans(folder: Path) -> tuple[list[Scan], list[Path]]:
     """
     scans, others = [], []
     for path in sorted(folder.iterdir()):
-        ending = next((end for end in NIFTI if path.name.endswith(end)), "")
+        ending = next((end for end in NIFTI if path.name.lower().endswith(end)), "")
         if path.name.startswith("."):
             continue
         if (ending and path.is_file()) or is_series(path):
-            scans.append(Scan(path.name.removesuffix(ending), path))
+            scans.append(Scan(path.name[: len(path.name) - len(ending)], path))
         else:
             others.append(path)
     if not scans:
