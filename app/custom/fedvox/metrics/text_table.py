@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from fedvox.metrics.interval import FEWEST
+from fedvox.metrics.interval import FEWEST, gap_text
 from fedvox.metrics.models import (
     BEST,
     LAST,
@@ -124,7 +124,9 @@ def _notes(summary: Sequence[SummaryRow], last_is_best: bool) -> list[str]:
     means = [row for row in summary if row.organ == MEAN_ORGAN and row.site == ALL_SITES]
     if any(0 < row.cases < FEWEST for row in means):
         notes.append(f"no interval below {FEWEST} cases")
-    return notes
+    bare = [row for row in means if row.cases >= FEWEST and math.isnan(row.dice_low)]
+    reasons = sorted({gap_text(row.cases, row.dice_mean) for row in bare})
+    return notes + [f"no interval where {reason}" for reason in reasons]
 
 
 def _site_cell(line: SiteLine, row: SummaryRow | None) -> str:
