@@ -14,6 +14,8 @@ examples:
 A bundle is a folder for MONAI's tools; it names fedvox's own preprocessing, so fedvox must be
 installed where it runs. TorchScript maps windows to probabilities and holds model.json.
 """
+_PROGRAMS = (".ts", ".pt", ".pth")
+"""How people call files of TorchScript."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,6 +53,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.exists():
         raise ConfigError(f"--out {args.out}: it exists already; choose another name")
+    if args.format == "bundle" and args.out.suffix in _PROGRAMS:
+        raise ConfigError(
+            f"--out {args.out}: a bundle is a folder; for a file of that name give --format "
+            "torchscript"
+        )
     require_place("--out", args.out)
     require_model(args.model)
     trained = read_model(args.model)

@@ -193,6 +193,8 @@ def run_show(args: argparse.Namespace) -> int:
 def run_export(args: argparse.Namespace) -> int:
     """Writes a job folder and prints how to run or submit it."""
     from fedvox.flare.job_folder import export_job, find_job
+    from fedvox.flare.job_readme import simulator_line
+    from fedvox.training.settings import read_job
 
     source = find_job(args.name, args.jobs)
     _say_hidden(args)
@@ -211,11 +213,12 @@ def run_export(args: argparse.Namespace) -> int:
         return 0
     print(target)
     place = shlex.quote(str(target))
+    job = read_job(target / "app/config/training.json")
     following = {
         "preinstalled": f"fedvox doctor --kit KIT --job {place} at each site, then "
         f"nvflare job submit -j {place}",
         "carried": f"fedvox job diff {place} at each site, then nvflare job submit -j {place}",
-        "pinned": f"nvflare simulator {place}",
+        "pinned": simulator_line(place, job, args.min_clients),
     }
     print(f"Next: {following[args.code]}")
     return 0
