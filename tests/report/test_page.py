@@ -307,6 +307,12 @@ def test_rounds_are_counted_from_one_as_on_the_console(page):
     assert round_text({**ROUND, "round": 0}, 2).startswith("round 1 of 2")
 
 
+def test_a_note_stands_under_the_round_that_the_table_and_the_console_name(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "rounds.jsonl").write_text('{"round": 0, "notes": ["site-2 came late"]}\n')
+    assert "<li>Round 1: site-2 came late</li>" in write_report(tmp_path).read_text()
+
+
 def test_damaged_record_of_the_run_is_named(tmp_path):
     write_run(tmp_path)
     for broken in ("{", '{"sites": 3}', '{"sites": [{"site": 1}], "job": "a"}'):
