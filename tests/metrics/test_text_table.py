@@ -131,3 +131,13 @@ def test_control_characters_do_not_reach_the_terminal(letter):
     rows = [*run(), row(f"a{letter}b", f"a{letter}b", 0, 0.5)]
     text = format_table(summarise(rows)) + format_sites(summarise(rows))
     assert "a?b" in text and f"a{letter}b" not in text
+
+
+def test_long_names_of_sites_do_not_make_the_table_by_site_endless():
+    names = {"site-1": "Klinikum-" + "a" * 55, "site-2": "Klinikum-" + "b" * 55}
+    rows = [
+        replace(r, site=names[r.site], model=names.get(r.model, r.model)) for r in run() if r.site
+    ]
+    table = format_sites(summarise(rows))
+    assert max(map(len, table.splitlines())) < 130
+    assert "site's own" in table and " (own)" not in table

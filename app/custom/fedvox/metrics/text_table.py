@@ -18,6 +18,8 @@ from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow, printable
 
 _MOST_COLUMNS = 8
 """Models that the table by site has room for on a terminal."""
+_MOST_LETTERS = 120
+"""Letters that their names may fill there; a site's name has up to 64."""
 
 _HEADINGS = {  # in the order in which a radiologist reads an abdomen, then brain, heart, tumours
     "liver": "liver",
@@ -91,13 +93,14 @@ def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> s
         last_is_best: as for :func:`format_table`.
 
     Returns:
-        Lines without a final newline; with many sites only the global models and each site's own.
+        Lines without a final newline; with many sites, or long names, only the global models and each site's own.
     """
     lines = site_lines(shown_rows(summary, last_is_best))
     if len(lines) < 2:
         return ""
     models = site_models(lines)
-    narrow = len(models) > _MOST_COLUMNS
+    width = sum(len(model_title(model, last_is_best)) + 2 for model in models)
+    narrow = len(models) > _MOST_COLUMNS or width > _MOST_LETTERS
     columns = [m for m in models if m in (BEST, LAST)] if narrow else models
     headings = [model_title(model, last_is_best) for model in columns] + ["site's own"] * narrow
     cells = [["site", "modality", "cases", *headings]]
