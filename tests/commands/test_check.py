@@ -254,9 +254,7 @@ def test_a_page_of_slices_is_refused_where_git_would_commit_it(in_git):
 
 
 def test_a_list_of_file_names_is_refused_where_git_would_commit_it(in_git):
-    with pytest.raises(
-        ConfigError, match=r"--list .*git would commit it, with names of their file"
-    ):
+    with pytest.raises(ConfigError, match=r"--list .*git would commit it, with names of"):
         call(str(in_git), "--list", str(in_git.parent / "files.csv"))
     assert call(str(in_git), "--list", str(in_git.parent / "private/files.csv")) == 0
 

@@ -93,7 +93,8 @@ def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> s
         last_is_best: as for :func:`format_table`.
 
     Returns:
-        Lines without a final newline; with many sites, or long names, only the global models and each site's own.
+        Lines without a final newline; with many sites, or long names, only the global models and
+        each site's own.
     """
     lines = site_lines(shown_rows(summary, last_is_best))
     if len(lines) < 2:
