@@ -31,7 +31,7 @@ p, ul { max-width:46rem; } .soft { color:var(--soft); } .small { font-size:.88re
   gap:0 1.3rem; }
 .pair th, .pair td { padding-left:.3rem; padding-right:.3rem; white-space:nowrap; }
 .pair th[scope=row] { white-space:normal; }
-#hospitals thead th.n { white-space:normal; overflow-wrap:anywhere; min-width:6.5rem; }
+#hospitals thead th.n { white-space:normal; overflow-wrap:anywhere; min-width:8rem; }
 .pair table { font-size:.84rem; } .pair svg { vertical-align:middle; }
 .scroll { overflow-x:auto; margin:.4rem 0 1rem; }
 .tall { max-height:42rem; overflow:auto; border:1px solid var(--line); border-radius:.3rem; }
