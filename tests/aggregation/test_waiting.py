@@ -22,5 +22,11 @@ def test_short_or_unmeasured_rounds_get_the_least_time(rounds):
     assert evaluation_timeout(rounds, 3, [(2, 2)]) == LEAST_SECONDS
 
 
+def test_rounds_without_any_validation_do_not_measure_a_case():
+    # 20 test cases, 4 models; a round of 3 s would suggest 216 s
+    assert evaluation_timeout([record(3.0)], 4, [(0, 20), (0, 2)]) == 60 * 20 * 4
+    assert evaluation_timeout([record(3.0)], 4, [(0, 20), (1, 2)]) == LEAST_SECONDS
+
+
 def test_wait_ends_after_a_day():
     assert evaluation_timeout([record(40_000.0)], 9, [(4, 100)]) == MOST_SECONDS

@@ -259,6 +259,12 @@ def test_a_page_of_slices_is_refused_where_git_would_commit_it(in_git):
     assert call(str(in_git), "--html", page, "--thumbnails") == 0
 
 
+def test_a_list_of_file_names_is_refused_where_git_would_commit_it(in_git):
+    with pytest.raises(ConfigError, match=r"--list .*git would commit it, with names of"):
+        call(str(in_git), "--list", str(in_git.parent / "files.csv"))
+    assert call(str(in_git), "--list", str(in_git.parent / "private/files.csv")) == 0
+
+
 def test_a_site_file_and_a_cache_that_git_would_commit_are_noted(in_git, capsys):
     assert call(str(in_git)) == 0
     assert capsys.readouterr().err.splitlines() == [

@@ -53,3 +53,14 @@ def test_an_export_of_an_export_names_its_own_source(tmp_path):
     first = export_job(JOBS / "fedgin", tmp_path / "a", overrides=["training.rounds=3"], name="one")
     text = readme(export_job(first, tmp_path / "b", overrides=["training.rounds=4"], name="two"))
     assert "from the job `one`" in text and "| `training.rounds` | `3` | `4` |" in text
+
+
+def test_the_simulators_command_names_as_many_sites_as_the_job_speaks_of(tmp_path):
+    three = ["phantom.modalities=ct,mr,mr"]
+    text = readme(export_job(JOBS / "fedgin", tmp_path / "a", "pinned", three, "three"))
+    assert "\nnvflare simulator three -n 3 -t 2\n" in text
+    text = readme(export_job(JOBS / "fedgin", tmp_path / "b", "pinned", name="two", min_clients=4))
+    assert "\nnvflare simulator two -n 4 -t 2\n" in text
+    assert "\nnvflare simulator two\n" in readme(
+        export_job(JOBS / "fedgin", tmp_path / "c", "pinned", name="two")
+    )

@@ -1,9 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from fedvox.data.organs import CANONICAL, REGIONS
-from fedvox.metrics.summary import summarise
+from fedvox.metrics.summary import reduce_rows, summarise
 from fedvox.metrics.table import MetricRow, SummaryRow
 from fedvox.metrics.text_table import format_sites, format_table
 
@@ -66,9 +67,18 @@ def test_interval_needs_three_cases_and_the_table_says_so():
     assert "no interval below" not in format_table(summarise(run(3)))
 
 
+def test_a_missing_interval_of_enough_cases_is_explained_without_guessing():
+    own = [row for row in run(2, 1) if row.model == "global_best"]
+    two = [replace(row, site=site) for site in "ab" for row in reduce_rows(own)]
+    table = format_table(summarise([], two))
+    assert "no interval where the cases do not differ, or no site tells their spread" in table
+    alike = [replace(row, dice=0.0) for row in run(4, 1) if row.model == "global_best"]
+    assert format_table(summarise(alike)).endswith("no interval where the cases do not differ")
+
+
 def test_cases_without_any_spread_have_no_interval():
     rows = [row("global_best", "a", case, 0.5) for case in range(5)]
-    assert format_table(summarise(rows)).splitlines()[-1].split()[-1] == "0.500"
+    assert format_table(summarise(rows)).splitlines()[3].split()[-1] == "0.500"
 
 
 def test_organ_without_evidence_is_a_dash():
@@ -121,3 +131,13 @@ def test_control_characters_do_not_reach_the_terminal(letter):
     rows = [*run(), row(f"a{letter}b", f"a{letter}b", 0, 0.5)]
     text = format_table(summarise(rows)) + format_sites(summarise(rows))
     assert "a?b" in text and f"a{letter}b" not in text
+
+
+def test_long_names_of_sites_do_not_make_the_table_by_site_endless():
+    names = {"site-1": "Klinikum-" + "a" * 55, "site-2": "Klinikum-" + "b" * 55}
+    rows = [
+        replace(r, site=names[r.site], model=names.get(r.model, r.model)) for r in run() if r.site
+    ]
+    table = format_sites(summarise(rows))
+    assert max(map(len, table.splitlines())) < 130
+    assert "site's own" in table and " (own)" not in table

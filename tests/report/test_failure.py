@@ -38,4 +38,4 @@ def test_page_before_the_evaluation_says_so(tmp_path):
     (tmp_path / "rounds.jsonl").write_text(record)
     page = write_report(tmp_path).read_text()
     assert "Not evaluated." in page
-    assert "Round 2: &lt;i&gt;late&lt;/i&gt; came" in page
+    assert "At the end: &lt;i&gt;late&lt;/i&gt; came" in page

@@ -9,7 +9,7 @@ from PIL import Image
 from fedvox.aggregation.round import round_text
 from fedvox.errors import ConfigError
 from fedvox.metrics.hd95 import TITLES
-from fedvox.metrics.summary import summarise
+from fedvox.metrics.summary import reduce_rows, summarise
 from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
@@ -135,6 +135,22 @@ def test_phantom_banner_stands_on_phantom_runs_only(tmp_path):
     assert "Phantom" not in write_report(tmp_path / "real").read_text()
 
 
+def test_codes_of_phantoms_tell_where_no_record_does(tmp_path):
+    write_run(tmp_path)
+    for name in ("model.json", "rounds.jsonl"):
+        (tmp_path / name).unlink()
+    assert PHANTOM_BANNER not in write_report(tmp_path).read_text()
+    table = tmp_path / "metrics.csv"
+    table.write_text(table.read_text().replace(",c0,", ",phantom-00c0ffee,"))
+    assert PHANTOM_BANNER in write_report(tmp_path).read_text()
+
+
+def test_picture_is_named_with_its_model_and_its_site_as_they_are(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "overlay_ct_1.png").rename(tmp_path / "overlay_global_last_Klinik_Nord-2_1.png")
+    assert "global_last, Klinik_Nord-2, picture 1: prediction" in write_report(tmp_path).read_text()
+
+
 def test_every_text_is_escaped(tmp_path):
     write_run(tmp_path, reason=EVIL)
     rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, 1.0, 0.5, 3)]
@@ -229,6 +245,12 @@ def test_card_of_few_cases_has_no_interval_and_names_the_lowest_site():
     assert "95% interval [" in cards and "lowest: 0.405 at site-3" in cards
 
 
+def test_card_does_not_guess_why_an_interval_is_missing():
+    two = [row for row in three_hospitals() if row.modality == "mr" and row.case in ("c0", "c1")]
+    card = headline(summarise([], reduce_rows(two)))  # two cases at each of two sites
+    assert "no interval: the cases do not differ, or no site tells their spread" in card
+
+
 def test_head_tells_which_run_it_was_and_who_took_part(tmp_path):
     write_run(tmp_path)
     sites = [SiteCases("site-1", 24, 8, 10), SiteCases("late", 6)]
@@ -287,6 +309,12 @@ def test_page_says_which_hd95_and_which_tolerance(tmp_path):
 def test_rounds_are_counted_from_one_as_on_the_console(page):
     assert re.findall(r'scope="rowgroup"[^>]*>(\w+)<', page) == ["1", "2"]
     assert round_text({**ROUND, "round": 0}, 2).startswith("round 1 of 2")
+
+
+def test_a_note_stands_under_the_round_that_the_table_and_the_console_name(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "rounds.jsonl").write_text('{"round": 0, "notes": ["site-2 came late"]}\n')
+    assert "<li>Round 1: site-2 came late</li>" in write_report(tmp_path).read_text()
 
 
 def test_damaged_record_of_the_run_is_named(tmp_path):

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from fedvox.report.progress import _draw_dice, draw_progress
+from fedvox.report.axes import LINE
+from fedvox.report.progress import _draw_dice, _draw_losses, draw_progress
 
 
 def record(number: int, **changes) -> dict:
@@ -96,3 +97,20 @@ def test_legends_stand_below_the_axes_where_they_cover_no_curve():
     axes = panel_of([record(n, validation={"ct": 0.01, "mr": 0.02}) for n in range(9)])
     axes.figure.canvas.draw()
     assert axes.get_legend().get_window_extent().y1 < axes.get_window_extent().y0
+
+
+def test_a_report_that_the_evaluation_refused_is_no_refused_update():
+    last = record(3, final=True, contributors=[], refused=REFUSED)
+    axes = Figure().subplots()
+    _draw_losses(axes, [record(0), record(1), last])
+    assert not [line for line in axes.get_lines() if "refused" in str(line.get_label())]
+
+
+def test_many_names_below_make_the_picture_higher_and_not_the_curves_lower(tmp_path):
+    names = [f"Universitaetsklinikum-der-Landeshauptstadt-{k}" for k in range(11)]
+    parts = [{"site": name, "train_loss": 1.0} for name in names]
+    heights = []
+    for contributors in (parts[:2], parts):
+        draw_progress([record(0, contributors=contributors)], tmp_path / "p.png", phantom=False)
+        heights.append(matplotlib.image.imread(tmp_path / "p.png").shape[0])
+    assert heights[1] - heights[0] == pytest.approx(9 * LINE * 140, abs=2)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fedvox.errors import ConfigError
-from fedvox.suggest import closest
+from fedvox.suggest import hint
 
 S = TypeVar("S")
 
@@ -58,7 +58,7 @@ def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = ""
     for key in mapping:
         if key not in fields:
             raise ConfigError(
-                f"{where}: unknown key '{_join(prefix, key)}'; {_likely(str(key), fields)}allowed: "
+                f"{where}: unknown key '{_join(prefix, key)}'; {hint(str(key), fields)}allowed: "
                 f"{', '.join(fields)}"
             )
     values = {
@@ -75,11 +75,6 @@ def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = ""
         return cls(**values)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-
-
-def _likely(key: str, fields: Mapping[str, Any]) -> str:
-    found = closest(key, fields)
-    return f"did you mean '{found}'? " if found else ""
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
@@ -186,7 +181,10 @@ def _check_type(hint: Any, value: Any, where: str, key: str) -> None:
 def _check_limits(field: Any, value: Any, where: str, key: str) -> None:
     low, high, choices = (field.metadata.get(name) for name in ("low", "high", "choices"))
     if choices is not None and value not in choices:
-        raise ConfigError(f"{where}: '{key}' is {value!r}; allowed: {', '.join(map(str, choices))}")
+        names = [str(choice) for choice in choices]
+        raise ConfigError(
+            f"{where}: '{key}' is {value!r}; {hint(str(value), names)}allowed: {', '.join(names)}"
+        )
     if low is not None and not value >= low:
         raise ConfigError(f"{where}: '{key}' is {value}; it must be at least {low}")
     if high is not None and not value <= high:

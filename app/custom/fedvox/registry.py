@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from fedvox.errors import ConfigError
+from fedvox.suggest import hint
 
 T = TypeVar("T", bound=Callable[..., object])
 
@@ -37,7 +38,8 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
             raise ConfigError(
-                f"unknown {self.kind} '{name}'; choose one of: {', '.join(sorted(self._entries))}"
+                f"unknown {self.kind} '{name}'; {hint(name, self._entries)}"
+                f"choose one of: {', '.join(sorted(self._entries))}"
             )
         return self._entries[name]
 

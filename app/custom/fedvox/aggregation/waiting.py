@@ -7,6 +7,8 @@ from typing import Any
 MARGIN = 3.0
 LEAST_SECONDS = 300
 MOST_SECONDS = 86_400
+CASE_SECONDS = 60
+"""For one case and model where no round measured any: a whole scan on a CPU, window by window."""
 _FEWEST = 4
 """Cases that a site's round is taken to be worth, where it validates fewer."""
 
@@ -19,8 +21,9 @@ def evaluation_timeout(
     ``3 · t · m · w`` with the longest time ``t`` between the start of a round and a site's answer,
     as the server measured it, ``m`` models that each site scores one after the other, and the
     largest ``w = 1 + (validation + test) / max(validation, 4)`` of the sites: a round validates the
-    validation cases once, the evaluation scores them and the test cases too. At least 300 s, at
-    most a day.
+    validation cases once, the evaluation scores them and the test cases too. Where no site
+    validates, a round tells nothing of how long a case takes: then at least 60 s for each of the
+    ``n`` test cases of the site that has most, ``60 · n · m``. At least 300 s, at most a day.
 
     Args:
         rounds: records of ``rounds.jsonl``.
@@ -35,4 +38,8 @@ def evaluation_timeout(
     ]
     work = max((1 + (v + test) / max(v, _FEWEST) for v, test in cases), default=1.0)
     seconds = MARGIN * max(answers, default=0.0) * max(models, 1) * work
-    return int(min(MOST_SECONDS, max(LEAST_SECONDS, math.ceil(seconds))))
+    least = float(LEAST_SECONDS)
+    if not any(v for v, _ in cases):
+        most = max((test for _, test in cases), default=0)
+        least = max(least, CASE_SECONDS * most * max(models, 1))
+    return int(min(MOST_SECONDS, max(least, math.ceil(seconds))))

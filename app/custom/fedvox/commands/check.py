@@ -66,7 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--which", metavar="CODE", help="print the identifier behind a code")
     parser.add_argument(
         "--list",
-        type=Path,
+        type=file_path,
         metavar="FILE",
         help="write a CSV with the files behind each code and those that are passed over; keep it",
     )
@@ -229,22 +229,26 @@ def _refuse_options(args: argparse.Namespace) -> None:
 
 
 def _look_at_places(args: argparse.Namespace, site: "SiteSettings") -> None:
-    """Refuses a page of patients' slices where it would travel; notes the same of file and cache.
+    """Refuses patients' slices and file names where they would travel; notes the same of site
+    file and cache.
 
     Raises:
-        ConfigError: the page would.
+        ConfigError: the page or the list would.
     """
     from fedvox.errors import ConfigError
     from fedvox.exposure import exposed
 
     if site.dataset == "phantom":
         return
-    reason = exposed(args.html) if args.thumbnails else ""
-    if reason:
-        raise ConfigError(
-            f"--html {args.html}: {reason}, with slices of patients; name a place outside, or one "
-            "that git ignores"
-        )
+    page = args.html if args.thumbnails else None
+    told = (("--html", page, "slices of patients"), ("--list", args.list, "names of their files"))
+    for option, path, what in told:
+        reason = exposed(path) if path else ""
+        if reason:
+            raise ConfigError(
+                f"{option} {path}: {reason}, with {what}; name a place outside, or one that git "
+                "ignores"
+            )
     for name, place in (("the site file", args.site_file), ("'cache'", Path(site.cache))):
         reason = exposed(place) if place != Path() else ""
         if reason:

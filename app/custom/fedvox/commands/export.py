@@ -14,6 +14,8 @@ examples:
 A bundle is a folder for MONAI's tools; it names fedvox's own preprocessing, so fedvox must be
 installed where it runs. TorchScript maps windows to probabilities and holds model.json.
 """
+_PROGRAMS = (".ts", ".pt", ".pth")
+"""How people call files of TorchScript."""
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,7 +28,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", type=file_path, required=True, help="model.safetensors of a run")
-    parser.add_argument("--format", type=lower, choices=("bundle", "torchscript"), default="bundle")
+    parser.add_argument(
+        "--format", type=lower, choices=("bundle", "torchscript"), help="default bundle"
+    )
     parser.add_argument(
         "--out", type=file_path, required=True, help="bundle folder or file to write"
     )
@@ -51,10 +55,16 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.exists():
         raise ConfigError(f"--out {args.out}: it exists already; choose another name")
+    if args.format is None and args.out.suffix in _PROGRAMS:
+        raise ConfigError(
+            f"--out {args.out}: a bundle is a folder; for a file of that name give --format "
+            "torchscript"
+        )
+    form = args.format or "bundle"
     require_place("--out", args.out)
     require_model(args.model)
     trained = read_model(args.model)
-    write = write_bundle if args.format == "bundle" else write_torchscript
+    write = write_bundle if form == "bundle" else write_torchscript
     try:
         write(trained, args.out)
     except OSError as error:
@@ -63,12 +73,12 @@ def run(args: argparse.Namespace) -> int:
         ) from None
     model_hash = trained.description["hash"]
     if args.json:
-        result = {"output": str(args.out), "format": args.format, "model_hash": model_hash}
+        result = {"output": str(args.out), "format": form, "model_hash": model_hash}
         print(json.dumps(result, indent=2))
         return 0
     if trained.description.get("phantom"):
         print("This model was trained on phantom data: a test instrument, not for patients.")
     print(args.out)
-    if args.format == "bundle":
+    if form == "bundle":
         print(f"Next: {args.out / 'docs/README.md'} says how to run it")
     return 0

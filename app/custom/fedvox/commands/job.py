@@ -194,6 +194,8 @@ def run_export(args: argparse.Namespace) -> int:
     """Writes a job folder and prints how to run or submit it."""
     from fedvox.flare.job_export import export_job
     from fedvox.flare.job_folder import find_job
+    from fedvox.flare.job_readme import simulator_line
+    from fedvox.training.settings import read_job
 
     source = find_job(args.name, args.jobs)
     _say_hidden(args)
@@ -212,11 +214,12 @@ def run_export(args: argparse.Namespace) -> int:
         return 0
     print(target)
     place = shlex.quote(str(target))
+    job = read_job(target / "app/config/training.json")
     following = {
         "preinstalled": f"fedvox doctor --kit KIT --job {place} at each site, then "
         f"nvflare job submit -j {place}",
         "carried": f"fedvox job diff {place} at each site, then nvflare job submit -j {place}",
-        "pinned": f"nvflare simulator {place}",
+        "pinned": simulator_line(place, job, args.min_clients),
     }
     print(f"Next: {following[args.code]}")
     return 0

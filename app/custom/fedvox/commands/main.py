@@ -54,6 +54,10 @@ def _meant(command: str, unknown: Sequence[str]) -> str:
         return " (--input takes one scan or a folder of scans; put a name with blanks in quotes)"
     if command == "check":
         return " (one site file at a time)"
+    if command == "phantom":
+        return " (write several sites with commas and no blanks: --sites ct,mr)"
+    if command == "job" and any("=" in word for word in unknown):
+        return " (write each setting as --set KEY=VALUE, without blanks)"
     if command != "doctor" or unknown[0].startswith("-"):
         return ""
     if all(re.fullmatch("[0-9A-Fa-f]{2}", word) for word in unknown):
@@ -107,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown:
         command = next((word for word in words if not word.startswith("-")), "")
         problem = f"unknown: {' '.join(unknown)}{_meant(command, unknown)}"
-        remedy = f"see '{' '.join(['fedvox', command]).strip()} --help'"
+        called = ["fedvox", *words[: 2 if command in ("job", "kit") else 1]]
+        remedy = f"see '{' '.join(called)} --help'"
         parser.exit(2, visible(f"fedvox: error: {problem}; {remedy}") + "\n")
     try:
         with _tidy_end():

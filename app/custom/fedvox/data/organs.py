@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from fedvox.errors import ConfigError
+from fedvox.suggest import hint
 
 ABDOMEN = (
     "liver",
@@ -131,7 +132,8 @@ def check_organs(organs: Sequence[str]) -> None:
     for organ in organs:
         if organ not in CANONICAL:
             raise ConfigError(
-                f"'data.organs' holds unknown organ '{organ}'; known: {', '.join(CANONICAL)}"
+                f"'data.organs' holds unknown organ '{organ}'; "
+                f"{hint(canonical_organ(organ) or organ, CANONICAL)}known: {', '.join(CANONICAL)}"
             )
     if len(set(organs)) != len(organs):
         raise ConfigError("'data.organs' names an organ twice; name each once")

@@ -11,6 +11,8 @@ from fedvox.training.settings import JobSettings, read_job
 
 _SERVER = "config_fed_server.json"
 _PLANNER = "fedvox.flare.plan_server.FedVoxStatistics"
+_SIMULATED = 2
+"""Sites that FLARE's simulator runs when nobody says how many."""
 _CODE = {
     "preinstalled": "None: configuration only. Every site runs its own installed package.",
     "carried": "A copy of the package under `app/custom`, with a manifest of every file.",
@@ -88,7 +90,7 @@ says what the method is; the results that it expects hold for its settings, not 
 ## Run it
 
 ```bash
-{_run(job.name, code)}
+{_run(job, code, min_clients)}
 ```
 
 All numbers stand in `app/config/training.json`.
@@ -125,9 +127,21 @@ def _cell(value: Any) -> str:
     return f"`{json.dumps(value)}`".replace("|", "\\|")
 
 
-def _run(name: str, code: str) -> str:
+def simulator_line(place: str, job: JobSettings, min_clients: int | None = None) -> str:
+    """The simulator's command with as many sites as the job speaks of, where its own 2 are too few.
+
+    Args:
+        place: the job's folder, as the command shall name it.
+        job: its settings; each entry of ``phantom.modalities`` is a site.
+        min_clients: sites without which it does not start, if that was set.
+    """
+    sites = max(len(job.phantom.modalities), min_clients or 1)
+    return f"nvflare simulator {place}" + (f" -n {sites} -t 2" if sites > _SIMULATED else "")
+
+
+def _run(job: JobSettings, code: str, min_clients: int | None) -> str:
     """How to run or submit it, from the folder that holds the job's folder."""
     if code == "pinned":
-        return f"nvflare simulator {name}"
+        return simulator_line(job.name, job, min_clients)
     judge = "job diff" if code == "carried" else "doctor --kit KIT --job"
-    return f"fedvox {judge} {name}   # at each site\nnvflare job submit -j {name}"
+    return f"fedvox {judge} {job.name}   # at each site\nnvflare job submit -j {job.name}"

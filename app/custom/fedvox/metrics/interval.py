@@ -39,6 +39,15 @@ def mean_interval(cases: int, mean: float, sd: float) -> tuple[float, float]:
     return _expit(odds - half), _expit(odds + half)
 
 
+def gap_text(cases: int, mean: float) -> str:
+    """Why :func:`mean_interval` gave none, as far as a row of a summary tells."""
+    if cases < FEWEST:
+        return f"fewer than {FEWEST} cases"
+    if mean in (0.0, 1.0):
+        return "the cases do not differ"
+    return "the cases do not differ, or no site tells their spread"
+
+
 def spread(values: Iterable[float]) -> float:
     """Standard deviation with n - 1 in the denominator; NaN for fewer than two values."""
     array = np.sort(np.fromiter(values, dtype=np.float64))  # the order must not matter

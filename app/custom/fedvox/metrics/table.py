@@ -19,6 +19,9 @@ MEAN_ORGAN = "mean"
 ALL_SITES = "all"
 """What the column ``site`` holds where a row speaks of the cases of all sites together."""
 
+PHANTOM_CODE = "phantom-"
+"""How the code of a phantom begins in the column ``case``."""
+
 _FORMULA = ("=", "+", "-", "@")
 _QUOTE = "'"
 """Put before a text that a spreadsheet would take for a formula."""

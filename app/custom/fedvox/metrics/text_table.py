@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from fedvox.metrics.interval import FEWEST
+from fedvox.metrics.interval import FEWEST, gap_text
 from fedvox.metrics.models import (
     BEST,
     LAST,
@@ -18,6 +18,8 @@ from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow, printable
 
 _MOST_COLUMNS = 8
 """Models that the table by site has room for on a terminal."""
+_MOST_LETTERS = 120
+"""Letters that their names may fill there; a site's name has up to 64."""
 
 _HEADINGS = {  # in the order in which a radiologist reads an abdomen, then brain, heart, tumours
     "liver": "liver",
@@ -91,13 +93,15 @@ def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> s
         last_is_best: as for :func:`format_table`.
 
     Returns:
-        Lines without a final newline; with many sites only the global models and each site's own.
+        Lines without a final newline; with many sites, or long names, only the global models and
+        each site's own.
     """
     lines = site_lines(shown_rows(summary, last_is_best))
     if len(lines) < 2:
         return ""
     models = site_models(lines)
-    narrow = len(models) > _MOST_COLUMNS
+    width = sum(len(model_title(model, last_is_best)) + 2 for model in models)
+    narrow = len(models) > _MOST_COLUMNS or width > _MOST_LETTERS
     columns = [m for m in models if m in (BEST, LAST)] if narrow else models
     headings = [model_title(model, last_is_best) for model in columns] + ["site's own"] * narrow
     cells = [["site", "modality", "cases", *headings]]
@@ -124,7 +128,9 @@ def _notes(summary: Sequence[SummaryRow], last_is_best: bool) -> list[str]:
     means = [row for row in summary if row.organ == MEAN_ORGAN and row.site == ALL_SITES]
     if any(0 < row.cases < FEWEST for row in means):
         notes.append(f"no interval below {FEWEST} cases")
-    return notes
+    bare = [row for row in means if row.cases >= FEWEST and math.isnan(row.dice_low)]
+    reasons = sorted({gap_text(row.cases, row.dice_mean) for row in bare})
+    return notes + [f"no interval where {reason}" for reason in reasons]
 
 
 def _site_cell(line: SiteLine, row: SummaryRow | None) -> str:

@@ -1,10 +1,13 @@
 """One look for the panels of every figure."""
 
+import math
 from typing import Any
 
 from fedvox.metrics.table import printable
 
 INK, GRID, EDGE = "#1f2933", "#e4e7eb", "#9aa5b1"
+LINE = 0.18
+"""Height of a legend's line in inches."""
 
 
 def dress(axes: Any, title: str = "", size: int = 11) -> None:
@@ -26,22 +29,29 @@ def dress(axes: Any, title: str = "", size: int = 11) -> None:
         axes.spines[side].set_color(EDGE)
 
 
-def legend_below(axes: Any) -> None:
+def legend_below(axes: Any) -> int:
     """A legend under the axis, where it covers no curve; nothing without a labelled curve.
 
     Args:
-        axes: a panel of a figure with constrained layout, which makes room for it.
+        axes: a panel of a figure with constrained layout, which makes room for it by making the
+            panel lower: give a figure with many names :data:`LINE` more height for each.
+
+    Returns:
+        Lines of the legend.
     """
     handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        widest = max(map(len, labels))
-        axes.legend(
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.16),
-            frameon=False,
-            fontsize=8,
-            ncols=max(1, min(4, 72 // (widest + 6))),
-        )
+    if not handles:
+        return 0
+    widest = max(map(len, labels))
+    columns = max(1, min(4, 72 // (widest + 6)))
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        frameon=False,
+        fontsize=8,
+        ncols=columns,
+    )
+    return math.ceil(len(handles) / columns)
 
 
 def plain_text(text: object) -> str:

@@ -57,7 +57,7 @@ def _totals(rounds: Sequence[Record]) -> str:
 def _noted(rounds: Sequence[Record]) -> str:
     """What the server noted: who came late or was refused, whose scores do not count."""
     items = [
-        f"<li>Round {escape(record.get('round'))}: {escape(note)}</li>"
+        f"<li>{_place(record)}: {escape(note)}</li>"
         for record in rounds
         for note in record.get("notes") or []
     ]
@@ -87,6 +87,10 @@ def _round_lines(record: Record) -> list[str]:
     )
     first = f'<tr class="first">{own}{lines[0]}</tr>'
     return [first, *(f"<tr>{line}</tr>" for line in lines[1:])]
+
+
+def _place(record: Record) -> str:
+    return "At the end" if record.get("final") else f"Round {escape(_round_name(record))}"
 
 
 def _round_name(record: Record) -> str:

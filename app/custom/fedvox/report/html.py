@@ -27,9 +27,11 @@ p, ul { max-width:46rem; } .soft { color:var(--soft); } .small { font-size:.88re
 .card .label { color:var(--soft); font-size:.88rem; }
 .card .value { font-size:2.1rem; font-weight:650; line-height:1.25;
   font-variant-numeric:tabular-nums; }
-.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(100%,31rem),1fr));
+.pair { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(100%,33rem),1fr));
   gap:0 1.3rem; }
 .pair th, .pair td { padding-left:.3rem; padding-right:.3rem; white-space:nowrap; }
+.pair th[scope=row] { white-space:normal; }
+#hospitals thead th.n { white-space:normal; overflow-wrap:anywhere; min-width:8rem; }
 .pair table { font-size:.84rem; } .pair svg { vertical-align:middle; }
 .scroll { overflow-x:auto; margin:.4rem 0 1rem; }
 .tall { max-height:42rem; overflow:auto; border:1px solid var(--line); border-radius:.3rem; }

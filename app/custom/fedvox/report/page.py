@@ -1,10 +1,12 @@
 """``report.html``: one self-contained page that tells what a run did and how good its model is."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fedvox.files import write_text
+from fedvox.metrics.models import BEST, LAST
 from fedvox.report.course import rounds_table
 from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
 from fedvox.report.failure import failure_banner
@@ -13,6 +15,9 @@ from fedvox.report.run_files import EXPECTED, RunFiles, read_run
 from fedvox.report.scores import comparison, details, headline, hospitals
 
 PHANTOM_BANNER = "Phantom data: a test instrument, not evidence about patients"
+
+_PICTURE = re.compile(rf"({BEST}|{LAST})_(.+)_(\d+)")
+"""As :func:`fedvox.report.site_pictures` calls its files."""
 
 _METHODS = """<ul>
 <li><strong>Test cases only.</strong> The best model is chosen on validation cases; the scores
@@ -134,10 +139,16 @@ def _curves(run: RunFiles) -> str:
     return image(run.folder / "progress.png", alternative, caption)
 
 
+def _picture_name(stem: str) -> str:
+    """Model, site and number of a picture; names of sites may hold ``_`` too."""
+    found = _PICTURE.fullmatch(stem)
+    return "{}, {}, picture {}".format(*found.groups()) if found else stem
+
+
 def _overlays(run: RunFiles) -> str:
     figures = []
     for path in sorted(run.folder.glob("overlay_*.png")):
-        name = path.stem.removeprefix("overlay_").replace("_", " ")
+        name = _picture_name(path.stem.removeprefix("overlay_"))
         caption = (
             f"{name}: prediction filled, reference outlined; the patient's right is on the left."
         )

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import atomic_path
-from fedvox.report.axes import INK, dress, legend_below, plain_text
+from fedvox.report.axes import INK, LINE, dress, legend_below, plain_text
 from fedvox.report.rounds import mean_validation, number_of
 
 # Okabe and Ito's palette, which stays apart under the common forms of colour blindness.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">")
 """Curves are told apart by their markers too, not by colour alone."""
+_HEIGHT = 4.6
+"""Inches of a figure whose legends have two lines."""
 _MOST_NAMED = 12
 """Sites named in the legend; beyond it the curves stay and the names go."""
 
@@ -38,11 +40,11 @@ def draw_progress(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10.5, 4.6), dpi=140, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(10.5, _HEIGHT), dpi=140, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     losses, dice = figure.subplots(1, 2)
-    _draw_losses(losses, rounds)
-    _draw_dice(dice, rounds, chosen)
+    lines = max(_draw_losses(losses, rounds), _draw_dice(dice, rounds, chosen))
+    figure.set_figheight(_HEIGHT + LINE * max(0, lines - 2))
     numbers = [int(record["round"]) for record in rounds] or [0]
     trained = [int(record["round"]) + 1 for record in rounds if not record.get("final")] or [1]
     _dress(losses, "round", trained)
@@ -53,7 +55,8 @@ def draw_progress(
         figure.savefig(temporary, format="png")
 
 
-def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
+def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> int:
+    """Draws the left panel and gives the lines of its legend."""
     axes.set_title("Training loss per site", loc="left", color=INK, fontsize=11)
     axes.set_ylabel("mean loss of the round", color=INK)
     curves = _losses(rounds)
@@ -77,8 +80,7 @@ def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> None:
             _mark_refused(axes, refused[site], marks, colour, f"{_label(site)}: refused")
     if not sites:
         _say(axes, "no training loss on record")
-    elif len(sites) <= _MOST_NAMED:
-        legend_below(axes)
+    return legend_below(axes) if len(sites) <= _MOST_NAMED else 0
 
 
 def _losses(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
@@ -94,7 +96,8 @@ def _losses(rounds: Sequence[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
 
 def _refusals(rounds: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
     refused: dict[str, list[int]] = {}
-    for record in rounds:
+    trained = [record for record in rounds if not record.get("final")]  # the last refuses reports
+    for record in trained:
         for part in record.get("refused") or []:
             refused.setdefault(str(part.get("site", "?")), []).append(int(record["round"]) + 1)
     return refused
@@ -115,7 +118,8 @@ def _mark_refused(
         axes.plot(at_foot, heights, transform=axes.get_xaxis_transform(), **foot, **style)
 
 
-def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | None) -> None:
+def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | None) -> int:
+    """Draws the right panel and gives the lines of its legend."""
     axes.set_title("Validation Dice of the global model", loc="left", color=INK, fontsize=11)
     axes.set_ylabel("mean Dice over organs and cases", color=INK)
     axes.set_ylim(0, 1)
@@ -131,7 +135,7 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | Non
     known = {n: mean for n, mean in means.items() if math.isfinite(mean)}
     if not modalities:
         _say(axes, "no validation Dice on record")
-        return
+        return 0
     if len(modalities) > 1:
         axes.plot(numbers, list(means.values()), "--", lw=2, c=INK, label="mean")
     number = chosen if chosen in known else max(known, key=lambda n: (known[n], -n), default=None)
@@ -140,7 +144,7 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | Non
         label = f"{word}: {known[number]:.3f} after {number} round{'' if number == 1 else 's'}"
         style = {"ms": 15, "c": "#F0C000", "mec": INK, "ls": "none", "zorder": 5}
         axes.plot([number], [known[number]], "*", label=label, **style)
-    legend_below(axes)
+    return legend_below(axes)
 
 
 def _say(axes: Any, text: str) -> None:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fedvox.config import read_json
 from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
+from fedvox.metrics.table import PHANTOM_CODE, MetricRow, SummaryRow, read_csv
 from fedvox.report.rounds import read_rounds, training_rounds
 from fedvox.report.run_record import RunRecord, read_run_record
 
@@ -53,9 +54,19 @@ class RunFiles:
 
     @property
     def phantom(self) -> bool:
-        """Whether the run's cases are phantoms: ``model.json`` or the last round's record tells."""
+        """Whether any of the run's cases are phantoms: the model's or the last round's record
+        tells, and so do the codes of the cases.
+        """
         recorded = any(record.get("phantom") for record in self.rounds)
-        return bool(self.model.get("phantom", False)) or recorded
+        return bool(self.model.get("phantom", False)) or recorded or self._has_phantom_codes
+
+    @cached_property
+    def _has_phantom_codes(self) -> bool:
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            return False
+        with path.open(encoding="utf-8") as stream:
+            return any(f",{PHANTOM_CODE}" in line for line in stream)
 
     @property
     def last_is_best(self) -> bool:

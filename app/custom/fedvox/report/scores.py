@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from fedvox.data.organs import CANONICAL, REGIONS
-from fedvox.metrics.interval import FEWEST
+from fedvox.metrics.interval import FEWEST, gap_text
 from fedvox.metrics.models import (
     BEST,
     LAST,
@@ -194,8 +194,7 @@ def _cases(count: int) -> str:
 def _card(row: SummaryRow, lines: Sequence[SiteLine]) -> str:
     ends = interval(row)
     if ends == "no interval":
-        few = f"fewer than {FEWEST} cases" if row.cases < FEWEST else "the cases do not differ"
-        text = f"no interval: {few}"
+        text = f"no interval: {gap_text(row.cases, row.dice_mean)}"
     else:
         text = f"95% interval {ends}"
     worst = worst_line(lines, row.model)

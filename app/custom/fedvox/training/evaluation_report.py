@@ -9,7 +9,7 @@ from torch import nn
 
 from fedvox.data.site_data import SiteData
 from fedvox.metrics.summary import reduce_rows
-from fedvox.metrics.table import to_dict
+from fedvox.metrics.table import PHANTOM_CODE, to_dict
 from fedvox.training.evaluate import score_cases, validate
 from fedvox.training.settings import JobSettings
 
@@ -39,7 +39,7 @@ def evaluation_report(
     # An image that the site lists twice has one code; its structures are scored once.
     rows = list({(r.split, r.modality, r.case, r.organ): r for r in rows}.values())
     if site.phantom:
-        rows = [replace(row, case=f"phantom-{row.case}") for row in rows]
+        rows = [replace(row, case=PHANTOM_CODE + row.case) for row in rows]
     report: dict[str, Any] = {
         "validation": {m: [score.dice, score.cases] for m, score in found.items()},
         "rows": [],

@@ -21,6 +21,7 @@ from fedvox.data.splits import SPLITS
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
 from fedvox.seeding import derive_seed
+from fedvox.suggest import hint
 
 PHANTOM_NOTE = "phantom: a test instrument, not evidence about patients"
 
@@ -220,7 +221,8 @@ def _check(
 ) -> None:
     if modality not in MODALITIES:
         raise ConfigError(
-            f"unknown phantom modality '{modality}'; choose one of: {', '.join(MODALITIES)}"
+            f"unknown phantom modality '{modality}'; {hint(modality, MODALITIES)}"
+            f"choose one of: {', '.join(MODALITIES)}"
         )
     for split, count in counts.items():
         if split not in SPLITS:
