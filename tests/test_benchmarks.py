@@ -1,6 +1,7 @@
 """Every benchmark that needs no data of its own runs with --quick and ends in one JSON line."""
 
 import json
+import runpy
 import subprocess
 import sys
 from functools import cache
@@ -54,10 +55,15 @@ def test_quick_run_ends_in_one_json_line_with_the_promised_keys(name: str) -> No
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
-def test_help_shows_an_example(name: str) -> None:
-    result = run(name, "--help")
-    assert result.returncode == 0
-    assert f"python benchmarks/{name}.py" in result.stdout
+def test_help_shows_an_example(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+    assert stop.value.code == 0
+    assert f"python benchmarks/{name}.py" in capsys.readouterr().out
 
 
 def test_quick_fault_corpus_catches_what_it_plants_and_blames_no_clean_case() -> None:

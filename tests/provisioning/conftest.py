@@ -1,15 +1,33 @@
 """Kits prepared for clusters with the configurations of the repository."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fedvox.commands.main import main
+from fedvox.flare.loopback.federation import Federation
 
 RUNTIMES = Path(__file__).parents[2] / "provisioning/runtimes"
+LEAD = "lead@hospital-a.org"
 IMAGE = "/opt/fedvox/fedvox.sif"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what the tests of a file share."""
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def lead(federation: Federation) -> Iterator[Any]:
+    """The lead's session with the file's federation, once all its sites are there."""
+    session = federation.session(LEAD)
+    federation.wait_for_sites(session)
+    yield session
+    session.close()
 
 
 @pytest.fixture(scope="package")

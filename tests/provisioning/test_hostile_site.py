@@ -21,17 +21,11 @@ from fedvox.training.weights import weights_hash
 
 pytestmark = pytest.mark.system
 JOB = Path(__file__).parents[2] / "jobs/fedgin"
-LEAD = "lead@hospital-a.org"
 SERVER = "FedVox-1.Klinikum-Nord.example"
 LONG = "Universitaetsklinikum-Bonn_Radiologie-und-Nuklearmedizin_A-1"
 HONEST = (LONG, "hospital-b-2")
 HOSTILE = "Ukb-X_3"
 MESSAGES = 30
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("hostile")
 
 
 @pytest.fixture(scope="module")
@@ -62,14 +56,6 @@ def federation(kits: Kits, job: Path, work: Path) -> Iterator[Federation]:
     here = {"PYTHONPATH": str(Path(__file__).parent / "hostile")}
     with Federation(kits, HONEST, here) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def lead(federation: Federation) -> Iterator[Any]:
-    session = federation.session(LEAD)
-    federation.wait_for_sites(session)
-    yield session
-    session.close()
 
 
 @pytest.fixture(scope="module")

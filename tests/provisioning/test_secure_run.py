@@ -46,11 +46,6 @@ GUEST = {"name": "guest", "type": "client", "org": "hospital_d"}
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("secure")
-
-
-@pytest.fixture(scope="module")
 def kits(work: Path, project: Callable[[], dict[str, Any]]) -> Kits:
     """Three hospitals; the first forbids carried code, the others allow it."""
     found = project()
@@ -85,14 +80,6 @@ def federation(kits: Kits, plain: Path, work: Path) -> Iterator[Federation]:
     while running.processes() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert running.processes() == []
-
-
-@pytest.fixture(scope="module")
-def lead(federation: Federation) -> Iterator[Any]:
-    session = federation.session(LEAD)
-    federation.wait_for_sites(session)
-    yield session
-    session.close()
 
 
 def contributors(folder: Path) -> list[str]:
