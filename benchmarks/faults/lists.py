@@ -273,11 +273,11 @@ FAULTS = (
         who=SITE,
     ),
     Fault(
-        "empty folder of images",
+        "folder of images under another name",
         lambda room: shutil.move(room.root / "images", room.root / "imagesTr"),
         "error",
         r"no images/\*\.nii or images/\*\.nii\.gz",
-        "check 'root'|name the folder",
+        "put the scans into a folder 'images' there",
         lambda room: shutil.move(room.root / "imagesTr", room.root / "images"),
         who=ERROR,
     ),

@@ -81,11 +81,6 @@ class Room:
         """A mask of layout ``masks``."""
         return self.label(case) / f"{organ}.nii.gz"
 
-    def table(self, name: str = "labels.json") -> dict[str, Any]:
-        """A JSON file of the data folder."""
-        content: dict[str, Any] = json.loads((self.root / name).read_text())
-        return content
-
     def write(self, content: object, name: str = "labels.json") -> None:
         """Writes a JSON file of the data folder."""
         (self.root / name).write_text(json.dumps(content))

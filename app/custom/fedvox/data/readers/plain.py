@@ -50,7 +50,7 @@ def _no_case(root: Path) -> str:
         )
     return (
         "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in images; "
-        "check 'root'"
+        "put the scans into a folder 'images' there, or mend 'root' in the site file"
     )
 
 
