@@ -115,12 +115,20 @@ def read_model(path: Path) -> TrainedModel:
         raise ModelError(
             f"{path}: not a whole safetensors file; copy it again from the run's folder"
         ) from None
+    if not path.with_suffix(".json").exists() and path.with_name("model.json").is_file():
+        raise ModelError(
+            f"{path}: beside it lies no {path.with_suffix('.json').name} but a model.json; if that "
+            "describes it, give both files one name"
+        )
     try:
         description = read_json(path.with_suffix(".json"))
         if description.get("format") == 1:
             raise ModelError(f"{path}: {OLDER}")
-        if description.get("format") != FORMAT or not {"job", "round"} <= set(description):
-            raise ModelError(f"{path.with_suffix('.json')}: not a model description of fedvox")
+        if description.get("format") != FORMAT or not _is_description(description):
+            raise ModelError(
+                f"{path.with_suffix('.json')}: not a model description of fedvox; copy model.json "
+                "again from the run's folder"
+            )
         job = job_from(description.get("settings", {}), str(path.with_suffix(".json")))
     except ConfigError as error:
         raise ModelError(str(error)) from None
@@ -131,6 +139,14 @@ def read_model(path: Path) -> TrainedModel:
         )
     _refuse_broken(path, weights)
     return TrainedModel(job, weights, description)
+
+
+def _is_description(found: Mapping[str, Any]) -> bool:
+    """Whether what the hash does not protect is there and of its kind."""
+    kinds = {"job": str, "round": int, "phantom": bool, "modalities": list}
+    return all(isinstance(found.get(key), kind) for key, kind in kinds.items()) and all(
+        isinstance(name, str) for name in found["modalities"]
+    )
 
 
 def _refuse_broken(path: Path, weights: Arrays) -> None:
