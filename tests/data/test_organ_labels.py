@@ -141,5 +141,7 @@ def test_values_below_0_are_not_to_be_added_to_a_table():
 
 def test_a_scan_or_a_smoothed_label_is_told_from_a_short_table():
     file = LabelFile(Path("l.nii"), {1: "liver"})
-    with pytest.raises(DataError, match=r"holds 99 values that are not in the label table .*smooth"):
+    with pytest.raises(
+        DataError, match=r"holds 99 values that are not in the label table .*smooth"
+    ):
         file.refuse_unknown(range(101))
