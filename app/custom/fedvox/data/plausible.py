@@ -139,8 +139,8 @@ def _refuse_told(told: str, modality: str) -> None:
         raise DataError(f"the DICOM header says {FOREIGN[told]}; leave it out: CT and MRI only")
     if told in ("CT", "MR") and (told == "CT") != (modality == "ct"):
         raise DataError(
-            f"the DICOM header says {told}, it is named as {modality}; name it rightly, or leave it "
-            "out"
+            f"the DICOM header says {told}, it is named as {modality}; name it rightly, or leave "
+            "it out"
         )
 
 
