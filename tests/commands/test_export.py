@@ -28,6 +28,7 @@ def test_json_names_what_was_written(tiny_model, tmp_path, capsys):
 
 def test_a_wrong_model_file_is_refused_before_anything_is_written(tmp_path, capsys):
     (tmp_path / "model.safetensors").write_bytes(b"no model")
+    (tmp_path / "model.json").write_text("{}")
     words = ["--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path / "out")]
     assert main(["export", *words]) == 1
     assert "not a whole safetensors file" in capsys.readouterr().err

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
+from fedvox.commands.places import require_folder
+from fedvox.errors import ConfigError
 from fedvox.flare.job_overrides import apply_overrides
 from fedvox.manifest import MANIFEST
 
@@ -355,3 +357,9 @@ def test_a_named_folder_is_searched_alone(
         f"{tmp_path}: it holds no jobs; name a folder of job folders with --jobs"
         in capsys.readouterr().err
     )
+
+
+def test_a_folder_that_cannot_be_made_is_called_as_it_was_given(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"^--out \S+/file/out: \S+/file is a file, not a folder"):
+        require_folder("--out", tmp_path / "file/out")

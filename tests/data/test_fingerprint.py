@@ -24,12 +24,13 @@ from fedvox.errors import DataError
 
 @pytest.fixture
 def make_case(write_nifti, tmp_path):
-    """Air with a liver of 100 HU, a spleen of 50 HU and a stomach that no job trains."""
+    """Noisy air with a liver of 100 HU, a spleen of 50 HU and a stomach that no job trains."""
 
     def make(affine=None, organ=100, name="case", modality="ct"):
         label = np.zeros((12, 14, 16), np.uint8)
         label[1:5], label[6:7], label[8:11] = 1, 2, 3
         image = np.array([-1000, organ, 50, 20], np.int16)[label] + 1100 * (modality == "mr")
+        image[label == 0] += np.arange((label == 0).sum(), dtype=np.int16) % 40
         affine = np.diag([3.0, 2.0, 4.0, 1.0]) if affine is None else affine
         write_nifti(tmp_path / f"{name}.nii.gz", image, affine)
         write_nifti(tmp_path / f"{name}_label.nii.gz", label, affine)

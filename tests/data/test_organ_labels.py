@@ -131,3 +131,17 @@ def test_a_mask_of_what_nobody_annotated_covers_every_other(
 
 def test_a_case_whose_table_has_no_ignored_voxels_is_not_asked_for_any(case, cache):
     assert not prepare_case(case, SETTINGS, cache, KEY).ignores
+
+
+def test_values_below_0_are_not_to_be_added_to_a_table():
+    file = LabelFile(Path("l.nii"), {1: "liver"})
+    with pytest.raises(DataError, match="none below 0 can be; give them a number above 0"):
+        file.refuse_unknown([-1, 1])
+
+
+def test_a_scan_or_a_smoothed_label_is_told_from_a_short_table():
+    file = LabelFile(Path("l.nii"), {1: "liver"})
+    with pytest.raises(
+        DataError, match=r"holds 99 values that are not in the label table .*smooth"
+    ):
+        file.refuse_unknown(range(101))

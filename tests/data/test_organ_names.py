@@ -1,5 +1,6 @@
 import pytest
 
+from fedvox.data import organ_names
 from fedvox.data.organ_names import likely_meant, listed, shown, unknown_names
 
 
@@ -54,3 +55,10 @@ def test_of_many_names_the_first_are_shown():
     assert (
         listed(names) == "'Milz' (spleen?), 'thing 0', 'thing 1', 'thing 2', 'thing 3' and 5 more"
     )
+
+
+def test_thousands_of_names_take_no_time_for_those_that_are_not_shown(monkeypatch):
+    asked = []
+    monkeypatch.setattr(organ_names, "likely_meant", lambda name: asked.append(name) or "")
+    assert organ_names.listed(map(str, range(3000))).endswith("and 2995 more")
+    assert len(asked) == 5

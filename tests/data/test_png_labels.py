@@ -177,3 +177,11 @@ def test_damaged_png_is_refused(tmp_path, image, labels):
 def test_png_labels_of_a_nifti_image_are_refused(tmp_path, labels, write_nifti):
     nifti = load_image(write_nifti(tmp_path / "a.nii.gz", labels))
     assert "belong to a DICOM series" in refusal(write_stack(tmp_path / "png", labels), nifti)
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".TIF", ".bmp"])
+def test_pictures_of_another_form_are_no_missing_png(tmp_path, image, ending):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / f"1{ending}").touch()
+    assert "no PNG but 1 pictures in another form" in refusal(folder, image)

@@ -147,3 +147,16 @@ def test_bucket_decides_the_hash_split(patient):
     bucket = hash_bucket(patient)
     assert 0 <= bucket < 100
     assert hash_split(patient) == ("train" if bucket < 70 else "val" if bucket < 80 else "test")
+
+
+def test_a_list_of_folds_is_told_what_to_copy(tmp_path):
+    path = tmp_path / "splits_final.json"
+    path.write_text('[{"train": ["a"], "val": ["b"]}]')
+    with pytest.raises(ConfigError, match=r"it is a list, as of nnU-Net's folds; copy one of them"):
+        split_cases([], str(path))
+
+
+@pytest.mark.parametrize("rule", ["Hash", "dataset ", "random"])
+def test_a_misspelt_rule_is_told_the_rules(tmp_path, rule):
+    with pytest.raises(ConfigError, match="no such split file; 'split' is hash, dataset or a file"):
+        split_cases([], str(tmp_path / rule))

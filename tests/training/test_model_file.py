@@ -133,7 +133,25 @@ def test_description_without_settings_is_an_error_that_names_the_key(written):
         read_model(written)
 
 
-@pytest.mark.parametrize("key", ["job", "round"])
+def test_a_renamed_model_is_told_from_one_without_description(written):
+    renamed = written.rename(written.with_name("best.safetensors"))
+    with pytest.raises(ModelError, match=r"no best\.json but a model\.json; if that describes it"):
+        read_model(renamed)
+    written.with_suffix(".json").rename(renamed.with_suffix(".json"))
+    assert read_model(renamed).job.name
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("job", None), ("round", "x"), ("phantom", "no"), ("modalities", 5), ("modalities", [["ct"]])],
+)
+def test_what_the_hash_does_not_protect_must_be_of_its_kind(written, key, value):
+    change_description(written, **{key: value})
+    with pytest.raises(ModelError, match=r"not a model description of fedvox; copy both files again"):
+        read_model(written)
+
+
+@pytest.mark.parametrize("key", ["job", "round", "phantom", "modalities"])
 def test_description_without_its_run_is_an_error(written, key):
     path = written.with_suffix(".json")
     content = json.loads(path.read_text())

@@ -121,7 +121,7 @@ def read_json(path: Path, name: str | None = None) -> dict[str, Any]:
         key = "a key" if name else f"key '{error}'"
         raise ConfigError(f"{where}: {key} stands twice in one object; keep one") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{where}: must hold one JSON object {{...}}")
+        raise ConfigError(f"{where}: it must hold one JSON object; write it as {{...}}")
     return content
 
 

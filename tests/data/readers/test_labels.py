@@ -72,3 +72,11 @@ def test_ambiguous_table_is_refused_with_its_file(table, words):
 def test_an_organ_with_the_value_of_the_background_is_refused():
     with pytest.raises(DataError, match=r"labels\.json: 'liver' has the value 0"):
         label_table({"liver": 0, "spleen": 1}, "labels.json")
+
+
+@pytest.mark.parametrize(
+    "table", [{"labels": {"liver": 1}}, {"1": {"name": "liver", "color": "red"}}]
+)
+def test_a_table_within_the_table_is_not_called_a_region(table):
+    with pytest.raises(DataError, match="holds a table of its own; write names and values only"):
+        label_table(table, "labels.json")

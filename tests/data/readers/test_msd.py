@@ -225,3 +225,34 @@ def test_one_channel_of_several_is_a_folder_of_its_own_as_the_remedy_says(folder
     (root / "imagesTr/a_0001.nii.gz").rename(root / "imagesTr/a_0000.nii.gz")
     (case,) = read(folder(NNUNET), ["ct"])
     assert case.images["ct"].name == "a_0000.nii.gz" and strays(root) == []
+
+
+@pytest.mark.parametrize("word", ["T2w", "MRI T1", "mr (axial)"])
+def test_a_word_among_others_tells_the_modality(folder, word):
+    with pytest.raises(DataError, match="the site file says 'ct'"):
+        read(folder({**MSD, "modality": {"0": word}}), ["ct"])
+    assert len(read(folder({**MSD, "modality": {"0": word}}), ["mr"])) == 2
+
+
+@pytest.mark.parametrize("word", ["PT", "PET (SUV)", "US volume"])
+def test_a_foreign_word_among_others_is_refused(folder, word):
+    with pytest.raises(DataError, match="only CT and MRI can be used"):
+        read(folder({**MSD, "modality": {"0": word}}), ["mr"])
+
+
+def test_a_further_channel_of_a_case_is_told_from_an_image_without_label(folder):
+    files = ["imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz"]
+    (stray,) = strays(folder(NNUNET, *files))
+    assert "further channel" in stray.kind and stray.paths[0].name == "a_0001.nii.gz"
+    assert "label" not in stray.remedy
+
+
+def test_a_list_that_slipped_by_a_line_is_noticed(folder):
+    pairs = [("h_001", "h_002"), ("h_002", "h_001")]
+    training = [
+        {"image": f"imagesTr/{image}.nii.gz", "label": f"labelsTr/{label}.nii.gz"}
+        for image, label in pairs
+    ]
+    names = [f"{part}/h_00{n}.nii.gz" for part in ("imagesTr", "labelsTr") for n in (1, 2)]
+    (stray,) = strays(folder({**MSD, "training": training}, *names))
+    assert "label of another case's name" in stray.kind and len(stray.paths) == 2

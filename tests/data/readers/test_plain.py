@@ -159,3 +159,25 @@ def test_a_file_whose_ending_is_in_capitals_is_a_case_and_not_passed_over(
     (tmp_path / "images/a.nii.gz").rename(tmp_path / "images/a.NII.GZ")
     (case,) = read(tmp_path, ["ct"])
     assert (case.id, case.labels[0].path.name) == ("a", "a.nii.gz") and strays(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("image", "label"), [("M\u00fcller", "Mu\u0308ller"), ("P001", "p001"), ("a", "A")]
+)
+def test_a_label_may_spell_its_name_as_another_machine_does(
+    tmp_path, make_plain_site, image, label
+):
+    root = make_plain_site(tmp_path, [image])
+    there = (root / f"labels/{image}.nii.gz").rename(root / f"labels/{label}.nii.gz")
+    (case,) = read(root, ["ct"])
+    assert case.id == image and case.labels[0].path == there and strays(root) == []
+
+
+def test_of_two_labels_alike_none_is_chosen_nor_that_of_another_image(tmp_path, make_plain_site):
+    root = make_plain_site(tmp_path, ["pa"])
+    (root / "labels/pa.nii.gz").rename(root / "labels/PA.nii")
+    (root / "labels/Pa.nii").touch()
+    assert read(root, ["ct"])[0].labels[0].path.name == "pa.nii.gz"
+    (root / "images/Pa.nii").touch()
+    (root / "labels/PA.nii").unlink()
+    assert [case.labels[0].path.name for case in read(root, ["ct"])] == ["Pa.nii", "pa.nii.gz"]

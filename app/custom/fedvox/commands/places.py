@@ -90,13 +90,18 @@ def require_model(path: Path) -> None:
         raise ConfigError(f"--model {path}: it holds no weights; {remedy}")
 
 
-def require_place(option: str, path: Path) -> None:
+def require_place(option: str, path: Path, inside: Path | None = None) -> None:
     """Refuses a place where no file can be made, before work is lost over it.
+
+    Args:
+        option: what the path was given for.
+        path: as it was given.
+        inside: a file in it, where the path is a folder.
 
     Raises:
         ConfigError: something above it is a file, or nothing can be written there.
     """
-    folder = path.absolute().parent
+    folder = (inside or path).absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir():
@@ -116,7 +121,7 @@ def require_folder(option: str, path: Path) -> None:
     """
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{option} {path}: it is a file; name a folder")
-    require_place(option, path / "x")
+    require_place(option, path, path / "x")
 
 
 def _why_closed(folder: Path) -> str:

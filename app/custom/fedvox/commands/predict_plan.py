@@ -123,7 +123,7 @@ def plan_folder(
             raise ConfigError(f"{option} {path}: --input is a folder of scans, so name a folder")
         if _real(path) == _real(scans):
             raise ConfigError(f"{option} {path}: it is the folder of scans; choose another folder")
-        require_place(option, path / "x")
+        require_place(option, path, path / "x")
     found, others = find_scans(scans)
     for option, path in folders.items():
         for scan in found:

@@ -7,6 +7,9 @@ from pathlib import Path
 from fedvox.data.organs import IGNORE, PARENTS
 from fedvox.errors import DataError
 
+MOST_UNKNOWN = 50
+"""No label has so many values that its table forgets."""
+
 
 @dataclass(frozen=True)
 class LabelFile:
@@ -32,6 +35,18 @@ class LabelFile:
             DataError: with up to five of them.
         """
         unknown = [value for value in found if value != 0 and value not in self.values]
+        if len(unknown) > MOST_UNKNOWN:
+            raise DataError(
+                f"the label holds {len(unknown)} values that are not in the label table "
+                f"({self._known()}), as a scan or a smoothed label does; put the label itself "
+                "there, saved without interpolation"
+            )
+        if any(value < 0 for value in unknown):
+            raise DataError(
+                f"label values {unknown[:5]} are not in the label table, and none below 0 can be; "
+                "give them a number above 0, in the label and in the table ('ignore' "
+                "where nobody annotated)"
+            )
         if unknown:
             raise DataError(
                 f"label values {unknown[:5]} are not in the label table ({self._known()}); correct "

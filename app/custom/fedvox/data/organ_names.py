@@ -65,11 +65,13 @@ def shown(name: str) -> str:
 
 def listed(names: Iterable[str]) -> str:
     """Several names for a message, the first five of them, each with what it may mean."""
+    every = list(names)
     entries = [
-        shown(name) + (f" ({meant}?)" if (meant := likely_meant(name)) else "") for name in names
+        shown(name) + (f" ({meant}?)" if (meant := likely_meant(name)) else "")
+        for name in every[:MOST]
     ]
-    rest = len(entries) - MOST
-    return ", ".join(entries[:MOST]) + (f" and {rest} more" if rest > 0 else "")
+    rest = len(every) - MOST
+    return ", ".join(entries) + (f" and {rest} more" if rest > 0 else "")
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:

@@ -136,10 +136,11 @@ def _refuse_told(told: str, modality: str) -> None:
         DataError: with both.
     """
     if told in FOREIGN:
-        raise DataError(f"the DICOM header says {FOREIGN[told]}; only CT and MRI can be used")
+        raise DataError(f"the DICOM header says {FOREIGN[told]}; leave it out: CT and MRI only")
     if told in ("CT", "MR") and (told == "CT") != (modality == "ct"):
         raise DataError(
-            f"the DICOM header says {told}, it is named as {modality}; name its modality rightly"
+            f"the DICOM header says {told}, it is named as {modality}; name it rightly, or leave "
+            "it out"
         )
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from fedvox.data.nifti import Volume
 from fedvox.errors import DataError
 
+OTHER_PICTURES = (".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".dcm")
+
 
 def load_stack(folder: Path, image: Volume) -> Volume:
     """Reads a folder of PNG as one label volume on its image's grid.
@@ -31,6 +33,12 @@ def load_stack(folder: Path, image: Volume) -> Volume:
     if not image.slices:
         raise DataError("PNG labels belong to a DICOM series, the image is none; use NIfTI labels")
     files = in_name_order([path for path in folder.iterdir() if path.suffix.lower() == ".png"])
+    others = [path for path in folder.iterdir() if path.suffix.lower() in OTHER_PICTURES]
+    if not files and others:
+        raise DataError(
+            f"the label has no PNG but {len(others)} pictures in another form, as .jpg or .tif; "
+            "save the labels as grey PNG from the program that made them (JPEG changes values)"
+        )
     if len(files) != len(image.slices):
         raise DataError(
             f"the label has {len(files)} PNG, the DICOM series {len(image.slices)} slices; restore "

@@ -57,6 +57,11 @@ def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[n
 def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
     # Errors leave the site: they name the file without its folder, and neither keys nor cases.
     where = path.name
+    if not path.exists():
+        raise ConfigError(
+            f"{where}: there is no such split file; 'split' is hash, dataset or a file that exists"
+        )
+    _refuse_folds(path, where)
     content = read_json(path, where)
     unknown = set(content) - {*SPLITS, "allow_overlap"}
     if unknown:
@@ -82,6 +87,19 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
     if not allow_overlap:
         _refuse_overlap(result, where)
     return result
+
+
+def _refuse_folds(path: Path, where: str) -> None:
+    """Names a list of folds, as nnU-Net's ``splits_final.json``."""
+    try:
+        is_list = path.read_text(encoding="utf-8-sig").lstrip().startswith("[")
+    except (OSError, UnicodeDecodeError):
+        return  # which read_json() says
+    if is_list:
+        raise ConfigError(
+            f"{where}: it is a list, as of nnU-Net's folds; copy one of them, as "
+            '{"train": [...], "val": [...]}, into a file of its own'
+        )
 
 
 def _bare(name: str) -> str:

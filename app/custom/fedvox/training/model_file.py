@@ -110,6 +110,11 @@ def read_model(path: Path) -> TrainedModel:
     if not path.is_file():
         raise ModelError(f"{path}: no such model file; give the model.safetensors of a run")
     told = path.with_suffix(".json")
+    if not told.is_file() and path.with_name("model.json").is_file():
+        raise ModelError(
+            f"{path}: beside it lies no {told.name} but a model.json; if that describes it, give "
+            "both files one name"
+        )
     if not told.is_file():
         raise ModelError(f"{told}: missing beside the weights; copy both from the run's folder")
     try:
@@ -122,7 +127,7 @@ def read_model(path: Path) -> TrainedModel:
         description = read_json(told)
         if description.get("format") == 1:
             raise ModelError(f"{path}: {OLDER}")
-        if description.get("format") != FORMAT or not {"job", "round"} <= set(description):
+        if description.get("format") != FORMAT or not _is_description(description):
             raise ModelError(f"{told}: not a model description of fedvox; copy both files again")
         job = job_from(description.get("settings", {}), str(told))
     except ConfigError as error:
@@ -134,6 +139,14 @@ def read_model(path: Path) -> TrainedModel:
         )
     _refuse_broken(path, weights)
     return TrainedModel(job, weights, description)
+
+
+def _is_description(found: Mapping[str, Any]) -> bool:
+    """Whether what the hash does not protect is there and of its kind."""
+    kinds = {"job": str, "round": int, "phantom": bool, "modalities": list}
+    return all(isinstance(found.get(key), kind) for key, kind in kinds.items()) and all(
+        isinstance(name, str) for name in found["modalities"]
+    )
 
 
 def _refuse_broken(path: Path, weights: Arrays) -> None:

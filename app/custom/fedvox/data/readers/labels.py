@@ -61,6 +61,11 @@ def label_table(table: Mapping[str, Any], source: str) -> LabelTable:
 
 def _entry(key: str, entry: Any, source: str) -> tuple[str, int]:
     """Name and value of an entry, whichever way round it is written."""
+    if isinstance(entry, dict) and not any(isinstance(value, list) for value in entry.values()):
+        raise DataError(
+            f"{source}: {shown(key)} holds a table of its own; write names and values only, as "
+            '{"liver": 1}'
+        )
     if isinstance(entry, list | dict):
         raise DataError(
             f"{source}: {shown(key)} is a region of several values, which is not supported; "

@@ -5,6 +5,7 @@ and ``modality``. nnU-Net: image names end in ``_0000``, whether the list says s
 version 2 on ``labels`` maps name -> value, ``channel_names`` stands in place of ``modality``.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.organ_names import shown
 from fedvox.data.readers.labels import LabelTable, label_table
-from fedvox.data.readers.msd_list import FEW_CHANNELS, Pair, listed_tests, pairs
+from fedvox.data.readers.msd_list import CHANNEL, FEW_CHANNELS, Pair, bare, listed_tests, pairs
 from fedvox.data.readers.plain import refuse_repeated, single_modality, stem
 from fedvox.data.readers.strays import Stray, entries, found, is_foreign, unused
 from fedvox.errors import ConfigError, DataError
 
 _MODALITY_WORDS = {"ct": "ct", "mri": "mr", "mr": "mr", "t1": "mr", "t2": "mr", "flair": "mr"}
-_FOREIGN_WORDS = ("pet", "spect", "us", "ultrasound", "x-ray", "xray", "rgb")
+_FOREIGN_WORDS = ("pet", "pt", "spect", "us", "ultrasound", "x-ray", "xray", "rgb")
 
 
 def read(root: Path, modalities: Sequence[str]) -> list[Case]:
@@ -66,9 +67,10 @@ def strays(root: Path) -> list[Stray]:
     listing = _listing(root)
     cases = pairs(root, listing)
     return [
+        *found(_channels_beside(root, cases), _mispaired(cases)),
         *unused(
             root / "imagesTr",
-            [pair.image for pair in cases],
+            [*(pair.image for pair in cases), *_channels_beside(root, cases).paths],
             "images in imagesTr/ that no training case uses",
             "add its label, and both to 'training' if there is such a list, or move it to imagesTs",
         ),
@@ -80,6 +82,34 @@ def strays(root: Path) -> list[Stray]:
         ),
         *found(_both(cases, listed_tests(root, listing))),
     ]
+
+
+def _channels_beside(root: Path, cases: Sequence[Pair]) -> Stray:
+    """Files of a case's second and further channels."""
+    names = {bare(pair.image) for pair in cases}
+    paths = [
+        path
+        for path in entries(root / "imagesTr")
+        if (number := re.search(r"_(\d{4})$", stem(path)))
+        and number[0] != CHANNEL
+        and stem(path).removesuffix(number[0]) in names
+    ]
+    return Stray(
+        "images of a second or further channel, which is not used",
+        "leave them if the first one (_0000) is what to train, else make a folder of that channel",
+        tuple(paths),
+    )
+
+
+def _mispaired(cases: Sequence[Pair]) -> Stray:
+    """Cases whose label has the name of another case's image: a list that slipped by a line."""
+    images = {bare(pair.image) for pair in cases}
+    wrong = [pair for pair in cases if bare(pair.image) != stem(pair.label)]
+    return Stray(
+        "cases that dataset.json gives the label of another case's name",
+        "look at the list 'training', and give each image the label of its own name",
+        tuple(pair.image for pair in wrong if stem(pair.label) in images),
+    )
 
 
 def _both(cases: Sequence[Pair], tests: set[Path]) -> Stray:
@@ -114,18 +144,26 @@ def _channels(listing: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def _said(word: str) -> tuple[str, str]:
+    """What a channel's name says: ``ct``, ``mr`` or nothing, and a modality that no job trains."""
+    plain = word.strip().lower()
+    parts = [plain, *re.split(r"[^a-z0-9-]+", plain)]
+    known = [_MODALITY_WORDS.get(part.removesuffix("w"), "") for part in parts]
+    foreign = [part for part in parts if part in _FOREIGN_WORDS]
+    return next(filter(None, known), ""), next(iter(foreign), "")
+
+
 def _check_modality(listing: Mapping[str, Any], modality: str) -> None:
     channels = _channels(listing)
     if len(channels) > 1:
         raise ConfigError(f"dataset.json lists {len(channels)} channels; {FEW_CHANNELS}")
     for word in channels:
-        plain = word.strip().lower()
-        if plain in _FOREIGN_WORDS:
+        known, foreign = _said(word)
+        if foreign and not known:
             raise DataError(
-                f"dataset.json says '{plain}', the site file says '{modality}'; only CT and MRI "
+                f"dataset.json says '{foreign}', the site file says '{modality}'; only CT and MRI "
                 "can be used"
             )
-        known = _MODALITY_WORDS.get(plain)
         if known and (known == "ct") != (modality == "ct"):
             raise DataError(
                 f"dataset.json says {shown(word.strip())}, the site file says '{modality}'; "

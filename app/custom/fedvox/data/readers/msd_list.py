@@ -32,6 +32,11 @@ class Pair:
     label: Path
 
 
+def bare(image: Path) -> str:
+    """An image's name without ending and channel, as its label is called."""
+    return stem(image).removesuffix(CHANNEL)
+
+
 def pairs(root: Path, listing: Mapping[str, Any]) -> list[Pair]:
     """The training cases of ``dataset.json``'s list, or of the folder where it has none.
 
@@ -49,7 +54,10 @@ def pairs(root: Path, listing: Mapping[str, Any]) -> list[Pair]:
         return [Pair(_image_of(root, stem(path)), path) for path in volumes(root / "labelsTr")]
     _refuse_foreign(entries)
     return [
-        Pair(_found(root, image, (CHANNEL, "")), _found(root, label, ("",)))
+        Pair(
+            _at_home(root / "imagesTr", _found(root, image, (CHANNEL, ""))),
+            _at_home(root / "labelsTr", _found(root, label, ("",)), ("",)),
+        )
         for image, label in entries
     ]
 
@@ -131,6 +139,14 @@ def _found(root: Path, entry: str, channels: tuple[str, ...]) -> Path:
     there = {other.name.lower(): other for other in folder.iterdir()} if folder.is_dir() else {}
     alike = [there[candidate.lower()] for candidate in names if candidate.lower() in there]
     return alike[0] if alike else path
+
+
+def _at_home(home: Path, path: Path, channels: tuple[str, ...] = (CHANNEL, "")) -> Path:
+    """Where a listed folder does not exist here, the file of that name in the layout's own."""
+    if path.exists() or (path.parent.is_dir() and path.parent != home.parent):
+        return path
+    found = _found(home, path.name, channels)
+    return found if found.exists() else path
 
 
 def _inside(root: Path, entry: str) -> Path:

@@ -4,6 +4,7 @@ An image is a NIfTI file or a folder of one DICOM series; a series' label is a N
 same grid, whatever the direction of its axes, or a folder with one grey PNG per slice.
 """
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,14 +56,30 @@ def _no_case(root: Path) -> str:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Identifier, image and label of the cases in NIfTI; a label may have the other ending."""
+    """Identifier, image and label of the cases in NIfTI.
+
+    A label may have the other ending, other letter case and accents in Unicode's other form.
+    """
     labels = root / "labels"
-    for image in volumes(root / "images"):
+    images = volumes(root / "images")
+    taken = {stem(image) for image in images}  # another image's own label is none of these
+    alike: dict[str, list[Path]] = {}
+    for path in volumes(labels):
+        if stem(path) not in taken:
+            alike.setdefault(_folded(stem(path)), []).append(path)
+    for image in images:
         if not image.is_dir():
             label = labels / image.name
             if not label.exists():
                 label = with_ending(labels, stem(image)) or label
+            if not label.exists() and len(named := alike.get(_folded(stem(image)), [])) == 1:
+                label = named[0]
             yield stem(image), image, label
+
+
+def _folded(name: str) -> str:
+    """A name without what two machines may write in two ways: letter case and composed accents."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
