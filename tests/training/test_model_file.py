@@ -147,7 +147,9 @@ def test_a_renamed_model_is_told_from_one_without_description(written):
 )
 def test_what_the_hash_does_not_protect_must_be_of_its_kind(written, key, value):
     change_description(written, **{key: value})
-    with pytest.raises(ModelError, match=r"not a model description of fedvox; copy both files again"):
+    with pytest.raises(
+        ModelError, match=r"not a model description of fedvox; copy both files again"
+    ):
         read_model(written)
 
 
