@@ -317,8 +317,8 @@ def test_modality_that_no_site_had_is_noted(
     trained_on: list[str],
     noted: bool,
 ) -> None:
-    description = json.loads(model.with_suffix(".json").read_text()) | {"modalities": trained_on}
-    del description["phantom"]
+    description = json.loads(model.with_suffix(".json").read_text())
+    description |= {"modalities": trained_on, "phantom": False}
     model.with_suffix(".json").write_text(json.dumps(description))
     assert predict(scan, tmp_path / "seg.nii.gz", "--json") == 0
     printed = capsys.readouterr()
