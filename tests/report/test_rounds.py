@@ -20,7 +20,19 @@ def test_cut_off_last_line_is_left_out(tmp_path):
     assert read_rounds(path) == [{"round": 0}]
 
 
-@pytest.mark.parametrize("broken", ["{", "[]", '{"seconds": 1}', '{"round": null}'])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{",
+        "[]",
+        '{"seconds": 1}',
+        '{"round": null}',
+        '{"round": 1, "contributors": ["a"]}',
+        '{"round": 1, "refused": {"a": 1}}',
+        '{"round": 1, "validation": [0.5]}',
+        '{"round": 1, "notes": 3}',
+    ],
+)
 def test_damage_before_the_last_line_names_the_line(tmp_path, broken):
     path = tmp_path / "rounds.jsonl"
     path.write_text(f'{{"round": 0}}\n{broken}\n{{"round": 2}}\n')

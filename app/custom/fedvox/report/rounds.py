@@ -31,14 +31,29 @@ def read_rounds(path: Path) -> list[dict[str, Any]]:
     records: dict[int, dict[str, Any]] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
+            record = _checked(json.loads(line))
             records[int(record["round"])] = record
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError):
             if number < len(lines):
                 raise ConfigError(
                     f"{path}, line {number}: not a round's record; take it from the run again"
                 ) from None
     return [records[number] for number in sorted(records)]
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    """The record, if what reports look into has the form that the server writes.
+
+    Raises:
+        ValueError, TypeError, KeyError: it is not a record.
+    """
+    for key in ("contributors", "refused", "missing", "notes"):
+        if not isinstance(record.get(key), list | None):
+            raise TypeError(key)
+    sites = [*(record.get("contributors") or []), *(record.get("refused") or [])]
+    if not all(isinstance(own, dict) for own in [*sites, record.get("validation") or {}]):
+        raise TypeError("sites")
+    return dict(record)
 
 
 def number_of(record: Mapping[str, Any], key: str) -> float:

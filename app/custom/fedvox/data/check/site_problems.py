@@ -72,6 +72,8 @@ def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem |
     remedy = "mend cases under 'train', or look at 'root' and 'split' in the site file"
     if reports and not any("train" in report.parts for report in reports):
         remedy = fill_parts(["train"], site.split)
+    elif reports and not usable:
+        remedy = "mend one of the cases above"
     return Problem("cases", FAIL, message, remedy)
 
 
