@@ -86,6 +86,28 @@ class GeometricSettings:
 
 
 @dataclass(frozen=True)
+class ContrastSettings:
+    """What is drawn, per sample, after the intensity augmentation.
+
+    Args:
+        low: smallest factor of a sample's spread about its mean.
+        high: largest factor.
+        brightness: shift, uniform in plus or minus this share of the sample's standard deviation.
+
+    Raises:
+        ConfigError: ``low`` is greater than ``high``.
+    """
+
+    low: float = setting(0.6, low=0.1, high=10.0)
+    high: float = setting(1.4, low=0.1, high=10.0)
+    brightness: float = setting(0.5, low=0.0, high=5.0)
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ConfigError(f"'low' is {self.low}; it must not exceed 'high' ({self.high})")
+
+
+@dataclass(frozen=True)
 class AugmentationSettings:
     """Which intensity augmentation is used, and the ranges of all of them.
 
@@ -93,6 +115,7 @@ class AugmentationSettings:
         name: a name of the registry :data:`fedvox.augment.INTENSITY`.
         gin: used when ``name`` is ``"gin"``.
         geometric: used in every arm alike.
+        contrast: used in every arm alike.
 
     Raises:
         ConfigError: the name is not registered; lists those that are.
@@ -101,6 +124,7 @@ class AugmentationSettings:
     name: str = setting("gin")
     gin: GinSettings = setting(GinSettings)
     geometric: GeometricSettings = setting(GeometricSettings)
+    contrast: ContrastSettings = setting(ContrastSettings)
 
     def __post_init__(self) -> None:
         # the registry's builders take these settings, so it can only be imported afterwards

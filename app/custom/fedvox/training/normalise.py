@@ -5,8 +5,8 @@ body of the case. What is left is a fixed line, so an organ has one value in eve
 and neither an empty margin nor the window's share of air changes it. Outside a case lies air, 0
 before and ``-CENTRE / SCALE`` after this step.
 
-An intensity augmentation moves mean and spread at will. They are given back afterwards, or training
-would see ranges that no scan has.
+In training, :mod:`fedvox.augment.contrast` moves a sample's mean and spread a little before this
+step: two scans never agree in them.
 """
 
 import torch
@@ -27,19 +27,3 @@ def normalise(image: torch.Tensor) -> torch.Tensor:
         image: any shape, in [0, 1].
     """
     return (image - CENTRE) / SCALE
-
-
-def keep_moments(changed: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
-    """Gives an augmented image the mean and standard deviation that it had before.
-
-    Args:
-        changed: ``(B, C, X, Y, Z)``, augmented.
-        original: the same images before.
-
-    Returns:
-        ``(changed − mean) · std_before / (std + 1e-5) + mean_before`` per sample and channel.
-    """
-    axes = tuple(range(2, changed.ndim))
-    spread, mean = torch.std_mean(changed, dim=axes, keepdim=True, correction=0)
-    spread_before, mean_before = torch.std_mean(original, dim=axes, keepdim=True, correction=0)
-    return (changed - mean) * (spread_before / (spread + 1e-5)) + mean_before

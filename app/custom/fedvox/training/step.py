@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from fedvox.augment import build_intensity
+from fedvox.augment.contrast import keep_moments, vary_contrast
 from fedvox.augment.geometric import apply_geometric, draw_geometric
 from fedvox.data.organs import parent_pairs
 from fedvox.data.patches import Batch
@@ -16,7 +17,7 @@ from fedvox.training.device import autocast, loss_scaler
 from fedvox.training.distillation import conditional_divergence
 from fedvox.training.halving import Halving, backward_in_parts
 from fedvox.training.losses import segmentation_loss
-from fedvox.training.normalise import keep_moments, normalise
+from fedvox.training.normalise import normalise
 from fedvox.training.settings import JobSettings
 
 Address = tuple[str | int, ...]
@@ -126,8 +127,8 @@ class Step:
         """Moves a batch to the device and augments it there.
 
         Returns:
-            Image ``(B, C, X, Y, Z)`` before normalisation, with the mean and spread of one in
-            [0, 1], label ``(B, X, Y, Z)`` and annotated ``(B, O)``.
+            Image ``(B, C, X, Y, Z)`` before normalisation, with about the mean and spread of one
+            in [0, 1], label ``(B, X, Y, Z)`` and annotated ``(B, O)``.
         """
         batch = batch.to(self.device)
         image, label, annotated = batch.image, batch.label, batch.annotated
@@ -139,9 +140,9 @@ class Step:
             self.job.data.spacing,
         )
         image, label = apply_geometric(image, label, geometric)
-        changed = self.intensity(image, generator(*address, "intensity"))
-        image = changed if changed is image else keep_moments(changed, image)
-        return image, label, annotated
+        image = keep_moments(self.intensity(image, generator(*address, "intensity")), image)
+        contrast = self.job.augmentation.contrast
+        return vary_contrast(image, contrast, generator(*address, "contrast")), label, annotated
 
 
 def build_step(
