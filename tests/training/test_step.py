@@ -15,6 +15,7 @@ from fedvox.training.step import build_step
 from fedvox.training.weights import weights_hash, weights_of
 
 ADDRESS = (0, "site-1", 0, 0)
+SAME_CONTRAST = {"low": 1.0, "high": 1.0, "brightness": 0.0}
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def batch(sites, job):
 @pytest.fixture
 def still_job(make_job):
     """A job without any augmentation."""
-    return make_job(augmentation={"name": "none", "geometric": {"probability": 0.0}})
+    still = {"name": "none", "geometric": {"probability": 0.0}, "contrast": SAME_CONTRAST}
+    return make_job(augmentation=still)
 
 
 def test_loss_falls_over_a_few_steps_on_one_volume(still_job, batch, cpu):
@@ -63,7 +65,7 @@ def test_job_without_augmentation_trains_on_the_drawn_patches(still_job, batch, 
 
 def test_gin_leaves_each_patch_its_mean_and_spread(make_job, batch, cpu):
     still = {"probability": 0.0, "elastic_probability": 0.0}
-    job = make_job(augmentation={"geometric": still})
+    job = make_job(augmentation={"geometric": still, "contrast": SAME_CONTRAST})
     image, _, _ = build_step(job, initial_model(job), cpu).augmented(batch, ADDRESS)
     assert float((image - batch.image).abs().max()) > 0.05
     for own, expected in zip(
