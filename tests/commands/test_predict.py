@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.data.volumes import load_image
+from fedvox.data.images.volumes import load_image
 from fedvox.training.model_file import describe_model, read_model, write_model
 
 Predict = Callable[..., int]

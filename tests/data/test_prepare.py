@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fedvox.data.case import Case, LabelFile
-from fedvox.data.nifti import load_image
+from fedvox.data.images.nifti import load_image
 from fedvox.data.prepare import draw_places, prepare_case
 from fedvox.data.prepared import FORMAT, find_prepared
 from fedvox.data.settings import DataSettings

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.data.coarser import to_grid
-from fedvox.data.nifti import Volume
+from fedvox.data.images.nifti import Volume
 from fedvox.data.organs import IGNORED
 from fedvox.data.preprocess import (
     Geometry,

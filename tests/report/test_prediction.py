@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from fedvox.data.nifti import Volume
-from fedvox.data.plausible import Told
+from fedvox.data.images.modality import Told
+from fedvox.data.images.nifti import Volume
 from fedvox.report.overlay import ORGAN_COLOURS
 from fedvox.report.prediction import describe_prediction, draw_prediction
 from fedvox.training.predict import Prediction, thinning

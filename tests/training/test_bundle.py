@@ -10,7 +10,7 @@ import pytest
 import torch
 from jsonschema import ValidationError, validate
 
-from fedvox.data.nifti import save_label
+from fedvox.data.images.nifti import save_label
 from fedvox.errors import ConfigError
 from fedvox.training import bundle as fedvox_bundle
 from fedvox.training.bundle import write_bundle

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedvox.data.nifti import load_image
+from fedvox.data.images.nifti import load_image
 from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
 from fedvox.errors import ConfigError, DataError, ModelError
 from fedvox.training.inference import predict_scores

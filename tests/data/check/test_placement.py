@@ -4,7 +4,7 @@ import pytest
 
 from fedvox.data.check.placement import body_of, label_outside, organs_mirrored
 from fedvox.data.check.problem import WARN
-from fedvox.data.nifti import Volume, load_image, load_label
+from fedvox.data.images.nifti import Volume, load_image, load_label
 from fedvox.data.organs import CANONICAL
 
 LIVER, SPLEEN = CANONICAL.index("liver") + 1, CANONICAL.index("spleen") + 1

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fedvox.data.check.thumbnail import PIXELS, thumbnail
-from fedvox.data.nifti import Volume
+from fedvox.data.images.nifti import Volume
 
 SHAPE = (30, 20, 10)
 

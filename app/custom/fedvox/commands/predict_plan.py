@@ -55,7 +55,7 @@ class Plan:
 
 def is_folder_of_scans(path: Path) -> bool:
     """True for a folder that is not itself a DICOM series."""
-    from fedvox.data.scans import is_series
+    from fedvox.data.images.scans import is_series
 
     return path.is_dir() and not is_series(path)
 
@@ -114,7 +114,7 @@ def plan_folder(
         ConfigError: no scan; a folder for results is a file, holds the scans or cannot be written;
             or a file in it would replace a scan, a folder or, without ``force``, anything else.
     """
-    from fedvox.data.scans import find_scans
+    from fedvox.data.images.scans import find_scans
 
     targets = {"--output": output, "--preview": preview, "--report": report}
     folders = {option: path for option, path in targets.items() if path}

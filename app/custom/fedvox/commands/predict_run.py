@@ -145,7 +145,7 @@ def _write(
     description: Mapping[str, Any],
 ) -> None:
     """Writes a scan's files; none appears before all are whole, the labels mark it as done."""
-    from fedvox.data.nifti import save_label
+    from fedvox.data.images.nifti import save_label
     from fedvox.files import PRIVATE, atomic_path, write_json
     from fedvox.report.prediction import draw_prediction
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from fedvox.data.case import Case
 from fedvox.data.check.organs import read_organs
-from fedvox.data.nifti import Volume, check_same_grid, on_axes_of
+from fedvox.data.images.modality import check_modality
+from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of
+from fedvox.data.images.volumes import load_image
 from fedvox.data.organs import CANONICAL, IGNORE, trained_as
-from fedvox.data.plausible import check_modality
-from fedvox.data.volumes import load_image
 
 AXES = ("r", "a", "s")
 SPACING = tuple(f"spacing_{axis}" for axis in AXES)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fedvox.data.case import Case
-from fedvox.data.nifti import Volume, check_same_grid
+from fedvox.data.images.nifti import Volume, check_same_grid
+from fedvox.data.images.volumes import load_label
 from fedvox.data.organs import IGNORE, IGNORED, trained_as
-from fedvox.data.volumes import load_label
 
 SLAB = 16
 """Slices that are looked up at once."""

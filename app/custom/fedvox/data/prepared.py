@@ -18,9 +18,9 @@ import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
+from fedvox.data.images.volumes import source_files
 from fedvox.data.preprocess import Geometry
 from fedvox.data.settings import DataSettings
-from fedvox.data.volumes import source_files
 from fedvox.errors import DataError
 
 FORMAT = 2

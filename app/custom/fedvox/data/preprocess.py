@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from fedvox.data.coarser import to_grid
 from fedvox.data.corner import corner_of
-from fedvox.data.nifti import Volume
+from fedvox.data.images.nifti import Volume
 from fedvox.data.organs import IGNORED
 from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings

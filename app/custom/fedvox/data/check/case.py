@@ -19,15 +19,15 @@ from fedvox.data.check.placement import label_outside, organs_mirrored
 from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
 from fedvox.data.check.signature import Signature, signature
 from fedvox.data.check.thumbnail import Thumbnail, thumbnail
-from fedvox.data.nifti import (
+from fedvox.data.images.modality import check_modality
+from fedvox.data.images.nifti import (
     FORMS_REMEDY,
     Volume,
     check_same_grid,
     on_axes_of,
     without_voxels,
 )
-from fedvox.data.plausible import check_modality
-from fedvox.data.volumes import load_image
+from fedvox.data.images.volumes import load_image
 from fedvox.errors import DataError
 from fedvox.privacy.redaction import exception_line
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from fedvox.data.check.problem import WARN, Problem
 from fedvox.data.check.slabs import thinned
-from fedvox.data.plausible import AIR_HU
-from fedvox.data.tissue import filled_values, measured_values
+from fedvox.data.images.modality import AIR_HU
+from fedvox.data.images.tissue import filled_values, measured_values
 
 BINS = 64
 CT_RANGE = (-1100.0, 1500.0)

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fedvox.data import nifti
 from fedvox.data.case import Case, LabelFile
 from fedvox.data.check.slabs import slabs
-from fedvox.data.nifti import Volume, check_same_grid, on_axes_of, without_voxels
+from fedvox.data.images import nifti
+from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels
+from fedvox.data.images.volumes import load_image, load_label
 from fedvox.data.organs import CANONICAL, IGNORE, PARENTS
-from fedvox.data.volumes import load_image, load_label
 from fedvox.errors import DataError
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from fedvox.data.check.problem import WARN, Problem
 from fedvox.data.check.slabs import thinned
-from fedvox.data.nifti import Volume
+from fedvox.data.images.modality import AIR_HU
+from fedvox.data.images.nifti import Volume
+from fedvox.data.images.tissue import measured_values
 from fedvox.data.organs import CANONICAL
-from fedvox.data.plausible import AIR_HU
-from fedvox.data.tissue import measured_values
 
 HOLDS_GAS = ("stomach", "duodenum", "oesophagus")
 OUTSIDE_SHARE = 0.1

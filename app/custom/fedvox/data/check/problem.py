@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fedvox.data.plausible import IS_CT, NAME_OR_EXPORT
+from fedvox.data.images.modality import IS_CT, NAME_OR_EXPORT
 from fedvox.errors import FedVoxError
 
 WARN, FAIL = "WARN", "FAIL"

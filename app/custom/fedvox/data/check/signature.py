@@ -15,7 +15,7 @@ from itertools import combinations, permutations
 import numpy as np
 
 from fedvox.data.check.slabs import thinned
-from fedvox.data.tissue import filled_values
+from fedvox.data.images.tissue import filled_values
 
 BOXES = 8
 SIMILAR = 1 - 2e-3

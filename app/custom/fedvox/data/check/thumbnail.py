@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from fedvox.data.nifti import Volume
+from fedvox.data.images.nifti import Volume
 
 PIXELS = 176
 CT_WINDOW = (-160.0, 240.0)

@@ -2,7 +2,7 @@
 
 ``{training,testing}/patientNNN/`` with ``Info.cfg``, ``patientNNN_frameFF.nii.gz`` and
 ``patientNNN_frameFF_gt.nii.gz``. Which frame is end diastole and which end systole stands in
-``Info.cfg`` alone. The set's sform has a wrong voxel size; :mod:`fedvox.data.nifti` notices.
+``Info.cfg`` alone. The set's sform has a wrong voxel size; :mod:`fedvox.data.images.nifti` notices.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 ``Train_Sets/MR/<id>/T1DUAL/DICOM_anon/{InPhase,OutPhase}``, ``.../T2SPIR/DICOM_anon`` and
 ``Train_Sets/CT/<id>/DICOM_anon``, each sequence with its ``Ground/*.png``.
-:mod:`fedvox.data.png_labels` says how a PNG finds its slice.
+:mod:`fedvox.data.images.png_labels` says how a PNG finds its slice.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

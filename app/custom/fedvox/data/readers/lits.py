@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedvox.data.case import Case, LabelFile
+from fedvox.data.images.scans import NIFTI
 from fedvox.data.readers.layout import check_modalities, folders_below
 from fedvox.data.readers.plain import single_modality, stem, volumes
 from fedvox.data.readers.strays import FilesError, Stray, entries, found, is_foreign
-from fedvox.data.scans import NIFTI
 from fedvox.errors import DataError
 
 VALUES = {1: "liver", 2: "liver_tumour"}

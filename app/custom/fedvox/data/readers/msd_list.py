@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedvox.data.images.scans import NIFTI
 from fedvox.data.readers.plain import stem, volumes
 from fedvox.data.readers.strays import is_foreign, with_ending
-from fedvox.data.scans import NIFTI
 from fedvox.errors import ConfigError, DataError
 
 CHANNEL = "_0000"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.data.case import Case, LabelFile
+from fedvox.data.images.scans import NIFTI, is_series
 from fedvox.data.readers.labels import label_table
 from fedvox.data.readers.strays import FilesError, Stray, entries, is_foreign, unused, with_ending
-from fedvox.data.scans import NIFTI, is_series
 from fedvox.errors import ConfigError, DataError
 
 

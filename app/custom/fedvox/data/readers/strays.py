@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedvox.data.scans import NIFTI
+from fedvox.data.images.scans import NIFTI
 from fedvox.errors import DataError
 
 FOREIGN = (".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".img", ".mgz", ".mgh", ".mnc", ".npz", ".h5")

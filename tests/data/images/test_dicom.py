@@ -20,8 +20,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from fedvox.data.dicom import load_series
-from fedvox.data.scans import is_series
+from fedvox.data.images.dicom import load_series
+from fedvox.data.images.scans import is_series
 from fedvox.errors import DataError
 
 SHAPE = (9, 8, 7)

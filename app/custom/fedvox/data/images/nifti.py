@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import nibabel as nib
 import numpy as np
 
-from fedvox.data.nifti_forms import DAMAGED, check_offset, read_bytes
-from fedvox.data.nifti_grid import Grid, read_grid
+from fedvox.data.images.nifti_forms import DAMAGED, check_offset, read_bytes
+from fedvox.data.images.nifti_grid import Grid, read_grid
 from fedvox.errors import DataError
 
 # nibabel says on stderr what it finds in a header; what matters of it is refused here, in words.

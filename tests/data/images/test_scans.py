@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.scans import Scan, find_scans, is_series
+from fedvox.data.images.scans import Scan, find_scans, is_series
 from fedvox.errors import ConfigError
 
 DICOM = bytes(128) + b"DICM"

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedvox.data.nifti import check_same_grid
-from fedvox.data.volumes import load_image, load_label, source_files
+from fedvox.data.images.nifti import check_same_grid
+from fedvox.data.images.volumes import load_image, load_label, source_files
 from fedvox.errors import DataError
 
 SHAPE = (6, 5, 4)

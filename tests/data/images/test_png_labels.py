@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedvox.data.dicom import load_series
-from fedvox.data.nifti import load_image
-from fedvox.data.png_labels import in_name_order, load_stack
+from fedvox.data.images.dicom import load_series
+from fedvox.data.images.nifti import load_image
+from fedvox.data.images.png_labels import in_name_order, load_stack
 from fedvox.errors import DataError
 
 SHAPE = (9, 8, 12)

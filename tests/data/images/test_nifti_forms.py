@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedvox.data.nifti import load_image, load_label, save_label
+from fedvox.data.images.nifti import load_image, load_label, save_label
 from fedvox.errors import DataError
 
 SHAPE = (8, 9, 10)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fedvox.data.nifti import Volume
+from fedvox.data.images.nifti import Volume
 from fedvox.errors import DataError
 
 OTHER_PICTURES = (".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".pgm", ".dcm")
@@ -20,7 +20,7 @@ def load_stack(folder: Path, image: Volume) -> Volume:
 
     Args:
         folder: grey PNG of 1, 2, 4, 8 or 16 bits, rows and columns as in the DICOM images.
-        image: the volume that :func:`fedvox.data.dicom.load_series` made of the series.
+        image: the volume that :func:`fedvox.data.images.dicom.load_series` made of the series.
 
     Returns:
         int16 ``(columns, rows, slices)``; the values are the grey values that viewers show, from 0

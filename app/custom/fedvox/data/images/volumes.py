@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from fedvox.data import nifti
-from fedvox.data.dicom import load_series
-from fedvox.data.nifti import Volume, check_values
-from fedvox.data.png_labels import load_stack
+from fedvox.data.images import nifti
+from fedvox.data.images.dicom import load_series
+from fedvox.data.images.nifti import Volume, check_values
+from fedvox.data.images.png_labels import load_stack
 
 
 def load_image(path: Path) -> Volume:

@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedvox.data.nifti import check_same_grid, load_image, load_label, on_axes_of, save_label
+from fedvox.data.images.nifti import check_same_grid, load_image, load_label, on_axes_of, save_label
 from fedvox.errors import DataError
 
 SHAPE = (24, 22, 12)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fedvox.data.tissue import filled_values, measured_values
+from fedvox.data.images.tissue import filled_values, measured_values
 
 SHAPE = (20, 20, 20)
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from fedvox.data.dicom_series import UNEVEN, check_places, fill_in, straighten
-from fedvox.data.nifti import Volume, volume_shape
-from fedvox.data.nifti_grid import read_grid
-from fedvox.data.png_labels import in_name_order
-from fedvox.data.scans import lacks_preamble
+from fedvox.data.images.dicom_series import UNEVEN, check_places, fill_in, straighten
+from fedvox.data.images.nifti import Volume, volume_shape
+from fedvox.data.images.nifti_grid import read_grid
+from fedvox.data.images.png_labels import in_name_order
+from fedvox.data.images.scans import lacks_preamble
 from fedvox.errors import DataError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

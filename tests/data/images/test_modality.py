@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedvox.data.nifti import Volume
-from fedvox.data.plausible import check_modality, tell_modality
+from fedvox.data.images.modality import check_modality, tell_modality
+from fedvox.data.images.nifti import Volume
 from fedvox.errors import DataError
 
 SHAPE = (20, 20, 20)

@@ -1,0 +1,1 @@
+"""Files of every form to volumes, and what a header and its voxels say of themselves."""
