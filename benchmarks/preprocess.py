@@ -95,7 +95,7 @@ def chain(modality: str) -> Any:
     """The rivals' transforms."""
     import monai.transforms as mt
 
-    from fedvox.data.preprocess import intensity_window
+    from fedvox.data.grid.to_grid import intensity_window
     from fedvox.data.settings import DataSettings
 
     settings = DataSettings(organs=("liver",))

@@ -3,7 +3,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import nn
 
-from fedvox.data.preprocess import restore_labels
+from fedvox.data.grid.to_grid import restore_labels
 from fedvox.training.evaluate import predict_labels
 from fedvox.training.inference import predict_scores
 from fedvox.training.normalise import normalise

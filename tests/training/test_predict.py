@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_labels
 from fedvox.data.images.nifti import load_image
-from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
 from fedvox.errors import ConfigError, DataError, ModelError
 from fedvox.training.inference import predict_scores
 from fedvox.training.model_file import TrainedModel

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedvox.data.preprocess import restore_labels
+from fedvox.data.grid.to_grid import restore_labels
 from fedvox.errors import ModelError
 from fedvox.training.model_file import read_model
 from fedvox.training.predict import Options, Predictor

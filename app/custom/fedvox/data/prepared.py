@@ -18,8 +18,8 @@ import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.case import Case
+from fedvox.data.grid.to_grid import Geometry
 from fedvox.data.images.volumes import source_files
-from fedvox.data.preprocess import Geometry
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 

@@ -9,7 +9,7 @@ from typing import Any
 import nibabel as nib
 
 import fedvox
-from fedvox.data.preprocess import geometry_of, to_ras
+from fedvox.data.grid.to_grid import geometry_of, to_ras
 from fedvox.report.overlay import draw_overlay
 from fedvox.training.predict import Prediction, thinning
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_slabs
 from fedvox.data.images.modality import Told, check_modality, tell_modality
 from fedvox.data.images.nifti import FORMS_REMEDY, Volume
 from fedvox.data.images.volumes import load_image
-from fedvox.data.preprocess import geometry_of, prepare_image, restore_slabs
 from fedvox.errors import ConfigError, ModelError
 from fedvox.training.components import keep_largest
 from fedvox.training.device import memory_errors, prepare_device, to_device

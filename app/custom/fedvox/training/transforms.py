@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_labels
 from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import save_label
 from fedvox.data.images.volumes import load_image
-from fedvox.data.preprocess import geometry_of, prepare_image, restore_labels
 from fedvox.errors import ConfigError
 from fedvox.training.model_file import OLDER
 from fedvox.training.normalise import NORMALISATION

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedvox.data.planes import SMALL_OUTPUT, exact_by_planes, label_planes, plan_steps
-from fedvox.data.preprocess import Geometry, from_ras, resample, restore_labels, restore_slabs
+from fedvox.data.grid.planes import SMALL_OUTPUT, exact_by_planes, label_planes, plan_steps
+from fedvox.data.grid.to_grid import Geometry, from_ras, resample, restore_labels, restore_slabs
 
 sizes = st.integers(1, 12)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fedvox.data.coarser import average
-from fedvox.data.planes import SMALL_OUTPUT, kernel_ratio
+from fedvox.data.grid.coarser import average
+from fedvox.data.grid.planes import SMALL_OUTPUT, kernel_ratio
 
 Shape = tuple[int, int, int]
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedvox.data.coarser import to_grid
+from fedvox.data.grid.coarser import to_grid
 
 counts = st.integers(1, 40)
 

@@ -7,10 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedvox.data.coarser import to_grid
-from fedvox.data.images.nifti import Volume
-from fedvox.data.organs import IGNORED
-from fedvox.data.preprocess import (
+from fedvox.data.grid.coarser import to_grid
+from fedvox.data.grid.to_grid import (
     Geometry,
     from_ras,
     geometry_of,
@@ -20,6 +18,8 @@ from fedvox.data.preprocess import (
     restore_labels,
     to_ras,
 )
+from fedvox.data.images.nifti import Volume
+from fedvox.data.organs import IGNORED
 from fedvox.data.settings import DataSettings
 
 ORIENTATIONS = [
@@ -230,7 +230,7 @@ def test_mr_window_does_not_depend_on_how_much_noisy_air_a_scan_shows(share):
 
 
 def test_a_large_scan_is_sampled_at_the_same_voxels_with_and_without_a_margin(monkeypatch):
-    monkeypatch.setattr("fedvox.data.preprocess.SAMPLE", 1000)
+    monkeypatch.setattr("fedvox.data.grid.to_grid.SAMPLE", 1000)
     data = torch.from_numpy(scanned("no air"))
     padded = torch.nn.functional.pad(data, [7, 5, 3, 2, 1, 9])
     assert intensity_window(padded, "mr", SETTINGS) == intensity_window(data, "mr", SETTINGS)

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fedvox.data.coarser import to_grid
-from fedvox.data.corner import corner_of
+from fedvox.data.grid.coarser import to_grid
+from fedvox.data.grid.corner import corner_of
+from fedvox.data.grid.planes import exact_by_planes, label_planes
 from fedvox.data.images.nifti import Volume
 from fedvox.data.organs import IGNORED
-from fedvox.data.planes import exact_by_planes, label_planes
 from fedvox.data.settings import DataSettings
 
 Shape = tuple[int, int, int]

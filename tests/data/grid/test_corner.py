@@ -3,9 +3,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fedvox.data.coarser import to_grid
-from fedvox.data.corner import corner_of
-from fedvox.data.preprocess import Geometry, prepare_label
+from fedvox.data.grid.coarser import to_grid
+from fedvox.data.grid.corner import corner_of
+from fedvox.data.grid.to_grid import Geometry, prepare_label
 
 AXES = ((0, 1), (1, 1), (2, 1))
 small = st.tuples(*[st.integers(2, 40)] * 3)

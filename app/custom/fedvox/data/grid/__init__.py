@@ -1,0 +1,1 @@
+"""Any scanner's grid to the job's grid and back."""
