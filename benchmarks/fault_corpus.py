@@ -30,7 +30,7 @@ from faults.changes import flip_bit, save
 from faults.fault import Finding, Trial, look, trial
 from faults.room import Rooms
 from faults.sound import SOUND
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL
 from fedvox.data.check.site import SiteReport, check_site

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from fedvox.augment.settings import AugmentationSettings
-from fedvox.data.patches import Batch
+from fedvox.data.cases.patches import Batch
 from fedvox.training.device import autocast, loss_scaler, prepare_device, to_device
 from fedvox.training.normalise import normalise
 from fedvox.training.reference import initial_model

@@ -99,8 +99,8 @@ def tree(tmp_path):
     files = {
         "__init__.py": '__version__ = "0"\n',
         "errors.py": "",
-        "data/case.py": "from fedvox.errors import X\nfrom fedvox import __version__\n",
-        "metrics/case.py": "from fedvox.data.case import Case\nfrom . import table\n",
+        "data/cases/case.py": "from fedvox.errors import X\nfrom fedvox import __version__\n",
+        "metrics/case.py": "from fedvox.data.cases.case import Case\nfrom . import table\n",
         "training/step.py": "import torch\nimport fedvox.metrics.case\n",
         "report/page.py": "from fedvox.training.step import step\n",
         "flare/executor.py": "import nvflare\nfrom nvflare.apis import fl\n",
@@ -126,14 +126,14 @@ def test_well_ordered_tree_passes(tree):
     [
         ("training/step.py", "import nvflare.apis\n", "nvflare belongs in flare/"),
         ("commands/main.py", "def f():\n    from nvflare import x\n", "nvflare belongs in flare/"),
-        ("errors.py", "from fedvox.data import case\n", "foundation imports data"),
-        ("data/case.py", "from fedvox.training.step import s\n", "data imports training"),
-        ("data/case.py", "def f():\n    import fedvox.report.page\n", "data imports report"),
+        ("errors.py", "from fedvox.data.cases import case\n", "foundation imports data"),
+        ("data/cases/case.py", "from fedvox.training.step import s\n", "data imports training"),
+        ("data/cases/case.py", "def f():\n    import fedvox.report.page\n", "data imports report"),
         ("metrics/case.py", "from fedvox import flare\n", "metrics imports flare"),
         ("metrics/case.py", "from ..commands import main\n", "metrics imports commands"),
         ("training/step.py", "from fedvox.report.page import p\n", "training imports report"),
         ("report/page.py", "if 0:\n    import fedvox.flare\n", "report imports flare"),
-        ("data/case.py", "import fedvox.metrics.case\n", "circle: data -> metrics -> data"),
+        ("data/cases/case.py", "import fedvox.metrics.case\n", "circle: data -> metrics -> data"),
         ("flare/executor.py", "import fedvox.commands.main\n", "flare imports commands"),
         ("attic/old.py", "", "'attic' has no place"),
     ],
@@ -145,5 +145,5 @@ def test_planted_violation_is_found(tree, name, text, words):
 
 def test_longer_circle_is_found(tree):
     plant(tree, "augment/gin.py", "import fedvox.metrics.case\n")
-    plant(tree, "data/case.py", "import fedvox.augment.gin\n")
+    plant(tree, "data/cases/case.py", "import fedvox.augment.gin\n")
     assert "rooms import in a circle: data -> augment -> metrics -> data" in violations(tree)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from faults.series import write_series as write_series_of
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 
 AFFINE = np.array([[3.0, 0, 0, -15], [0, 3.0, 0, -12], [0, 0, 4.0, -20], [0, 0, 0, 1]])
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.fingerprint import (
     EXTENT,
     FEATURES,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.quarantine import QUARANTINE, files_mark, quarantined, write_quarantine
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings

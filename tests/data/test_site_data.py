@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings

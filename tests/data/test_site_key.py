@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_key import PHANTOM_KEY, CacheError, cache_errors, fingerprint, site_key
 

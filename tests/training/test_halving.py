@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedvox.data.patches import draw_batch
+from fedvox.data.cases.patches import draw_batch
 from fedvox.errors import MemoryFull
 from fedvox.seeding import generator
 from fedvox.training.halving import backward_in_parts, out_of_memory

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from fedvox.data.patches import Batch
+from fedvox.data.cases.patches import Batch
 from fedvox.files import write_arrays
 from fedvox.training import local_round
 from fedvox.training.local_round import Waits, train_round

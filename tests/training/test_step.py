@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
+from fedvox.data.cases.patches import draw_batch
 from fedvox.data.organs import IGNORED
-from fedvox.data.patches import draw_batch
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
 from fedvox.training.normalise import normalise

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
 from fedvox.data.site import SiteSettings

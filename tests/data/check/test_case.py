@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.problem import FAIL, WARN
 from fedvox.data.organs import IGNORE

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.check.organs import organ_voxels, read_organs
 from fedvox.data.organs import CANONICAL, IGNORE
 from fedvox.errors import DataError

@@ -2,9 +2,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from fedvox.data.cases.splits import hash_bucket, split_cases
 from fedvox.data.images.nifti import load_image
 from fedvox.data.readers.acdc import read
-from fedvox.data.splits import hash_bucket, split_cases
 from fedvox.errors import ConfigError, DataError
 
 

@@ -1,8 +1,8 @@
 import pytest
 
+from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.organs import ABDOMEN
 from fedvox.data.readers.amos import VALUES, read
-from fedvox.data.splits import hash_bucket
 from fedvox.errors import ConfigError, DataError
 
 VALIDATION = range(600, 620)

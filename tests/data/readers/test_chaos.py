@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.images.volumes import load_image, load_label
-from fedvox.data.prepare import prepare_case
 from fedvox.data.readers.chaos import read
 from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError, DataError

@@ -1,7 +1,7 @@
 import pytest
 
+from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.organs import HEART
-from fedvox.data.prepare import prepare_case
 from fedvox.data.readers.mmwhs import read
 from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError, DataError

@@ -1,8 +1,8 @@
 import pytest
 
+from fedvox.data.cases.splits import split_cases
 from fedvox.data.phantoms.tissue import ORGANS
 from fedvox.data.readers.phantom import read
-from fedvox.data.splits import split_cases
 from fedvox.errors import ConfigError, DataError
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.readers import READERS
 from fedvox.data.readers.plain import read, single_modality, stem, strays, volumes
 from fedvox.errors import ConfigError, DataError

@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
+from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.readers.totalsegmentator import read, strays
-from fedvox.data.splits import hash_bucket
 from fedvox.errors import ConfigError, DataError
 
 SPLITS = {"s0000": "train", "s0001": "val", "s0003": "test"}

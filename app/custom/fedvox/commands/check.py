@@ -103,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
+    from fedvox.data.cases.prepare_all import count_workers
     from fedvox.data.check.site import check_site
     from fedvox.data.check.summary import to_mapping
-    from fedvox.data.prepare_all import count_workers
     from fedvox.data.quarantine import write_quarantine
 
     settings = _job(args.job)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.organs import read_organs
 from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from fedvox.config import read_json
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.prepare_all import count_workers
+from fedvox.data.cases.splits import split_cases
 from fedvox.data.fingerprint import (
     FEATURES,
     CaseFingerprint,
@@ -20,11 +22,9 @@ from fedvox.data.fingerprint import (
     case_fingerprint,
     summarise_cases,
 )
-from fedvox.data.prepare_all import count_workers
 from fedvox.data.quarantine import quarantined
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import listed_cases, refuse_channels, source_of
-from fedvox.data.splits import split_cases
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_key import cache_errors, fingerprint, site_key
 from fedvox.errors import ConfigError, DataError

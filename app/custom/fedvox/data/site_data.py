@@ -6,9 +6,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedvox.data.case import Case
-from fedvox.data.prepare_all import count_workers, prepare_cases
-from fedvox.data.prepared import PreparedCase, prepared_path
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.prepare_all import count_workers, prepare_cases
+from fedvox.data.cases.prepared import PreparedCase, prepared_path
+from fedvox.data.cases.splits import SPLITS, split_cases
 from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
@@ -21,7 +22,6 @@ from fedvox.data.site_key import (
     fingerprint,
     site_key,
 )
-from fedvox.data.splits import SPLITS, split_cases
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import private_folder, remove_unfinished
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.site import SiteSettings
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_once

@@ -4,12 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 import fedvox
+from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL
 from fedvox.data.check.site import SiteReport
 from fedvox.data.check.summary import Finding, findings, headline, ignored_line, organ_volumes
 from fedvox.data.settings import DataSettings
-from fedvox.data.splits import SPLITS
 from fedvox.files import PRIVATE, write_text
 from fedvox.report.data_figures import draw_grids, draw_intensities, draw_volumes
 from fedvox.report.html import document, escape, number, picture, section, table

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import restore_slabs
 from fedvox.data.organs import IGNORED, REGIONS, mask_of, scored_structures
-from fedvox.data.prepared import PreparedCase
 from fedvox.metrics.annotated import score_annotated
 from fedvox.metrics.case import score_case
 from fedvox.metrics.table import MetricRow

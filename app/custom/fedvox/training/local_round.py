@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from fedvox.data.patches import Batch, draw_batch
-from fedvox.data.prepared import PreparedCase
+from fedvox.data.cases.patches import Batch, draw_batch
+from fedvox.data.cases.prepared import PreparedCase
 from fedvox.seeding import generator
 from fedvox.training.schedule import learning_rate
 from fedvox.training.settings import JobSettings

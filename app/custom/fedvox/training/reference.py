@@ -16,7 +16,7 @@ from fedvox.aggregation.round import Round
 from fedvox.aggregation.selection import Best, Course, checked_scores, scores_from
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
-from fedvox.data.prepared import PreparedCase
+from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.site_data import SiteData
 from fedvox.networks import build_network
 from fedvox.training.device import prepare_device, to_device

@@ -10,8 +10,8 @@ from torch import nn
 from fedvox.augment import build_intensity
 from fedvox.augment.contrast import keep_moments, vary_contrast
 from fedvox.augment.geometric import apply_geometric, draw_geometric
+from fedvox.data.cases.patches import Batch
 from fedvox.data.organs import parent_pairs
-from fedvox.data.patches import Batch
 from fedvox.seeding import generator
 from fedvox.training.device import autocast, loss_scaler
 from fedvox.training.distillation import conditional_divergence
@@ -50,7 +50,7 @@ class Step:
         """Trains on one batch.
 
         Args:
-            batch: from :func:`fedvox.data.patches.draw_batch`.
+            batch: from :func:`fedvox.data.cases.patches.draw_batch`.
             address: seeds the augmentation's draws.
             rate: learning rate.
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import nibabel as nib
 import numpy as np
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
 from fedvox.data.check.organs import OrganMap, SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL, Problem
 from fedvox.data.check.signature import Turn, alike, same_voxels
 from fedvox.data.images.volumes import load_image
-from fedvox.data.splits import SPLITS
 from fedvox.errors import DataError
 
 Confirm = Callable[[Path, Path, Turn], bool]

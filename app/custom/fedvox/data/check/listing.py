@@ -8,7 +8,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
 from fedvox.data.readers.strays import Stray

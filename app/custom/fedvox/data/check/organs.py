@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.check.slabs import slabs
 from fedvox.data.images import nifti
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels

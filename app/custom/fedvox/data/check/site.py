@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.splits import split_cases
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
 from fedvox.data.check.problem import FAIL, Problem, refusal
@@ -18,7 +19,6 @@ from fedvox.data.settings import DataSettings
 from fedvox.data.site import SiteSettings
 from fedvox.data.site_data import listed_cases
 from fedvox.data.site_key import KEY_BYTES, PHANTOM_KEY, fingerprint, site_key
-from fedvox.data.splits import split_cases
 from fedvox.errors import ConfigError, DataError
 
 

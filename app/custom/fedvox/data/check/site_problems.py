@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.table_problems import table_problems

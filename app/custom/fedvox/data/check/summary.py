@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport
-from fedvox.data.splits import SPLITS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Of what could not be read nothing is said: only cases whose label was read count
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.organ_names import listed, unknown_names

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from fedvox.data.cases.splits import SPLITS
 from fedvox.data.phantoms.anatomy import draw_anatomy, tissue_volume
 from fedvox.data.phantoms.render import render
 from fedvox.data.phantoms.tissue import ORGANS, organ_labels
-from fedvox.data.splits import SPLITS
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
 from fedvox.seeding import derive_seed

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.readers import (
     acdc,
     amos,

@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.readers.layout import check_modalities, named_volume
 from fedvox.data.readers.plain import single_modality
 from fedvox.data.readers.strays import FilesError, Stray, entries, found
-from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
 VALUES = {1: "heart_right_ventricle", 2: "heart_myocardium", 3: "heart_left_ventricle"}

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.readers.labels import LabelTable, label_table
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import refuse_repeated, stem, volumes
 from fedvox.data.readers.strays import FilesError, Stray, unused, with_ending
-from fedvox.data.splits import hash_bucket
 from fedvox.errors import DataError
 
 LAST_CT = 500

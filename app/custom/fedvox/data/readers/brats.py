@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, folders_below, volumes_by_name
 from fedvox.data.readers.plain import refuse_repeated
 from fedvox.data.readers.strays import Stray, found

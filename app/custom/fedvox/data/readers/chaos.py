@@ -8,7 +8,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.strays import Stray, entries, found
 from fedvox.errors import DataError

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.images.scans import NIFTI
 from fedvox.data.readers.layout import check_modalities, folders_below
 from fedvox.data.readers.plain import single_modality, stem, volumes

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import refuse_repeated, volumes
 from fedvox.data.readers.strays import Stray, unused, with_ending

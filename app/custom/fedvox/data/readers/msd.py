@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.config import read_json
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.organ_names import shown
 from fedvox.data.readers.labels import LabelTable, label_table
 from fedvox.data.readers.msd_list import CHANNEL, FEW_CHANNELS, Pair, bare, listed_tests, pairs

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.images.scans import NIFTI, is_series
 from fedvox.data.readers.labels import label_table
 from fedvox.data.readers.strays import FilesError, Stray, entries, is_foreign, unused, with_ending

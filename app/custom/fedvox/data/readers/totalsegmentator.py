@@ -8,12 +8,12 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.splits import SPLITS, hash_bucket
 from fedvox.data.organs import IGNORE, structure_of
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import single_modality, stem, volumes
 from fedvox.data.readers.strays import FilesError, Stray, found
-from fedvox.data.splits import SPLITS, hash_bucket
 from fedvox.errors import DataError
 
 IMAGES = {"ct": "ct.nii.gz", "mr": "mri.nii.gz"}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")

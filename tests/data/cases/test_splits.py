@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedvox.data.case import Case
-from fedvox.data.splits import SPLITS, hash_bucket, hash_split, split_cases
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.splits import SPLITS, hash_bucket, hash_split, split_cases
 from fedvox.errors import ConfigError, DataError
 
 

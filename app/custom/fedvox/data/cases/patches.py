@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from fedvox.data.prepared import PreparedCase
+from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.settings import DataSettings
 
 

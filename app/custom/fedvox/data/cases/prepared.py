@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from fedvox.config import to_mapping
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.grid.to_grid import Geometry
 from fedvox.data.images.volumes import source_files
 from fedvox.data.settings import DataSettings

@@ -5,9 +5,9 @@ import os
 import pytest
 import torch
 
-from fedvox.data import prepare_all
-from fedvox.data.prepare import prepare_case
-from fedvox.data.prepare_all import MEMORY_PER_CASE, count_workers, prepare_cases
+from fedvox.data.cases import prepare_all
+from fedvox.data.cases.prepare import prepare_case
+from fedvox.data.cases.prepare_all import MEMORY_PER_CASE, count_workers, prepare_cases
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError

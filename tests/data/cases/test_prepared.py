@@ -4,10 +4,10 @@ import os
 import pytest
 import torch
 
-from fedvox.data import prepare
-from fedvox.data.case import LabelFile
-from fedvox.data.prepare import prepare_case
-from fedvox.data.prepared import prepared_path
+from fedvox.data.cases import prepare
+from fedvox.data.cases.case import LabelFile
+from fedvox.data.cases.prepare import prepare_case
+from fedvox.data.cases.prepared import prepared_path
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 

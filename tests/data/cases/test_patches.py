@@ -3,9 +3,9 @@ import dataclasses
 import pytest
 import torch
 
+from fedvox.data.cases.patches import draw_batch
+from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import Geometry
-from fedvox.data.patches import draw_batch
-from fedvox.data.prepared import PreparedCase
 from fedvox.data.settings import DataSettings
 from fedvox.files import write_tensors
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
 from fedvox.data.images.nifti import Volume, check_same_grid
 from fedvox.data.images.volumes import load_label
 from fedvox.data.organs import IGNORE, IGNORED, trained_as

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from fedvox.data.case import LabelFile
+from fedvox.data.cases.case import LabelFile
+from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.organs import IGNORE, IGNORED
-from fedvox.data.prepare import prepare_case
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 

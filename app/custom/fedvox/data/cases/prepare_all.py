@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from fedvox.data.case import Case
-from fedvox.data.prepare import prepare_case
-from fedvox.data.prepared import PreparedCase, find_prepared
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.prepare import prepare_case
+from fedvox.data.cases.prepared import PreparedCase, find_prepared
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 from fedvox.memory import GIB, free_memory

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from fedvox.data.case import Case
+from fedvox.data.cases.case import Case
+from fedvox.data.cases.label_map import organ_labels
+from fedvox.data.cases.prepared import PreparedCase, find_prepared, prepared_path, read_prepared
 from fedvox.data.grid.to_grid import geometry_of, prepare_image, prepare_label
 from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels
 from fedvox.data.images.volumes import load_image
-from fedvox.data.organ_labels import organ_labels
-from fedvox.data.prepared import PreparedCase, find_prepared, prepared_path, read_prepared
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_tensors

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from fedvox.data.case import Case, LabelFile
+from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.prepare import draw_places, prepare_case
+from fedvox.data.cases.prepared import FORMAT, find_prepared
 from fedvox.data.images.nifti import load_image
-from fedvox.data.prepare import draw_places, prepare_case
-from fedvox.data.prepared import FORMAT, find_prepared
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 
@@ -118,7 +118,7 @@ def test_equal_labels_have_equal_places_at_any_site_and_organs_their_own(case, c
 
 
 def test_a_case_of_older_rules_is_prepared_again(case, cache, monkeypatch):
-    monkeypatch.setattr("fedvox.data.prepared.FORMAT", FORMAT - 1)
+    monkeypatch.setattr("fedvox.data.cases.prepared.FORMAT", FORMAT - 1)
     older = prepare_case(case, SETTINGS, cache, KEY)
     monkeypatch.undo()
     assert find_prepared(case, SETTINGS, cache, KEY) is None

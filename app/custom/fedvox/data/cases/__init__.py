@@ -1,0 +1,1 @@
+"""Cases: found, split, labelled, prepared once, read patch by patch."""
