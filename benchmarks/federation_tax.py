@@ -53,7 +53,7 @@ def _clock(line: str) -> datetime:
 
 def local_rounds(job_folder: Path, site: str, work: Path) -> float:
     """All local rounds of one site without a server; seconds, start-up excluded."""
-    from fedvox.data.site_data import open_site
+    from fedvox.data.site.site_data import open_site
     from fedvox.flare.job_folder import job_settings
     from fedvox.flare.site_setup import phantom_site
     from fedvox.training.device import prepare_device

@@ -25,7 +25,7 @@ ARMS = {"fedavg": "none", "fedgin": "gin"}
 
 def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     """Trains on two CT sites and returns mean Dice per modality on unseen cases."""
-    from fedvox.data.site_data import SiteData, open_site
+    from fedvox.data.site.site_data import SiteData, open_site
     from fedvox.flare.site_setup import phantom_site
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN

@@ -26,7 +26,7 @@ import nibabel as nib
 import numpy as np
 
 if TYPE_CHECKING:
-    from fedvox.data.site_data import SiteData
+    from fedvox.data.site.site_data import SiteData
 
 JOB = Path(__file__).parents[1] / "jobs/fedgin/app/config/training.json"
 ARMS = ("naive", "partial")
@@ -93,8 +93,8 @@ def own_values(phantoms: Path, organs: tuple[str, ...]) -> dict[str, int]:
 
 def run_arm(arm: str, quick: bool) -> dict[str, float]:
     """Trains one arm; modality/organ -> mean Dice on cases of the site that lacks the organ."""
-    from fedvox.data.site import SiteSettings
-    from fedvox.data.site_data import open_site
+    from fedvox.data.site.site_data import open_site
+    from fedvox.data.site.site_file import SiteSettings
     from fedvox.flare.site_setup import phantom_site
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES

@@ -77,8 +77,8 @@ def fedvox_items(work: Path) -> Sequence[Any]:
     """Ours: both sites opened; what is prepared already is only found."""
     from fedvox.data.phantoms.tissue import ORGANS
     from fedvox.data.settings import DataSettings
-    from fedvox.data.site import SiteSettings
-    from fedvox.data.site_data import open_site
+    from fedvox.data.site.site_data import open_site
+    from fedvox.data.site.site_file import SiteSettings
 
     settings = DataSettings(organs=tuple(ORGANS), spacing=(SPACING,) * 3)
     cases: list[Any] = []
@@ -153,7 +153,7 @@ def wait_share(work: Path, steps: int) -> None:
     """Trains a part of a round of jobs/fedgin; prints the share of its time spent on waiting."""
     import dataclasses
 
-    from fedvox.data.site_data import open_site
+    from fedvox.data.site.site_data import open_site
     from fedvox.flare.job_folder import job_settings
     from fedvox.flare.site_setup import phantom_site
     from fedvox.training.device import prepare_device
@@ -188,7 +188,7 @@ def run_arm(arm: str, work: Path, keep: Path | None) -> None:
     """One start of one arm in this process; prints wall seconds and seconds of CPU."""
     import torch
 
-    import fedvox.data.site_data  # noqa: F401
+    import fedvox.data.site.site_data  # noqa: F401
 
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)

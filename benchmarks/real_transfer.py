@@ -77,8 +77,8 @@ def write_site(folder: Path, data: Path, modality: str) -> Path:
 
 def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) -> dict[str, float]:
     """Trains one arm on the CT and returns Dice per organ on the MRI."""
-    from fedvox.data.site import read_site_file
-    from fedvox.data.site_data import open_site
+    from fedvox.data.site.site_data import open_site
+    from fedvox.data.site.site_file import read_site_file
     from fedvox.training.device import prepare_device, to_device
     from fedvox.training.evaluate import score_cases
     from fedvox.training.reference import initial_model, run_reference

@@ -26,7 +26,7 @@ from typing import Any
 import nibabel as nib
 
 from fedvox.data.phantoms.writer import write_phantom_site
-from fedvox.data.site import SITE_FILE
+from fedvox.data.site.site_file import SITE_FILE
 from fedvox.errors import FedVoxError
 from fedvox.files import write_json
 from fedvox.flare.loopback.dry_run import exit_code, make_job, work_folder

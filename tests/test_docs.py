@@ -21,7 +21,7 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.commands.main import build_parser
 from fedvox.config import build, to_mapping
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import UpdateRefused
 from fedvox.flare.job_folder import find_job, list_jobs
 from fedvox.flare.job_overrides import apply_overrides

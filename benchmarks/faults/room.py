@@ -14,7 +14,7 @@ from PIL import Image
 from faults.series import write_series
 from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 
 CASES = ("s0000", "s0001", "s0002", "s0003")
 FAULTY = CASES[0]

@@ -8,7 +8,7 @@ import pytest
 from fedvox.commands import phantom
 from fedvox.data.phantoms import writer
 from fedvox.data.readers.phantom import read
-from fedvox.data.site import read_site_file
+from fedvox.data.site.site_file import read_site_file
 from fedvox.errors import ConfigError
 
 

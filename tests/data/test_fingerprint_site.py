@@ -11,7 +11,7 @@ from fedvox.data.fingerprint_site import (
     read_fingerprints,
     write_fingerprints,
 )
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import DataError
 
 ORGANS = ("liver", "spleen")

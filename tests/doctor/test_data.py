@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.doctor.data import check_split, list_cases
 from fedvox.doctor.finding import FAIL, PASS, WARN
 from fedvox.errors import ConfigError

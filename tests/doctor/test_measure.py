@@ -8,9 +8,9 @@ import psutil
 import pytest
 import torch
 
-from fedvox.data.quarantine import write_quarantine
-from fedvox.data.site import read_site_file
-from fedvox.data.site_data import count_prepared, open_site
+from fedvox.data.site.quarantine import write_quarantine
+from fedvox.data.site.site_data import count_prepared, open_site
+from fedvox.data.site.site_file import read_site_file
 from fedvox.doctor.data import list_cases, take_sample
 from fedvox.doctor.finding import run_check
 from fedvox.doctor.measure import PeakMemory, measure_round

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fedvox.data.site_data import open_site
+from fedvox.data.site.site_data import open_site
 from fedvox.flare.job_export import export_job
 from fedvox.flare.job_folder import job_settings
 from fedvox.flare.site_setup import phantom_site

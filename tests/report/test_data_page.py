@@ -9,7 +9,7 @@ from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport, check_site
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.report.data_page import write_data_page
 from fedvox.report.page import PHANTOM_BANNER
 

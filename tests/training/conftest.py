@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_data import SiteData, open_site
+from fedvox.data.site.site_data import SiteData, open_site
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.training.settings import JobSettings, job_from
 
 TINY = {

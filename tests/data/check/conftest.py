@@ -9,8 +9,8 @@ import pytest
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_key import fingerprint, site_key
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.site_key import fingerprint, site_key
 
 NAMES = [f"miller_anna_{number}" for number in range(5)]
 

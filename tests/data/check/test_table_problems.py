@@ -9,7 +9,7 @@ import pytest
 from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport, check_site
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 
 JOB = DataSettings(organs=("liver", "spleen"), spacing=(6.0, 6.0, 6.0), patch=(8, 8, 8))
 

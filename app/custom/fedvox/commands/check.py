@@ -13,7 +13,7 @@ from fedvox.commands.places import absent, require_place
 
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
-    from fedvox.data.site import SiteSettings
+    from fedvox.data.site.site_file import SiteSettings
     from fedvox.training.settings import JobSettings
 
 _DESCRIPTION = """\
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: an option or the site file is wrong.
         DataError: the data folder is not in the reader's layout.
     """
-    from fedvox.data.site import read_site_file
+    from fedvox.data.site.site_file import read_site_file
 
     _refuse_options(args)
     _refuse_folder(args.site_file)
@@ -106,7 +106,7 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
     from fedvox.data.cases.prepare_all import count_workers
     from fedvox.data.check.site import check_site
     from fedvox.data.check.summary import to_mapping
-    from fedvox.data.quarantine import write_quarantine
+    from fedvox.data.site.quarantine import write_quarantine
 
     settings = _job(args.job)
     job = settings.data if settings else None
@@ -196,8 +196,8 @@ def _job(folder: Path | None) -> "JobSettings | None":
 
 def _which(site: "SiteSettings", code: str) -> str:
     from fedvox.data.check.site import code_key
-    from fedvox.data.site_data import listed_cases
-    from fedvox.data.site_key import fingerprint
+    from fedvox.data.site.site_data import listed_cases
+    from fedvox.data.site.site_key import fingerprint
     from fedvox.errors import ConfigError
 
     if not site.cache and site.dataset != "phantom":
@@ -256,7 +256,7 @@ def _look_at_places(args: argparse.Namespace, site: "SiteSettings") -> None:
 
 
 def _refuse_folder(site_file: Path) -> None:
-    from fedvox.data.site import SITE_FILE
+    from fedvox.data.site.site_file import SITE_FILE
     from fedvox.errors import ConfigError
 
     if not site_file.exists():

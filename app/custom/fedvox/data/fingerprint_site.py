@@ -22,9 +22,9 @@ from fedvox.data.fingerprint import (
     case_fingerprint,
     summarise_cases,
 )
-from fedvox.data.quarantine import quarantined
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_data import listed_cases, refuse_channels, source_of
+from fedvox.data.site.quarantine import quarantined
+from fedvox.data.site.site_data import listed_cases, refuse_channels, source_of
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
 
@@ -37,7 +37,7 @@ class TrainingCases:
         cases: those that are not in quarantine.
         quarantined: number of those that are.
         phantom: True when the data are phantoms.
-        source: as in :class:`fedvox.data.site_data.SiteData`.
+        source: as in :class:`fedvox.data.site.site_data.SiteData`.
     """
 
     cases: Sequence[Case]

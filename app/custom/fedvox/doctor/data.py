@@ -10,10 +10,10 @@ from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.cases.splits import SPLITS, split_cases
 from fedvox.data.check.site_problems import empty_parts, fill_parts
-from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_data import count_prepared, refuse_channels
+from fedvox.data.site.quarantine import quarantined
+from fedvox.data.site.site_data import count_prepared, refuse_channels
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import DataError
 from fedvox.training.settings import JobSettings

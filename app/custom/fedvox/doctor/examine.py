@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedvox.data.site import SITE_FILE, SiteSettings, find_site_file, read_site_file
+from fedvox.data.site.site_file import SITE_FILE, SiteSettings, find_site_file, read_site_file
 from fedvox.doctor import host, job, kit, local, network, policies
 from fedvox.doctor.finding import Finding, run_check
 from fedvox.doctor.site_data import UNWRITTEN, examine_data, has_torch

@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from fedvox.data.site_names import check_site_name
+from fedvox.data.site.site_names import check_site_name
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import ConfigError
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from fedvox.data.site import SITE_FILE
+from fedvox.data.site.site_file import SITE_FILE
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit
 from fedvox.exposure import exposed

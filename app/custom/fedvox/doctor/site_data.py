@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from fedvox.data.site import SITE_FILE, SiteSettings
+from fedvox.data.site.site_file import SITE_FILE, SiteSettings
 from fedvox.doctor import host, job
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError

@@ -21,7 +21,7 @@ import fedvox
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
-from fedvox.data.site_names import check_site_name
+from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
 from fedvox.flare import messages

@@ -8,7 +8,7 @@ from nvflare.lighter.constants import CtxKey, ParticipantType, ProvisionMode
 from nvflare.lighter.entity import Participant, Project
 from nvflare.lighter.spec import Builder, ProvisionContext
 
-from fedvox.data.site_names import check_site_names
+from fedvox.data.site.site_names import check_site_names
 from fedvox.errors import ConfigError
 from fedvox.flare.kit_guard import LISTED, sign_manifest
 from fedvox.manifest import MANIFEST, write_manifest

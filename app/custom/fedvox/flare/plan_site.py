@@ -26,8 +26,8 @@ from fedvox.data.fingerprint_site import (
     write_fingerprints,
 )
 from fedvox.data.organs import label_map_hash
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_names import check_site_name
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.flare import messages
 from fedvox.flare.carried import check_carried

@@ -9,8 +9,14 @@ from nvflare.apis.fl_context import FLContext
 
 from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.settings import PhantomSettings
-from fedvox.data.site import SITE_FILE, SITE_VARIABLE, SiteSettings, find_site_file, read_site_file
-from fedvox.data.site_data import SiteData, open_site
+from fedvox.data.site.site_data import SiteData, open_site
+from fedvox.data.site.site_file import (
+    SITE_FILE,
+    SITE_VARIABLE,
+    SiteSettings,
+    find_site_file,
+    read_site_file,
+)
 from fedvox.errors import ConfigError
 from fedvox.flare.places import is_simulator, run_dir, state_dir, workspace_of
 from fedvox.training.settings import JobSettings

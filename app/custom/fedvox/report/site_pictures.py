@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fedvox.data.organs import IGNORED
-from fedvox.data.site_data import SiteData
+from fedvox.data.site.site_data import SiteData
 from fedvox.report.overlay import draw_overlay
 from fedvox.training.inference import predict_scores
 from fedvox.training.settings import JobSettings

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedvox.data.site_data import SiteData
+from fedvox.data.site.site_data import SiteData
 from fedvox.metrics.summary import reduce_rows
 from fedvox.metrics.table import PHANTOM_CODE, to_dict
 from fedvox.training.evaluate import score_cases, validate

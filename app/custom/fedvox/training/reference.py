@@ -17,7 +17,7 @@ from fedvox.aggregation.selection import Best, Course, checked_scores, scores_fr
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.data.cases.prepared import PreparedCase
-from fedvox.data.site_data import SiteData
+from fedvox.data.site.site_data import SiteData
 from fedvox.networks import build_network
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluate import validate

@@ -13,12 +13,12 @@ from fedvox.data.check.problem import FAIL, Problem, refusal
 from fedvox.data.check.site_problems import site_problems, strays_of
 from fedvox.data.check.table_problems import name_overlaps
 from fedvox.data.check.workers import run_all
-from fedvox.data.quarantine import quarantined
 from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_data import listed_cases
-from fedvox.data.site_key import KEY_BYTES, PHANTOM_KEY, fingerprint, site_key
+from fedvox.data.site.quarantine import quarantined
+from fedvox.data.site.site_data import listed_cases
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.site_key import KEY_BYTES, PHANTOM_KEY, fingerprint, site_key
 from fedvox.errors import ConfigError, DataError
 
 

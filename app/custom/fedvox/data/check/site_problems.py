@@ -11,7 +11,7 @@ from fedvox.data.check.table_problems import table_problems
 from fedvox.data.readers import STRAYS
 from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 
 WITHOUT = {
     "val": "the site has no say in which model is the best",

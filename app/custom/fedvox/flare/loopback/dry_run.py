@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fedvox.config import read_json
-from fedvox.data.site import SITE_FILE
+from fedvox.data.site.site_file import SITE_FILE
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
 from fedvox.flare.job_export import export_job

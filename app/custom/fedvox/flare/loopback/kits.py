@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedvox.data.site_names import check_site_names
+from fedvox.data.site.site_names import check_site_names
 from fedvox.errors import ConfigError
 from fedvox.files import write_text
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from fedvox.data.cases.case import Case
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_key import PHANTOM_KEY, CacheError, cache_errors, fingerprint, site_key
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.site_key import PHANTOM_KEY, CacheError, cache_errors, fingerprint, site_key
 
 PLAIN = SiteSettings("plain", ".", ("ct",))
 

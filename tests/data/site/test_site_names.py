@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedvox.data.site_names import check_site_name, check_site_names
+from fedvox.data.site.site_names import check_site_name, check_site_names
 from fedvox.errors import ConfigError
 
 

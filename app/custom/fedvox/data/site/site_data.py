@@ -10,11 +10,11 @@ from fedvox.data.cases.case import Case
 from fedvox.data.cases.prepare_all import count_workers, prepare_cases
 from fedvox.data.cases.prepared import PreparedCase, prepared_path
 from fedvox.data.cases.splits import SPLITS, split_cases
-from fedvox.data.quarantine import quarantined
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_key import (
+from fedvox.data.site.quarantine import quarantined
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.site_key import (
     KEY,
     PHANTOM_KEY,
     CacheError,

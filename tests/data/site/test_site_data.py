@@ -9,8 +9,8 @@ import pytest
 from fedvox.data.cases.case import Case
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_data import open_site
+from fedvox.data.site.site_data import open_site
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 
 SETTINGS = DataSettings(organs=("liver", "spleen"), spacing=(6.0, 6.0, 6.0), patch=(8, 8, 8))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
-from fedvox.data.site import SiteSettings
-from fedvox.data.site_key import cache_errors, fingerprint, site_key
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.site_key import cache_errors, fingerprint, site_key
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fedvox.data.site import SITE_FILE, SiteSettings, find_site_file, read_site_file
+from fedvox.data.site.site_file import SITE_FILE, SiteSettings, find_site_file, read_site_file
 from fedvox.errors import ConfigError
 
 

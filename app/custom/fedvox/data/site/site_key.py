@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
-from fedvox.data.site import SiteSettings
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import DataError
 from fedvox.files import PRIVATE, write_once
 

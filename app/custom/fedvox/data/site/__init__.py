@@ -1,0 +1,1 @@
+"""What one site keeps: its file, key, prepared data and quarantine."""
