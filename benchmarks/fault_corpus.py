@@ -34,9 +34,9 @@ from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.problem import FAIL
 from fedvox.data.check.site import SiteReport, check_site
-from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_key import fingerprint, site_key
+from fedvox.phantoms.writer import write_phantom_site
 
 SPACING_MM = 12.0
 

@@ -33,7 +33,7 @@ def write_scan(path: Path, shape: tuple[int, int, int], enlarge: int) -> None:
     import nibabel as nib
     import numpy as np
 
-    from fedvox.data.phantoms.writer import oriented_grid, scan
+    from fedvox.phantoms.writer import oriented_grid, scan
 
     spacing = 0.8 * 512 / shape[0], 0.8 * 512 / shape[1], 300 / shape[2]
     coarse = [-(-size // enlarge) for size in shape]

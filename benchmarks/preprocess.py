@@ -48,8 +48,8 @@ def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, i
     import nibabel as nib
     import numpy as np
 
-    from fedvox.data.phantoms.tissue import ORGANS
-    from fedvox.data.phantoms.writer import oriented_grid, scan
+    from fedvox.phantoms.tissue import ORGANS
+    from fedvox.phantoms.writer import oriented_grid, scan
 
     spacing = np.array([320 / shape[0], 320 / shape[1], 320 / shape[2]])
     affine = oriented_grid(shape, spacing, (0, 0, 0), "LPS").affine
@@ -75,10 +75,10 @@ def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, i
 
 def fedvox_items(work: Path) -> Sequence[Any]:
     """Ours: both sites opened; what is prepared already is only found."""
-    from fedvox.data.phantoms.tissue import ORGANS
     from fedvox.data.settings import DataSettings
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import SiteSettings
+    from fedvox.phantoms.tissue import ORGANS
 
     settings = DataSettings(organs=tuple(ORGANS), spacing=(SPACING,) * 3)
     cases: list[Any] = []

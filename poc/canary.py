@@ -25,7 +25,6 @@ from typing import Any
 
 import nibabel as nib
 
-from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.site.site_file import SITE_FILE
 from fedvox.errors import FedVoxError
 from fedvox.files import write_json
@@ -33,6 +32,7 @@ from fedvox.flare.loopback.dry_run import exit_code, make_job, work_folder
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 from fedvox.flare.loopback.submission import submit
+from fedvox.phantoms.writer import write_phantom_site
 
 ROOT = Path(__file__).parent
 PROJECT = ROOT / "project.yml"

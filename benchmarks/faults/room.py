@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from faults.series import write_series
-from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.phantoms.writer import write_phantom_site
 
 CASES = ("s0000", "s0001", "s0002", "s0003")
 FAULTY = CASES[0]

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands import phantom
-from fedvox.data.phantoms import writer
 from fedvox.data.readers.phantom import read
 from fedvox.data.site.site_file import read_site_file
 from fedvox.errors import ConfigError
+from fedvox.phantoms import writer
 
 
 def call(*arguments: str) -> int:

@@ -16,8 +16,8 @@ from fedvox.data.organs import (
     scored_structures,
     trained_as,
 )
-from fedvox.data.phantoms.tissue import ORGANS
 from fedvox.errors import ConfigError
+from fedvox.phantoms.tissue import ORGANS
 
 
 @pytest.mark.parametrize(

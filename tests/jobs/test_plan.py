@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.flare.job_export import export_job
 from fedvox.flare.job_folder import job_settings
+from fedvox.phantoms.writer import write_phantom_site
 from fedvox.training.plan import read_plan
 
 pytestmark = pytest.mark.system

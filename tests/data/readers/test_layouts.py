@@ -12,10 +12,10 @@ import torch
 
 from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.check.site_problems import strays_of
-from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.readers import READERS
 from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.phantoms.writer import write_phantom_site
 from fedvox.training.evaluate import score_cases
 from fedvox.training.reference import initial_model, run_reference
 from fedvox.training.settings import job_from

@@ -78,8 +78,8 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: unknown modality, fewer than three cases, a negative seed, a size out of range,
             a site that exists already, or a folder that cannot be written.
     """
-    from fedvox.data.phantoms.writer import PHANTOM_NOTE
     from fedvox.errors import ConfigError
+    from fedvox.phantoms.writer import PHANTOM_NOTE
 
     modalities = [name.strip().lower() for name in args.sites.split(",")]
     counts = split_counts(args.cases)
@@ -128,8 +128,8 @@ def split_counts(cases: int) -> dict[str, int]:
 def _write_sites(
     args: argparse.Namespace, modalities: list[str], counts: dict[str, int]
 ) -> list[dict[str, Any]]:
-    from fedvox.data.phantoms.writer import write_phantom_site
     from fedvox.files import write_json
+    from fedvox.phantoms.writer import write_phantom_site
 
     names = [f"site-{number}" for number in range(1, len(modalities) + 1)]
     _refuse_existing(args.out, names)

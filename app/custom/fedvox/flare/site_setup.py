@@ -7,7 +7,6 @@ from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
 
-from fedvox.data.phantoms.writer import write_phantom_site
 from fedvox.data.settings import PhantomSettings
 from fedvox.data.site.site_data import SiteData, open_site
 from fedvox.data.site.site_file import (
@@ -19,6 +18,7 @@ from fedvox.data.site.site_file import (
 )
 from fedvox.errors import ConfigError
 from fedvox.flare.places import is_simulator, run_dir, state_dir, workspace_of
+from fedvox.phantoms.writer import write_phantom_site
 from fedvox.training.settings import JobSettings
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from fedvox.data.phantoms.tissue import Tissue
 from fedvox.errors import ConfigError
+from fedvox.phantoms.tissue import Tissue
 from fedvox.seeding import derive_seed
 
 CONTRASTS = ("ct", "mr_t1", "mr_t2")

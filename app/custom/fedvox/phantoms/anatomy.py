@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fedvox.data.phantoms.shapes import (
+from fedvox.phantoms.shapes import (
     Ellipsoid,
     Points,
     Tube,
@@ -19,8 +19,8 @@ from fedvox.data.phantoms.shapes import (
     draw_tube,
     draw_warp,
 )
-from fedvox.data.phantoms.tissue import Tissue
-from fedvox.data.phantoms.trunk import Trunk, draw_trunk, paint_couch, paint_trunk
+from fedvox.phantoms.tissue import Tissue
+from fedvox.phantoms.trunk import Trunk, draw_trunk, paint_couch, paint_trunk
 from fedvox.seeding import derive_seed
 
 

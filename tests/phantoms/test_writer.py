@@ -4,10 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedvox.data.phantoms import writer
-from fedvox.data.phantoms.tissue import ORGANS
-from fedvox.data.phantoms.writer import oriented_grid, scan, site_grid, write_phantom_site
 from fedvox.errors import ConfigError
+from fedvox.phantoms import writer
+from fedvox.phantoms.tissue import ORGANS
+from fedvox.phantoms.writer import oriented_grid, scan, site_grid, write_phantom_site
 
 COUNTS = {"train": 1, "val": 1, "test": 1}
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from fedvox.data.cases.splits import SPLITS
-from fedvox.data.phantoms.anatomy import draw_anatomy, tissue_volume
-from fedvox.data.phantoms.render import render
-from fedvox.data.phantoms.tissue import ORGANS, organ_labels
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
+from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
+from fedvox.phantoms.render import render
+from fedvox.phantoms.tissue import ORGANS, organ_labels
 from fedvox.seeding import derive_seed
 from fedvox.suggest import hint
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from fedvox.data.phantoms.anatomy import draw_anatomy, tissue_volume
-from fedvox.data.phantoms.render import CONTRASTS, render
-from fedvox.data.phantoms.tissue import Tissue
 from fedvox.errors import ConfigError
+from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
+from fedvox.phantoms.render import CONTRASTS, render
+from fedvox.phantoms.tissue import Tissue
 
 
 @pytest.fixture(scope="module")

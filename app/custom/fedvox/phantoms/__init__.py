@@ -1,0 +1,1 @@
+"""Made-up bodies as test instruments."""
