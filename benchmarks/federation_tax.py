@@ -58,7 +58,7 @@ def local_rounds(job_folder: Path, site: str, work: Path) -> float:
     from fedvox.flare.site_setup import phantom_site
     from fedvox.training.device import prepare_device
     from fedvox.training.evaluate import validate
-    from fedvox.training.reference import initial_model, local_update
+    from fedvox.training.in_process import initial_model, local_update
 
     job = job_settings(job_folder)
     device = prepare_device(job.training)

@@ -100,7 +100,7 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
     from fedvox.metrics.table import ALL_SITES
     from fedvox.training.device import prepare_device, to_device
     from fedvox.training.evaluate import score_cases
-    from fedvox.training.reference import initial_model, run_reference
+    from fedvox.training.in_process import initial_model, run_reference
     from fedvox.training.settings import read_job
     from fedvox.training.weights import load_weights
 

@@ -157,8 +157,8 @@ def wait_share(work: Path, steps: int) -> None:
     from fedvox.flare.job_folder import job_settings
     from fedvox.flare.site_setup import phantom_site
     from fedvox.training.device import prepare_device
+    from fedvox.training.in_process import initial_model
     from fedvox.training.local_round import train_round
-    from fedvox.training.reference import initial_model
 
     job = job_settings(Path(__file__).parents[1] / "jobs" / "fedgin")
     counts = dataclasses.replace(job.phantom, train=4, val=0, test=0)

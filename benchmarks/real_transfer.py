@@ -81,7 +81,7 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
     from fedvox.data.site.site_file import read_site_file
     from fedvox.training.device import prepare_device, to_device
     from fedvox.training.evaluate import score_cases
-    from fedvox.training.reference import initial_model, run_reference
+    from fedvox.training.in_process import initial_model, run_reference
     from fedvox.training.settings import job_from
     from fedvox.training.weights import load_weights
 

@@ -24,7 +24,7 @@ from fedvox.flare.received import ReceivedModel
 from fedvox.flare.senders import TOKEN
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.flare.versions import installed_versions
-from fedvox.training.reference import initial_model
+from fedvox.training.in_process import initial_model
 from fedvox.training.settings import job_from
 from fedvox.training.weights import weights_of
 

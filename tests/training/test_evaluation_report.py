@@ -6,7 +6,7 @@ import pytest
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
 from fedvox.training.evaluate import score_cases
 from fedvox.training.evaluation_report import evaluation_report
-from fedvox.training.reference import initial_model
+from fedvox.training.in_process import initial_model
 
 
 @pytest.fixture

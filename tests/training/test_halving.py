@@ -8,8 +8,8 @@ from fedvox.data.cases.patches import draw_batch
 from fedvox.errors import MemoryFull
 from fedvox.seeding import generator
 from fedvox.training.halving import backward_in_parts, out_of_memory
+from fedvox.training.in_process import initial_model
 from fedvox.training.local_round import train_round
-from fedvox.training.reference import initial_model
 from fedvox.training.step import build_step
 
 ADDRESS = (0, "site-1", 0, 0)

@@ -5,9 +5,9 @@ from torch import nn
 
 from fedvox.data.grid.to_grid import restore_labels
 from fedvox.training.evaluate import predict_labels
+from fedvox.training.in_process import initial_model
 from fedvox.training.inference import predict_scores
 from fedvox.training.normalise import normalise
-from fedvox.training.reference import initial_model
 
 
 @pytest.fixture

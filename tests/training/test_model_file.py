@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 import fedvox
 from fedvox.errors import ModelError
+from fedvox.training.in_process import initial_model
 from fedvox.training.model_file import describe_model, read_model, write_model
-from fedvox.training.reference import initial_model
 from fedvox.training.weights import weights_of
 
 

@@ -9,8 +9,8 @@ from fedvox.data.cases.patches import draw_batch
 from fedvox.data.organs import IGNORED
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
+from fedvox.training.in_process import initial_model
 from fedvox.training.normalise import normalise
-from fedvox.training.reference import initial_model
 from fedvox.training.step import build_step
 from fedvox.training.weights import weights_hash, weights_of
 

@@ -17,7 +17,7 @@ from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.phantoms.writer import write_phantom_site
 from fedvox.training.evaluate import score_cases
-from fedvox.training.reference import initial_model, run_reference
+from fedvox.training.in_process import initial_model, run_reference
 from fedvox.training.settings import job_from
 from fedvox.training.weights import load_weights
 

@@ -36,7 +36,7 @@ from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluate import coarse_cases
 from fedvox.training.evaluation_report import evaluation_report
-from fedvox.training.reference import case_counts, initial_model, local_update
+from fedvox.training.in_process import case_counts, initial_model, local_update
 from fedvox.training.settings import JobSettings
 from fedvox.training.state import state_hash
 from fedvox.training.weights import load_weights

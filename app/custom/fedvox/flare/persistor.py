@@ -6,7 +6,7 @@ from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
 from fedvox.errors import ModelError
 from fedvox.flare.server_run import server_run
-from fedvox.training.reference import initial_model
+from fedvox.training.in_process import initial_model
 from fedvox.training.weights import load_weights, weights_of
 
 

@@ -10,7 +10,7 @@ from nvflare.app_common.app_constant import AppConstants
 from fedvox.errors import ConfigError
 from fedvox.flare.places import load_job
 from fedvox.privacy.outgoing import Signature, signature_of
-from fedvox.training.reference import initial_model
+from fedvox.training.in_process import initial_model
 from fedvox.training.weights import weights_of
 
 RECEIVED = "fedvox_received_model"

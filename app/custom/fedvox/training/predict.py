@@ -15,9 +15,9 @@ from fedvox.data.images.volumes import load_image
 from fedvox.errors import ConfigError, ModelError
 from fedvox.training.components import keep_largest
 from fedvox.training.device import memory_errors, prepare_device, to_device
+from fedvox.training.in_process import initial_model
 from fedvox.training.inference import predict_slabs
 from fedvox.training.model_file import TrainedModel
-from fedvox.training.reference import initial_model
 from fedvox.training.weights import load_weights
 
 AUTO = "auto"

@@ -4,8 +4,8 @@ import torch
 
 from fedvox.flare.server_state import ServerState
 from fedvox.training.evaluate import Validation
+from fedvox.training.in_process import initial_model, local_update, run_reference
 from fedvox.training.local_round import train_round
-from fedvox.training.reference import initial_model, local_update, run_reference
 from fedvox.training.weights import weights_hash, weights_of
 
 
@@ -77,7 +77,7 @@ def test_server_and_this_process_choose_alike(sites, job, tmp_path, monkeypatch,
     def scored(model, cases, job, device):
         return {cases[0].modality: Validation(next(scripted), len(cases))}
 
-    monkeypatch.setattr("fedvox.training.reference.validate", scored)
+    monkeypatch.setattr("fedvox.training.in_process.validate", scored)
     own = run_reference(sites, job, tmp_path / "reference")
     state = ServerState(tmp_path / "server")
     for record in own.rounds:
