@@ -25,8 +25,8 @@ from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import UpdateRefused
 from fedvox.flare.job_folder import find_job, list_jobs
 from fedvox.flare.job_overrides import apply_overrides
+from fedvox.job.settings import JobSettings
 from fedvox.metrics.table import METRICS_COLUMNS, SUMMARY_COLUMNS
-from fedvox.training.settings import JobSettings
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "provisioning/policies"

@@ -11,7 +11,7 @@ import torch
 from fedvox.doctor import host
 from fedvox.doctor.finding import run_check
 from fedvox.doctor.host import GIB, Needs, check_disk, check_gpu, check_ram, size
-from fedvox.training.device import choose_device
+from fedvox.job.device import choose_device
 
 CARD = "NVIDIA H100"
 

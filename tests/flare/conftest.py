@@ -24,9 +24,9 @@ from fedvox.flare.received import ReceivedModel
 from fedvox.flare.senders import TOKEN
 from fedvox.flare.server_run import ServerRun, server_run
 from fedvox.flare.versions import installed_versions
+from fedvox.job.settings import job_from
+from fedvox.job.weights import weights_of
 from fedvox.training.in_process import initial_model
-from fedvox.training.settings import job_from
-from fedvox.training.weights import weights_of
 
 TINY = {
     "name": "tiny",

@@ -15,7 +15,7 @@ import fedvox
 from fedvox.flare import messages
 from fedvox.flare.executor import FedVoxExecutor
 from fedvox.flare.senders import TOKEN
-from fedvox.training.weights import weights_hash
+from fedvox.job.weights import weights_hash
 
 
 def start(site) -> FedVoxExecutor:

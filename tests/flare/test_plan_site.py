@@ -16,8 +16,8 @@ from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.plan_server import FedVoxStatistics
 from fedvox.flare.plan_site import PlanExecutor, site_memory
 from fedvox.flare.statistics import EDGES, unpack
+from fedvox.job.settings import job_from
 from fedvox.memory import GIB
-from fedvox.training.settings import job_from
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from fedvox.data.settings import PhantomSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.flare import site_setup
 from fedvox.flare.site_setup import phantom_site, set_up_site
-from fedvox.training.settings import job_from
+from fedvox.job.settings import job_from
 
 LOGGER = "fedvox.flare.site_setup"
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
+from fedvox.job.settings import job_from
 from fedvox.memory import GIB
 from fedvox.report.plan import plan_text, write_plan
 from fedvox.training.plan import Memory, make_plan, read_plan
-from fedvox.training.settings import job_from
 from fedvox.training.step_memory import StepMemory
 
 JOB = job_from({"name": "job", "data": {"organs": ["liver"]}, "network": {"channels": [4, 8]}})

@@ -6,7 +6,7 @@ import torch
 
 from fedvox.data.site.site_data import SiteData, open_site
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.training.settings import JobSettings, job_from
+from fedvox.job.settings import JobSettings, job_from
 
 TINY = {
     "name": "tiny",

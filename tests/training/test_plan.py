@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fedvox.config import to_mapping
 from fedvox.data.fingerprint import FEATURES, CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
+from fedvox.job.settings import job_from
 from fedvox.memory import GIB
 from fedvox.training.plan import (
     CPU_VOXELS,
@@ -21,7 +22,6 @@ from fedvox.training.plan import (
     planned_settings,
     read_plan,
 )
-from fedvox.training.settings import job_from
 from fedvox.training.step_memory import StepMemory
 
 JOB = job_from(

@@ -1,7 +1,7 @@
 import pytest
 
+from fedvox.job.settings import TrainingSettings
 from fedvox.training.schedule import learning_rate
-from fedvox.training.settings import TrainingSettings
 
 
 def settings(**values) -> TrainingSettings:

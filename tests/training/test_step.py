@@ -7,12 +7,12 @@ import torch
 
 from fedvox.data.cases.patches import draw_batch
 from fedvox.data.organs import IGNORED
+from fedvox.job.weights import weights_hash, weights_of
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
 from fedvox.training.in_process import initial_model
 from fedvox.training.normalise import normalise
 from fedvox.training.step import build_step
-from fedvox.training.weights import weights_hash, weights_of
 
 ADDRESS = (0, "site-1", 0, 0)
 SAME_CONTRAST = {"low": 1.0, "high": 1.0, "brightness": 0.0}

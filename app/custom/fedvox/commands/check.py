@@ -14,7 +14,7 @@ from fedvox.commands.places import absent, require_place
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
     from fedvox.data.site.site_file import SiteSettings
-    from fedvox.training.settings import JobSettings
+    from fedvox.job.settings import JobSettings
 
 _DESCRIPTION = """\
 Reads every image and label of a site: damaged files, geometry, values, labels that do not fit,

@@ -195,7 +195,7 @@ def run_export(args: argparse.Namespace) -> int:
     from fedvox.flare.job_export import export_job
     from fedvox.flare.job_folder import find_job
     from fedvox.flare.job_readme import simulator_line
-    from fedvox.training.settings import read_job
+    from fedvox.job.settings import read_job
 
     source = find_job(args.name, args.jobs)
     _say_hidden(args)

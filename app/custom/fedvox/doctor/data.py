@@ -16,7 +16,7 @@ from fedvox.data.site.site_data import count_prepared, refuse_channels
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import DataError
-from fedvox.training.settings import JobSettings
+from fedvox.job.settings import JobSettings
 
 SAMPLE = 6
 SECONDS = 20.0

@@ -11,8 +11,8 @@ from fedvox.doctor.finding import Finding, run_check
 from fedvox.doctor.site_data import UNWRITTEN, examine_data, has_torch
 from fedvox.errors import ConfigError
 from fedvox.flare.job_folder import job_settings, require_job
+from fedvox.job.settings import JobSettings
 from fedvox.memory import free_memory
-from fedvox.training.settings import JobSettings
 
 Check = tuple[str, Callable[[], Finding]]
 

@@ -153,7 +153,7 @@ def check_gpu(wanted: str, needs: Needs) -> Finding:
     """
     import torch
 
-    from fedvox.training.device import choose_device
+    from fedvox.job.device import choose_device
 
     if wanted == "cuda" and not torch.cuda.is_available():
         return Finding("gpu", FAIL, "the job asks for a GPU and none is usable", _GPU_REMEDY)

@@ -9,7 +9,7 @@ from fedvox.data.site.site_file import SITE_FILE, SiteSettings
 from fedvox.doctor import host, job
 from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
 from fedvox.errors import ConfigError
-from fedvox.training.settings import JobSettings
+from fedvox.job.settings import JobSettings
 
 UNWRITTEN = Finding(
     "data", WARN, f"no local/{SITE_FILE} yet", f"write {SITE_FILE} before the site takes part"

@@ -15,7 +15,7 @@ from fedvox.flare.job_folder import PLAN, SERVER, TRAINING
 from fedvox.flare.job_overrides import apply_overrides
 from fedvox.flare.job_readme import write_readme
 from fedvox.flare.versions import VERSIONS, exported_versions
-from fedvox.training.settings import job_from
+from fedvox.job.settings import job_from
 
 MOST_SITES = 10_000
 _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')

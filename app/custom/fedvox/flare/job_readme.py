@@ -7,7 +7,7 @@ from typing import Any
 
 import fedvox
 from fedvox.config import to_mapping
-from fedvox.training.settings import JobSettings, read_job
+from fedvox.job.settings import JobSettings, read_job
 
 _SERVER = "config_fed_server.json"
 _PLANNER = "fedvox.flare.plan_server.FedVoxStatistics"

@@ -42,9 +42,9 @@ from fedvox.flare.statistics import (
     checked_min_cases,
     checked_statistics,
 )
+from fedvox.job.device import choose_device
+from fedvox.job.settings import JobSettings
 from fedvox.memory import GIB, free_memory
-from fedvox.training.device import choose_device
-from fedvox.training.settings import JobSettings
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from fedvox.data.site.site_file import (
 )
 from fedvox.errors import ConfigError
 from fedvox.flare.places import is_simulator, run_dir, state_dir, workspace_of
+from fedvox.job.settings import JobSettings
 from fedvox.phantoms.writer import write_phantom_site
-from fedvox.training.settings import JobSettings
 
 logger = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
-from fedvox.training.device import autocast
+from fedvox.job.device import autocast
+from fedvox.job.settings import JobSettings
 from fedvox.training.segmenter import Segmenter
-from fedvox.training.settings import JobSettings
 from fedvox.training.windows import slide
 
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from fedvox.data.cases.patches import Batch, draw_batch
 from fedvox.data.cases.prepared import PreparedCase
+from fedvox.job.settings import JobSettings
 from fedvox.seeding import generator
 from fedvox.training.schedule import learning_rate
-from fedvox.training.settings import JobSettings
 from fedvox.training.state import load_optimizer, save_optimizer
 from fedvox.training.step import build_step
 

@@ -13,6 +13,7 @@ from fedvox.config import build, read_json, setting
 from fedvox.data.fingerprint import SPACING, Fingerprint
 from fedvox.data.organs import MODALITIES, check_organs
 from fedvox.errors import ConfigError
+from fedvox.job.settings import JobSettings
 from fedvox.memory import GIB
 from fedvox.networks import patch_multiple
 from fedvox.networks.settings import NetworkSettings
@@ -24,7 +25,6 @@ from fedvox.training.plan_rules import (
     plan_window,
     shrink,
 )
-from fedvox.training.settings import JobSettings
 from fedvox.training.step_memory import StepMemory
 
 LEAST_BATCH = 2

@@ -2,7 +2,7 @@
 
 import math
 
-from fedvox.training.settings import TrainingSettings
+from fedvox.job.settings import TrainingSettings
 
 
 def learning_rate(settings: TrainingSettings, step: int) -> float:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 
 from fedvox.data.organs import parent_pairs
+from fedvox.job.settings import JobSettings
 from fedvox.networks import build_network, patch_multiple
 from fedvox.training.losses import segmentation_loss
-from fedvox.training.settings import JobSettings
 
 BACKWARD = 3.0
 """Resident memory of a real step over what autograd keeps: 1.5 to 2.8 were measured on a CPU."""

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from fedvox.errors import ModelError
-from fedvox.training.weights import load_weights, weights_hash, weights_of
+from fedvox.job.weights import load_weights, weights_hash, weights_of
 
 
 def network() -> nn.Module:

@@ -5,7 +5,7 @@ import pytest
 
 from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
-from fedvox.training.settings import job_from, read_job
+from fedvox.job.settings import job_from, read_job
 
 ROOT = Path(__file__).parents[2]
 JOBS = sorted(ROOT.glob("jobs/*/app/config/training.json"))

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from fedvox.errors import ConfigError
-from fedvox.training.device import (
+from fedvox.job.device import (
     autocast,
     loss_scaler,
     memory_errors,
     prepare_device,
     to_device,
 )
-from fedvox.training.settings import TrainingSettings
+from fedvox.job.settings import TrainingSettings
 
 ON_CPU = TrainingSettings(device="cpu", threads=1)
 

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import torch
 
 from fedvox.errors import ConfigError
+from fedvox.job.settings import TrainingSettings
 from fedvox.training.halving import out_of_memory
-from fedvox.training.settings import TrainingSettings
 
 
 def prepare_device(settings: TrainingSettings) -> torch.device:
