@@ -56,8 +56,8 @@ def local_rounds(job_folder: Path, site: str, work: Path) -> float:
     from fedvox.data.site.site_data import open_site
     from fedvox.flare.job_folder import job_settings
     from fedvox.flare.site_setup import phantom_site
+    from fedvox.inference.evaluate import validate
     from fedvox.job.device import prepare_device
-    from fedvox.training.evaluate import validate
     from fedvox.training.in_process import initial_model, local_update
 
     job = job_settings(job_folder)

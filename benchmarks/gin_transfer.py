@@ -27,12 +27,12 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     """Trains on two CT sites and returns mean Dice per modality on unseen cases."""
     from fedvox.data.site.site_data import SiteData, open_site
     from fedvox.flare.site_setup import phantom_site
+    from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
     from fedvox.job.settings import read_job
     from fedvox.job.weights import load_weights
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN
-    from fedvox.training.evaluate import score_cases
     from fedvox.training.in_process import initial_model, run_reference
 
     job = read_job(JOB)

@@ -96,12 +96,12 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import SiteSettings
     from fedvox.flare.site_setup import phantom_site
+    from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
     from fedvox.job.settings import read_job
     from fedvox.job.weights import load_weights
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES
-    from fedvox.training.evaluate import score_cases
     from fedvox.training.in_process import initial_model, run_reference
 
     job = read_job(JOB)

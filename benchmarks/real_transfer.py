@@ -79,10 +79,10 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
     """Trains one arm on the CT and returns Dice per organ on the MRI."""
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import read_site_file
+    from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
     from fedvox.job.settings import job_from
     from fedvox.job.weights import load_weights
-    from fedvox.training.evaluate import score_cases
     from fedvox.training.in_process import initial_model, run_reference
 
     job = job_from(job_mapping(augmentation, steps, seed, threads))

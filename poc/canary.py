@@ -47,8 +47,8 @@ CALLS = (
     ("fedvox.data.cases.prepare", "write_tensors", 1),
     ("fedvox.training.local_round", "draw_batch", 2),
     ("fedvox.training.local_round", "save_optimizer", 1),
-    ("fedvox.training.evaluate", "predict_scores", 1),
-    ("fedvox.training.evaluate", "score_case", 1),
+    ("fedvox.inference.evaluate", "predict_scores", 1),
+    ("fedvox.inference.evaluate", "score_case", 1),
     ("fedvox.flare.executor", "write_arrays", 1),
     ("fedvox.flare.executor", "draw_site_pictures", 1),
 )

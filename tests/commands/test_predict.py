@@ -280,7 +280,7 @@ def test_place_that_cannot_hold_the_output_is_refused_before_segmenting(
     def fail(*arguments: object) -> None:
         raise AssertionError("the scan was segmented")
 
-    monkeypatch.setattr("fedvox.training.predict.Predictor.predict", fail)
+    monkeypatch.setattr("fedvox.inference.predict.Predictor.predict", fail)
     (tmp_path / "file").touch()
     (tmp_path / "folder.nii").mkdir()
     assert predict(scan, tmp_path / "file" / "x" / "seg.nii") == 1

@@ -6,9 +6,9 @@ from matplotlib.colors import to_rgb
 
 from fedvox.data.images.modality import Told
 from fedvox.data.images.nifti import Volume
+from fedvox.inference.predict import Prediction, thinning
 from fedvox.report.overlay import ORGAN_COLOURS
 from fedvox.report.prediction import describe_prediction, draw_prediction
-from fedvox.training.predict import Prediction, thinning
 
 ORGANS = ["liver", "spleen"]
 DESCRIPTION = {"job": "fedgin", "round": 6, "hash": "ab", "phantom": False}

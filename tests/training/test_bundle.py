@@ -12,10 +12,10 @@ from jsonschema import ValidationError, validate
 
 from fedvox.data.images.nifti import save_label
 from fedvox.errors import ConfigError
+from fedvox.inference.predict import Options, Predictor
 from fedvox.training import bundle as fedvox_bundle
 from fedvox.training.bundle import write_bundle
 from fedvox.training.model_file import read_model
-from fedvox.training.predict import Options, Predictor
 from fedvox.training.transforms import PrepareScan, SaveLabels, segmenter_of
 
 TENSOR = {

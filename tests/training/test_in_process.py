@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from fedvox.flare.server_state import ServerState
+from fedvox.inference.evaluate import Validation
 from fedvox.job.weights import weights_hash, weights_of
-from fedvox.training.evaluate import Validation
 from fedvox.training.in_process import initial_model, local_update, run_reference
 from fedvox.training.local_round import train_round
 

@@ -8,8 +8,8 @@ import torch
 
 from fedvox.data.grid.to_grid import restore_labels
 from fedvox.errors import ModelError
+from fedvox.inference.predict import Options, Predictor
 from fedvox.training.model_file import read_model
-from fedvox.training.predict import Options, Predictor
 from fedvox.training.torchscript import loaded_segmenter, read_torchscript, write_torchscript
 from fedvox.training.transforms import PrepareScan, segment_scan
 

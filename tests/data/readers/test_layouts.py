@@ -15,10 +15,10 @@ from fedvox.data.check.site_problems import strays_of
 from fedvox.data.readers import READERS
 from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.inference.evaluate import score_cases
 from fedvox.job.settings import job_from
 from fedvox.job.weights import load_weights
 from fedvox.phantoms.writer import write_phantom_site
-from fedvox.training.evaluate import score_cases
 from fedvox.training.in_process import initial_model, run_reference
 
 BRAIN = ("tumour_necrotic", "tumour_oedema", "tumour_enhancing")

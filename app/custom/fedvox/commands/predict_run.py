@@ -10,7 +10,7 @@ from fedvox.commands.predict_plan import Plan, Task
 from fedvox.commands.text import visible
 
 if TYPE_CHECKING:
-    from fedvox.training.predict import Options, Prediction, Predictor
+    from fedvox.inference.predict import Options, Prediction, Predictor
 
 
 def run_one(

@@ -32,12 +32,12 @@ from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_
 from fedvox.flare.report_form import model_name
 from fedvox.flare.senders import publish_token
 from fedvox.flare.site_setup import SiteSetup, set_up_site
+from fedvox.inference.evaluate import coarse_cases
+from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights
 from fedvox.report.site_pictures import draw_site_pictures
-from fedvox.training.evaluate import coarse_cases
-from fedvox.training.evaluation_report import evaluation_report
 from fedvox.training.in_process import case_counts, initial_model, local_update
 from fedvox.training.state import state_hash
 

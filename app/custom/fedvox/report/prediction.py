@@ -10,8 +10,8 @@ import nibabel as nib
 
 import fedvox
 from fedvox.data.grid.to_grid import geometry_of, to_ras
+from fedvox.inference.predict import Prediction, thinning
 from fedvox.report.overlay import draw_overlay
-from fedvox.training.predict import Prediction, thinning
 
 PHANTOM_NOTE = "a model trained on phantoms, not for patients"
 
@@ -53,7 +53,7 @@ def describe_prediction(
     """The record of a prediction; it holds neither a file name nor an image header.
 
     Args:
-        prediction: from :class:`fedvox.training.predict.Predictor`.
+        prediction: from :class:`fedvox.inference.predict.Predictor`.
         description: content of ``model.json``.
         largest_component: True when organs were cut to one piece each.
 

@@ -7,9 +7,9 @@ from torch import nn
 
 from fedvox.data.organs import IGNORED
 from fedvox.data.site.site_data import SiteData
+from fedvox.inference.sliding import predict_scores
 from fedvox.job.settings import JobSettings
 from fedvox.report.overlay import draw_overlay
-from fedvox.training.inference import predict_scores
 
 
 def draw_site_pictures(

@@ -18,8 +18,8 @@ import fedvox
 from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_text
+from fedvox.inference.normalise import NORMALISATION
 from fedvox.training.model_file import TrainedModel
-from fedvox.training.normalise import NORMALISATION
 from fedvox.training.torchscript import loaded_segmenter, write_torchscript
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"

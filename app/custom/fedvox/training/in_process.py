@@ -18,11 +18,11 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.site.site_data import SiteData
+from fedvox.inference.evaluate import validate
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.networks import build_network
-from fedvox.training.evaluate import validate
 from fedvox.training.local_round import train_round
 
 

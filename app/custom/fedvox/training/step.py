@@ -12,13 +12,13 @@ from fedvox.augment.contrast import keep_moments, vary_contrast
 from fedvox.augment.geometric import apply_geometric, draw_geometric
 from fedvox.data.cases.patches import Batch
 from fedvox.data.organs import parent_pairs
+from fedvox.inference.normalise import normalise
 from fedvox.job.device import autocast, loss_scaler
 from fedvox.job.settings import JobSettings
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
 from fedvox.training.halving import Halving, backward_in_parts
 from fedvox.training.losses import segmentation_loss
-from fedvox.training.normalise import normalise
 
 Address = tuple[str | int, ...]
 

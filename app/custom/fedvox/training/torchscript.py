@@ -13,11 +13,11 @@ import torch
 
 from fedvox.errors import ConfigError, ModelError
 from fedvox.files import atomic_path
+from fedvox.inference.segmenter import Segmenter
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.job.weights import load_weights
 from fedvox.training.in_process import initial_model
 from fedvox.training.model_file import OLDER, TrainedModel
-from fedvox.training.segmenter import Segmenter
 
 DESCRIPTION = "model.json"
 

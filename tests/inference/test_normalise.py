@@ -1,6 +1,6 @@
 import torch
 
-from fedvox.training.normalise import CENTRE, NORMALISATION, SCALE, normalise
+from fedvox.inference.normalise import CENTRE, NORMALISATION, SCALE, normalise
 
 
 def volumes(*shape: int) -> torch.Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from fedvox.data.organs import IGNORED
-from fedvox.training import evaluate
-from fedvox.training.evaluate import Validation, mean_dice, predict_labels, score_cases, validate
+from fedvox.inference import evaluate
+from fedvox.inference.evaluate import Validation, mean_dice, predict_labels, score_cases, validate
 
 
 class Background(nn.Module):

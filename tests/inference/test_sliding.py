@@ -4,10 +4,10 @@ from monai.inferers import sliding_window_inference
 from torch import nn
 
 from fedvox.data.grid.to_grid import restore_labels
-from fedvox.training.evaluate import predict_labels
+from fedvox.inference.evaluate import predict_labels
+from fedvox.inference.normalise import normalise
+from fedvox.inference.sliding import predict_scores
 from fedvox.training.in_process import initial_model
-from fedvox.training.inference import predict_scores
-from fedvox.training.normalise import normalise
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from fedvox.data.site.site_data import SiteData
+from fedvox.inference.evaluate import score_cases, validate
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.summary import reduce_rows
 from fedvox.metrics.table import PHANTOM_CODE, to_dict
-from fedvox.training.evaluate import score_cases, validate
 
 
 def evaluation_report(

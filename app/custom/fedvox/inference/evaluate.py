@@ -10,11 +10,11 @@ from torch import nn
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import restore_slabs
 from fedvox.data.organs import IGNORED, REGIONS, mask_of, scored_structures
+from fedvox.inference.sliding import predict_scores, predict_slabs
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.annotated import score_annotated
 from fedvox.metrics.case import score_case
 from fedvox.metrics.table import MetricRow
-from fedvox.training.inference import predict_scores, predict_slabs
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fedvox.training.normalise import normalise
+from fedvox.inference.normalise import normalise
 
 
 class Segmenter(nn.Module):

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from fedvox.inference.segmenter import Segmenter
+from fedvox.inference.windows import slide
 from fedvox.job.device import autocast
 from fedvox.job.settings import JobSettings
-from fedvox.training.segmenter import Segmenter
-from fedvox.training.windows import slide
 
 
 @torch.inference_mode()

@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
+from fedvox.inference.evaluate import score_cases
+from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
-from fedvox.training.evaluate import score_cases
-from fedvox.training.evaluation_report import evaluation_report
 from fedvox.training.in_process import initial_model
 
 

@@ -13,11 +13,11 @@ from fedvox.data.images.modality import Told, check_modality, tell_modality
 from fedvox.data.images.nifti import FORMS_REMEDY, Volume
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import ConfigError, ModelError
+from fedvox.inference.largest_piece import keep_largest
+from fedvox.inference.sliding import predict_slabs
 from fedvox.job.device import memory_errors, prepare_device, to_device
 from fedvox.job.weights import load_weights
-from fedvox.training.components import keep_largest
 from fedvox.training.in_process import initial_model
-from fedvox.training.inference import predict_slabs
 from fedvox.training.model_file import TrainedModel
 
 AUTO = "auto"

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from monai.inferers import sliding_window_inference
 from torch import nn
 
-from fedvox.training.windows import slide
+from fedvox.inference.windows import slide
 
 CPU = torch.device("cpu")
 edges = st.sampled_from([4, 6, 8, 12])

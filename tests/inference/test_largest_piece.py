@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from fedvox.training.components import keep_largest
+from fedvox.inference.largest_piece import keep_largest
 
 
 def empty() -> np.ndarray:
