@@ -20,11 +20,11 @@ from hypothesis import settings
 
 from fedvox.flare.job_export import export_job
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
+from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.job.settings import job_from
 from fedvox.job.weights import weights_of
 from fedvox.phantoms.writer import write_phantom_site
 from fedvox.training.in_process import initial_model
-from fedvox.training.model_file import describe_model, write_model
 
 ROOT = Path(__file__).parents[1]
 

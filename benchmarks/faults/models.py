@@ -9,8 +9,8 @@ from faults.fault import ERROR, Fault, Finding
 from faults.room import Room
 from fedvox.data.check.problem import refusal
 from fedvox.errors import FedVoxError
+from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
 from fedvox.job.settings import job_from
-from fedvox.training.model_file import describe_model, read_model, write_model
 
 DATA = {"organs": ["liver"], "spacing": [12, 12, 12], "patch": [8, 8, 8], "modalities": ["ct"]}
 

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from fedvox.commands.main import main
-from fedvox.training.model_file import describe_model, read_model, write_model
+from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
 
 AFFINE = np.array([[0, -5.0, 0, 60], [6.0, 0, 0, -40], [0, 0, -4.0, 30], [0, 0, 0, 1]])
 

@@ -9,7 +9,7 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.data.images.volumes import load_image
-from fedvox.training.model_file import describe_model, read_model, write_model
+from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
 
 Predict = Callable[..., int]
 

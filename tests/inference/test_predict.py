@@ -9,11 +9,11 @@ from torch import nn
 from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_labels
 from fedvox.data.images.nifti import load_image
 from fedvox.errors import ConfigError, DataError, ModelError
+from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.predict import Options, Predictor, thinning
 from fedvox.inference.sliding import predict_scores
 from fedvox.job.weights import weights_of
 from fedvox.training.in_process import initial_model
-from fedvox.training.model_file import TrainedModel
 
 
 @pytest.fixture

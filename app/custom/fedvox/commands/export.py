@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: the output exists or cannot be written.
     """
     from fedvox.errors import ConfigError
-    from fedvox.training.bundle import write_bundle
-    from fedvox.training.model_file import read_model
-    from fedvox.training.torchscript import write_torchscript
+    from fedvox.inference.model_files.bundle import write_bundle
+    from fedvox.inference.model_files.model_file import read_model
+    from fedvox.inference.model_files.torchscript import write_torchscript
 
     if args.out.exists():
         raise ConfigError(f"--out {args.out}: it exists already; choose another name")

@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
         plan = plan_one(Task(args.input.name, args.input, *targets), args.force)
     require_model(args.model)
     # Imported here, so that a wrong option does not wait for PyTorch.
+    from fedvox.inference.model_files.model_file import read_model
     from fedvox.inference.predict import Options, Predictor
-    from fedvox.training.model_file import read_model
 
     trained = read_model(args.model)
     predictor = Predictor(trained.on(args.device, args.threads or os.cpu_count() or 1))

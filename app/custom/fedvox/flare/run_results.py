@@ -16,10 +16,10 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.messages import MODEL_LAST
 from fedvox.flare.places import RESULTS, SIMULATOR_JOB, SITE_REPORT, is_simulator, workspace_of
 from fedvox.flare.server_run import ServerRun
+from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow
 from fedvox.report.results import choose_rows, collect_overlays, write_results, write_rounds
 from fedvox.report.run_record import SiteCases, write_run_record
-from fedvox.training.model_file import describe_model, write_model
 
 
 def write_unevaluated(run: ServerRun) -> None:

@@ -14,11 +14,11 @@ from fedvox.data.images.nifti import FORMS_REMEDY, Volume
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import ConfigError, ModelError
 from fedvox.inference.largest_piece import keep_largest
+from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.sliding import predict_slabs
 from fedvox.job.device import memory_errors, prepare_device, to_device
 from fedvox.job.weights import load_weights
 from fedvox.training.in_process import initial_model
-from fedvox.training.model_file import TrainedModel
 
 AUTO = "auto"
 PICTURE_EDGE = 256
@@ -72,7 +72,7 @@ class Predictor:
     """A trained model on its device, for one scan after the other.
 
     Args:
-        trained: from :func:`fedvox.training.model_file.read_model`.
+        trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
 
     Raises:
         ConfigError: the settings ask for a GPU and there is none, or its memory is full.

@@ -13,11 +13,11 @@ import torch
 
 from fedvox.errors import ConfigError, ModelError
 from fedvox.files import atomic_path
+from fedvox.inference.model_files.model_file import OLDER, TrainedModel
 from fedvox.inference.segmenter import Segmenter
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.job.weights import load_weights
 from fedvox.training.in_process import initial_model
-from fedvox.training.model_file import OLDER, TrainedModel
 
 DESCRIPTION = "model.json"
 
@@ -38,7 +38,7 @@ def write_torchscript(
     """Traces the model at its window size and writes it with ``model.json`` inside, atomically.
 
     Args:
-        trained: from :func:`fedvox.training.model_file.read_model`.
+        trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
         path: file to write, usually ``.ts``.
         segmenter: the same model if it is loaded already.
     """

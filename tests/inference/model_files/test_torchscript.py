@@ -8,10 +8,14 @@ import torch
 
 from fedvox.data.grid.to_grid import restore_labels
 from fedvox.errors import ModelError
+from fedvox.inference.model_files.bundle_parts import PrepareScan, segment_scan
+from fedvox.inference.model_files.model_file import read_model
+from fedvox.inference.model_files.torchscript import (
+    loaded_segmenter,
+    read_torchscript,
+    write_torchscript,
+)
 from fedvox.inference.predict import Options, Predictor
-from fedvox.training.model_file import read_model
-from fedvox.training.torchscript import loaded_segmenter, read_torchscript, write_torchscript
-from fedvox.training.transforms import PrepareScan, segment_scan
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import save_label
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import ConfigError
+from fedvox.inference.model_files.model_file import OLDER
 from fedvox.inference.normalise import NORMALISATION
 from fedvox.inference.segmenter import Segmenter
 from fedvox.job.settings import job_from
 from fedvox.training.in_process import initial_model
-from fedvox.training.model_file import OLDER
 
 
 def segmenter_of(

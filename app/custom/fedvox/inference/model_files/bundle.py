@@ -18,9 +18,9 @@ import fedvox
 from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_text
+from fedvox.inference.model_files.model_file import TrainedModel
+from fedvox.inference.model_files.torchscript import loaded_segmenter, write_torchscript
 from fedvox.inference.normalise import NORMALISATION
-from fedvox.training.model_file import TrainedModel
-from fedvox.training.torchscript import loaded_segmenter, write_torchscript
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 _CLASSES = "fedvox.training"
@@ -33,7 +33,7 @@ def write_bundle(trained: TrainedModel, folder: Path) -> None:
     is loaded with ``weights_only=True``, which runs no code.
 
     Args:
-        trained: from :func:`fedvox.training.model_file.read_model`.
+        trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
         folder: must not exist.
 
     Raises:

@@ -1,0 +1,1 @@
+"""Models as files: FedVox's own, MONAI bundles, TorchScript."""
