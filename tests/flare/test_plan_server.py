@@ -14,14 +14,14 @@ from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.executors.statistics.statistics_task_handler import StatisticsTaskHandler
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
-from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
 from fedvox.flare.messages import MEMORY
 from fedvox.flare.plan_server import FedVoxStatistics, PlanWriter, smallest_memory
 from fedvox.flare.senders import TOKEN
 from fedvox.flare.statistics import EDGES, FingerprintStatistics, checked_statistics
 from fedvox.memory import GIB
-from fedvox.training.plan import read_plan
+from fedvox.planning.fingerprint import CaseFingerprint, summarise_cases
+from fedvox.planning.plan import read_plan
 
 FREE = {"device": "cpu", "bytes": 2 * GIB}
 

@@ -6,7 +6,6 @@ from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, Histogra
 from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.fuel.utils import fobs
 
-from fedvox.data.fingerprint import FEATURES, CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
 from fedvox.flare.statistics import (
     EDGES,
@@ -17,6 +16,7 @@ from fedvox.flare.statistics import (
     statistic_configs,
     unpack,
 )
+from fedvox.planning.fingerprint import FEATURES, CaseFingerprint, summarise_cases
 
 
 def answer(cases: int, task: str = StC.STATS_2nd_STATISTICS) -> dict[str, object]:

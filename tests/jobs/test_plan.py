@@ -11,7 +11,7 @@ import pytest
 from fedvox.flare.job_export import export_job
 from fedvox.flare.job_folder import job_settings
 from fedvox.phantoms.writer import write_phantom_site
-from fedvox.training.plan import read_plan
+from fedvox.planning.plan import read_plan
 
 pytestmark = pytest.mark.system
 JOBS = Path(__file__).parents[2] / "jobs"

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
 from fedvox.job.settings import job_from
 from fedvox.memory import GIB
+from fedvox.planning.fingerprint import CaseFingerprint, summarise_cases
+from fedvox.planning.plan import Memory, make_plan, read_plan
+from fedvox.planning.step_memory import StepMemory
 from fedvox.report.plan import plan_text, write_plan
-from fedvox.training.plan import Memory, make_plan, read_plan
-from fedvox.training.step_memory import StepMemory
 
 JOB = job_from({"name": "job", "data": {"organs": ["liver"]}, "network": {"channels": [4, 8]}})
 COUNTS = {"ct": {"site-1": 6, "site-2": 0}, "mr": {"site-1": 0, "site-2": 0}}

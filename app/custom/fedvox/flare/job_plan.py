@@ -8,7 +8,7 @@ from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
 from fedvox.job.settings import JobSettings
 from fedvox.networks.settings import NetworkSettings
-from fedvox.training.plan import planned_settings, read_plan
+from fedvox.planning.plan import planned_settings, read_plan
 
 
 def with_plan(mapping: dict[str, Any], plan: Path, job: JobSettings) -> dict[str, Any]:

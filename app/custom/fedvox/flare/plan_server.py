@@ -13,7 +13,6 @@ from nvflare.app_common.abstract.statistics_writer import StatisticsWriter
 from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
-from fedvox.data.fingerprint import SPACING, Fingerprint
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.incoming import HANDSHAKE, registration_of
@@ -24,10 +23,11 @@ from fedvox.flare.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.server_run import server_run
 from fedvox.flare.site_events import guard_events
 from fedvox.flare.statistics import read_statistics, statistic_configs
+from fedvox.planning.fingerprint import SPACING, Fingerprint
+from fedvox.planning.plan import Memory, make_plan
+from fedvox.planning.step_memory import measure_step
 from fedvox.privacy.forms import one_of, whole
 from fedvox.report.plan import plan_text, write_plan
-from fedvox.training.plan import Memory, make_plan
-from fedvox.training.step_memory import measure_step
 
 WRITER = "plan"
 _DEVICE, _BYTES = one_of(("cpu", "cuda", "mps")), whole(2**50)

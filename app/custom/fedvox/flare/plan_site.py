@@ -17,14 +17,6 @@ from nvflare.app_common.executors.statistics.statistics_task_handler import Stat
 
 import fedvox
 from fedvox.aggregation.registration import Registration
-from fedvox.data.fingerprint import Fingerprint
-from fedvox.data.fingerprint_site import (
-    TrainingCases,
-    kept_fingerprints,
-    list_training_cases,
-    read_fingerprints,
-    write_fingerprints,
-)
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_names import check_site_name
@@ -45,6 +37,14 @@ from fedvox.flare.statistics import (
 from fedvox.job.device import choose_device
 from fedvox.job.settings import JobSettings
 from fedvox.memory import GIB, free_memory
+from fedvox.planning.fingerprint import Fingerprint
+from fedvox.planning.fingerprint_site import (
+    TrainingCases,
+    kept_fingerprints,
+    list_training_cases,
+    read_fingerprints,
+    write_fingerprints,
+)
 
 logger = logging.getLogger(__name__)
 

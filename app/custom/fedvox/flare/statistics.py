@@ -16,9 +16,9 @@ from nvflare.app_common.statistics.min_count_cleanser import MinCountCleanser
 from nvflare.app_common.statistics.statisitcs_objects_decomposer import fobs_registration
 from nvflare.fuel.utils import fobs
 
-from fedvox.data.fingerprint import FEATURES, Fingerprint, features_of
 from fedvox.data.organs import MODALITIES
 from fedvox.errors import ConfigError
+from fedvox.planning.fingerprint import FEATURES, Fingerprint, features_of
 from fedvox.privacy.statistics import COUNT, FAILURES, HISTOGRAM, check_statistics
 
 TASKS = (StC.STATS_1st_STATISTICS, StC.STATS_2nd_STATISTICS)

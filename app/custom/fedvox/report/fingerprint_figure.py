@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fedvox.data.fingerprint import EXTENT, FEATURES, ORGAN_HU, SPACING, Fingerprint
+from fedvox.planning.fingerprint import EXTENT, FEATURES, ORGAN_HU, SPACING, Fingerprint
+from fedvox.planning.plan import Plan
 from fedvox.report.axes import INK, dress
-from fedvox.training.plan import Plan
 
 _MARK = "#b3480f"
 _COLOURS = ("#0072B2", "#E69F00", "#555555")  # apart under every form of colour blindness

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fedvox.config import to_mapping
-from fedvox.data.fingerprint import (
+from fedvox.files import write_json, write_readable_json
+from fedvox.planning.fingerprint import (
     EXTENT,
     FEATURES,
     ORGAN_HU,
@@ -16,10 +17,9 @@ from fedvox.data.fingerprint import (
     Fingerprint,
     quantile,
 )
-from fedvox.files import write_json, write_readable_json
+from fedvox.planning.plan import Plan, planned_settings
+from fedvox.planning.plan_rules import WINDOW
 from fedvox.report.fingerprint_figure import draw_fingerprint
-from fedvox.training.plan import Plan, planned_settings
-from fedvox.training.plan_rules import WINDOW
 
 Counts = Mapping[str, Mapping[str, int]]
 """Modality -> site -> contributed cases."""
@@ -32,7 +32,7 @@ def write_plan(
 
     Args:
         folder: the run's folder.
-        plan: from :func:`fedvox.training.plan.make_plan`.
+        plan: from :func:`fedvox.planning.plan.make_plan`.
         fingerprints: modality -> fingerprint over all sites.
         counts: contributed cases.
     """

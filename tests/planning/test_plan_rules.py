@@ -1,7 +1,7 @@
 """Spacing and patch from made-up fingerprints."""
 
-from fedvox.data.fingerprint import CaseFingerprint, summarise_cases
-from fedvox.training.plan_rules import median_patch, plan_spacing, shrink
+from fedvox.planning.fingerprint import CaseFingerprint, summarise_cases
+from fedvox.planning.plan_rules import median_patch, plan_spacing, shrink
 
 ONE = (1.0, 1.0, 1.0)
 

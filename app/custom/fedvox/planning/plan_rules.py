@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from fedvox.data.fingerprint import EXTENT, FEATURES, ORGAN_HU, SPACING, Fingerprint, quantile
+from fedvox.planning.fingerprint import EXTENT, FEATURES, ORGAN_HU, SPACING, Fingerprint, quantile
 
 ANISOTROPIC = 3.0
 """An axis with more than this times the spacing of the others gets its 10th percentile."""

@@ -1,6 +1,6 @@
 """Spacing, patch, batch and CT window of a job, from fingerprints and from free memory.
 
-The rules stand in :mod:`fedvox.training.plan_rules`; here memory decides between them.
+The rules stand in :mod:`fedvox.planning.plan_rules`; here memory decides between them.
 """
 
 import math
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.config import build, read_json, setting
-from fedvox.data.fingerprint import SPACING, Fingerprint
 from fedvox.data.organs import MODALITIES, check_organs
 from fedvox.errors import ConfigError
 from fedvox.job.settings import JobSettings
 from fedvox.memory import GIB
 from fedvox.networks import patch_multiple
 from fedvox.networks.settings import NetworkSettings
-from fedvox.training.plan_rules import (
+from fedvox.planning.fingerprint import SPACING, Fingerprint
+from fedvox.planning.plan_rules import (
     LARGEST_EDGE,
     Triple,
     median_patch,
@@ -25,7 +25,7 @@ from fedvox.training.plan_rules import (
     plan_window,
     shrink,
 )
-from fedvox.training.step_memory import StepMemory
+from fedvox.planning.step_memory import StepMemory
 
 LEAST_BATCH = 2
 LARGEST_BATCH = 256

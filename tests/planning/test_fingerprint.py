@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.data.cases.case import Case, LabelFile
-from fedvox.data.fingerprint import (
+from fedvox.errors import DataError
+from fedvox.planning.fingerprint import (
     EXTENT,
     FEATURES,
     ORGAN_HU,
@@ -19,7 +20,6 @@ from fedvox.data.fingerprint import (
     quantile,
     summarise_cases,
 )
-from fedvox.errors import DataError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from fedvox.job.settings import job_from
-from fedvox.training.step_memory import BACKWARD, kept_bytes, measure_step, weight_bytes
+from fedvox.planning.step_memory import BACKWARD, kept_bytes, measure_step, weight_bytes
 
 JOB = job_from(
     {

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.config import to_mapping
-from fedvox.data.fingerprint import FEATURES, CaseFingerprint, summarise_cases
 from fedvox.errors import ConfigError
 from fedvox.job.settings import job_from
 from fedvox.memory import GIB
-from fedvox.training.plan import (
+from fedvox.planning.fingerprint import FEATURES, CaseFingerprint, summarise_cases
+from fedvox.planning.plan import (
     CPU_VOXELS,
     LEAST_BATCH,
     Memory,
@@ -22,7 +22,7 @@ from fedvox.training.plan import (
     planned_settings,
     read_plan,
 )
-from fedvox.training.step_memory import StepMemory
+from fedvox.planning.step_memory import StepMemory
 
 JOB = job_from(
     {

@@ -15,18 +15,18 @@ from fedvox.config import read_json
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.prepare_all import count_workers
 from fedvox.data.cases.splits import split_cases
-from fedvox.data.fingerprint import (
+from fedvox.data.site.quarantine import quarantined
+from fedvox.data.site.site_data import listed_cases, refuse_channels, source_of
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.errors import ConfigError, DataError
+from fedvox.files import PRIVATE, write_json
+from fedvox.planning.fingerprint import (
     FEATURES,
     CaseFingerprint,
     Fingerprint,
     case_fingerprint,
     summarise_cases,
 )
-from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import listed_cases, refuse_channels, source_of
-from fedvox.data.site.site_file import SiteSettings
-from fedvox.errors import ConfigError, DataError
-from fedvox.files import PRIVATE, write_json
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from fedvox.data.fingerprint_site import (
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.errors import DataError
+from fedvox.planning.fingerprint_site import (
     kept_fingerprints,
     list_training_cases,
     read_fingerprints,
     write_fingerprints,
 )
-from fedvox.data.site.site_file import SiteSettings
-from fedvox.errors import DataError
 
 ORGANS = ("liver", "spleen")
 

@@ -1,0 +1,1 @@
+"""A job's settings from the sites' data."""
