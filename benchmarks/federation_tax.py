@@ -55,7 +55,7 @@ def local_rounds(job_folder: Path, site: str, work: Path) -> float:
     """All local rounds of one site without a server; seconds, start-up excluded."""
     from fedvox.data.site.site_data import open_site
     from fedvox.flare.job_folder import job_settings
-    from fedvox.flare.site_setup import phantom_site
+    from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import validate
     from fedvox.job.device import prepare_device
     from fedvox.training.in_process import initial_model, local_update

@@ -26,7 +26,7 @@ ARMS = {"fedavg": "none", "fedgin": "gin"}
 def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     """Trains on two CT sites and returns mean Dice per modality on unseen cases."""
     from fedvox.data.site.site_data import SiteData, open_site
-    from fedvox.flare.site_setup import phantom_site
+    from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
     from fedvox.job.settings import read_job

@@ -95,7 +95,7 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
     """Trains one arm; modality/organ -> mean Dice on cases of the site that lacks the organ."""
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import SiteSettings
-    from fedvox.flare.site_setup import phantom_site
+    from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
     from fedvox.job.settings import read_job

@@ -155,7 +155,7 @@ def wait_share(work: Path, steps: int) -> None:
 
     from fedvox.data.site.site_data import open_site
     from fedvox.flare.job_folder import job_settings
-    from fedvox.flare.site_setup import phantom_site
+    from fedvox.flare.run.site_setup import phantom_site
     from fedvox.job.device import prepare_device
     from fedvox.training.in_process import initial_model
     from fedvox.training.local_round import train_round

@@ -21,8 +21,8 @@ from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ReceivedModel
-from fedvox.flare.senders import TOKEN
-from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.flare.run.senders import TOKEN
+from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.versions import installed_versions
 from fedvox.job.settings import job_from
 from fedvox.job.weights import weights_of

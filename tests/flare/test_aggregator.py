@@ -8,7 +8,7 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.round import MOST_REFUSALS
 from fedvox.flare.aggregator import FedVoxAggregator
-from fedvox.flare.messages import META
+from fedvox.flare.run.messages import META
 
 MODEL = {"w": np.zeros(4, np.float32)}
 CLAIMS = {"round": 0, "cases": 2, "steps": 5, "validation": {"ct": [0.5, 1]}}

@@ -12,9 +12,9 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import AppConstants
 
 import fedvox
-from fedvox.flare import messages
 from fedvox.flare.executor import FedVoxExecutor
-from fedvox.flare.senders import TOKEN
+from fedvox.flare.run import messages
+from fedvox.flare.run.senders import TOKEN
 from fedvox.job.weights import weights_hash
 
 

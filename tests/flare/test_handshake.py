@@ -9,8 +9,8 @@ from fedvox.aggregation.registration import Registration
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.messages import REGISTRATION
-from fedvox.flare.senders import TOKEN
+from fedvox.flare.run.messages import REGISTRATION
+from fedvox.flare.run.senders import TOKEN
 
 REQUEST = EventType.BEFORE_PROCESS_TASK_REQUEST
 ABORT = "trigger"

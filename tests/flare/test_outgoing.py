@@ -11,10 +11,10 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.privacy_manager import Scope
 
 from fedvox.errors import ConfigError
-from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.outgoing import OutgoingFilter, check_policy
 from fedvox.flare.received import ReceivedModel
-from fedvox.flare.statistics import EDGES, TASKS, pack, unpack
+from fedvox.flare.run.messages import FAILURE, META
+from fedvox.flare.run.statistics import EDGES, TASKS, pack, unpack
 from fedvox.metrics.table import MetricRow, to_dict
 
 MODEL = {"a": np.zeros(2, np.float32)}

@@ -15,10 +15,10 @@ from nvflare.app_common.executors.statistics.statistics_task_handler import Stat
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
 from fedvox.errors import ConfigError
-from fedvox.flare.messages import MEMORY
 from fedvox.flare.plan_server import FedVoxStatistics, PlanWriter, smallest_memory
-from fedvox.flare.senders import TOKEN
-from fedvox.flare.statistics import EDGES, FingerprintStatistics, checked_statistics
+from fedvox.flare.run.messages import MEMORY
+from fedvox.flare.run.senders import TOKEN
+from fedvox.flare.run.statistics import EDGES, FingerprintStatistics, checked_statistics
 from fedvox.memory import GIB
 from fedvox.planning.fingerprint import CaseFingerprint, summarise_cases
 from fedvox.planning.plan import read_plan

@@ -11,11 +11,11 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import StatisticsConstants as StC
 
-from fedvox.flare import messages
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.plan_server import FedVoxStatistics
 from fedvox.flare.plan_site import PlanExecutor, site_memory
-from fedvox.flare.statistics import EDGES, unpack
+from fedvox.flare.run import messages
+from fedvox.flare.run.statistics import EDGES, unpack
 from fedvox.job.settings import job_from
 from fedvox.memory import GIB
 

@@ -30,8 +30,8 @@ from fedvox.files import atomic_path
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.locator import SafetensorsLocator
-from fedvox.flare.messages import FAILURE, META
 from fedvox.flare.persistor import SafetensorsPersistor
+from fedvox.flare.run.messages import FAILURE, META
 from fedvox.flare.workflows import FedVoxCrossSiteEval, FedVoxScatterAndGather, WriteResults
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.job.weights import weights_hash
@@ -653,7 +653,7 @@ def test_a_failure_that_finds_the_disk_full_takes_what_waits_of_the_open_round(
             raise OSError(errno.ENOSPC, "No space left on device")
         written.append(failure.reason)
 
-    monkeypatch.setattr("fedvox.flare.run_end.write_failure", write)
+    monkeypatch.setattr("fedvox.flare.run.run_end.write_failure", write)
     event = server.context(**{FLContextKey.EVENT_DATA: "broken"})
     WriteResults().handle_event(EventType.FATAL_SYSTEM_ERROR, event)
     assert written == ["broken"]

@@ -5,7 +5,7 @@ import pytest
 
 from fedvox.aggregation.update import Update
 from fedvox.errors import ConfigError
-from fedvox.flare.messages import claims_of
+from fedvox.flare.run.messages import claims_of
 from fedvox.privacy.outgoing import (
     check_claims,
     check_report,

@@ -21,7 +21,7 @@ from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import received_owner
-from fedvox.flare.report_form import model_name
+from fedvox.flare.run.report_form import model_name
 
 BIG = 20 * 2**20
 """Bytes of a message that is meant to fill something."""

@@ -13,9 +13,9 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.round import Round, round_text
 from fedvox.errors import FedVoxError
-from fedvox.flare.messages import META, UNREADABLE, update_from
-from fedvox.flare.run_end import disk_text
-from fedvox.flare.server_run import server_run
+from fedvox.flare.run.messages import META, UNREADABLE, update_from
+from fedvox.flare.run.run_end import disk_text
+from fedvox.flare.run.server_run import server_run
 from fedvox.privacy.forms import MOST, FormError
 from fedvox.report.results import write_rounds
 

@@ -24,14 +24,14 @@ from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
-from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
-from fedvox.flare.failures import failure_kind, failure_line
 from fedvox.flare.outgoing import check_policy
-from fedvox.flare.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
-from fedvox.flare.report_form import model_name
-from fedvox.flare.senders import publish_token
-from fedvox.flare.site_setup import SiteSetup, set_up_site
+from fedvox.flare.run import messages
+from fedvox.flare.run.failures import failure_kind, failure_line
+from fedvox.flare.run.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
+from fedvox.flare.run.report_form import model_name
+from fedvox.flare.run.senders import publish_token
+from fedvox.flare.run.site_setup import SiteSetup, set_up_site
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.job.device import prepare_device, to_device

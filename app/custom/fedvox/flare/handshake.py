@@ -21,9 +21,9 @@ from fedvox.aggregation.registration import (
 )
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
-from fedvox.flare.messages import REGISTRATION
-from fedvox.flare.senders import TOKEN, is_sender
-from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.flare.run.messages import REGISTRATION
+from fedvox.flare.run.senders import TOKEN, is_sender
+from fedvox.flare.run.server_run import ServerRun, server_run
 
 MOST_CHANGES = 10
 """Changed registrations that are read of one site in a run; a site changes them by a restart."""

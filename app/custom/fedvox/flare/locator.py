@@ -4,8 +4,8 @@ from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model_locator import ModelLocator
 
-from fedvox.flare.messages import MODEL_BEST, MODEL_LAST
-from fedvox.flare.server_run import server_run
+from fedvox.flare.run.messages import MODEL_BEST, MODEL_LAST
+from fedvox.flare.run.server_run import server_run
 
 
 class SafetensorsLocator(ModelLocator):

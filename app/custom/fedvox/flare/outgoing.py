@@ -7,12 +7,12 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
 from fedvox.errors import ConfigError
-from fedvox.flare.failures import checked_kind
-from fedvox.flare.messages import FAILURE, META
-from fedvox.flare.places import is_simulator, load_job
 from fedvox.flare.received import ReceivedModel, received_model, received_owner
-from fedvox.flare.report_form import report_form
-from fedvox.flare.statistics import MIN_CASES, checked_min_cases, checked_statistics
+from fedvox.flare.run.failures import checked_kind
+from fedvox.flare.run.messages import FAILURE, META
+from fedvox.flare.run.places import is_simulator, load_job
+from fedvox.flare.run.report_form import report_form
+from fedvox.flare.run.statistics import MIN_CASES, checked_min_cases, checked_statistics
 from fedvox.privacy.outgoing import check_claims, check_report, check_same_model, check_weights
 
 _CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}

@@ -5,7 +5,7 @@ from nvflare.app_common.abstract.model import ModelLearnable, make_model_learnab
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
 from fedvox.errors import ModelError
-from fedvox.flare.server_run import server_run
+from fedvox.flare.run.server_run import server_run
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.training.in_process import initial_model
 

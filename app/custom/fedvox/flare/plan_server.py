@@ -15,14 +15,14 @@ from nvflare.app_common.workflows.statistics_controller import StatisticsControl
 
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.incoming import HANDSHAKE, registration_of
-from fedvox.flare.messages import MEMORY, UNREADABLE
-from fedvox.flare.places import check_workspace, is_simulator
-from fedvox.flare.run_end import watch_end
-from fedvox.flare.senders import TOKEN, authenticate, is_sender
-from fedvox.flare.server_run import server_run
-from fedvox.flare.site_events import guard_events
-from fedvox.flare.statistics import read_statistics, statistic_configs
+from fedvox.flare.run.incoming import HANDSHAKE, registration_of
+from fedvox.flare.run.messages import MEMORY, UNREADABLE
+from fedvox.flare.run.places import check_workspace, is_simulator
+from fedvox.flare.run.run_end import watch_end
+from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
+from fedvox.flare.run.server_run import server_run
+from fedvox.flare.run.site_events import guard_events
+from fedvox.flare.run.statistics import read_statistics, statistic_configs
 from fedvox.planning.fingerprint import SPACING, Fingerprint
 from fedvox.planning.plan import Memory, make_plan
 from fedvox.planning.step_memory import measure_step

@@ -21,14 +21,14 @@ from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
-from fedvox.flare import messages
 from fedvox.flare.carried import check_carried
-from fedvox.flare.failures import failure_line
 from fedvox.flare.outgoing import check_policy
-from fedvox.flare.places import custom_dir, load_job
-from fedvox.flare.senders import publish_token
-from fedvox.flare.site_setup import find_site
-from fedvox.flare.statistics import (
+from fedvox.flare.run import messages
+from fedvox.flare.run.failures import failure_line
+from fedvox.flare.run.places import custom_dir, load_job
+from fedvox.flare.run.senders import publish_token
+from fedvox.flare.run.site_setup import find_site
+from fedvox.flare.run.statistics import (
     MIN_CASES,
     FingerprintStatistics,
     checked_min_cases,

@@ -8,7 +8,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 
 from fedvox.errors import ConfigError
-from fedvox.flare.places import load_job
+from fedvox.flare.run.places import load_job
 from fedvox.job.weights import weights_of
 from fedvox.privacy.outgoing import Signature, signature_of
 from fedvox.training.in_process import initial_model

@@ -8,11 +8,11 @@ from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEva
 
 from fedvox.aggregation.waiting import evaluation_timeout
 from fedvox.errors import FedVoxError
-from fedvox.flare.incoming import read_site_model, refusal_text
-from fedvox.flare.late_results import UnusedLateResults
-from fedvox.flare.messages import TASK_SUBMIT, UNREADABLE
-from fedvox.flare.senders import authenticate
-from fedvox.flare.server_run import server_run
+from fedvox.flare.run.incoming import read_site_model, refusal_text
+from fedvox.flare.run.late_results import UnusedLateResults
+from fedvox.flare.run.messages import TASK_SUBMIT, UNREADABLE
+from fedvox.flare.run.senders import authenticate
+from fedvox.flare.run.server_run import server_run
 
 
 class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):

@@ -9,14 +9,14 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.selection import ModalityScores
 from fedvox.errors import FedVoxError
-from fedvox.flare.incoming import read_report, refusal_text
-from fedvox.flare.late_results import UnusedLateResults
-from fedvox.flare.messages import MODEL_LAST, UNREADABLE, validation_from
-from fedvox.flare.places import is_simulator
-from fedvox.flare.report_form import model_name
-from fedvox.flare.run_end import disk_text, opened_run, task_failure, watch_end
-from fedvox.flare.run_results import gaps_text, write_evaluated, write_unevaluated
-from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.flare.run.incoming import read_report, refusal_text
+from fedvox.flare.run.late_results import UnusedLateResults
+from fedvox.flare.run.messages import MODEL_LAST, UNREADABLE, validation_from
+from fedvox.flare.run.places import is_simulator
+from fedvox.flare.run.report_form import model_name
+from fedvox.flare.run.run_end import disk_text, opened_run, task_failure, watch_end
+from fedvox.flare.run.run_results import gaps_text, write_evaluated, write_unevaluated
+from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
 from fedvox.privacy.forms import FormError
 from fedvox.report.page import write_report

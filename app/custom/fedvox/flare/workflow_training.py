@@ -11,12 +11,12 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 from fedvox.aggregation.registration import validation_gaps
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.places import check_workspace
-from fedvox.flare.run_end import disk_text, task_failure
-from fedvox.flare.run_results import write_unevaluated
-from fedvox.flare.senders import authenticate
-from fedvox.flare.server_run import server_run
-from fedvox.flare.site_events import guard_events
+from fedvox.flare.run.places import check_workspace
+from fedvox.flare.run.run_end import disk_text, task_failure
+from fedvox.flare.run.run_results import write_unevaluated
+from fedvox.flare.run.senders import authenticate
+from fedvox.flare.run.server_run import server_run
+from fedvox.flare.run.site_events import guard_events
 
 
 class FedVoxScatterAndGather(ScatterAndGather):

@@ -19,7 +19,7 @@ from fedvox.flare.job_overrides import apply_overrides
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
-from fedvox.flare.site_setup import phantom_site
+from fedvox.flare.run.site_setup import phantom_site
 
 MARKER = "FEDVOX_WORK"
 _CLAIMED: list[IO[str]] = []

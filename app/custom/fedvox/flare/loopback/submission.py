@@ -9,7 +9,7 @@ from typing import Any
 
 from fedvox.errors import FedVoxError
 from fedvox.flare.loopback.federation import Federation
-from fedvox.flare.places import RESULTS, SITE_REPORT, STATE
+from fedvox.flare.run.places import RESULTS, SITE_REPORT, STATE
 
 DONE = "FINISHED:COMPLETED"
 

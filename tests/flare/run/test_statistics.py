@@ -7,7 +7,7 @@ from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.fuel.utils import fobs
 
 from fedvox.errors import ConfigError
-from fedvox.flare.statistics import (
+from fedvox.flare.run.statistics import (
     EDGES,
     FingerprintStatistics,
     checked_min_cases,

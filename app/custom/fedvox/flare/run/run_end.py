@@ -13,10 +13,10 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
 from fedvox.errors import FedVoxError
-from fedvox.flare.failures import checked_kind
-from fedvox.flare.messages import FAILURE
-from fedvox.flare.places import results_dir, state_dir
-from fedvox.flare.server_run import MOST_LETTERS, ServerRun, server_run
+from fedvox.flare.run.failures import checked_kind
+from fedvox.flare.run.messages import FAILURE
+from fedvox.flare.run.places import results_dir, state_dir
+from fedvox.flare.run.server_run import MOST_LETTERS, ServerRun, server_run
 from fedvox.privacy.redaction import redact
 from fedvox.report.failure import Failure, write_failure
 

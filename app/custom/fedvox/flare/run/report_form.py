@@ -5,7 +5,7 @@ from dataclasses import fields
 
 from fedvox.aggregation.registration import Registration
 from fedvox.data.organs import scored_structures
-from fedvox.flare.messages import MODEL_BEST, MODEL_LAST, SERVER_PREFIX
+from fedvox.flare.run.messages import MODEL_BEST, MODEL_LAST, SERVER_PREFIX
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary
 from fedvox.privacy.reports import ReportForm

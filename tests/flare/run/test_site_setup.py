@@ -5,11 +5,11 @@ import pytest
 
 from fedvox.data.settings import PhantomSettings
 from fedvox.errors import ConfigError, DataError
-from fedvox.flare import site_setup
-from fedvox.flare.site_setup import phantom_site, set_up_site
+from fedvox.flare.run import site_setup
+from fedvox.flare.run.site_setup import phantom_site, set_up_site
 from fedvox.job.settings import job_from
 
-LOGGER = "fedvox.flare.site_setup"
+LOGGER = "fedvox.flare.run.site_setup"
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.widgets.convert_to_fed_event import FED_EVENT_PREFIX
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
-from fedvox.flare.messages import UNREADABLE
-from fedvox.flare.senders import TOKEN, is_sender
-from fedvox.flare.server_run import server_run
+from fedvox.flare.run.messages import UNREADABLE
+from fedvox.flare.run.senders import TOKEN, is_sender
+from fedvox.flare.run.server_run import server_run
 from fedvox.privacy.forms import FormError, number, whole, word
 
 METRICS_EVENT = FED_EVENT_PREFIX + ANALYTIC_EVENT_TYPE

@@ -1,7 +1,7 @@
 import pytest
 
 from fedvox.errors import DataError
-from fedvox.flare.failures import failure_kind, failure_line, failure_text
+from fedvox.flare.run.failures import failure_kind, failure_line, failure_text
 
 
 def test_an_exception_tells_kind_and_place_but_not_its_message():

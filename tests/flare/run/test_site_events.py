@@ -9,8 +9,8 @@ from nvflare.apis.fl_constant import FedEventHeader, ReservedKey, ReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
-from fedvox.flare.senders import TOKEN
-from fedvox.flare.site_events import METRICS_EVENT, VALUES_PER_ROUND, guard_events
+from fedvox.flare.run.senders import TOKEN
+from fedvox.flare.run.site_events import METRICS_EVENT, VALUES_PER_ROUND, guard_events
 
 SCALAR, PARAMETERS = AnalyticsDataType.SCALAR, AnalyticsDataType.PARAMETERS
 

@@ -4,7 +4,7 @@ import pytest
 from nvflare.apis.fl_constant import FLContextKey
 
 from fedvox.errors import ConfigError
-from fedvox.flare.places import (
+from fedvox.flare.run.places import (
     is_simulator,
     load_job,
     results_dir,

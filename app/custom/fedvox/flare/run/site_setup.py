@@ -17,7 +17,7 @@ from fedvox.data.site.site_file import (
     read_site_file,
 )
 from fedvox.errors import ConfigError
-from fedvox.flare.places import is_simulator, run_dir, state_dir, workspace_of
+from fedvox.flare.run.places import is_simulator, run_dir, state_dir, workspace_of
 from fedvox.job.settings import JobSettings
 from fedvox.phantoms.writer import write_phantom_site
 

@@ -11,8 +11,8 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen_schema
 from fedvox.errors import FedVoxError, UpdateRefused
 from fedvox.flare.handshake import Handshake
-from fedvox.flare.report_form import report_form
-from fedvox.flare.server_run import ServerRun, server_run
+from fedvox.flare.run.report_form import report_form
+from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.privacy.forms import FormError
 from fedvox.privacy.reports import PARTS, check_report
 

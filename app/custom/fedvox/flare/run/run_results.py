@@ -13,9 +13,9 @@ from fedvox.aggregation.selection import (
     pool_validation,
 )
 from fedvox.errors import FedVoxError
-from fedvox.flare.messages import MODEL_LAST
-from fedvox.flare.places import RESULTS, SIMULATOR_JOB, SITE_REPORT, is_simulator, workspace_of
-from fedvox.flare.server_run import ServerRun
+from fedvox.flare.run.messages import MODEL_LAST
+from fedvox.flare.run.places import RESULTS, SIMULATOR_JOB, SITE_REPORT, is_simulator, workspace_of
+from fedvox.flare.run.server_run import ServerRun
 from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow
 from fedvox.report.results import choose_rows, collect_overlays, write_results, write_rounds

@@ -7,7 +7,7 @@ from typing import Any
 from nvflare.apis.fl_context import FLContext
 
 from fedvox.errors import FedVoxError
-from fedvox.flare.places import load_job, results_dir, state_dir
+from fedvox.flare.run.places import load_job, results_dir, state_dir
 from fedvox.flare.server_state import ServerState
 from fedvox.job.settings import JobSettings
 from fedvox.report.failure import Failure

@@ -1,0 +1,1 @@
+"""What the classes that a configuration names share during a run."""
