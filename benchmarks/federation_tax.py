@@ -54,7 +54,7 @@ def _clock(line: str) -> datetime:
 def local_rounds(job_folder: Path, site: str, work: Path) -> float:
     """All local rounds of one site without a server; seconds, start-up excluded."""
     from fedvox.data.site.site_data import open_site
-    from fedvox.flare.job_folder import job_settings
+    from fedvox.flare.jobs.folder import job_settings
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import validate
     from fedvox.job.device import prepare_device
@@ -88,7 +88,7 @@ def main() -> int:
         repeats = 1
         overrides += ["training.rounds=1", "training.steps=2"]
         overrides += ["phantom.train=2", "phantom.val=1"]
-    from fedvox.flare.job_export import export_job
+    from fedvox.flare.jobs.export import export_job
 
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

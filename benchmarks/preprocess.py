@@ -154,7 +154,7 @@ def wait_share(work: Path, steps: int) -> None:
     import dataclasses
 
     from fedvox.data.site.site_data import open_site
-    from fedvox.flare.job_folder import job_settings
+    from fedvox.flare.jobs.folder import job_settings
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.job.device import prepare_device
     from fedvox.training.in_process import initial_model

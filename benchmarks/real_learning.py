@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from fedvox.data.readers.msd import read
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 from fedvox.seeding import generator
 
 JOB = Path(__file__).parents[1] / "jobs/fedgin"

@@ -18,7 +18,7 @@ import pytest
 import torch
 from hypothesis import settings
 
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.job.settings import job_from

@@ -23,8 +23,8 @@ from fedvox.commands.main import build_parser
 from fedvox.config import build, to_mapping
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import UpdateRefused
-from fedvox.flare.job_folder import find_job, list_jobs
-from fedvox.flare.job_overrides import apply_overrides
+from fedvox.flare.jobs.folder import find_job, list_jobs
+from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.table import METRICS_COLUMNS, SUMMARY_COLUMNS
 

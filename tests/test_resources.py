@@ -10,8 +10,8 @@ import pytest
 
 import fedvox
 from fedvox.errors import ConfigError
-from fedvox.flare.carried import code_differences
-from fedvox.flare.job_folder import list_jobs
+from fedvox.flare.jobs.carried import code_differences
+from fedvox.flare.jobs.folder import list_jobs
 from fedvox.resources import JOBS, POLICIES, TEMPLATES, builtin, write_templates
 
 ROOT = Path(__file__).parents[1]

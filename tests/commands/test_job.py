@@ -8,7 +8,7 @@ import pytest
 from fedvox.commands.main import main
 from fedvox.commands.places import require_folder
 from fedvox.errors import ConfigError
-from fedvox.flare.job_overrides import apply_overrides
+from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.manifest import MANIFEST
 
 ROOT = Path(__file__).parents[2]

@@ -76,7 +76,7 @@ def test_stop_by_hand_is_exit_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*arguments: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", stop)
+    monkeypatch.setattr("fedvox.flare.jobs.folder.jobs_folder", stop)
     assert main(["job", "list"]) == 130
 
 
@@ -97,7 +97,7 @@ def test_error_of_the_system_is_one_line(
     def fail(*arguments: object) -> int:
         raise error
 
-    monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", fail)
+    monkeypatch.setattr("fedvox.flare.jobs.folder.jobs_folder", fail)
     assert main(["job", "list"]) == 1
     assert capsys.readouterr().err == f"fedvox: error: {line}\n"
 
@@ -149,7 +149,7 @@ def test_a_fault_of_ours_is_one_line_without_what_a_library_said(
     def fail(*arguments: object) -> int:
         raise ValueError("cannot use /data/Miller.nii")
 
-    monkeypatch.setattr("fedvox.flare.job_folder.jobs_folder", fail)
+    monkeypatch.setattr("fedvox.flare.jobs.folder.jobs_folder", fail)
     assert main(["job", "list"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("fedvox: error: breaks with ValueError at ")

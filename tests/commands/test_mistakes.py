@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 
 ROOT = Path(__file__).parents[2]
 OUT = "--output o.nii.gz"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.doctor.job import check_versions
-from fedvox.flare.versions import exported_versions, installed_versions, read_versions
+from fedvox.flare.jobs.versions import exported_versions, installed_versions, read_versions
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs/fedgin"
@@ -33,7 +33,7 @@ def no_torch(monkeypatch):
             raise metadata.PackageNotFoundError(name)
         return real(name)
 
-    monkeypatch.setattr("fedvox.flare.versions.version", version)
+    monkeypatch.setattr("fedvox.flare.jobs.versions.version", version)
 
 
 def test_versions_of_a_machine_without_torch(no_torch):

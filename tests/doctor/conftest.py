@@ -15,7 +15,7 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.doctor.network import HTTP2
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.kits import Kits
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from fedvox.doctor.data import list_cases, take_sample
 from fedvox.doctor.finding import run_check
 from fedvox.doctor.measure import PeakMemory, measure_round
 from fedvox.errors import MemoryFull
-from fedvox.flare.job_folder import job_settings
+from fedvox.flare.jobs.folder import job_settings
 from fedvox.job.weights import weights_of
 from fedvox.training.in_process import initial_model
 

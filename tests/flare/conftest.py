@@ -19,11 +19,11 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.private.privacy_manager import Scope
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
+from fedvox.flare.jobs.versions import installed_versions
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ReceivedModel
 from fedvox.flare.run.senders import TOKEN
 from fedvox.flare.run.server_run import ServerRun, server_run
-from fedvox.flare.versions import installed_versions
 from fedvox.job.settings import job_from
 from fedvox.job.weights import weights_of
 from fedvox.training.in_process import initial_model

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import fedvox
-from fedvox.flare.job_export import export_job
-from fedvox.flare.job_folder import job_settings, list_jobs
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.folder import job_settings, list_jobs
 
 JOBS = Path(__file__).parents[2] / "jobs"
 

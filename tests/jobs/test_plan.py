@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.flare.job_export import export_job
-from fedvox.flare.job_folder import job_settings
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.folder import job_settings
 from fedvox.phantoms.writer import write_phantom_site
 from fedvox.planning.plan import read_plan
 

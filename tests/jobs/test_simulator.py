@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from fedvox.data.site.site_data import open_site
-from fedvox.flare.job_export import export_job
-from fedvox.flare.job_folder import job_settings
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.training.in_process import run_reference

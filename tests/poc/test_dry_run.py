@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]

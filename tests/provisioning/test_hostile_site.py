@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits, provision

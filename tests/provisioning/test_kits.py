@@ -13,7 +13,7 @@ from cryptography import x509
 
 from fedvox.commands.main import main
 from fedvox.errors import ConfigError
-from fedvox.flare.classes import class_names
+from fedvox.flare.jobs.classes import class_names
 from fedvox.flare.kit_builder import KitBuilder
 from fedvox.flare.kit_guard import KitGuard, check_kit
 from fedvox.flare.loopback.kits import Kits, provision, read_project

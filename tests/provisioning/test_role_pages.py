@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from fedvox.data.site.site_file import SITE_FILE
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.guard import MARK, end_all, start_guard
 from fedvox.flare.loopback.kits import Kits, flare_environment

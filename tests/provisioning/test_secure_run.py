@@ -23,7 +23,7 @@ from cryptography.x509.oid import NameOID
 from fedvox.doctor.finding import FAIL, PASS
 from fedvox.doctor.kit import open_kit
 from fedvox.doctor.network import HTTP2, HTTP2_HELLO, check_port
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.guard import MARK

@@ -183,7 +183,7 @@ def _count(cases: int) -> str:
 
 def _job(folder: Path | None) -> "JobSettings | None":
     from fedvox.errors import ConfigError
-    from fedvox.flare.job_folder import job_settings, require_job
+    from fedvox.flare.jobs.folder import job_settings, require_job
 
     if folder is None:
         return None

@@ -109,9 +109,9 @@ def _add_diff(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 def run_diff(args: argparse.Namespace) -> int:
     """Prints what differs; 0 when nothing does."""
-    from fedvox.flare.carried import carries_code, review, unified
-    from fedvox.flare.job_folder import require_job
-    from fedvox.flare.job_review import job_problems
+    from fedvox.flare.jobs.carried import carries_code, review, unified
+    from fedvox.flare.jobs.folder import require_job
+    from fedvox.flare.jobs.review import job_problems
 
     require_job(args.folder)
     sealed, code = review(args.folder, args.against)
@@ -139,7 +139,7 @@ def run_diff(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Prints the jobs with their augmentation, organs and length."""
-    from fedvox.flare.job_folder import job_settings, known_jobs, plans_only
+    from fedvox.flare.jobs.folder import job_settings, known_jobs, plans_only
 
     known = dict(sorted(known_jobs(args.jobs).items()))
     if args.json:
@@ -167,7 +167,7 @@ def _say_where(known: Mapping[str, Path]) -> None:
 
 def _say_hidden(args: argparse.Namespace) -> None:
     """On stderr, where a job of the current folder comes before a built-in one of its name."""
-    from fedvox.flare.job_folder import hidden_job
+    from fedvox.flare.jobs.folder import hidden_job
 
     hidden = hidden_job(args.name, args.jobs)
     if hidden:
@@ -178,7 +178,7 @@ def _say_hidden(args: argparse.Namespace) -> None:
 def run_show(args: argparse.Namespace) -> int:
     """Prints all settings of a job, defaults included, one per line."""
     from fedvox.config import to_mapping
-    from fedvox.flare.job_folder import find_job, job_settings
+    from fedvox.flare.jobs.folder import find_job, job_settings
 
     settings = to_mapping(job_settings(find_job(args.name, args.jobs)))
     _say_hidden(args)
@@ -192,9 +192,9 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_export(args: argparse.Namespace) -> int:
     """Writes a job folder and prints how to run or submit it."""
-    from fedvox.flare.job_export import export_job
-    from fedvox.flare.job_folder import find_job
-    from fedvox.flare.job_readme import simulator_line
+    from fedvox.flare.jobs.export import export_job
+    from fedvox.flare.jobs.folder import find_job
+    from fedvox.flare.jobs.readme import simulator_line
     from fedvox.job.settings import read_job
 
     source = find_job(args.name, args.jobs)

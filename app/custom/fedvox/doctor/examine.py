@@ -10,7 +10,7 @@ from fedvox.doctor import host, job, kit, local, network, policies
 from fedvox.doctor.finding import Finding, run_check
 from fedvox.doctor.site_data import UNWRITTEN, examine_data, has_torch
 from fedvox.errors import ConfigError
-from fedvox.flare.job_folder import job_settings, require_job
+from fedvox.flare.jobs.folder import job_settings, require_job
 from fedvox.job.settings import JobSettings
 from fedvox.memory import free_memory
 

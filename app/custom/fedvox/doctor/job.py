@@ -7,11 +7,11 @@ from typing import Any
 from fedvox.config import read_json
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
-from fedvox.flare.allow_list import refusals
-from fedvox.flare.job_folder import CUSTOM
-from fedvox.flare.job_review import META, SIDES, job_problems, starts_own_program
+from fedvox.flare.jobs.allow_list import refusals
+from fedvox.flare.jobs.folder import CUSTOM
+from fedvox.flare.jobs.review import META, SIDES, job_problems, starts_own_program
+from fedvox.flare.jobs.versions import NOT_INSTALLED, differing, installed_versions, read_versions
 from fedvox.flare.rights import granted_roles
-from fedvox.flare.versions import NOT_INSTALLED, differing, installed_versions, read_versions
 
 WAIT_FACTOR = 2.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
-from fedvox.flare.classes import CLASSES
+from fedvox.flare.jobs.classes import CLASSES
 from fedvox.flare.kit_prepared import Prepared, read_marker
 from fedvox.flare.rights import excess_rights, granted_roles
 from fedvox.flare.templates import (

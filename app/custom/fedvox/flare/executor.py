@@ -24,7 +24,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
 from fedvox.files import PRIVATE, write_arrays
-from fedvox.flare.carried import check_carried
+from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line

@@ -21,7 +21,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
-from fedvox.flare.carried import check_carried
+from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_line

@@ -13,9 +13,9 @@ from fedvox.config import read_json
 from fedvox.data.site.site_file import SITE_FILE
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
-from fedvox.flare.job_export import export_job
-from fedvox.flare.job_folder import TRAINING, find_job, job_settings
-from fedvox.flare.job_overrides import apply_overrides
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.folder import TRAINING, find_job, job_settings
+from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch

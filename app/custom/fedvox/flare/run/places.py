@@ -9,7 +9,7 @@ from nvflare.apis.workspace import Workspace
 
 from fedvox.errors import ConfigError
 from fedvox.files import PRIVATE, write_json
-from fedvox.flare.versions import VERSIONS, differing, installed_versions, parse_versions
+from fedvox.flare.jobs.versions import VERSIONS, differing, installed_versions, parse_versions
 from fedvox.job.settings import JobSettings, read_job
 
 SIMULATOR_JOB = "simulate_job"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.flare.classes import CLASSES, class_names, components, foreign_classes
+from fedvox.flare.jobs.classes import CLASSES, class_names, components, foreign_classes
 
 ROOT = Path(__file__).parents[2]
 

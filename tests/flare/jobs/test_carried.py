@@ -11,8 +11,8 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.errors import ConfigError
-from fedvox.flare.carried import check_carried, installed_package, review
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.carried import check_carried, installed_package, review
+from fedvox.flare.jobs.export import export_job
 from fedvox.manifest import MANIFEST, write_manifest
 
 ROOT = Path(__file__).parents[2]

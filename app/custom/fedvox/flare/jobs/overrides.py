@@ -6,7 +6,7 @@ from typing import Any
 
 from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
-from fedvox.flare.job_folder import SERVER, TRAINING
+from fedvox.flare.jobs.folder import SERVER, TRAINING
 from fedvox.job.settings import job_from
 
 WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fedvox.config import read_json
 from fedvox.errors import ConfigError
-from fedvox.flare.classes import class_names
+from fedvox.flare.jobs.classes import class_names
 from fedvox.job.settings import JobSettings, read_job
 from fedvox.resources import JOBS, builtin
 from fedvox.suggest import closest

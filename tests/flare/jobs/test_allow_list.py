@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fedvox.flare.allow_list import refusals
+from fedvox.flare.jobs.allow_list import refusals
 
 CONFIG = {"components": [{"id": "x", "path": "a.b.C", "args": {"d": {"class_path": "e.f"}}}]}
 

@@ -10,11 +10,11 @@ from typing import Any
 from fedvox.config import read_json
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
-from fedvox.flare.carried import add_code
-from fedvox.flare.job_folder import PLAN, SERVER, TRAINING
-from fedvox.flare.job_overrides import apply_overrides
-from fedvox.flare.job_readme import write_readme
-from fedvox.flare.versions import VERSIONS, exported_versions
+from fedvox.flare.jobs.carried import add_code
+from fedvox.flare.jobs.folder import PLAN, SERVER, TRAINING
+from fedvox.flare.jobs.overrides import apply_overrides
+from fedvox.flare.jobs.readme import write_readme
+from fedvox.flare.jobs.versions import VERSIONS, exported_versions
 from fedvox.job.settings import job_from
 
 MOST_SITES = 10_000
@@ -85,7 +85,7 @@ def _settings(
     """The source's ``training.json`` with the plan's values and then the overrides."""
     settings = {**read_json(source / TRAINING), "name": name}
     if plan is not None:
-        from fedvox.flare.job_plan import with_plan  # needs PyTorch, other exports do not
+        from fedvox.flare.jobs.with_plan import with_plan  # needs PyTorch, other exports do not
 
         planned = job_from(apply_overrides(settings, overrides))
         settings = with_plan(settings, plan, planned)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.flare.job_export import export_job
+from fedvox.flare.jobs.export import export_job
 
 JOBS = Path(__file__).parents[2] / "jobs"
 

@@ -7,7 +7,7 @@ from typing import Any
 from nvflare.apis.fl_exception import UnsafeComponentError
 from nvflare.app_common.widgets.component_path_authorizer import ComponentPathAuthorizer
 
-from fedvox.flare.classes import components
+from fedvox.flare.jobs.classes import components
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from nvflare.private.fed.utils.app_authz import AppAuthzService
 
 from fedvox.config import read_json
 from fedvox.errors import ConfigError
-from fedvox.flare.carried import SIGNATURES
-from fedvox.flare.classes import foreign_classes
+from fedvox.flare.jobs.carried import SIGNATURES
+from fedvox.flare.jobs.classes import foreign_classes
 
 META = "meta.json"
 DEPLOY_MAP = {"app": ["@ALL"]}
@@ -31,7 +31,7 @@ _FILES = (
 def job_problems(job: Path) -> list[str]:
     """One line per thing that no export of ours has; empty when the job is one of ours.
 
-    Files in ``app/custom`` are looked at by :func:`fedvox.flare.carried.review`.
+    Files in ``app/custom`` are looked at by :func:`fedvox.flare.jobs.carried.review`.
 
     Args:
         job: the job's folder.

@@ -9,9 +9,9 @@ import pytest
 
 from fedvox.commands.main import main
 from fedvox.errors import ConfigError
-from fedvox.flare.carried import CARRIED
-from fedvox.flare.job_export import export_job
-from fedvox.flare.job_review import SIDES, configuration_problems, job_problems, starts_own_program
+from fedvox.flare.jobs.carried import CARRIED
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.review import SIDES, configuration_problems, job_problems, starts_own_program
 from fedvox.manifest import MANIFEST, write_manifest
 
 JOBS = Path(__file__).parents[2] / "jobs"

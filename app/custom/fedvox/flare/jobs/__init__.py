@@ -1,0 +1,1 @@
+"""Job folders: exported, reviewed, carried along."""
