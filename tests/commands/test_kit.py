@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.flare import kit_prepare
+from fedvox.flare.kits import prepare as kit_prepare
 
 RUNTIMES = Path(__file__).parents[2] / "provisioning/runtimes"
 

@@ -19,8 +19,8 @@ from fedvox.doctor.finding import PASS, WARN
 from fedvox.doctor.kit import check_seal, open_kit
 from fedvox.doctor.policies import check_policies
 from fedvox.errors import ConfigError
-from fedvox.flare.kit_cluster import harden_chart
 from fedvox.flare.kit_guard import check_kit
+from fedvox.flare.kits.cluster import harden_chart
 
 RUNTIMES = Path(__file__).parents[2] / "provisioning/runtimes"
 PREPARED = [("k8s", "site"), ("k8s", "server"), ("slurm", "site")]

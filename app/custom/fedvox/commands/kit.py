@@ -103,9 +103,9 @@ def run_templates(args: argparse.Namespace) -> int:
 
 def run_prepare(args: argparse.Namespace) -> int:
     """Writes a prepared kit and prints what comes next."""
-    from fedvox.flare.kit_cluster import CACHE, IMAGES
-    from fedvox.flare.kit_prepare import Request, prepare_kit
-    from fedvox.flare.kit_prepared import K8S
+    from fedvox.flare.kits.cluster import CACHE, IMAGES
+    from fedvox.flare.kits.prepare import Request, prepare_kit
+    from fedvox.flare.kits.prepared import K8S
 
     require_place("--out", args.out)
     made = prepare_kit(Request(args.kit, args.config, args.out, args.data, args.cache))
@@ -129,7 +129,7 @@ def run_prepare(args: argparse.Namespace) -> int:
 
 def run_renew(args: argparse.Namespace) -> int:
     """Forgets a certificate and prints how a new one is made."""
-    from fedvox.flare.kit_renew import renew
+    from fedvox.flare.kits.renew import renew
 
     renew(args.name, args.state)
     work = shlex.quote(str(args.state.resolve().parents[1]))

@@ -11,7 +11,7 @@ from fedvox.flare.jobs.allow_list import refusals
 from fedvox.flare.jobs.folder import CUSTOM
 from fedvox.flare.jobs.review import META, SIDES, job_problems, starts_own_program
 from fedvox.flare.jobs.versions import NOT_INSTALLED, differing, installed_versions, read_versions
-from fedvox.flare.rights import granted_roles
+from fedvox.flare.kits.rights import granted_roles
 
 WAIT_FACTOR = 2.0
 

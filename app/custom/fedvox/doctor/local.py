@@ -8,7 +8,7 @@ from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit
 from fedvox.exposure import exposed
 from fedvox.flare.kit_guard import SIGNATURE, provisioned_local
-from fedvox.flare.kit_prepared import MARKER, read_marker
+from fedvox.flare.kits.prepared import MARKER, read_marker
 from fedvox.manifest import MANIFEST, compare, digests
 
 CODE = (".py", ".pyc", ".so", ".pyd")

@@ -7,9 +7,9 @@ from typing import Any
 from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
 from fedvox.flare.jobs.classes import CLASSES
-from fedvox.flare.kit_prepared import Prepared, read_marker
-from fedvox.flare.rights import excess_rights, granted_roles
-from fedvox.flare.templates import (
+from fedvox.flare.kits.prepared import Prepared, read_marker
+from fedvox.flare.kits.rights import excess_rights, granted_roles
+from fedvox.flare.kits.templates import (
     COMPONENTS,
     FILTERS,
     GUARD,

@@ -10,7 +10,7 @@ from nvflare.apis.fl_component import FLComponent
 
 from fedvox.errors import ConfigError
 from fedvox.files import atomic_path
-from fedvox.flare.kit_prepared import Prepared, read_marker
+from fedvox.flare.kits.prepared import Prepared, read_marker
 from fedvox.manifest import MANIFEST, compare, digests, read_manifest
 
 SIGNATURE = f"{MANIFEST}.sig"

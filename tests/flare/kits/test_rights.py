@@ -8,7 +8,7 @@ import pytest
 from nvflare.fuel.sec.authz import Authorizer, AuthzContext, Person
 from nvflare.security.security import COMMAND_CATEGORIES
 
-from fedvox.flare.rights import WIDEST, excess_rights, granted_roles
+from fedvox.flare.kits.rights import WIDEST, excess_rights, granted_roles
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
 

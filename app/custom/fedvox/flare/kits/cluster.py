@@ -11,7 +11,7 @@ from typing import Any
 
 from fedvox.errors import ConfigError
 from fedvox.files import write_text
-from fedvox.flare.kit_prepared import K8S
+from fedvox.flare.kits.prepared import K8S
 
 STUDY = "default"
 """Jobs that name no study belong to it; others get no data."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fedvox.flare import templates
+from fedvox.flare.kits import templates
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
 

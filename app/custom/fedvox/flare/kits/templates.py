@@ -1,6 +1,6 @@
 """Classes that the templates in ``provisioning/policies`` name, for doctor."""
 
-from fedvox.flare.kit_prepared import K8S, SLURM
+from fedvox.flare.kits.prepared import K8S, SLURM
 
 GUARD = "fedvox.flare.kit_guard.KitGuard"
 OUTGOING = "fedvox.flare.outgoing.OutgoingFilter"

@@ -17,15 +17,15 @@ from typing import Any
 
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
-from fedvox.flare.kit_cluster import (
+from fedvox.flare.kit_guard import SIGNATURE, check_kit
+from fedvox.flare.kits.cluster import (
     POD_SECURITY,
     RUNTIME_FILE,
     harden_chart,
     study_runtime,
     write_study_runtime,
 )
-from fedvox.flare.kit_guard import SIGNATURE, check_kit
-from fedvox.flare.kit_prepared import ADDED, K8S, MARKER, SLURM, Prepared, read_marker
+from fedvox.flare.kits.prepared import ADDED, K8S, MARKER, SLURM, Prepared, read_marker
 from fedvox.manifest import MANIFEST, digests
 from fedvox.resources import POLICIES, RUNTIMES, builtin
 
