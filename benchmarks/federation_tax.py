@@ -58,7 +58,8 @@ def local_rounds(job_folder: Path, site: str, work: Path) -> float:
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import validate
     from fedvox.job.device import prepare_device
-    from fedvox.training.in_process import initial_model, local_update
+    from fedvox.job.model import initial_model
+    from fedvox.training.local_update import local_update
 
     job = job_settings(job_folder)
     device = prepare_device(job.training)

@@ -29,11 +29,12 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
+    from fedvox.job.model import initial_model
     from fedvox.job.settings import read_job
     from fedvox.job.weights import load_weights
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN
-    from fedvox.training.in_process import initial_model, run_reference
+    from fedvox.training.in_process import run_in_process
 
     job = read_job(JOB)
     phantom = dataclasses.replace(job.phantom, modalities=("ct", "ct", "mr"), seed=seed)
@@ -50,7 +51,7 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
             site = f"site-{index}"
             settings = phantom_site(site, phantom, work / "data" / site)
             sites.append(open_site(site, settings, job.data, work / "state" / site))
-        result = run_reference(sites[:2], job, work / "run")
+        result = run_in_process(sites[:2], job, work / "run")
         device = prepare_device(job.training)
         model = to_device(initial_model(job), device)
         load_weights(model, result.last)

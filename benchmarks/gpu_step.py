@@ -25,8 +25,8 @@ from fedvox.augment.settings import AugmentationSettings
 from fedvox.data.cases.patches import Batch
 from fedvox.inference.normalise import normalise
 from fedvox.job.device import autocast, loss_scaler, prepare_device, to_device
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings, job_from
-from fedvox.training.in_process import initial_model
 from fedvox.training.step import build_step
 
 ORGANS = ["liver", "spleen", "kidney_right", "kidney_left", "pancreas", "gallbladder"]

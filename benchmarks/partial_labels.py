@@ -98,11 +98,12 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
+    from fedvox.job.model import initial_model
     from fedvox.job.settings import read_job
     from fedvox.job.weights import load_weights
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES
-    from fedvox.training.in_process import initial_model, run_reference
+    from fedvox.training.in_process import run_in_process
 
     job = read_job(JOB)
     if quick:
@@ -128,7 +129,7 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
             settings = SiteSettings(dataset, str(root), (modality,), split=str(split))
             opened = open_site(site, settings, job.data, work / "state" / site)
             sites.append(opened if arm == "partial" else naive(opened, job.data.organs))
-        result = run_reference(sites, job, work / "run")
+        result = run_in_process(sites, job, work / "run")
         model = to_device(initial_model(job), prepare_device(job.training))
         load_weights(model, result.last)
         device = prepare_device(job.training)

@@ -56,9 +56,9 @@ def write_scan(path: Path, shape: tuple[int, int, int], enlarge: int) -> None:
 def write_network(folder: Path, spacing: float, patch: int) -> Path:
     """Writes the model file of an untrained network of the size of jobs/fedgin's."""
     from fedvox.inference.model_files.model_file import describe_model, write_model
+    from fedvox.job.model import initial_model
     from fedvox.job.settings import job_from
     from fedvox.job.weights import weights_of
-    from fedvox.training.in_process import initial_model
 
     job = job_from(
         {
@@ -90,8 +90,8 @@ def plain_arm(model: Path, scan: Path, out: Path, threads: int) -> None:
     from torch.nn.functional import interpolate
 
     from fedvox.inference.model_files.model_file import read_model
+    from fedvox.job.model import initial_model
     from fedvox.job.weights import load_weights
-    from fedvox.training.in_process import initial_model
 
     torch.set_num_threads(threads)
     trained = read_model(model)

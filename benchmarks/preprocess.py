@@ -157,7 +157,7 @@ def wait_share(work: Path, steps: int) -> None:
     from fedvox.flare.jobs.folder import job_settings
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.job.device import prepare_device
-    from fedvox.training.in_process import initial_model
+    from fedvox.job.model import initial_model
     from fedvox.training.local_round import train_round
 
     job = job_settings(Path(__file__).parents[1] / "jobs" / "fedgin")

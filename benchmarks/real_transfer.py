@@ -81,9 +81,10 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
     from fedvox.data.site.site_file import read_site_file
     from fedvox.inference.evaluate import score_cases
     from fedvox.job.device import prepare_device, to_device
+    from fedvox.job.model import initial_model
     from fedvox.job.settings import job_from
     from fedvox.job.weights import load_weights
-    from fedvox.training.in_process import initial_model, run_reference
+    from fedvox.training.in_process import run_in_process
 
     job = job_from(job_mapping(augmentation, steps, seed, threads))
     with tempfile.TemporaryDirectory() as name:
@@ -97,7 +98,7 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
             )
             for modality in ("ct", "mr")
         }
-        result = run_reference([sites["ct"]], job, work / "run")
+        result = run_in_process([sites["ct"]], job, work / "run")
         device = prepare_device(job.training)
         model = to_device(initial_model(job), device)
         load_weights(model, result.last)

@@ -21,12 +21,15 @@ from hypothesis import settings
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 from fedvox.inference.model_files.model_file import describe_model, write_model
+from fedvox.job.model import initial_model
 from fedvox.job.settings import job_from
 from fedvox.job.weights import weights_of
 from fedvox.phantoms.writer import write_phantom_site
-from fedvox.training.in_process import initial_model
 
 ROOT = Path(__file__).parents[1]
+
+pytest_plugins = ["plain_site", "tiny_job"]
+"""Fixtures of ``tests/fixtures``, which several rooms share."""
 
 PHANTOM_COUNTS = {"train": 3, "val": 1, "test": 2}
 

@@ -229,7 +229,7 @@ def test_unexpected_failure_of_one_scan_does_not_stop_the_others(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from fedvox.training import predict as room
+    from fedvox.inference import predict as room
 
     load_image = room.load_image
 

@@ -16,8 +16,8 @@ from fedvox.doctor.finding import run_check
 from fedvox.doctor.measure import PeakMemory, measure_round
 from fedvox.errors import MemoryFull
 from fedvox.flare.jobs.folder import job_settings
+from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
-from fedvox.training.in_process import initial_model
 
 
 @pytest.fixture

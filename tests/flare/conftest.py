@@ -24,9 +24,9 @@ from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ReceivedModel
 from fedvox.flare.run.senders import TOKEN
 from fedvox.flare.run.server_run import ServerRun, server_run
+from fedvox.job.model import initial_model
 from fedvox.job.settings import job_from
 from fedvox.job.weights import weights_of
-from fedvox.training.in_process import initial_model
 
 TINY = {
     "name": "tiny",

@@ -5,8 +5,8 @@ import pytest
 
 from fedvox.inference.evaluate import score_cases
 from fedvox.inference.evaluation_report import evaluation_report
+from fedvox.job.model import initial_model
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
-from fedvox.training.in_process import initial_model
 
 
 @pytest.fixture

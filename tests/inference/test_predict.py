@@ -12,8 +12,8 @@ from fedvox.errors import ConfigError, DataError, ModelError
 from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.predict import Options, Predictor, thinning
 from fedvox.inference.sliding import predict_scores
+from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
-from fedvox.training.in_process import initial_model
 
 
 @pytest.fixture

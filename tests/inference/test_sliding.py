@@ -7,7 +7,7 @@ from fedvox.data.grid.to_grid import restore_labels
 from fedvox.inference.evaluate import predict_labels
 from fedvox.inference.normalise import normalise
 from fedvox.inference.sliding import predict_scores
-from fedvox.training.in_process import initial_model
+from fedvox.job.model import initial_model
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.model_files.model_file import read_model
-from fedvox.training.in_process import run_reference
+from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
 JOBS = Path(__file__).parents[2] / "jobs"
@@ -149,7 +149,7 @@ def test_simulator_equals_the_in_process_reference(
     for name in ("site-1", "site-2"):
         settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
         sites.append(open_site(name, settings, job.data, tmp_path / name))
-    reference = run_reference(sites, job, tmp_path / "run")
+    reference = run_in_process(sites, job, tmp_path / "run")
     path = next(parallel.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors"))
     simulated = load_file(str(path))
     assert simulated.keys() == reference.last.keys()

@@ -22,7 +22,7 @@ REAL = f"""
 import dataclasses, torch
 from fedvox.doctor.measure import PeakMemory
 from fedvox.training.losses import segmentation_loss
-from fedvox.training.in_process import initial_model
+from fedvox.job.model import initial_model
 from tests.training.test_step_memory import JOB
 import psutil
 

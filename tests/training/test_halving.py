@@ -6,9 +6,10 @@ from torch import nn
 
 from fedvox.data.cases.patches import draw_batch
 from fedvox.errors import MemoryFull
+from fedvox.job.device import out_of_memory
+from fedvox.job.model import initial_model
 from fedvox.seeding import generator
-from fedvox.training.halving import backward_in_parts, out_of_memory
-from fedvox.training.in_process import initial_model
+from fedvox.training.halving import backward_in_parts
 from fedvox.training.local_round import train_round
 from fedvox.training.step import build_step
 

@@ -4,31 +4,33 @@ import torch
 
 from fedvox.flare.server_state import ServerState
 from fedvox.inference.evaluate import Validation
+from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_hash, weights_of
-from fedvox.training.in_process import initial_model, local_update, run_reference
+from fedvox.training.in_process import run_in_process
 from fedvox.training.local_round import train_round
+from fedvox.training.local_update import local_update
 
 
 @pytest.fixture(scope="module")
 def result(sites, job, tmp_path_factory):
-    return run_reference(sites, job, tmp_path_factory.mktemp("reference"))
+    return run_in_process(sites, job, tmp_path_factory.mktemp("reference"))
 
 
 def test_two_runs_give_the_same_bits(result, sites, job, tmp_path):
     torch.manual_seed(4321)
-    again = run_reference(sites, job, tmp_path)
+    again = run_in_process(sites, job, tmp_path)
     assert weights_hash(again.last) == weights_hash(result.last)
     assert weights_hash(again.best) == weights_hash(result.best)
     assert again.choice == result.choice
 
 
 def test_order_of_sites_does_not_matter(result, sites, job, tmp_path):
-    turned = run_reference(sites[::-1], job, tmp_path)
+    turned = run_in_process(sites[::-1], job, tmp_path)
     assert weights_hash(turned.last) == weights_hash(result.last)
 
 
 def test_one_site_equals_plain_local_training(sites, job, tmp_path, cpu):
-    federated = run_reference(sites[:1], job, tmp_path / "federated")
+    federated = run_in_process(sites[:1], job, tmp_path / "federated")
     model = initial_model(job)
     for index in range(job.training.rounds):
         train_round(model, sites[0].train, job, sites[0].name, index, tmp_path / "local", cpu)
@@ -37,7 +39,7 @@ def test_one_site_equals_plain_local_training(sites, job, tmp_path, cpu):
 
 def test_first_round_is_the_mean_of_what_the_sites_trained(make_job, sites, tmp_path, cpu):
     job = make_job(training={"rounds": 1})
-    federated = run_reference(sites, job, tmp_path / "federated")
+    federated = run_in_process(sites, job, tmp_path / "federated")
     trained = []
     for site in sites:
         model = initial_model(job)
@@ -78,7 +80,7 @@ def test_server_and_this_process_choose_alike(sites, job, tmp_path, monkeypatch,
         return {cases[0].modality: Validation(next(scripted), len(cases))}
 
     monkeypatch.setattr("fedvox.training.in_process.validate", scored)
-    own = run_reference(sites, job, tmp_path / "reference")
+    own = run_in_process(sites, job, tmp_path / "reference")
     state = ServerState(tmp_path / "server")
     for record in own.rounds:
         state.finish_round(own.last, own.last, record)

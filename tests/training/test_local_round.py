@@ -6,9 +6,9 @@ from safetensors.numpy import load_file
 
 from fedvox.data.cases.patches import Batch
 from fedvox.files import write_arrays
+from fedvox.job.model import initial_model
 from fedvox.job.weights import load_weights, weights_hash, weights_of
 from fedvox.training import local_round
-from fedvox.training.in_process import initial_model
 from fedvox.training.local_round import Waits, train_round
 from fedvox.training.schedule import learning_rate
 from fedvox.training.step import build_step

@@ -8,10 +8,10 @@ import torch
 from fedvox.data.cases.patches import draw_batch
 from fedvox.data.organs import IGNORED
 from fedvox.inference.normalise import normalise
+from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_hash, weights_of
 from fedvox.seeding import generator
 from fedvox.training.distillation import conditional_divergence
-from fedvox.training.in_process import initial_model
 from fedvox.training.step import build_step
 
 ADDRESS = (0, "site-1", 0, 0)

@@ -16,10 +16,11 @@ from fedvox.data.readers import READERS
 from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.inference.evaluate import score_cases
+from fedvox.job.model import initial_model
 from fedvox.job.settings import job_from
 from fedvox.job.weights import load_weights
 from fedvox.phantoms.writer import write_phantom_site
-from fedvox.training.in_process import initial_model, run_reference
+from fedvox.training.in_process import run_in_process
 
 BRAIN = ("tumour_necrotic", "tumour_oedema", "tumour_enhancing")
 HEART = ("heart_left_ventricle", "heart_myocardium", "ascending_aorta")
@@ -215,7 +216,7 @@ def test_layout_trains_one_round_and_is_scored(tmp_path, trees, name):
     trained_voxels = np.sum([case.counts for case in data.train], axis=0)
     assert (trained_voxels > 0).tolist() == [o != "resection_cavity" for o in layout.organs]
 
-    result = run_reference([data], job, tmp_path / "run")
+    result = run_in_process([data], job, tmp_path / "run")
     (record,) = result.rounds
     assert [part["site"] for part in record["contributors"]] == ["site-1"]
     assert math.isfinite(record["contributors"][0]["train_loss"]) and result.choice is not None

@@ -15,7 +15,7 @@ from fedvox.flare.jobs.carried import check_carried, installed_package, review
 from fedvox.flare.jobs.export import export_job
 from fedvox.manifest import MANIFEST, write_manifest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 JOB = ROOT / "jobs/fedgin"
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fedvox.flare.jobs.classes import CLASSES, class_names, components, foreign_classes
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(("kind", "side"), [("site", "client"), ("server", "server")])

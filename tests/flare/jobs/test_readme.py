@@ -4,7 +4,7 @@ import pytest
 
 from fedvox.flare.jobs.export import export_job
 
-JOBS = Path(__file__).parents[2] / "jobs"
+JOBS = Path(__file__).parents[3] / "jobs"
 
 
 def readme(folder: Path) -> str:

@@ -14,7 +14,7 @@ from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.review import SIDES, configuration_problems, job_problems, starts_own_program
 from fedvox.manifest import MANIFEST, write_manifest
 
-JOBS = Path(__file__).parents[2] / "jobs"
+JOBS = Path(__file__).parents[3] / "jobs"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from nvflare.security.security import COMMAND_CATEGORIES
 
 from fedvox.flare.kits.rights import WIDEST, excess_rights, granted_roles
 
-POLICIES = Path(__file__).parents[2] / "provisioning/policies"
+POLICIES = Path(__file__).parents[3] / "provisioning/policies"
 
 
 def template(kind):

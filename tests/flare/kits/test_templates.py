@@ -8,7 +8,7 @@ import pytest
 
 from fedvox.flare.kits import templates
 
-POLICIES = Path(__file__).parents[2] / "provisioning/policies"
+POLICIES = Path(__file__).parents[3] / "provisioning/policies"
 
 
 def read(name: str) -> dict[str, Any]:

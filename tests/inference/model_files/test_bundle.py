@@ -12,11 +12,11 @@ from jsonschema import ValidationError, validate
 
 from fedvox.data.images.nifti import save_label
 from fedvox.errors import ConfigError
+from fedvox.inference.model_files import bundle as fedvox_bundle
 from fedvox.inference.model_files.bundle import write_bundle
 from fedvox.inference.model_files.bundle_parts import PrepareScan, SaveLabels, segmenter_of
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.inference.predict import Options, Predictor
-from fedvox.training import bundle as fedvox_bundle
 
 TENSOR = {
     "type": "object",

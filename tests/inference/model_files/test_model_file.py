@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 import fedvox
 from fedvox.errors import ModelError
 from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
+from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
-from fedvox.training.in_process import initial_model
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from fedvox.doctor.data import Sample
 from fedvox.errors import ConfigError, DataError, MemoryFull
 from fedvox.inference.evaluate import validate
 from fedvox.job.device import prepare_device, to_device
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
-from fedvox.training.in_process import initial_model
 from fedvox.training.local_round import train_round
 
 STEPS = 3

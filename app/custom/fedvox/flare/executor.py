@@ -35,10 +35,11 @@ from fedvox.flare.run.site_setup import SiteSetup, set_up_site
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.job.device import prepare_device, to_device
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights
 from fedvox.report.site_pictures import draw_site_pictures
-from fedvox.training.in_process import case_counts, initial_model, local_update
+from fedvox.training.local_update import case_counts, local_update
 from fedvox.training.state import state_hash
 
 logger = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
 from fedvox.errors import ModelError
 from fedvox.flare.run.server_run import server_run
+from fedvox.job.model import initial_model
 from fedvox.job.weights import load_weights, weights_of
-from fedvox.training.in_process import initial_model
 
 
 class SafetensorsPersistor(ModelPersistor):

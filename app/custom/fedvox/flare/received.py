@@ -9,9 +9,9 @@ from nvflare.app_common.app_constant import AppConstants
 
 from fedvox.errors import ConfigError
 from fedvox.flare.run.places import load_job
+from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
 from fedvox.privacy.outgoing import Signature, signature_of
-from fedvox.training.in_process import initial_model
 
 RECEIVED = "fedvox_received_model"
 OWNER = "fedvox_received_owner"

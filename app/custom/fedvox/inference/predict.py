@@ -17,8 +17,8 @@ from fedvox.inference.largest_piece import keep_largest
 from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.sliding import predict_slabs
 from fedvox.job.device import memory_errors, prepare_device, to_device
+from fedvox.job.model import initial_model
 from fedvox.job.weights import load_weights
-from fedvox.training.in_process import initial_model
 
 AUTO = "auto"
 PICTURE_EDGE = 256

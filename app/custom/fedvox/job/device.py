@@ -7,7 +7,6 @@ import torch
 
 from fedvox.errors import ConfigError
 from fedvox.job.settings import TrainingSettings
-from fedvox.training.halving import out_of_memory
 
 
 def prepare_device(settings: TrainingSettings) -> torch.device:
@@ -65,6 +64,14 @@ def loss_scaler(settings: TrainingSettings, device: torch.device) -> torch.amp.G
     return torch.amp.GradScaler(
         device.type, init_scale=2.0**12, enabled=needed and half_type() == torch.float16
     )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """True for what PyTorch raises when the memory of a GPU or of the machine is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    signs = ("DefaultCPUAllocator", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 import torch
 
 from fedvox.errors import MemoryFull
+from fedvox.job.device import out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -101,14 +102,6 @@ class Halving:
                 f"{site}: {memory_of(self.device)} too small for a step of batch {self.batch} with "
                 f"patches of {self.patch} voxels{halves}; lower {remedy}, or end other programs"
             ) from None
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """True for what PyTorch raises when the memory of a GPU or of the machine is full."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    signs = ("DefaultCPUAllocator", "out of memory", "CUDNN_STATUS_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
 
 
 def memory_of(device: torch.device) -> str:

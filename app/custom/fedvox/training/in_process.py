@@ -3,31 +3,25 @@
 It calls the same rooms in the same order as the FLARE adapters, so its weights equal theirs.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.selection import Best, Course, checked_scores, scores_from
 from fedvox.aggregation.store import UpdateStore
-from fedvox.aggregation.update import Arrays, Update
-from fedvox.data.cases.prepared import PreparedCase
+from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
-from fedvox.inference.evaluate import validate
 from fedvox.job.device import prepare_device, to_device
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights, weights_of
-from fedvox.networks import build_network
-from fedvox.training.local_round import train_round
+from fedvox.training.local_update import case_counts, local_update, validation_report
 
 
 @dataclass(frozen=True)
-class ReferenceResult:
+class InProcessResult:
     """What a federation leaves.
 
     Attributes:
@@ -43,7 +37,7 @@ class ReferenceResult:
     rounds: list[dict[str, Any]]
 
 
-def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> ReferenceResult:
+def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> InProcessResult:
     """Trains one model over the sites, one after the other, in this process.
 
     Args:
@@ -80,68 +74,8 @@ def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> 
         models = {**kept, index + 1: weights}
         records.append(record)
     load_weights(model, weights)
-    reports = {site.name: _report(model, site, job, device) for site in sites}
+    reports = {site.name: validation_report(model, site, job, device) for site in sites}
     final = {name: checked_scores(own, validation[name])[0] for name, own in reports.items()}
     choice = course.with_last(job.training.rounds, final).best
     best = models[choice.version] if choice else weights
-    return ReferenceResult(weights, best, choice, records)
-
-
-def case_counts(cases: Sequence[PreparedCase]) -> dict[str, int]:
-    """Modality -> cases, as a site registers its validation and test cases."""
-    return dict(sorted(Counter(case.modality for case in cases).items()))
-
-
-def initial_model(job: JobSettings) -> nn.Module:
-    """The network with the job's initial weights, on the CPU."""
-    return build_network(job.network, len(job.data.organs) + 1, job.training.seed)
-
-
-def local_update(
-    model: nn.Module,
-    site: SiteData,
-    job: JobSettings,
-    index: int,
-    state: Path,
-    device: torch.device,
-    stop: Callable[[], bool] = lambda: False,
-) -> Update | None:
-    """Validates the received model, trains it for one round and packs the result.
-
-    Args:
-        model: holds the received global weights, on the device; trained in place.
-        site: the site's cases.
-        job: the job's settings.
-        index: the round, from 0.
-        state: the site's state folder of this run.
-        device: where to compute.
-        stop: asked before each step; True ends the round without a result.
-
-    Returns:
-        The update, or None when the round was stopped.
-    """
-    validation = _report(model, site, job, device)
-    result = train_round(model, site.train, job, site.name, index, state, device, stop)
-    if result is None:
-        return None
-    arrays = weights_of(model)
-    return Update(
-        site=site.name,
-        round=index,
-        arrays=arrays,
-        cases=len(site.train),
-        steps=result.steps,
-        modality=",".join(site.modalities),
-        loss=result.loss,
-        seconds=result.seconds,
-        data_wait=result.data_wait,
-        validation=validation,
-        down_bytes=sum(array.nbytes for array in arrays.values()),
-    )
-
-
-def _report(
-    model: nn.Module, site: SiteData, job: JobSettings, device: torch.device
-) -> dict[str, tuple[float, int]]:
-    found = validate(model, site.val, job, device)
-    return {name: (score.dice, score.cases) for name, score in found.items()}
+    return InProcessResult(weights, best, choice, records)

@@ -9,8 +9,8 @@ from pathlib import Path
 import fedvox
 from fedvox import errors
 from fedvox.errors import FedVoxError
+from fedvox.job.device import out_of_memory
 from fedvox.privacy.redaction import exception_line
-from fedvox.training.halving import out_of_memory
 
 _KIND = re.compile(r"(?P<kind>[A-Za-z]{1,40})(?: at (?P<file>[a-z_0-9]{1,40}\.py):\d{1,5})?")
 _KINDS = {

@@ -15,8 +15,8 @@ from fedvox.errors import ConfigError
 from fedvox.inference.model_files.model_file import OLDER
 from fedvox.inference.normalise import NORMALISATION
 from fedvox.inference.segmenter import Segmenter
+from fedvox.job.model import initial_model
 from fedvox.job.settings import job_from
-from fedvox.training.in_process import initial_model
 
 
 def segmenter_of(

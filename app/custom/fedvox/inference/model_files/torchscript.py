@@ -15,9 +15,9 @@ from fedvox.errors import ConfigError, ModelError
 from fedvox.files import atomic_path
 from fedvox.inference.model_files.model_file import OLDER, TrainedModel
 from fedvox.inference.segmenter import Segmenter
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.job.weights import load_weights
-from fedvox.training.in_process import initial_model
 
 DESCRIPTION = "model.json"
 

@@ -1,1 +1,0 @@
-"""Procedural abdomens written as real NIfTI: a test instrument, not evidence about patients."""

@@ -1,0 +1,72 @@
+"""One site's share of a round: validates the received model, trains it, packs the result."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from fedvox.aggregation.update import Update
+from fedvox.data.cases.prepared import PreparedCase
+from fedvox.data.site.site_data import SiteData
+from fedvox.inference.evaluate import validate
+from fedvox.job.settings import JobSettings
+from fedvox.job.weights import weights_of
+from fedvox.training.local_round import train_round
+
+
+def local_update(
+    model: nn.Module,
+    site: SiteData,
+    job: JobSettings,
+    index: int,
+    state: Path,
+    device: torch.device,
+    stop: Callable[[], bool] = lambda: False,
+) -> Update | None:
+    """Validates the received model, trains it for one round and packs the result.
+
+    Args:
+        model: holds the received global weights, on the device; trained in place.
+        site: the site's cases.
+        job: the job's settings.
+        index: the round, from 0.
+        state: the site's state folder of this run.
+        device: where to compute.
+        stop: asked before each step; True ends the round without a result.
+
+    Returns:
+        The update, or None when the round was stopped.
+    """
+    validation = validation_report(model, site, job, device)
+    result = train_round(model, site.train, job, site.name, index, state, device, stop)
+    if result is None:
+        return None
+    arrays = weights_of(model)
+    return Update(
+        site=site.name,
+        round=index,
+        arrays=arrays,
+        cases=len(site.train),
+        steps=result.steps,
+        modality=",".join(site.modalities),
+        loss=result.loss,
+        seconds=result.seconds,
+        data_wait=result.data_wait,
+        validation=validation,
+        down_bytes=sum(array.nbytes for array in arrays.values()),
+    )
+
+
+def validation_report(
+    model: nn.Module, site: SiteData, job: JobSettings, device: torch.device
+) -> dict[str, tuple[float, int]]:
+    """Modality -> (mean Dice, cases) of a model on the site's validation cases."""
+    found = validate(model, site.val, job, device)
+    return {name: (score.dice, score.cases) for name, score in found.items()}
+
+
+def case_counts(cases: Sequence[PreparedCase]) -> dict[str, int]:
+    """Modality -> cases, as a site registers its validation and test cases."""
+    return dict(sorted(Counter(case.modality for case in cases).items()))
