@@ -7,7 +7,7 @@ from fedvox.data.cases.patches import draw_batch
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import Geometry
 from fedvox.data.settings import DataSettings
-from fedvox.files import write_tensors
+from fedvox.tensors import write_tensors
 
 SETTINGS = DataSettings(organs=("liver", "spleen"), patch=(8, 8, 8), foreground=1.0)
 

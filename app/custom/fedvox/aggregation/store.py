@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fedvox.aggregation.update import Arrays
-from fedvox.files import write_arrays
+from fedvox.tensors import write_arrays
 
 
 class UpdateStore:

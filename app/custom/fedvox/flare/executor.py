@@ -23,7 +23,7 @@ from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
-from fedvox.files import PRIVATE, write_arrays
+from fedvox.files import PRIVATE
 from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
@@ -39,6 +39,7 @@ from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights
 from fedvox.report.site_pictures import draw_site_pictures
+from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
 from fedvox.training.state import state_hash
 

@@ -10,10 +10,11 @@ from fedvox.aggregation.selection import Best, Course, scores_from
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays
 from fedvox.errors import ModelError
-from fedvox.files import write_arrays, write_json
+from fedvox.files import write_json
 from fedvox.job.weights import weights_hash
 from fedvox.report.results import write_rounds
 from fedvox.report.rounds import read_rounds
+from fedvox.tensors import write_arrays
 
 
 class ServerState:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from fedvox.files import PRIVATE, write_tensors
+from fedvox.files import PRIVATE
+from fedvox.tensors import write_tensors
 
 KEEP = 2
 _NAME = re.compile(r"optimizer_(\d+)\.safetensors$")

@@ -19,8 +19,9 @@ from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, withou
 from fedvox.data.images.volumes import load_image
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
-from fedvox.files import PRIVATE, write_tensors
+from fedvox.files import PRIVATE
 from fedvox.seeding import generator
+from fedvox.tensors import write_tensors
 
 PLACES = 500
 SLAB = 16

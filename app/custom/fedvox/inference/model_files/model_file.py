@@ -17,10 +17,11 @@ import fedvox
 from fedvox.aggregation.update import Arrays
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError, ModelError
-from fedvox.files import write_arrays, write_json
+from fedvox.files import write_json
 from fedvox.inference.normalise import NORMALISATION
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.job.weights import weights_hash
+from fedvox.tensors import write_arrays
 
 FORMAT = 2
 PROTECTED = ("settings", "organs", "network", "preprocessing", "normalisation", "hash")

@@ -1,0 +1,60 @@
+"""Tensors and arrays as safetensors files that appear whole or not at all; never pickle."""
+
+import errno
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fedvox.files import atomic_path
+
+if TYPE_CHECKING:  # where arrays are written, PyTorch need not be installed
+    import numpy as np
+    import torch
+
+
+@contextmanager
+def _os_errors(path: Path) -> Iterator[None]:
+    """safetensors reports a full disk as its own error; callers expect an ``OSError``."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        if "I/O" not in str(error):
+            raise
+        told = re.search(r"os error (\d+)", str(error))
+        if told is None:
+            raise OSError(errno.EIO, "disk full or not writable", str(path)) from None
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(path)) from None
+
+
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, "torch.Tensor"],
+    metadata: Mapping[str, str] | None = None,
+    mode: int = 0o644,
+) -> None:
+    """Writes tensors as safetensors, atomically."""
+    from safetensors.torch import save_file
+
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path, mode) as temporary, _os_errors(path):
+        save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
+
+
+def write_arrays(
+    path: Path,
+    arrays: Mapping[str, "np.ndarray"],
+    metadata: Mapping[str, str] | None = None,
+    mode: int = 0o644,
+) -> None:
+    """Writes numpy arrays as safetensors, atomically."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with atomic_path(path, mode) as temporary, _os_errors(path):
+        save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
