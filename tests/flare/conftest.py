@@ -184,24 +184,3 @@ def train_task() -> Callable[..., Shareable]:
         return task
 
     return make
-
-
-@pytest.fixture
-def record() -> Callable[..., dict[str, Any]]:
-    """A function to the record of a round, validated by site `a`."""
-
-    def make(index: int, validation: dict[str, float] | None = None) -> dict[str, Any]:
-        return {
-            "round": index,
-            "seconds": 1.0,
-            "bytes_up": 10,
-            "bytes_down": 20,
-            "contributors": [{"site": "a", "weight": 1.0}],
-            "refused": [],
-            "validation": validation or {},
-            "scores": {"a": {name: [dice, 1] for name, dice in validation.items()}}
-            if validation
-            else {},
-        }
-
-    return make

@@ -15,7 +15,7 @@ import fedvox
 from fedvox.flare.executor import FedVoxExecutor
 from fedvox.flare.run import messages
 from fedvox.flare.run.senders import TOKEN
-from fedvox.job.weights import weights_hash
+from fedvox.tensors import weights_hash
 
 
 def start(site) -> FedVoxExecutor:

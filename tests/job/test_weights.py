@@ -4,7 +4,8 @@ import torch
 from torch import nn
 
 from fedvox.errors import ModelError
-from fedvox.job.weights import load_weights, weights_hash, weights_of
+from fedvox.job.weights import load_weights, weights_of
+from fedvox.tensors import weights_hash
 
 
 def network() -> nn.Module:

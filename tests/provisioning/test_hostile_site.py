@@ -16,8 +16,8 @@ from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits, provision
 from fedvox.flare.loopback.submission import DONE, collect, submit, watch
 from fedvox.inference.model_files.model_file import read_model
-from fedvox.job.weights import weights_hash
 from fedvox.metrics.table import MetricRow, read_csv
+from fedvox.tensors import weights_hash
 
 pytestmark = pytest.mark.system
 JOB = Path(__file__).parents[2] / "jobs/fedgin"

@@ -2,8 +2,9 @@ import json
 
 import pytest
 
+from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.metrics.table import MetricRow
-from fedvox.report.results import results_text, write_results, write_rounds
+from fedvox.report.results import results_text, write_results
 from fedvox.report.run_record import SiteCases, write_run_record
 
 ROUND = {"round": 0, "contributors": [{"site": "a", "modality": "ct"}], "validation": {}}

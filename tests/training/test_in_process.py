@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from fedvox.flare.server_state import ServerState
+from fedvox.aggregation.run_state import RunState
 from fedvox.inference.evaluate import Validation
 from fedvox.job.model import initial_model
-from fedvox.job.weights import weights_hash, weights_of
+from fedvox.job.weights import weights_of
+from fedvox.tensors import weights_hash
 from fedvox.training.in_process import run_in_process
 from fedvox.training.local_round import train_round
 from fedvox.training.local_update import local_update
@@ -79,9 +80,9 @@ def test_server_and_this_process_choose_alike(sites, job, tmp_path, monkeypatch,
     def scored(model, cases, job, device):
         return {cases[0].modality: Validation(next(scripted), len(cases))}
 
-    monkeypatch.setattr("fedvox.training.in_process.validate", scored)
+    monkeypatch.setattr("fedvox.training.local_update.validate", scored)
     own = run_in_process(sites, job, tmp_path / "reference")
-    state = ServerState(tmp_path / "server")
+    state = RunState(tmp_path / "server")
     for record in own.rounds:
         state.finish_round(own.last, own.last, record)
     last = {site.name: {site.val[0].modality: (course[-1], len(site.val))} for site in sites}

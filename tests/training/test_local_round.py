@@ -6,8 +6,8 @@ from safetensors.numpy import load_file
 
 from fedvox.data.cases.patches import Batch
 from fedvox.job.model import initial_model
-from fedvox.job.weights import load_weights, weights_hash, weights_of
-from fedvox.tensors import write_arrays
+from fedvox.job.weights import load_weights, weights_of
+from fedvox.tensors import weights_hash, write_arrays
 from fedvox.training import local_round
 from fedvox.training.local_round import Waits, train_round
 from fedvox.training.schedule import learning_rate

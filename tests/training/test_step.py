@@ -9,8 +9,9 @@ from fedvox.data.cases.patches import draw_batch
 from fedvox.data.organs import IGNORED
 from fedvox.inference.normalise import normalise
 from fedvox.job.model import initial_model
-from fedvox.job.weights import weights_hash, weights_of
+from fedvox.job.weights import weights_of
 from fedvox.seeding import generator
+from fedvox.tensors import weights_hash
 from fedvox.training.distillation import conditional_divergence
 from fedvox.training.step import build_step
 

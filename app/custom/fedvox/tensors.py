@@ -1,6 +1,7 @@
 """Tensors and arrays as safetensors files that appear whole or not at all; never pickle."""
 
 import errno
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -58,3 +59,15 @@ def write_arrays(
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_path(path, mode) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
+
+
+def weights_hash(weights: Mapping[str, "np.ndarray"]) -> str:
+    """SHA-256 over names, shapes and float32 bytes, in name order."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name], dtype=np.float32)
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -12,12 +12,12 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.round import Round, round_text
+from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.messages import META, UNREADABLE, update_from
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_run import server_run
 from fedvox.privacy.forms import MOST, FormError
-from fedvox.report.results import write_rounds
 
 
 class FedVoxAggregator(Aggregator):

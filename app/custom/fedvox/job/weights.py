@@ -1,6 +1,5 @@
 """A network's weights as plain arrays, the form in which they travel and rest."""
 
-import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,13 +43,3 @@ def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(torch.from_numpy(np.asarray(weights[name], order="C")))
-
-
-def weights_hash(weights: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 over names, shapes and float32 bytes, in name order."""
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        array = np.ascontiguousarray(weights[name], dtype=np.float32)
-        digest.update(f"{name}{array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()

@@ -1,13 +1,11 @@
 """Writes everything a run leaves behind, apart from what sites keep to themselves."""
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fedvox.files import write_text
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, printable, write_csv
@@ -102,11 +100,6 @@ def _unscored(summary: Sequence[SummaryRow], run: RunFiles) -> str:
         [site.site for site in run.record.sites if site.site not in scored] if run.record else []
     )
     return f"no result of {', '.join(map(printable, sites))}" if sites else ""
-
-
-def write_rounds(path: Path, rounds: Sequence[Mapping[str, Any]]) -> None:
-    """Writes ``rounds.jsonl`` atomically."""
-    write_text(path, "".join(json.dumps(record) + "\n" for record in rounds))
 
 
 def collect_overlays(folders: Sequence[Path], results: Path, last_is_best: bool) -> None:

@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fedvox.aggregation.rounds_file import read_rounds
 from fedvox.config import read_json
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import PHANTOM_CODE, MetricRow, SummaryRow, read_csv
-from fedvox.report.rounds import read_rounds, training_rounds
+from fedvox.report.rounds import training_rounds
 from fedvox.report.run_record import RunRecord, read_run_record
 
 EXPECTED = {

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.aggregation.round import Round
-from fedvox.aggregation.selection import Best, Course, checked_scores, scores_from
-from fedvox.aggregation.store import UpdateStore
+from fedvox.aggregation.run_state import RunState
+from fedvox.aggregation.selection import Best, checked_scores
 from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
 from fedvox.job.device import prepare_device, to_device
@@ -49,13 +49,12 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     model = to_device(initial_model(job), device)
     weights: Arrays = weights_of(model)
     validation = {site.name: case_counts(site.val) for site in sites}
-    course, models = Course({}), {0: weights}
-    records = []
+    state = RunState(folder / "server")
     for index in range(job.training.rounds):
         current = Round(
             index,
             weights,
-            UpdateStore(folder / "incoming"),
+            state.store,
             job.training.client_weight,
             {site.name: len(site.train) for site in sites},
             job.training.aggregator,
@@ -68,14 +67,11 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             if update is not None:
                 current.accept(update)
         following, record = current.close()
-        course = course.after(index, scores_from(record))
+        state.finish_round(weights, following, record)
         weights = following
-        kept = {version: models[version] for version in course.kept}
-        models = {**kept, index + 1: weights}
-        records.append(record)
     load_weights(model, weights)
     reports = {site.name: validation_report(model, site, job, device) for site in sites}
     final = {name: checked_scores(own, validation[name])[0] for name, own in reports.items()}
-    choice = course.with_last(job.training.rounds, final).best
-    best = models[choice.version] if choice else weights
-    return InProcessResult(weights, best, choice, records)
+    choice = state.course.with_last(state.version, final).best
+    best = state.load_best() if choice and choice.version < state.version else weights
+    return InProcessResult(weights, best or weights, choice, state.rounds())

@@ -6,6 +6,7 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.aggregation.selection import (
     ModalityScores,
     checked_scores,
@@ -18,7 +19,7 @@ from fedvox.flare.run.places import RESULTS, SIMULATOR_JOB, SITE_REPORT, is_simu
 from fedvox.flare.run.server_run import ServerRun
 from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow
-from fedvox.report.results import choose_rows, collect_overlays, write_results, write_rounds
+from fedvox.report.results import choose_rows, collect_overlays, write_results
 from fedvox.report.run_record import SiteCases, write_run_record
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.aggregation.run_state import RunState
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.places import load_job, results_dir, state_dir
-from fedvox.flare.server_state import ServerState
 from fedvox.job.settings import JobSettings
 from fedvox.report.failure import Failure
 
@@ -51,7 +51,7 @@ class ServerRun:
     def __init__(self, fl_ctx: FLContext) -> None:
         self.job: JobSettings = load_job(fl_ctx)
         self.job_id = str(fl_ctx.get_job_id())
-        self.state = ServerState(state_dir(fl_ctx))
+        self.state = RunState(state_dir(fl_ctx))
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
         self.registered: dict[str, int] = {}

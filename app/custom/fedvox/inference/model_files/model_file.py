@@ -20,8 +20,7 @@ from fedvox.errors import ConfigError, ModelError
 from fedvox.files import write_json
 from fedvox.inference.normalise import NORMALISATION
 from fedvox.job.settings import JobSettings, job_from
-from fedvox.job.weights import weights_hash
-from fedvox.tensors import write_arrays
+from fedvox.tensors import weights_hash, write_arrays
 
 FORMAT = 2
 PROTECTED = ("settings", "organs", "network", "preprocessing", "normalisation", "hash")

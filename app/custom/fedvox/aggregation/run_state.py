@@ -6,18 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from fedvox.aggregation.rounds_file import read_rounds, write_rounds
 from fedvox.aggregation.selection import Best, Course, scores_from
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays
 from fedvox.errors import ModelError
 from fedvox.files import write_json
-from fedvox.job.weights import weights_hash
-from fedvox.report.results import write_rounds
-from fedvox.report.rounds import read_rounds
-from fedvox.tensors import write_arrays
+from fedvox.tensors import weights_hash, write_arrays
 
 
-class ServerState:
+class RunState:
     """``model_<version>.safetensors``, ``state.json``, ``rounds.jsonl``, ``incoming/``.
 
     A version counts the rounds that a model has behind it; version 0 is the initial model. A

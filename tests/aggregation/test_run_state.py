@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best
 from fedvox.errors import ModelError
-from fedvox.flare.server_state import ServerState
 
 PAIRS = (("a", "ct"),)
 """What the rounds of these runs validated."""
@@ -19,8 +19,8 @@ def value_of(weights) -> float:
 
 
 @pytest.fixture
-def state(tmp_path) -> ServerState:
-    return ServerState(tmp_path / "state")
+def state(tmp_path) -> RunState:
+    return RunState(tmp_path / "state")
 
 
 def test_fresh_run_has_no_models(state):
@@ -32,7 +32,7 @@ def test_fresh_run_has_no_models(state):
 def test_finished_round_is_found_again_by_another_process(state, record):
     state.finish_round(model(0), model(1), record(0))
     state.finish_round(model(1), model(2), record(1, {"ct": 0.5}))
-    again = ServerState(state.folder)
+    again = RunState(state.folder)
     assert again.version == 2
     assert value_of(again.load_last()) == 2
     assert [entry["round"] for entry in again.rounds()] == [0, 1]
@@ -84,9 +84,7 @@ def test_weights_of_each_version_that_may_still_win_are_kept_over_a_restart(stat
     course = [(0.1, 0.1), (0.5, 0.3), (0.9, None), (0.6, 0.4), (0.7, None)]
     for index, (ct, mr) in enumerate(course):
         # a new process each round
-        ServerState(state.folder).finish_round(
-            model(index), model(index + 1), scored(index, ct, mr)
-        )
+        RunState(state.folder).finish_round(model(index), model(index + 1), scored(index, ct, mr))
     assert state.best == Best(3, 0.5, (("a", "ct"), ("b", "mr")))
     assert value_of(state.load_best()) == 3
     # version 2 is the best on ct alone, should the site with mr be lost for good
@@ -135,7 +133,7 @@ def test_server_killed_before_it_names_a_model_finds_the_round_before(state, rec
     def killed(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fedvox.flare.server_state.write_json", killed)
+    monkeypatch.setattr("fedvox.aggregation.run_state.write_json", killed)
     with pytest.raises(KeyboardInterrupt):
         state.finish_round(model(1), model(2), record(1))
     assert state.version == 1
