@@ -27,15 +27,15 @@ import numpy as np
 
 from faults import FAULTS
 from faults.changes import flip_bit, save
-from faults.fault import Finding, Trial, look, trial
+from faults.fault import Found, Trial, look, trial
 from faults.room import Rooms
 from faults.sound import SOUND
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL
 from fedvox.data.check.site import SiteReport, check_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_key import fingerprint, site_key
+from fedvox.finding import FAIL
 from fedvox.phantoms.writer import write_phantom_site
 
 SPACING_MM = 12.0
@@ -85,7 +85,7 @@ def plant_faults(work: Path) -> dict[str, Trial]:
     return {name: trial(fault, rooms.make(fault.layout)) for name, fault in FAULTS.items()}
 
 
-def sound_oddities(work: Path) -> tuple[int, list[Finding]]:
+def sound_oddities(work: Path) -> tuple[int, list[Found]]:
     """Legal forms that are rare: number of cases, and what was said of them."""
     rooms = Rooms(work / "sound")
     found = []

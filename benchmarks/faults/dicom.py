@@ -10,7 +10,7 @@ import pydicom
 from faults.changes import Change, again
 from faults.fault import Fault
 from faults.room import Room
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 Slice = Callable[[Any, int], object]
 

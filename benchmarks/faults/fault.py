@@ -5,18 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from faults.room import CASES, FAULTY, Room
-from fedvox.data.check.problem import FAIL, Problem, refusal
+from fedvox.data.check.refusal import refusal
 from fedvox.data.check.site import check_site
 from fedvox.errors import FedVoxError
+from fedvox.finding import FAIL, Finding
 
 Change = Callable[[Room], object]
 """Plants a fault, or does what its remedy says."""
-Finding = tuple[str, Problem]
+Found = tuple[str, Finding]
 """Who is blamed (a case's name, ``site`` or ``error``) and for what."""
 ONE, ALL, SITE, ERROR = (FAULTY,), CASES, ("site",), ("error",)
 
 
-def look(room: Room) -> list[Finding]:
+def look(room: Room) -> list[Found]:
     """What ``fedvox check`` says; an error that ends it is a finding as well."""
     try:
         report = check_site(room.site, room.job)
@@ -58,7 +59,7 @@ class Fault:
     layout: str = "plain"
     beside: str = ""
     left: str = ""
-    look: Callable[[Room], list[Finding]] = look
+    look: Callable[[Room], list[Found]] = look
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Trial:
 
     reason: str
     misleading: str
-    found: Sequence[Finding]
+    found: Sequence[Found]
 
 
 def trial(fault: Fault, room: Room) -> Trial:
@@ -93,18 +94,18 @@ def trial(fault: Fault, room: Room) -> Trial:
     return Trial(reason, _misleading(fault, room, named), found)
 
 
-def _is_named(fault: Fault, problem: Problem) -> bool:
+def _is_named(fault: Fault, problem: Finding) -> bool:
     found = re.search(fault.reason, problem.message)
     asked = re.fullmatch(fault.check, problem.check) and problem.status == fault.status
     return bool(found and asked)
 
 
-def _is_beside(fault: Fault, who: str, problem: Problem) -> bool:
+def _is_beside(fault: Fault, who: str, problem: Finding) -> bool:
     known = bool(fault.beside) and bool(re.search(fault.beside, problem.message))
     return known and (fault.who in (SITE, ERROR) or who in (*fault.who, *SITE))
 
 
-def _misleading(fault: Fault, room: Room, named: Sequence[Finding]) -> str:
+def _misleading(fault: Fault, room: Room, named: Sequence[Found]) -> str:
     """Follows the remedy; says what is wrong with it, if anything is."""
     texts = {problem.remedy for _, problem in named}
     if not texts or not all(re.search(fault.remedy, text) for text in texts):

@@ -17,7 +17,7 @@ from faults.changes import (
 )
 from faults.fault import Fault
 from faults.room import Room
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 
 def no_orientation(room: Room) -> None:

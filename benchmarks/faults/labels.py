@@ -15,7 +15,7 @@ from faults.changes import (
 )
 from faults.fault import Fault
 from faults.room import CASES, ORGANS, SPLIT, Room
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 IGNORED = 9
 

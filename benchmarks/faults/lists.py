@@ -8,7 +8,7 @@ import nibabel as nib
 from faults.changes import Change
 from faults.fault import ERROR, SITE, Fault
 from faults.room import CASES, LISTING, Room
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 STRAY = "s0009"
 

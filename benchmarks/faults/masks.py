@@ -8,7 +8,7 @@ import numpy as np
 from faults.changes import save, stored
 from faults.fault import ERROR, SITE, Fault
 from faults.room import CASES, Room
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 
 def misspelt(room: Room) -> None:

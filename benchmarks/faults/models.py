@@ -5,9 +5,9 @@ import shutil
 import numpy as np
 
 from faults.changes import Change
-from faults.fault import ERROR, Fault, Finding
+from faults.fault import ERROR, Fault, Found
 from faults.room import Room
-from fedvox.data.check.problem import refusal
+from fedvox.data.check.refusal import refusal
 from fedvox.errors import FedVoxError
 from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
 from fedvox.job.settings import job_from
@@ -15,7 +15,7 @@ from fedvox.job.settings import job_from
 DATA = {"organs": ["liver"], "spacing": [12, 12, 12], "patch": [8, 8, 8], "modalities": ["ct"]}
 
 
-def read(room: Room) -> list[Finding]:
+def read(room: Room) -> list[Found]:
     """What reading the model says."""
     try:
         read_model(room.root / "run/model.safetensors")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from faults.changes import Change
 from faults.fault import SITE, Fault
 from faults.room import CASES, SPLIT, Room
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 ONE, TWO, THREE, FOUR = CASES
 

@@ -7,8 +7,8 @@ import numpy as np
 from faults.changes import Change, save, stored
 from faults.fault import ERROR, SITE, Fault
 from faults.room import CASES, ORGANS, Room
-from fedvox.data.check.problem import WARN
 from fedvox.data.settings import DataSettings
+from fedvox.finding import WARN
 
 
 def table(content: Mapping[str, object]) -> Change:

@@ -5,8 +5,8 @@ import pytest
 
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.doctor.data import check_split, list_cases
-from fedvox.doctor.finding import FAIL, PASS, WARN
 from fedvox.errors import ConfigError
+from fedvox.finding import FAIL, PASS, WARN
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from fedvox.commands.main import main
-from fedvox.doctor.finding import run_check
 from fedvox.doctor.host import GIB
+from fedvox.doctor.run_check import run_check
 
 CLEAN_RUNS = 3
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from fedvox.doctor import host
-from fedvox.doctor.finding import run_check
 from fedvox.doctor.host import GIB, Needs, check_disk, check_gpu, check_ram, size
+from fedvox.doctor.run_check import run_check
 from fedvox.job.device import choose_device
 
 CARD = "NVIDIA H100"

@@ -3,8 +3,8 @@
 import pytest
 
 from fedvox.doctor.examine import examine
-from fedvox.doctor.finding import FAIL, PASS
 from fedvox.doctor.kit import Kit
+from fedvox.finding import FAIL, PASS
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from fedvox.data.site.quarantine import write_quarantine
 from fedvox.data.site.site_data import count_prepared, open_site
 from fedvox.data.site.site_file import read_site_file
 from fedvox.doctor.data import list_cases, take_sample
-from fedvox.doctor.finding import run_check
 from fedvox.doctor.measure import PeakMemory, measure_round
+from fedvox.doctor.run_check import run_check
 from fedvox.errors import MemoryFull
 from fedvox.flare.jobs.folder import job_settings
 from fedvox.job.model import initial_model

@@ -7,9 +7,9 @@ import socket
 import pytest
 
 from fedvox.commands.main import main
-from fedvox.doctor.finding import run_check
 from fedvox.doctor.kit import open_kit
 from fedvox.doctor.network import check_port
+from fedvox.doctor.run_check import run_check
 
 LEAD = "lead@hospital-a.org"
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.doctor.finding import FAIL, PASS, WARN, Finding, run_check
 from fedvox.doctor.kit import check_seal, open_kit
 from fedvox.doctor.local import check_local
 from fedvox.doctor.policies import check_policies
+from fedvox.doctor.run_check import run_check
+from fedvox.finding import FAIL, PASS, WARN, Finding
 
 FILTER = {"path": "fedvox.flare.outgoing.OutgoingFilter"}
 

@@ -15,10 +15,10 @@ import yaml
 from nvflare.tool.deploy.k8s_stage import _find_k8s_launcher
 
 from fedvox.commands.main import main
-from fedvox.doctor.finding import PASS, WARN
 from fedvox.doctor.kit import check_seal, open_kit
 from fedvox.doctor.policies import check_policies
 from fedvox.errors import ConfigError
+from fedvox.finding import PASS, WARN
 from fedvox.flare.kit_guard import check_kit
 from fedvox.flare.kits.cluster import harden_chart
 

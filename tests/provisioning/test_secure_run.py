@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from fedvox.doctor.finding import FAIL, PASS
 from fedvox.doctor.kit import open_kit
 from fedvox.doctor.network import HTTP2, HTTP2_HELLO, check_port
+from fedvox.finding import FAIL, PASS
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport, check_site
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.finding import FAIL, WARN, Finding
 from fedvox.report.data_page import write_data_page
 from fedvox.report.page import PHANTOM_BANNER
 
@@ -80,7 +80,7 @@ def test_slices_come_with_the_request_to_keep_the_page_at_the_site(report, tmp_p
 
 
 def test_long_lists_of_codes_fold_away(tmp_path):
-    problem = Problem("image", FAIL, "it is damaged", "copy it again")
+    problem = Finding("image", FAIL, "it is damaged", "copy it again")
     cases = tuple(CaseReport(f"code{n:04d}", ("train",), "mr", (problem,)) for n in range(20))
     page = page_of(tmp_path, SiteReport(cases, (), 0, False, False, ()))
     assert "<summary>14 more</summary>" in page and "code0019" in page
@@ -88,7 +88,7 @@ def test_long_lists_of_codes_fold_away(tmp_path):
 
 
 def test_every_text_is_escaped(tmp_path):
-    problem = Problem(EVIL, WARN, EVIL, EVIL)
+    problem = Finding(EVIL, WARN, EVIL, EVIL)
     case = CaseReport(EVIL, (EVIL,), EVIL, (problem,), orientation=EVIL)
     page = page_of(tmp_path, SiteReport((case,), (problem,), 0, False, True, ()))
     assert "<script" not in page.lower() and "&lt;script&gt;" in page

@@ -7,9 +7,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import WARN, Problem
 from fedvox.data.check.thumbnail import Thumbnail
 from fedvox.data.organs import CANONICAL
+from fedvox.finding import WARN, Finding
 from fedvox.report.overlay import ORGAN_COLOURS
 from fedvox.report.thumbnails import SCALE, gallery, outlined
 
@@ -44,7 +44,7 @@ def test_outline_leaves_the_inside_of_an_organ_visible(small):
 
 
 def test_cases_with_findings_stand_first_in_a_frame(small):
-    problem = Problem("placement", WARN, "odd", "look")
+    problem = Finding("placement", WARN, "odd", "look")
     sound = CaseReport("aaaa0001", ("train",), "mr", thumbnail=small, organs_ml={"spleen": 1.0})
     odd = CaseReport("bbbb0002", ("test",), "mr", (problem,), thumbnail=small)
     blind = CaseReport("cccc0003", ("test",), "mr")

@@ -9,8 +9,8 @@ import pytest
 
 from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.check.case import CaseReport, examine_case
-from fedvox.data.check.problem import FAIL, WARN
 from fedvox.data.organs import IGNORE
+from fedvox.finding import FAIL, WARN
 
 CANARY = "miller_anna_1955"
 SHAPE = (16, 18, 20)

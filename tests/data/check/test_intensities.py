@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fedvox.data.check.intensities import BINS, CT_RANGE, intensities, odd_intensities
-from fedvox.data.check.problem import WARN
+from fedvox.finding import WARN
 
 SHAPE = (20, 20, 20)
 

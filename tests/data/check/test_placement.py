@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 
 from fedvox.data.check.placement import body_of, label_outside, organs_mirrored
-from fedvox.data.check.problem import WARN
 from fedvox.data.images.nifti import Volume, load_image, load_label
 from fedvox.data.organs import CANONICAL
+from fedvox.finding import WARN
 
 LIVER, SPLEEN = CANONICAL.index("liver") + 1, CANONICAL.index("spleen") + 1
 STOMACH, BLADDER = CANONICAL.index("stomach") + 1, CANONICAL.index("bladder") + 1

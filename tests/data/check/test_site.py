@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.check.problem import FAIL, WARN
 from fedvox.data.check.site import check_site, code_key
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import write_quarantine
 from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
+from fedvox.finding import FAIL, WARN
 
 JOB = DataSettings(organs=("liver", "spleen"), spacing=(6.0, 6.0, 6.0), patch=(8, 8, 8))
 

@@ -4,15 +4,15 @@ import json
 import pytest
 
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport
 from fedvox.data.check.summary import findings, headline, organ_volumes, to_mapping
+from fedvox.finding import FAIL, WARN, Finding
 
-BAD = Problem("image", FAIL, "it is damaged", "copy it again")
-ODD = Problem("organs", WARN, "it is empty", "look at it")
+BAD = Finding("image", FAIL, "it is damaged", "copy it again")
+ODD = Finding("organs", WARN, "it is empty", "look at it")
 
 
-def case(number: int, part: str = "train", *problems: Problem, **more) -> CaseReport:
+def case(number: int, part: str = "train", *problems: Finding, **more) -> CaseReport:
     shape, spacing = (10, 20, 30 + number), (1.0, 2.0, 0.1 * number)
     entry = CaseReport(f"c{number}", (part,), "mr", problems, shape=shape, spacing=spacing, **more)
     return entry
@@ -28,7 +28,7 @@ def report() -> SiteReport:
         case(5, "test", BAD, quarantined=True),
         case(6, "test", quarantined=True),
     )
-    problem = Problem("split", WARN, "it overlaps", "mend it")
+    problem = Finding("split", WARN, "it overlaps", "mend it")
     return SiteReport(cases, (problem,), unlisted=2, phantom=False, lasting=True, refused=())
 
 
@@ -49,7 +49,7 @@ def test_headline_counts_what_training_would_use(report):
 
 
 def test_headline_of_a_split_that_cannot_be_used_counts_no_case(report):
-    refused = dataclasses.replace(report, problems=(Problem("split", FAIL, "it is", "mend it"),))
+    refused = dataclasses.replace(report, problems=(Finding("split", FAIL, "it is", "mend it"),))
     assert headline(refused) == "0 of 6 cases can be used, since the split cannot"
 
 

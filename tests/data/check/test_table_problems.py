@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport, check_site
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.finding import FAIL, WARN, Finding
 
 JOB = DataSettings(organs=("liver", "spleen"), spacing=(6.0, 6.0, 6.0), patch=(8, 8, 8))
 
@@ -25,7 +25,7 @@ def relabel(site: SiteSettings, old: int, new: int) -> None:
         nib.save(nib.Nifti1Image(np.where(data == old, new, data).astype("u1"), label.affine), path)
 
 
-def found(report: SiteReport) -> list[Problem]:
+def found(report: SiteReport) -> list[Finding]:
     return [problem for problem in report.problems if problem.check == "organs"]
 
 

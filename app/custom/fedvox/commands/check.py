@@ -158,7 +158,7 @@ def _named_files(path: Path | None) -> Iterator[None]:
 def _table(report: "SiteReport") -> str:
     """The findings for a terminal, the headline first."""
     from fedvox.data.check.summary import findings, headline, ignored_line
-    from fedvox.doctor.finding import FAIL, PASS, Finding, table
+    from fedvox.finding import FAIL, PASS, Finding, table
 
     rows = [Finding("cases", FAIL if report.failed else PASS, headline(report))]
     if ignored := ignored_line(report):

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         0 without a FAIL.
     """
     from fedvox.doctor.examine import examine
-    from fedvox.doctor.finding import FAIL, table, worst
+    from fedvox.finding import FAIL, table, worst
 
     def tell(name: str) -> None:
         if sys.stderr.isatty():

@@ -14,8 +14,8 @@ from fedvox.data.readers import READERS
 from fedvox.data.site.quarantine import quarantined
 from fedvox.data.site.site_data import count_prepared, refuse_channels
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import DataError
+from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.job.settings import JobSettings
 
 SAMPLE = 6

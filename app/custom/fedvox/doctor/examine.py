@@ -7,9 +7,10 @@ from pathlib import Path
 
 from fedvox.data.site.site_file import SITE_FILE, SiteSettings, find_site_file, read_site_file
 from fedvox.doctor import host, job, kit, local, network, policies
-from fedvox.doctor.finding import Finding, run_check
+from fedvox.doctor.run_check import run_check
 from fedvox.doctor.site_data import UNWRITTEN, examine_data, has_torch
 from fedvox.errors import ConfigError
+from fedvox.finding import Finding
 from fedvox.flare.jobs.folder import job_settings, require_job
 from fedvox.job.settings import JobSettings
 from fedvox.memory import free_memory

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedvox.doctor.finding import FAIL, WARN, Finding, passed
+from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.memory import GIB
 
 if TYPE_CHECKING:  # people who do not train have no PyTorch

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.config import read_json
-from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
+from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.flare.jobs.allow_list import refusals
 from fedvox.flare.jobs.folder import CUSTOM
 from fedvox.flare.jobs.review import META, SIDES, job_problems, starts_own_program

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from fedvox.data.site.site_names import check_site_name
-from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.errors import ConfigError
+from fedvox.finding import FAIL, WARN, Finding, passed
 
 DAYS_WARN, DAYS_FAIL = 30, 0
 

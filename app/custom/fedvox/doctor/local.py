@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedvox.data.site.site_file import SITE_FILE
-from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit
 from fedvox.exposure import exposed
+from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.flare.kit_guard import SIGNATURE, provisioned_local
 from fedvox.flare.kits.prepared import MARKER, read_marker
 from fedvox.manifest import MANIFEST, compare, digests

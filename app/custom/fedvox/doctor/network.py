@@ -5,9 +5,9 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fedvox.doctor.finding import FAIL, Finding, passed
 from fedvox.doctor.kit import Kit
 from fedvox.errors import ConfigError
+from fedvox.finding import FAIL, Finding, passed
 
 TIMEOUT = 20.0
 """Seconds for a connection: a busy machine answers late, a firewall not at all."""

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from fedvox.doctor.finding import FAIL, WARN, Finding, passed
 from fedvox.doctor.kit import Kit, read_local
+from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.flare.jobs.classes import CLASSES
 from fedvox.flare.kits.prepared import Prepared, read_marker
 from fedvox.flare.kits.rights import excess_rights, granted_roles

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from fedvox.data.site.site_file import SITE_FILE, SiteSettings
 from fedvox.doctor import host, job
-from fedvox.doctor.finding import FAIL, WARN, Finding, run_check
+from fedvox.doctor.run_check import run_check
 from fedvox.errors import ConfigError
+from fedvox.finding import FAIL, WARN, Finding
 from fedvox.job.settings import JobSettings
 
 UNWRITTEN = Finding(

@@ -6,11 +6,11 @@ from pathlib import Path
 import fedvox
 from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL
 from fedvox.data.check.site import SiteReport
-from fedvox.data.check.summary import Finding, findings, headline, ignored_line, organ_volumes
+from fedvox.data.check.summary import FoundIn, findings, headline, ignored_line, organ_volumes
 from fedvox.data.settings import DataSettings
 from fedvox.files import PRIVATE, write_text
+from fedvox.finding import FAIL
 from fedvox.report.data_figures import draw_grids, draw_intensities, draw_volumes
 from fedvox.report.html import document, escape, number, picture, section, table
 from fedvox.report.page import PHANTOM_BANNER
@@ -124,7 +124,7 @@ def _findings(report: SiteReport) -> str:
     )
 
 
-def _finding(entry: Finding) -> str:
+def _finding(entry: FoundIn) -> str:
     problem = entry.problem
     codes = [f"<code>{escape(code)}</code>" for code in entry.cases]
     shown = " ".join(codes[:_SHOWN]) or '<span class="keep">the site</span>'

@@ -16,7 +16,7 @@ from fedvox.data.cases.case import Case
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
 from fedvox.data.check.organs import OrganMap, SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored
-from fedvox.data.check.problem import FAIL, WARN, Problem, refusal
+from fedvox.data.check.refusal import refusal
 from fedvox.data.check.signature import Signature, signature
 from fedvox.data.check.thumbnail import Thumbnail, thumbnail
 from fedvox.data.images.modality import check_modality
@@ -29,6 +29,7 @@ from fedvox.data.images.nifti import (
 )
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import DataError
+from fedvox.finding import FAIL, WARN, Finding
 from fedvox.privacy.redaction import exception_line
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ class CaseReport:
     code: str
     parts: tuple[str, ...]
     modality: str
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[Finding, ...] = ()
     quarantined: bool = False
     shape: tuple[int, ...] = ()
     spacing: tuple[float, ...] = ()
@@ -78,7 +79,7 @@ class CaseReport:
         """Whether training would leave the case out, or ought to."""
         return any(problem.status == FAIL for problem in self.problems)
 
-    def with_problem(self, problem: Problem) -> "CaseReport":
+    def with_problem(self, problem: Finding) -> "CaseReport":
         """The same report with one more problem."""
         return replace(self, problems=(*self.problems, problem))
 
@@ -103,7 +104,7 @@ def examine_case(case: Case, organs: tuple[str, ...], pictures: bool) -> CaseRep
     except MemoryError:
         raise
     except Exception as error:  # of a decoder, say; its message may hold a file name
-        problem = Problem(
+        problem = Finding(
             "image", FAIL, f"reading it breaks with {exception_line(error)}", "export it again"
         )
         return report.with_problem(problem)
@@ -114,10 +115,10 @@ class _Examination:
 
     def __init__(self, case: Case, organs: tuple[str, ...], pictures: bool) -> None:
         self.case, self.organs, self.pictures = case, organs, pictures
-        self.problems: list[Problem] = []
+        self.problems: list[Finding] = []
         self.labels: OrganMap | None = None
         self.first: Volume | None = None
-        self.outside: Problem | None = None
+        self.outside: Finding | None = None
 
     def run(self, report: CaseReport) -> CaseReport:
         self.labels = self._attempt("label", read_organs, self.case)
@@ -204,7 +205,7 @@ class _Examination:
         self._attempt(check, test, *arguments)
         return len(self.problems) == before
 
-    def _note(self, problem: Problem | None) -> None:
+    def _note(self, problem: Finding | None) -> None:
         if problem is not None:
             self.problems.append(problem)
 
@@ -219,16 +220,16 @@ def _shares(
     }
 
 
-def _empty(job: bool, ignored: float) -> Problem:
+def _empty(job: bool, ignored: float) -> Finding:
     """Not refused: a scan cropped beside the organs is legal, and trains background."""
     if ignored == 1:
-        return Problem(
+        return Finding(
             "organs",
             WARN,
             "all voxels of the label are 'ignore': nobody annotated it",
             "take the case out, or annotate a part of it; as it is, it teaches nothing",
         )
-    return Problem(
+    return Finding(
         "organs",
         WARN,
         f"the label holds none of {'the job' if job else 'FedVox'}'s organs",
@@ -236,16 +237,16 @@ def _empty(job: bool, ignored: float) -> Problem:
     )
 
 
-def _contradictory(volume: Volume, whose: str = "") -> Problem | None:
+def _contradictory(volume: Volume, whose: str = "") -> Finding | None:
     """Not refused: one of the two forms is right, and only a person can tell which."""
     if not volume.conflict:
         return None
-    return Problem("orientation", WARN, f"{whose}{volume.conflict}", FORMS_REMEDY)
+    return Finding("orientation", WARN, f"{whose}{volume.conflict}", FORMS_REMEDY)
 
 
-def _lossy() -> Problem:
+def _lossy() -> Finding:
     """Not refused: at training's resolution little of it is left, but HU are not as measured."""
-    return Problem(
+    return Finding(
         "compression",
         WARN,
         "the image was compressed with loss, its numbers are not those that were measured",

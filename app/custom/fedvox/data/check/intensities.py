@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedvox.data.check.problem import WARN, Problem
 from fedvox.data.check.slabs import thinned
 from fedvox.data.images.modality import AIR_HU
 from fedvox.data.images.tissue import filled_values, measured_values
+from fedvox.finding import WARN, Finding
 
 BINS = 64
 CT_RANGE = (-1100.0, 1500.0)
@@ -50,7 +50,7 @@ def intensities(data: np.ndarray, modality: str) -> Intensities:
     return Intensities((counts / max(1, values.size)).astype(np.float32), low, high)
 
 
-def odd_intensities(data: np.ndarray, modality: str) -> Problem | None:
+def odd_intensities(data: np.ndarray, modality: str) -> Finding | None:
     """Notices a scan whose numbers are unusual for its modality, where nothing proves it wrong.
 
     Fat lies near -100 HU, so a CT without any value below -50 is rare; an MRI with many is, too.
@@ -69,4 +69,4 @@ def odd_intensities(data: np.ndarray, modality: str) -> Problem | None:
         message = f"{share:.0%} of the scan lies below {FAT_HU}, as fat and air in a CT do"
     else:
         return None
-    return Problem("modality", WARN, message, "look whether the scan is of the modality named")
+    return Finding("modality", WARN, message, "look whether the scan is of the modality named")

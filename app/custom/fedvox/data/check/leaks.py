@@ -6,10 +6,10 @@ from pathlib import Path
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL, Problem
 from fedvox.data.check.signature import Turn, alike, same_voxels
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import DataError
+from fedvox.finding import FAIL, Finding
 
 Confirm = Callable[[Path, Path, Turn], bool]
 
@@ -59,12 +59,12 @@ def refuse_shared_patients(
         if part and first != part:
             message = f"its patient stands under '{first}' as well, it under '{part}'"
             remedy = "list each patient in one part only, in a split file"
-            report = report.with_problem(Problem("patient", FAIL, message, remedy))
+            report = report.with_problem(Finding("patient", FAIL, message, remedy))
         result.append(report)
     return result
 
 
-def _twin(first: CaseReport, second: CaseReport) -> Problem:
+def _twin(first: CaseReport, second: CaseReport) -> Finding:
     if not second.parts or first.parts[:1] == second.parts[:1]:
         place = f" under '{first.parts[0]}'" if first.parts else ""
         message = f"its voxels are those of case {first.code}{place}"
@@ -73,7 +73,7 @@ def _twin(first: CaseReport, second: CaseReport) -> Problem:
             f"its voxels are those of case {first.code} under '{first.parts[0]}', it stands under "
             f"'{second.parts[0]}'"
         )
-    return Problem("twin", FAIL, message, "keep one of the two")
+    return Finding("twin", FAIL, message, "keep one of the two")
 
 
 def ordered(split: dict[str, list[Case]]) -> list[tuple[Case, tuple[str, ...]]]:

@@ -6,12 +6,12 @@ the other way round, looks like any other to a rule.
 
 import numpy as np
 
-from fedvox.data.check.problem import WARN, Problem
 from fedvox.data.check.slabs import thinned
 from fedvox.data.images.modality import AIR_HU
 from fedvox.data.images.nifti import Volume
 from fedvox.data.images.tissue import measured_values
 from fedvox.data.organs import CANONICAL
+from fedvox.finding import WARN, Finding
 
 HOLDS_GAS = ("stomach", "duodenum", "oesophagus")
 OUTSIDE_SHARE = 0.1
@@ -31,7 +31,7 @@ RIGHT_OF = (
 ABOVE = (("liver", "bladder"), ("spleen", "bladder"), ("liver", "prostate_uterus"))
 
 
-def label_outside(image: Volume, organs: np.ndarray, modality: str) -> Problem | None:
+def label_outside(image: Volume, organs: np.ndarray, modality: str) -> Finding | None:
     """Notices a label of which much lies in air.
 
     Args:
@@ -48,7 +48,7 @@ def label_outside(image: Volume, organs: np.ndarray, modality: str) -> Problem |
     share = float(air[labelled].mean())
     if share <= OUTSIDE_SHARE:
         return None
-    return Problem(
+    return Finding(
         "placement",
         WARN,
         f"{share:.0%} of the labelled voxels lie in air or outside the body",
@@ -80,7 +80,7 @@ def body_of(values: np.ndarray) -> np.ndarray:
     return mask[3:-3, 3:-3, 3:-3]
 
 
-def organs_mirrored(organs: Volume) -> Problem | None:
+def organs_mirrored(organs: Volume) -> Finding | None:
     """Notices organs on the wrong side: a label or an affine that was flipped.
 
     Args:
@@ -93,7 +93,7 @@ def organs_mirrored(organs: Volume) -> Problem | None:
             if first not in centres or second not in centres:
                 continue
             if centres[first][axis] < centres[second][axis] - WRONG_WAY_MM:
-                return Problem(
+                return Finding(
                     "placement",
                     WARN,
                     f"{_plain(first)} does not lie {words} {_plain(second)}",

@@ -9,7 +9,7 @@ from fedvox.data.cases.case import Case
 from fedvox.data.cases.splits import split_cases
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
-from fedvox.data.check.problem import FAIL, Problem, refusal
+from fedvox.data.check.refusal import refusal
 from fedvox.data.check.site_problems import site_problems, strays_of
 from fedvox.data.check.table_problems import name_overlaps
 from fedvox.data.check.workers import run_all
@@ -20,6 +20,7 @@ from fedvox.data.site.site_data import listed_cases
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_key import KEY_BYTES, PHANTOM_KEY, fingerprint, site_key
 from fedvox.errors import ConfigError, DataError
+from fedvox.finding import FAIL, Finding
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class SiteReport:
     """
 
     cases: tuple[CaseReport, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[Finding, ...]
     unlisted: int
     phantom: bool
     lasting: bool
@@ -132,7 +133,7 @@ def code_key(site: SiteSettings) -> bytes:
 
 def _placed(
     listed: Sequence[Case], site: SiteSettings
-) -> tuple[list[tuple[Case, tuple[str, ...]]], list[Problem]]:
+) -> tuple[list[tuple[Case, tuple[str, ...]]], list[Finding]]:
     """Cases with their parts; a split that cannot be used stops training, not the check."""
     try:
         return ordered(split_cases(listed, site.split)), []

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.table_problems import table_problems
 from fedvox.data.readers import STRAYS
 from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.finding import FAIL, WARN, Finding
 
 WITHOUT = {
     "val": "the site has no say in which model is the best",
@@ -26,7 +26,7 @@ def site_problems(
     cases: Sequence[Case],
     reports: Sequence[CaseReport],
     strays: Sequence[Stray],
-) -> list[Problem]:
+) -> list[Finding]:
     """Judges all cases together.
 
     Args:
@@ -49,12 +49,12 @@ def site_problems(
     return [problem for problem in found if problem is not None]
 
 
-def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
+def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding | None:
     judged = [report for report in reports if not report.quarantined]
     bad = sum(report.refused for report in judged)
     if not bad or bad <= site.max_bad_fraction * len(judged):
         return None
-    return Problem(
+    return Finding(
         "cases",
         FAIL,
         f"{bad} of {len(judged)} cases are refused, more than max_bad_fraction "
@@ -63,7 +63,7 @@ def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | No
     )
 
 
-def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
+def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding | None:
     usable = [report for report in reports if not (report.refused or report.quarantined)]
     placed = any(report.parts for report in reports)
     if (reports and not placed) or any("train" in report.parts for report in usable):
@@ -74,24 +74,24 @@ def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem |
         remedy = fill_parts(["train"], site.split)
     elif reports and not usable:
         remedy = "mend one of the cases above"
-    return Problem("cases", FAIL, message, remedy)
+    return Finding("cases", FAIL, message, remedy)
 
 
-def _emptied(part: str, reports: Sequence[CaseReport]) -> Problem | None:
+def _emptied(part: str, reports: Sequence[CaseReport]) -> Finding | None:
     """Notices a part of the split of which no case is left."""
     listed = [report for report in reports if part in report.parts]
     if not listed or any(not (report.refused or report.quarantined) for report in listed):
         return None
     message = f"none of the {len(listed)} cases under '{part}' can be used: {WITHOUT[part]}"
-    return Problem("cases", WARN, message, "mend one, or write a new split file")
+    return Finding("cases", WARN, message, "mend one, or write a new split file")
 
 
-def _without(site: SiteSettings, reports: Sequence[CaseReport]) -> Problem | None:
+def _without(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding | None:
     """Notices a split without validation or without test cases."""
     empty = [part for part in WITHOUT if not any(part in report.parts for report in reports)]
     if not empty or not any(report.parts for report in reports):
         return None  # without any part the split itself is wrong
-    return Problem("split", WARN, empty_parts(empty), fill_parts(empty, site.split))
+    return Finding("split", WARN, empty_parts(empty), fill_parts(empty, site.split))
 
 
 def empty_parts(empty: Sequence[str]) -> str:
@@ -120,11 +120,11 @@ def fill_parts(empty: Sequence[str], split: str) -> str:
     )
 
 
-def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
+def _overlap(reports: Sequence[CaseReport]) -> Finding | None:
     count = sum(len(report.parts) > 1 for report in reports)
     if not count:
         return None
-    return Problem(
+    return Finding(
         "split",
         WARN,
         f"{count} of {len(reports)} cases stand in several parts, as allow_overlap permits: "
@@ -133,10 +133,10 @@ def _overlap(reports: Sequence[CaseReport]) -> Problem | None:
     )
 
 
-def _passed_over(stray: Stray) -> Problem:
+def _passed_over(stray: Stray) -> Finding:
     """What nobody would miss otherwise; its names stand in a list that the site asks for."""
     message, remedy = f"{stray.kind}: {len(stray.paths)}", f"{stray.remedy}; --list FILE names them"
-    return Problem("folder", WARN, message, remedy)
+    return Finding("folder", WARN, message, remedy)
 
 
 def strays_of(site: SiteSettings) -> list[Stray]:
@@ -145,14 +145,14 @@ def strays_of(site: SiteSettings) -> list[Stray]:
     return look(Path(site.root)) if look else []
 
 
-def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Problem]:
+def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Finding]:
     """Why the job cannot use this site, whatever its cases."""
     found = []
     used = Counter(name for case in cases for name in case.images)
     foreign = sorted(set(used) - set(job.modalities))
     if foreign:
         found.append(
-            Problem(
+            Finding(
                 "modality",
                 FAIL,
                 f"the job uses {', '.join(job.modalities)}, the site holds {', '.join(foreign)}",
@@ -161,7 +161,7 @@ def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Problem]:
         )
     if not any(case.annotated() & set(job.organs) for case in cases):
         found.append(
-            Problem(
+            Finding(
                 "organs",
                 FAIL,
                 f"no case annotates an organ of the job ({', '.join(job.organs)})",

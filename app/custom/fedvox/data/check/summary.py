@@ -8,12 +8,12 @@ import numpy as np
 
 from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.check.site import SiteReport
+from fedvox.finding import FAIL, WARN, Finding
 
 
 @dataclass(frozen=True)
-class Finding:
+class FoundIn:
     """A problem and all the cases that have it.
 
     Attributes:
@@ -21,32 +21,32 @@ class Finding:
         cases: codes; empty if it is the site's.
     """
 
-    problem: Problem
+    problem: Finding
     cases: tuple[str, ...] = ()
 
 
-def findings(report: SiteReport) -> list[Finding]:
+def findings(report: SiteReport) -> list[FoundIn]:
     """All problems, refusals first, equal ones together.
 
     What the site has in quarantine already is a warning, not a refusal.
     """
-    together: dict[Problem, list[str]] = {}
+    together: dict[Finding, list[str]] = {}
     for problem in report.problems:
         together.setdefault(problem, [])
     for case in report.cases:
         for problem in case_problems(case):
             together.setdefault(problem, []).append(case.code)
-    found = [Finding(problem, tuple(cases)) for problem, cases in together.items()]
+    found = [FoundIn(problem, tuple(cases)) for problem, cases in together.items()]
     return sorted(found, key=lambda finding: finding.problem.status != FAIL)
 
 
-def case_problems(case: CaseReport) -> list[Problem]:
+def case_problems(case: CaseReport) -> list[Finding]:
     """A case's problems as they are shown."""
     if not case.quarantined:
         return list(case.problems)
     if not case.refused:
         message, remedy = "in quarantine, though sound now", "run --quarantine to renew the list"
-        return [Problem("quarantine", WARN, message, remedy), *case.problems]
+        return [Finding("quarantine", WARN, message, remedy), *case.problems]
     return [
         replace(problem, status=WARN, message=f"in quarantine: {problem.message}")
         if problem.status == FAIL

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.problem import FAIL, WARN, Problem
 from fedvox.data.organ_names import listed, unknown_names
 from fedvox.data.organs import PARENTS
 from fedvox.data.settings import DataSettings
+from fedvox.finding import FAIL, WARN, Finding
 
 
 def table_problems(
     job: DataSettings | None, cases: Sequence[Case], reports: Sequence[CaseReport]
-) -> list[Problem]:
+) -> list[Finding]:
     """Judges the names of structures over all cases.
 
     Args:
@@ -35,12 +35,12 @@ def table_problems(
     return [problem for problem in found if problem is not None]
 
 
-def _unknown(cases: Sequence[Case]) -> Problem | None:
+def _unknown(cases: Sequence[Case]) -> Finding | None:
     """Names of organs that are spelt in a way that nobody knows would train background."""
     names = unknown_names(name for case in cases for name in case.others)
     if not names:
         return None
-    return Problem(
+    return Finding(
         "organs",
         WARN,
         f"{_where(cases)} {listed(names)}, which FedVox does not know: it trains them as "
@@ -50,10 +50,10 @@ def _unknown(cases: Sequence[Case]) -> Problem | None:
     )
 
 
-def _nothing_known(job: DataSettings | None, cases: Sequence[Case]) -> Problem | None:
+def _nothing_known(job: DataSettings | None, cases: Sequence[Case]) -> Finding | None:
     if job or any(case.annotated() for case in cases):
         return None  # with a job it is refused for not holding that job's organs
-    return Problem(
+    return Finding(
         "organs",
         FAIL,
         f"{_where(cases)} no organ that FedVox knows",
@@ -63,7 +63,7 @@ def _nothing_known(job: DataSettings | None, cases: Sequence[Case]) -> Problem |
 
 def _never_outlined(
     cases: Sequence[Case], reports: Sequence[CaseReport], job: DataSettings | None
-) -> Problem | None:
+) -> Finding | None:
     read = [(case, report) for case, report in zip(cases, reports) if report.label_read]
     named = {organ for case, _ in read for organ in case.annotated()}
     if job:
@@ -82,10 +82,10 @@ def _never_outlined(
             "leave those of organs that lie outside every scan"
         )
     message = f"{_where(cases)} organs that {held}: {', '.join(absent)}"
-    return Problem("organs", WARN, message, remedy)
+    return Finding("organs", WARN, message, remedy)
 
 
-def _not_annotated(job: DataSettings | None, cases: Sequence[Case]) -> Problem | None:
+def _not_annotated(job: DataSettings | None, cases: Sequence[Case]) -> Finding | None:
     """Partly labelled sites are normal; an organ that is lost by its name is not."""
     if not job:
         return None
@@ -93,7 +93,7 @@ def _not_annotated(job: DataSettings | None, cases: Sequence[Case]) -> Problem |
     absent = [organ for organ in job.organs if organ not in annotated]
     if not absent or len(absent) == len(job.organs):  # then the job cannot use the site at all
         return None
-    return Problem(
+    return Finding(
         "organs",
         WARN,
         f"no case annotates {', '.join(absent)}, which the job trains: this site cannot teach "
@@ -124,10 +124,10 @@ def name_overlaps(reports: Sequence[CaseReport], job: DataSettings | None) -> li
     ]
 
 
-def _overlap(pair: tuple[str, str], share: float) -> Problem:
+def _overlap(pair: tuple[str, str], share: float) -> Finding:
     lost, won = pair
     rule = "a part of an organ covers others" if won in PARENTS else "the later file by name wins"
-    return Problem(
+    return Finding(
         "overlap",
         WARN,
         f"the masks of {lost} and {won} overlap by up to {share:.2%} of the smaller one, and these "

@@ -1,17 +1,16 @@
 """What a check found, and what to do about it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from fedvox.errors import FedVoxError
-from fedvox.privacy.redaction import exception_line
 
 PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of one check.
+    """The outcome of one check of a machine, a kit, a site or a case.
 
     Attributes:
         check: its name, one word.
@@ -35,20 +34,16 @@ def passed(check: str, message: str) -> Finding:
     return Finding(check, PASS, message)
 
 
-def run_check(check: str, function: Callable[[], Finding]) -> Finding:
-    """Runs a check; an error of ours is a ``FAIL`` whose last clause is the remedy."""
-    try:
-        return function()
-    except FedVoxError as error:
-        message, _, remedy = str(error).rpartition("; ")
-        return Finding(check, FAIL, message or remedy, remedy if message else "see the message")
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        return Finding(check, FAIL, f"cannot be checked ({reason})", "mend the path or its rights")
-    except Exception as error:  # a broken driver, say; its message may hold a file name
-        return Finding(
-            check, FAIL, f"breaks with {exception_line(error)}", "report this line to us"
-        )
+def from_error(check: str, error: FedVoxError, default: str) -> Finding:
+    """An error of ours as a finding that fails; its last clause is the remedy.
+
+    Args:
+        check: what was looked at.
+        error: its message ends with a remedy after the last semicolon.
+        default: the remedy where it names none.
+    """
+    message, _, remedy = str(error).rpartition("; ")
+    return Finding(check, FAIL, message or remedy, remedy if message else default)
 
 
 def worst(findings: Sequence[Finding]) -> str:

@@ -1,7 +1,8 @@
 import pytest
 
-from fedvox.data.check.problem import FAIL, refusal
+from fedvox.data.check.refusal import refusal
 from fedvox.errors import DataError
+from fedvox.finding import FAIL
 
 
 @pytest.mark.parametrize(
