@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from fedvox.data.organs import ALIASES, CANONICAL, IGNORE, plain_name
+from fedvox.data.structures import STRUCTURES
 
 LONGEST = 40
 """Letters of a name that are shown."""
@@ -15,20 +16,9 @@ ALIKE = 0.75
 """Similarity from which on a name is taken for a slip of another."""
 
 _BASES = {
-    "liver": "leber hepar foie higado fegato",
-    "spleen": "milz lien rate bazo milza",
-    "kidney": "kidneys niere nieren ren rein reins rinon rene reni",
-    "pancreas": "pankreas bauchspeicheldruse bauchspeicheldruese",
-    "gallbladder": "gallenblase galle vesicule vesicula cistifellea gb",
-    "stomach": "magen estomac estomago stomaco",
-    "oesophagus": "speiserohre speiseroehre osophagus esofago",
-    "aorta": "hauptschlagader aorte",
-    "inferior_vena_cava": "ivc vci hohlvene hohlvena cava",
-    "adrenal": "adrenals nebenniere nebennieren surrenale surrenales rag lag",
-    "duodenum": "zwolffingerdarm zwoelffingerdarm duodeno",
-    "bladder": "harnblase blase vessie vejiga vescica",
-    "prostate_uterus": "prostata prostate uterus gebarmutter gebaermutter",
-    "liver_tumour": "lebertumor lebertumour",
+    structure.name.removesuffix("_right"): structure.words
+    for structure in STRUCTURES
+    if structure.words
 }
 _WORDS = {word: base for base, words in _BASES.items() for word in (base, *words.split())}
 """Abbreviations, plurals and the words of a few languages, without accents."""

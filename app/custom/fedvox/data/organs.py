@@ -4,46 +4,14 @@ import hashlib
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from fedvox.data.structures import STRUCTURES, of_body
 from fedvox.errors import ConfigError
 from fedvox.suggest import hint
 
-ABDOMEN = (
-    "liver",
-    "spleen",
-    "kidney_right",
-    "kidney_left",
-    "pancreas",
-    "gallbladder",
-    "stomach",
-    "oesophagus",
-    "aorta",
-    "inferior_vena_cava",
-    "adrenal_right",
-    "adrenal_left",
-    "duodenum",
-    "bladder",
-    "prostate_uterus",
-)
-BRAIN = ("hippocampus_anterior", "hippocampus_posterior")
-HEART = (
-    "heart_left_ventricle",
-    "heart_right_ventricle",
-    "heart_left_atrium",
-    "heart_right_atrium",
-    "heart_myocardium",
-    "ascending_aorta",
-    "pulmonary_artery",
-)
-TUMOURS = (
-    "tumour_necrotic",
-    "tumour_oedema",
-    "tumour_enhancing",
-    "resection_cavity",
-    "liver_tumour",
-)
-CANONICAL = ABDOMEN + BRAIN + HEART + TUMOURS
+ABDOMEN, BRAIN, HEART, TUMOURS = map(of_body, ("abdomen", "brain", "heart", "tumour"))
+CANONICAL = tuple(structure.name for structure in STRUCTURES)
 
-PARENTS = {"ascending_aorta": "aorta", "liver_tumour": "liver"}
+PARENTS = {structure.name: structure.parent for structure in STRUCTURES if structure.parent}
 """Part -> the organ that it belongs to wherever it is not told apart."""
 
 REGIONS = {
@@ -52,35 +20,7 @@ REGIONS = {
 }
 """Overlapping regions that are scored, though not trained: name -> the structures they unite."""
 
-ALIASES = {
-    "right_kidney": "kidney_right",
-    "left_kidney": "kidney_left",
-    "gall_bladder": "gallbladder",
-    "esophagus": "oesophagus",
-    "postcava": "inferior_vena_cava",
-    "arota": "aorta",
-    "prostate/uterus": "prostate_uterus",
-    "right_adrenal_gland": "adrenal_right",
-    "left_adrenal_gland": "adrenal_left",
-    "adrenal_gland_right": "adrenal_right",
-    "adrenal_gland_left": "adrenal_left",
-    "urinary_bladder": "bladder",
-    "anterior": "hippocampus_anterior",
-    "posterior": "hippocampus_posterior",
-    "left_ventricle": "heart_left_ventricle",
-    "right_ventricle": "heart_right_ventricle",
-    "left_atrium": "heart_left_atrium",
-    "right_atrium": "heart_right_atrium",
-    "myocardium": "heart_myocardium",
-    "heart_ventricle_left": "heart_left_ventricle",
-    "heart_ventricle_right": "heart_right_ventricle",
-    "heart_atrium_left": "heart_left_atrium",
-    "heart_atrium_right": "heart_right_atrium",
-    "tumor_necrotic": "tumour_necrotic",
-    "tumor_edema": "tumour_oedema",
-    "tumor_enhancing": "tumour_enhancing",
-    "liver_tumor": "liver_tumour",
-}
+ALIASES = {alias: structure.name for structure in STRUCTURES for alias in structure.aliases}
 """Names of public sets -> ours."""
 
 IGNORE = "ignore"

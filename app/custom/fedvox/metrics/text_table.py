@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from fedvox.data.structures import STRUCTURES
 from fedvox.metrics.interval import FEWEST, gap_text
 from fedvox.metrics.models import (
     BEST,
@@ -21,39 +22,8 @@ _MOST_COLUMNS = 8
 _MOST_LETTERS = 120
 """Letters that their names may fill there; a site's name has up to 64."""
 
-_HEADINGS = {  # in the order in which a radiologist reads an abdomen, then brain, heart, tumours
-    "liver": "liver",
-    "spleen": "spleen",
-    "kidney_right": "kidn.R",
-    "kidney_left": "kidn.L",
-    "pancreas": "pancr.",
-    "gallbladder": "gallb.",
-    "stomach": "stom.",
-    "oesophagus": "oesoph.",
-    "aorta": "aorta",
-    "inferior_vena_cava": "IVC",
-    "adrenal_right": "adr.R",
-    "adrenal_left": "adr.L",
-    "duodenum": "duod.",
-    "bladder": "bladder",
-    "prostate_uterus": "prost/ut",
-    "hippocampus_anterior": "hipp.ant",
-    "hippocampus_posterior": "hipp.post",
-    "heart_left_ventricle": "LV",
-    "heart_right_ventricle": "RV",
-    "heart_left_atrium": "LA",
-    "heart_right_atrium": "RA",
-    "heart_myocardium": "myoc.",
-    "ascending_aorta": "asc.ao.",
-    "pulmonary_artery": "pulm.a.",
-    "tumour_necrotic": "necr.",
-    "tumour_oedema": "oedema",
-    "tumour_enhancing": "enh.",
-    "resection_cavity": "cavity",
-    "liver_tumour": "liv.tum.",
-    "tumour_whole": "whole",
-    "tumour_core": "core",
-}
+_HEADINGS = {structure.name: structure.heading for structure in STRUCTURES}
+_HEADINGS |= {"tumour_whole": "whole", "tumour_core": "core"}
 
 
 def format_table(
