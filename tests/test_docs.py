@@ -131,8 +131,17 @@ def rights() -> str:
     )
 
 
+def section_table(field: dataclasses.Field, hint: type) -> str:
+    """The keys of a section; of one whose ``name`` brings its own, those of every name."""
+    registry = field.metadata.get("registry")
+    if registry is None:
+        return table(hint, f"{field.name}.")
+    first, *others = (table(registry.settings(name), f"{field.name}.") for name in registry)
+    return first + "".join("".join(other.splitlines(True)[3:]) for other in others)
+
+
 SECTIONS = {
-    f"training.json/{field.name}": table(hint, f"{field.name}.")
+    f"training.json/{field.name}": section_table(field, hint)
     for field in dataclasses.fields(JobSettings)
     if dataclasses.is_dataclass(hint := typing.get_type_hints(JobSettings)[field.name])
 } | {"fedvox_site.json": table(SiteSettings), "rights": rights()}

@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from fedvox.errors import ConfigError
-from fedvox.networks import NETWORKS, build_network, patch_multiple
-from fedvox.networks.settings import NetworkSettings
+from fedvox.networks import NETWORKS, build_network
+from fedvox.networks.unet import UNetSettings
 
-TINY = NetworkSettings(channels=(2, 4, 8), residual_units=1)
+TINY = UNetSettings(channels=(2, 4, 8), residual_units=1)
 
 
 def equal(first: nn.Module, second: nn.Module) -> bool:
@@ -46,7 +46,7 @@ def test_building_does_not_reseed_accelerators(monkeypatch):
 
 def test_unknown_name_lists_the_registered_networks():
     with pytest.raises(ConfigError) as caught:
-        build_network(NetworkSettings(name="vnet"), 3, seed=0)
+        build_network(UNetSettings(name="vnet"), 3, seed=0)
     assert "unknown network 'vnet'" in str(caught.value)
     for name in NETWORKS:
         assert name in str(caught.value)
@@ -54,7 +54,7 @@ def test_unknown_name_lists_the_registered_networks():
 
 def test_one_level_is_refused():
     with pytest.raises(ConfigError, match="at least two levels"):
-        build_network(NetworkSettings(channels=(8,)), 3, seed=0)
+        build_network(UNetSettings(channels=(8,)), 3, seed=0)
 
 
 def test_instance_norm_keeps_no_statistics_of_a_sites_intensities():
@@ -65,7 +65,7 @@ def test_instance_norm_keeps_no_statistics_of_a_sites_intensities():
 
 
 def test_batch_norm_can_be_chosen():
-    settings = NetworkSettings(channels=(2, 4), residual_units=1, norm="batch")
+    settings = UNetSettings(channels=(2, 4), residual_units=1, norm="batch")
     network = build_network(settings, 3, seed=0)
     assert any(isinstance(module, nn.BatchNorm3d) for module in network.modules())
 
@@ -78,4 +78,4 @@ def test_each_sample_is_normalised_on_its_own():
 
 
 def test_patch_multiple_is_two_to_the_number_of_halvings():
-    assert patch_multiple(NetworkSettings(channels=(4, 8, 16, 16, 16))) == 16
+    assert UNetSettings(channels=(4, 8, 16, 16, 16)).patch_multiple == 16

@@ -23,7 +23,7 @@ import dataclasses, torch
 from fedvox.doctor.measure import PeakMemory
 from fedvox.training.losses import segmentation_loss
 from fedvox.job.model import initial_model
-from tests.training.test_step_memory import JOB
+from tests.planning.test_step_memory import JOB
 import psutil
 
 torch.set_num_threads(1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fedvox.errors import ConfigError
+from fedvox.registry import Registry
 from fedvox.suggest import hint
 
 S = TypeVar("S")
@@ -24,6 +25,7 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[Any, ...] | None = None,
+    registry: Registry[Any] | None = None,
 ) -> Any:
     """Declares a field with its limits (both inclusive; for tuples they hold per element).
 
@@ -32,14 +34,23 @@ def setting(
         low: smallest allowed number.
         high: largest allowed number.
         choices: the allowed values.
+        registry: the section's ``name`` is one of its names and brings its own settings class;
+            ``default`` is the name that holds where the section says none.
     """
-    metadata = {"low": low, "high": high, "choices": choices}
+    metadata = {"low": low, "high": high, "choices": choices, "registry": registry}
+    if registry is not None and default is not dataclasses.MISSING:
+        metadata["name"] = default
+        return dataclasses.field(
+            default_factory=lambda: registry.settings(default)(), metadata=metadata
+        )
     if isinstance(default, type):
         return dataclasses.field(default_factory=default, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = "") -> S:
+def build(
+    cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = "", of: str = ""
+) -> S:
     """Builds a frozen settings object from a mapping, checking every key and value.
 
     Args:
@@ -47,6 +58,7 @@ def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = ""
         mapping: the parsed JSON object.
         where: the file to name in errors.
         prefix: dotted path of this object inside the file, for errors.
+        of: what the keys belong to, for errors, where that depends on a name.
 
     Raises:
         ConfigError: unknown, missing or invalid key; names the key, the file, the allowed values.
@@ -58,8 +70,8 @@ def build(cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = ""
     for key in mapping:
         if key not in fields:
             raise ConfigError(
-                f"{where}: unknown key '{_join(prefix, key)}'; {hint(str(key), fields)}allowed: "
-                f"{', '.join(fields)}"
+                f"{where}: unknown key '{_join(prefix, key)}'{of}; {hint(str(key), fields)}"
+                f"allowed: {', '.join(fields)}"
             )
     values = {
         name: _value(hints[name], fields[name], mapping[name], where, _join(prefix, name))
@@ -143,19 +155,43 @@ def _join(prefix: str, key: str) -> str:
 
 
 def _value(hint: Any, field: Any, value: Any, where: str, key: str) -> Any:
+    if (registry := field.metadata.get("registry")) is not None:
+        return _named(registry, field.metadata.get("name"), value, where, key)
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where, key)  # type: ignore[arg-type]
     origin = typing.get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(hint) if option is not type(None)]
-        if value is None:
-            return None
-        hint, origin = options[0], typing.get_origin(options[0])
+        return None if value is None else _value(options[0], field, value, where, key)
     if origin is tuple:
         return _tuple(hint, field, value, where, key)
+    if origin in (dict, Mapping):
+        return _mapping(typing.get_args(hint)[1], field, value, where, key)
     _check_type(hint, value, where, key)
     _check_limits(field, value, where, key)
     return float(value) if hint is float else value
+
+
+def _named(registry: Registry[Any], default: str | None, value: Any, where: str, key: str) -> Any:
+    """A section whose keys depend on its ``name``."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: '{key}' must be an object with named keys")
+    name = value.get("name", default)
+    if name is None:
+        raise ConfigError(f"{where}: key '{key}.name' is missing; add it")
+    _check_type(str, name, where, f"{key}.name")
+    try:
+        cls = registry.settings(name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: '{key}.name': {error}") from None
+    return build(cls, value, where, key, f" of {registry.kind} '{name}'")
+
+
+def _mapping(item: Any, field: Any, value: Any, where: str, key: str) -> dict[str, Any]:
+    """A section whose keys are free and whose values are alike."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: '{key}' must be an object with named keys")
+    return {name: _value(item, field, one, where, _join(key, name)) for name, one in value.items()}
 
 
 def _tuple(hint: Any, field: Any, value: Any, where: str, key: str) -> tuple[Any, ...]:
@@ -164,10 +200,16 @@ def _tuple(hint: Any, field: Any, value: Any, where: str, key: str) -> tuple[Any
         raise ConfigError(f"{where}: '{key}' must be a list, not {value!r}")
     if rest and rest[0] is not Ellipsis and len(value) != len(rest) + 1:
         raise ConfigError(f"{where}: '{key}' must have {len(rest) + 1} elements, not {len(value)}")
-    for element in value:
-        _check_type(item, element, where, key)
-        _check_limits(field, element, where, key)
-    return tuple(item(element) for element in value)
+    return tuple(
+        _value(
+            item,
+            field,
+            element,
+            where,
+            f"{key}[{place}]" if dataclasses.is_dataclass(item) else key,
+        )
+        for place, element in enumerate(value)
+    )
 
 
 def _check_type(hint: Any, value: Any, where: str, key: str) -> None:

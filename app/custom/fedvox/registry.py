@@ -19,9 +19,14 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._settings: dict[str, type] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, settings: type | None = None) -> Callable[[T], T]:
         """Decorator that adds a builder under ``name``.
+
+        Args:
+            name: as users write it.
+            settings: the frozen dataclass of what users may set for it; it holds ``name`` too.
 
         Raises:
             ConfigError: the name is taken.
@@ -31,9 +36,20 @@ class Registry(Generic[T]):
             if name in self._entries:
                 raise ConfigError(f"{self.kind} '{name}' is registered twice; choose another name")
             self._entries[name] = builder
+            if settings is not None:
+                self._settings[name] = settings
             return builder
 
         return add
+
+    def settings(self, name: str) -> type:
+        """The settings class that was registered with a name.
+
+        Raises:
+            ConfigError: the name is unknown.
+        """
+        self[name]
+        return self._settings[name]
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:

@@ -11,7 +11,7 @@ from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings, PhantomSettings
 from fedvox.errors import ConfigError
 from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
-from fedvox.networks import NETWORKS, patch_multiple
+from fedvox.networks import NETWORKS
 from fedvox.networks.settings import NetworkSettings
 
 
@@ -92,7 +92,7 @@ class JobSettings:
     data: DataSettings
     phantom: PhantomSettings = setting(PhantomSettings)
     augmentation: AugmentationSettings = setting(AugmentationSettings)
-    network: NetworkSettings = setting(NetworkSettings)
+    network: NetworkSettings = setting("unet", registry=NETWORKS)
     training: TrainingSettings = setting(TrainingSettings)
     evaluation: EvaluationSettings = setting(EvaluationSettings)
 
@@ -100,14 +100,13 @@ class JobSettings:
         """Checks what spans sections.
 
         Raises:
-            ConfigError: the network's name is unknown or its levels do not divide the patch.
+            ConfigError: the network's levels do not divide the patch.
         """
-        NETWORKS[self.network.name]
-        multiple = patch_multiple(self.network)
+        multiple = self.network.patch_multiple
         if any(edge % multiple for edge in self.data.patch):
             raise ConfigError(
-                f"'data.patch' is {list(self.data.patch)}; with the {len(self.network.channels)} "
-                f"levels of 'network.channels' each edge must be a multiple of {multiple}"
+                f"'data.patch' is {list(self.data.patch)}; with {self.network.levels} "
+                f"each edge must be a multiple of {multiple}"
             )
 
 

@@ -1,17 +1,18 @@
 """Networks by name. One file each, one line here."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fedvox.networks.settings import NetworkSettings
-from fedvox.networks.unet import build_unet
+from fedvox.networks.unet import UNetSettings, build_unet
 from fedvox.registry import Registry
 
 if TYPE_CHECKING:  # names are known where PyTorch is not installed
     from torch import nn
 
-NETWORKS: 'Registry[Callable[[NetworkSettings, int, int], "nn.Module"]]' = Registry("network")
-NETWORKS.register("unet")(build_unet)
+NETWORKS: 'Registry[Callable[[Any, int, int], "nn.Module"]]' = Registry("network")
+"""Name -> builder, from its own settings, input channels and classes."""
+NETWORKS.register("unet", UNetSettings)(build_unet)
 
 
 def build_network(settings: NetworkSettings, classes: int, seed: int) -> "nn.Module":
@@ -31,8 +32,3 @@ def build_network(settings: NetworkSettings, classes: int, seed: int) -> "nn.Mod
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA
         return builder(settings, 1, classes)
-
-
-def patch_multiple(settings: NetworkSettings) -> int:
-    """What each edge of a patch must be a multiple of: each level but the first halves it."""
-    return int(2 ** (len(settings.channels) - 1))

@@ -1,9 +1,6 @@
-"""Which network a job trains, as plain numbers."""
+"""What every network's settings say, as plain numbers."""
 
 from dataclasses import dataclass
-
-from fedvox.config import setting
-from fedvox.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -11,22 +8,17 @@ class NetworkSettings:
     """Architecture of the segmentation network.
 
     Attributes:
-        name: a registered builder.
-        channels: feature channels per level, from full resolution down; each level halves the grid.
-        residual_units: residual convolutions per level; 0 gives two plain convolutions.
-        norm: ``instance`` keeps no statistics of any site's intensities; ``batch`` does.
+        name: a registered network; it decides which further keys there are.
     """
 
-    name: str = "unet"
-    channels: tuple[int, ...] = setting((8, 16, 32, 64), low=1, high=2048)
-    residual_units: int = setting(2, low=0, high=8)
-    norm: str = setting("instance", choices=("instance", "batch"))
+    name: str
 
-    def __post_init__(self) -> None:
-        """Checks the number of levels.
+    @property
+    def patch_multiple(self) -> int:
+        """What each edge of a patch must be a multiple of, in voxels."""
+        return 1
 
-        Raises:
-            ConfigError: fewer than two.
-        """
-        if len(self.channels) < 2:
-            raise ConfigError("'network.channels' needs at least two levels, e.g. [8, 16, 32, 64]")
+    @property
+    def levels(self) -> str:
+        """The key, in words, that :attr:`patch_multiple` follows from."""
+        return f"network '{self.name}'"

@@ -14,7 +14,7 @@ from fedvox.data.organs import MODALITIES, check_organs
 from fedvox.errors import ConfigError
 from fedvox.job.settings import JobSettings
 from fedvox.memory import GIB
-from fedvox.networks import patch_multiple
+from fedvox.networks import NETWORKS
 from fedvox.networks.settings import NetworkSettings
 from fedvox.planning.fingerprint import SPACING, Fingerprint
 from fedvox.planning.plan_rules import (
@@ -64,7 +64,7 @@ class Plan:
     """
 
     organs: tuple[str, ...]
-    network: NetworkSettings
+    network: NetworkSettings = setting(registry=NETWORKS)
     modalities: tuple[str, ...] = setting(choices=MODALITIES)
     spacing: tuple[float, float, float] = setting(low=0.1, high=20.0)
     patch: tuple[int, int, int] = setting(low=SMALLEST_EDGE, high=LARGEST_EDGE)
@@ -120,7 +120,7 @@ def make_plan(
         ConfigError: not even the smallest patch fits.
     """
     spacing, spacing_reason = plan_spacing(fingerprints)
-    multiple = max(SMALLEST_EDGE, patch_multiple(job.network))  # both are powers of two
+    multiple = max(SMALLEST_EDGE, job.network.patch_multiple)  # both are powers of two
     whole = median_patch(fingerprints, spacing, multiple)
     most = CPU_VOXELS if not memory.gpu else LARGEST_EDGE**3
 

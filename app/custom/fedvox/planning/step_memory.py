@@ -12,7 +12,7 @@ import torch
 
 from fedvox.data.organs import parent_pairs
 from fedvox.job.settings import JobSettings
-from fedvox.networks import build_network, patch_multiple
+from fedvox.networks import build_network
 from fedvox.training.losses import segmentation_loss
 
 BACKWARD = 3.0
@@ -44,7 +44,7 @@ class StepMemory:
 
 def measure_step(job: JobSettings) -> StepMemory:
     """Measures the job's network and loss at two small patches, in float32."""
-    edge = 2 * patch_multiple(job.network)
+    edge = 2 * job.network.patch_multiple
     small, large = (edge, edge, edge), (edge, edge, 2 * edge)
     first, second = kept_bytes(job, small), kept_bytes(job, large)
     slope = (second - first) / edge**3
