@@ -31,7 +31,7 @@ SETTINGS = GinSettings()
 
 @torch.no_grad()
 def plain_gin(x: Tensor, draw: GinDraw) -> Tensor:
-    """The rival: grouped 3D convolutions, one group per sample. ``x`` is ``(B, C, D, H, W)``."""
+    """The rival: grouped 3D convolutions, one group per sample. ``x`` is ``(B, C, X, Y, Z)``."""
     features = x.reshape(1, -1, *x.shape[2:])
     for index in range(draw.settings.layers):
         weight, bias = draw.layer(index)

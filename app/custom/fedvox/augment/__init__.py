@@ -39,7 +39,7 @@ def build_intensity(settings: AugmentationSettings) -> Intensity:
         settings: the ``augment`` section of a training configuration.
 
     Returns:
-        a function of images ``(B, C, D, H, W)`` in [0, 1] and a CPU generator.
+        a function of images ``(B, C, X, Y, Z)`` in [0, 1] and a CPU generator.
 
     Raises:
         ConfigError: the name is not registered; lists those that are.

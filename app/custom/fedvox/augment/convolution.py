@@ -19,19 +19,19 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Plain stride-1 convolution with zero padding that keeps the shape.
 
     Args:
-        x: one volume ``(C_in, D, H, W)``.
+        x: one volume ``(C_in, X, Y, Z)``.
         weight: ``(C_out, C_in, kD, kH, kW)`` with odd sizes.
         bias: ``(C_out,)``.
 
     Returns:
-        ``(C_out, D, H, W)``.
+        ``(C_out, X, Y, Z)``.
     """
     padding = [size // 2 for size in weight.shape[2:]]
     return F.conv3d(x[None], weight, bias, padding=padding)[0]
 
 
 def fold(x: Tensor) -> Tensor:
-    """Cuts the rows of a volume ``(C, D, H, W)`` into blocks ``(N, D, H, C, FOLD)``.
+    """Cuts the rows of a volume ``(C, X, Y, Z)`` into blocks ``(N, X, Y, C, FOLD)``.
 
     A last, incomplete block is filled up with zeros: ``N = ceil(W / FOLD)``.
     """
@@ -40,7 +40,7 @@ def fold(x: Tensor) -> Tensor:
 
 
 def unfold(blocks: Tensor, width: int) -> Tensor:
-    """The inverse of :func:`fold`: ``(C, D, H, width)`` from ``(N, D, H, C, FOLD)``."""
+    """The inverse of :func:`fold`: ``(C, D, H, width)`` from ``(N, X, Y, C, FOLD)``."""
     return blocks.permute(3, 1, 2, 0, 4).flatten(3)[..., :width]
 
 

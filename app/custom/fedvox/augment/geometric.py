@@ -17,7 +17,7 @@ from fedvox.augment.settings import GeometricSettings
 
 @dataclass(frozen=True)
 class GeometricDraw:
-    """A drawn deformation per sample, in the coordinates of ``grid_sample`` ([-1, 1], x y z).
+    """A drawn deformation per sample, in ``grid_sample``'s coordinates: [-1, 1], last axis first.
 
     Args:
         affine: ``(B, 3, 4)``, from output to input coordinates.
@@ -47,10 +47,10 @@ def draw_geometric(
     Args:
         settings: the ranges.
         batch: number of samples B.
-        shape: voxels ``(D, H, W)``.
+        shape: voxels ``(X, Y, Z)``.
         generator: CPU generator; the only source of randomness. The number of values drawn does
             not depend on their outcome.
-        spacing: mm per voxel along D, H, W.
+        spacing: mm per voxel along X, Y, Z.
 
     Returns:
         the draw, on the CPU.
@@ -92,8 +92,8 @@ def apply_geometric(image: Tensor, label: Tensor, draw: GeometricDraw) -> tuple[
     Repeating the border instead would smear organs over voxels labelled background.
 
     Args:
-        image: ``(B, C, D, H, W)``, background at 0, e.g. scaled to [0, 1].
-        label: ``(B, D, H, W)``, integers below 2^24 (exact in float32).
+        image: ``(B, C, X, Y, Z)``, background at 0, e.g. scaled to [0, 1].
+        label: ``(B, X, Y, Z)``, integers below 2^24 (exact in float32).
         draw: from :func:`draw_geometric` for the same B and shape.
 
     Returns:
@@ -105,8 +105,8 @@ def apply_geometric(image: Tensor, label: Tensor, draw: GeometricDraw) -> tuple[
     """
     if image.shape[2:] != label.shape[1:] or not len(image) == len(label) == len(draw.affine):
         raise ValueError(
-            f"image {tuple(image.shape)} and label {tuple(label.shape)} must be (B, C, D, H, W) "
-            f"and (B, D, H, W) of the {len(draw.affine)} samples drawn for"
+            f"image {tuple(image.shape)} and label {tuple(label.shape)} must be (B, C, X, Y, Z) "
+            f"and (B, X, Y, Z) of the {len(draw.affine)} samples drawn for"
         )
     if draw.identity:
         return image, label
@@ -118,7 +118,7 @@ def apply_geometric(image: Tensor, label: Tensor, draw: GeometricDraw) -> tuple[
 
 
 def sampling_grid(draw: GeometricDraw, shape: torch.Size, device: torch.device) -> Tensor:
-    """Input coordinates of every output voxel, ``(B, D, H, W, 3)`` in x y z order."""
+    """Input coordinates of every output voxel, ``(B, X, Y, Z, 3)``, the last axis first."""
     size = [len(draw.affine), 1, *shape]
     grid = F.affine_grid(to_device(draw.affine, device), size, align_corners=False)
     if draw.elastic is None:

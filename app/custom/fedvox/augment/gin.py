@@ -127,7 +127,7 @@ def apply_gin(x: Tensor, draw: GinDraw) -> Tensor:
     """Applies drawn networks: ``m = alpha g(x) + (1 - alpha) x``, ``m ‖x‖ / (‖m‖ + 1e-5)``.
 
     Args:
-        x: images ``(B, C, D, H, W)`` or ``(B, C, H, W)`` in [0, 1], on any device.
+        x: images ``(B, C, X, Y, Z)`` or ``(B, C, X, Y)`` in [0, 1], on any device.
         draw: from :func:`draw_gin` for the same B, C and number of dimensions.
 
     Returns:
@@ -169,7 +169,7 @@ class Gin:
         self.settings = settings
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Augments ``x`` ``(B, C, D, H, W)`` or ``(B, C, H, W)`` in [0, 1]; fresh at every call."""
+        """Augments ``x`` ``(B, C, X, Y, Z)`` or ``(B, C, X, Y)`` in [0, 1]; fresh at every call."""
         draw = draw_gin(self.settings, x.shape[0], x.shape[1], x.ndim - 2, generator)
         return apply_gin(x, draw)
 

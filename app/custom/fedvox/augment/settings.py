@@ -59,7 +59,7 @@ class GeometricSettings:
         elastic_grid: control points along each axis.
         elastic_strength: standard deviation of the control points' displacement, as a share of the
             distance between two of them; the space does not fold well below 0.5.
-        flips: axes (0, 1, 2 for D, H, W) that are mirrored in half of the samples; none by default,
+        flips: axes (0, 1, 2 for X, Y, Z) that are mirrored in half of the samples; none by default,
             since left and right organs are told apart.
 
     Raises:
