@@ -25,6 +25,7 @@ ARMS = {"fedavg": "none", "fedgin": "gin"}
 
 def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     """Trains on two CT sites and returns mean Dice per modality on unseen cases."""
+    from fedvox.augment import INTENSITY
     from fedvox.data.site.site_data import SiteData, open_site
     from fedvox.flare.run.site_setup import phantom_site
     from fedvox.inference.evaluate import score_cases
@@ -42,7 +43,9 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     if quick:
         phantom = dataclasses.replace(phantom, train=2, val=1, test=2)
         training = dataclasses.replace(training, rounds=1, steps=2)
-    augmentation = dataclasses.replace(job.augmentation, name=ARMS[arm])
+    augmentation = INTENSITY.settings(ARMS[arm])(
+        geometric=job.augmentation.geometric, contrast=job.augmentation.contrast
+    )
     job = dataclasses.replace(job, phantom=phantom, training=training, augmentation=augmentation)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)

@@ -136,8 +136,14 @@ def section_table(field: dataclasses.Field, hint: type) -> str:
     registry = field.metadata.get("registry")
     if registry is None:
         return table(hint, f"{field.name}.")
-    first, *others = (table(registry.settings(name), f"{field.name}.") for name in registry)
-    return first + "".join("".join(other.splitlines(True)[3:]) for other in others)
+    tables = (
+        table(registry.settings(name), f"{field.name}.")
+        for name in (field.metadata["name"], *registry)
+    )
+    found: dict[str, str] = {}  # what several names share stands once
+    for line in (line for own in tables for line in own.splitlines(True)):
+        found.setdefault(line.split("|")[1], line)
+    return "".join(found.values())
 
 
 SECTIONS = {

@@ -172,6 +172,14 @@ def test_lists_may_have_blanks_or_a_single_element(
     assert settings(tmp_path / "fedgin")["data"]["organs"] == organs
 
 
+def test_another_name_leaves_the_settings_of_the_old_one_behind():
+    own = {"name": "gin", "gin": {"probability": 0.5}, "contrast": {"brightness": 0.1}}
+    mapping = {"name": "job", "data": {"organs": ["liver"]}, "augmentation": own}
+    result = apply_overrides(mapping, ["augmentation.name=none"])
+    assert result["augmentation"] == {"name": "none", "contrast": {"brightness": 0.1}}
+    assert mapping["augmentation"] == own
+
+
 def test_list_that_the_file_leaves_to_its_default_takes_a_single_element() -> None:
     mapping = {"name": "a", "data": {"organs": ["liver"]}}
     result = apply_overrides(mapping, ["phantom.modalities=ct"])
@@ -270,7 +278,7 @@ def test_a_setting_comes_after_the_plan(tmp_path: Path, plan: Path) -> None:
             "made for liver, the job trains liver, spleen, kidney_right",
         ),
         (
-            {"network": {"channels": [4, 8]}},
+            {"network": {"name": "unet", "channels": [4, 8]}},
             "made for the network name unet, channels [4, 8]",
         ),
         ({"batch": 0}, "'batch' is 0; it must be at least 1"),

@@ -43,7 +43,8 @@ def test_unknown_key_is_named_with_file_and_allowed_keys(tmp_path, section, key)
     path.write_text(json.dumps(content))
     with pytest.raises(ConfigError) as error:
         read_job(path)
-    of = " of network 'unet'" if section == "network" else ""
+    named = {"network": "network 'unet'", "augmentation": "intensity augmentation 'gin'"}
+    of = f" of {named[section]}" if section in named else ""
     assert str(error.value).startswith(f"{path}: unknown key '{section}.{key}'{of}; ")
     assert " allowed: " in str(error.value)
 

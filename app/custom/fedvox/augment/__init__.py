@@ -1,9 +1,9 @@
 """Augmentations: tensor to tensor, pure, every draw from a given generator; training only."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from fedvox.augment.settings import AugmentationSettings
+from fedvox.augment.settings import AugmentationSettings, GinAugmentation
 from fedvox.registry import Registry
 
 if TYPE_CHECKING:  # names are known where PyTorch is not installed
@@ -12,13 +12,11 @@ if TYPE_CHECKING:  # names are known where PyTorch is not installed
 
 Intensity: TypeAlias = "Callable[[Tensor, torch.Generator], Tensor]"
 
-INTENSITY: Registry[Callable[[AugmentationSettings], Intensity]] = Registry(
-    "intensity augmentation"
-)
+INTENSITY: Registry[Callable[[Any], Intensity]] = Registry("intensity augmentation")
+"""Name -> builder, from its own settings."""
 
-
-INTENSITY.register("none")(lambda settings: unchanged)
-INTENSITY.register("gin")(lambda settings: _gin(settings))
+INTENSITY.register("none", AugmentationSettings)(lambda settings: unchanged)
+INTENSITY.register("gin", GinAugmentation)(lambda settings: _gin(settings))
 
 
 def unchanged(x: "Tensor", generator: "torch.Generator") -> "Tensor":
@@ -26,7 +24,7 @@ def unchanged(x: "Tensor", generator: "torch.Generator") -> "Tensor":
     return x
 
 
-def _gin(settings: AugmentationSettings) -> Intensity:
+def _gin(settings: GinAugmentation) -> Intensity:
     from fedvox.augment.gin import Gin
 
     return Gin(settings.gin)
@@ -36,7 +34,7 @@ def build_intensity(settings: AugmentationSettings) -> Intensity:
     """The intensity augmentation that the settings name.
 
     Args:
-        settings: the ``augment`` section of a training configuration.
+        settings: the ``augmentation`` section of a training configuration.
 
     Returns:
         a function of images ``(B, C, X, Y, Z)`` in [0, 1] and a CPU generator.

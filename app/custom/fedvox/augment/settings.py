@@ -1,4 +1,4 @@
-"""The ``augment`` section of a training configuration.
+"""The ``augmentation`` section of a training configuration.
 
 Nothing here needs PyTorch: a job can be read, shown and exported where nobody trains.
 """
@@ -109,25 +109,29 @@ class ContrastSettings:
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """Which intensity augmentation is used, and the ranges of all of them.
+    """What every intensity augmentation's settings say.
 
     Args:
-        name: a name of the registry :data:`fedvox.augment.INTENSITY`.
-        gin: used when ``name`` is ``"gin"``.
+        name: a registered intensity augmentation; it may bring a section of its own.
         geometric: used in every arm alike.
         contrast: used in every arm alike.
-
-    Raises:
-        ConfigError: the name is not registered; lists those that are.
     """
 
-    name: str = setting("gin")
-    gin: GinSettings = setting(GinSettings)
+    name: str = "none"
     geometric: GeometricSettings = setting(GeometricSettings)
     contrast: ContrastSettings = setting(ContrastSettings)
 
-    def __post_init__(self) -> None:
-        # the registry's builders take these settings, so it can only be imported afterwards
-        from fedvox.augment import INTENSITY
 
-        INTENSITY[self.name]
+@dataclass(frozen=True)
+class GinAugmentation(AugmentationSettings):
+    """GIN and what it draws.
+
+    Args:
+        name: a registered intensity augmentation; it may bring a section of its own.
+        gin: what GIN draws.
+        geometric: used in every arm alike.
+        contrast: used in every arm alike.
+    """
+
+    name: str = "gin"
+    gin: GinSettings = setting(GinSettings)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.aggregation import AGGREGATORS
+from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings, PhantomSettings
@@ -91,7 +92,7 @@ class JobSettings:
     name: str
     data: DataSettings
     phantom: PhantomSettings = setting(PhantomSettings)
-    augmentation: AugmentationSettings = setting(AugmentationSettings)
+    augmentation: AugmentationSettings = setting("gin", registry=INTENSITY)
     network: NetworkSettings = setting("unet", registry=NETWORKS)
     training: TrainingSettings = setting(TrainingSettings)
     evaluation: EvaluationSettings = setting(EvaluationSettings)

@@ -1,5 +1,6 @@
 """Changes to a job's settings as ``key.path=value``, as ``--set`` takes them."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
 from fedvox.flare.jobs.folder import SERVER, TRAINING
-from fedvox.job.settings import job_from
+from fedvox.job.settings import JobSettings, job_from
 
 WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
 """Keys of FLARE's own files, not of ``training.json``."""
@@ -65,9 +66,22 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {override}: '{part}' holds a value, not a section")
         value = _value(text)
+        if last == "name":
+            _forget_others(target, parents[0], value)
         is_list = isinstance(target.get(last, known.get(last)), list)
         target[last] = [value] if is_list and not isinstance(value, list | dict) else value
     return result
+
+
+def _forget_others(section: dict[str, Any], key: str, name: Any) -> None:
+    """A new name, of a network say, has its own keys: those that only the old one knew go."""
+    found = [f for f in dataclasses.fields(JobSettings) if f.name == key]
+    registry = found[0].metadata.get("registry") if found else None
+    if registry is None or name not in registry:
+        return
+    known = {f.name for f in dataclasses.fields(registry.settings(name))}
+    for foreign in set(section) - known:
+        del section[foreign]
 
 
 def _refuse_section(override: str, key: str, defaults: dict[str, Any]) -> None:
