@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 
 import fedvox
-from fedvox.commands import check, doctor, export, job, kit, phantom, predict, report
+from fedvox.commands import check, doctor, evaluate, export, job, kit, phantom, predict, report
 from fedvox.commands.parser import OneLineParser
 from fedvox.commands.text import visible
 from fedvox.errors import FedVoxError
@@ -24,6 +24,7 @@ examples:
   fedvox job show fedgin
   fedvox predict --model runs/fedgin/model.safetensors --input scan.nii.gz --modality mr \\
       --output seg.nii.gz
+  fedvox evaluate --model runs/fedgin/model.safetensors data/site-1.json
   fedvox export --model runs/fedgin/model.safetensors --out bundle
   fedvox report runs/fedgin
   fedvox doctor --kit /opt/fedvox/site-1 --job submit/fedgin
@@ -43,7 +44,7 @@ def build_parser() -> OneLineParser:
     )
     parser.add_argument("--version", action="version", version=f"fedvox {fedvox.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (phantom, check, doctor, job, predict, export, report, kit):
+    for command in (phantom, check, doctor, job, predict, evaluate, export, report, kit):
         command.add_parser(subparsers)
     return parser
 

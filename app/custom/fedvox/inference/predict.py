@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_slabs
 from fedvox.data.images.modality import Told, check_modality, tell_modality
@@ -68,6 +69,19 @@ class Prediction:
         return abs(float(np.linalg.det(self.labels.affine[:3, :3]))) / 1000
 
 
+def loaded(trained: TrainedModel) -> tuple[nn.Module, torch.device]:
+    """The network with a trained model's weights, on the device that its settings ask for.
+
+    Raises:
+        ConfigError: they ask for a GPU and there is none, or its memory is full.
+    """
+    device = prepare_device(trained.job.training)
+    model = initial_model(trained.job)
+    load_weights(model, trained.weights)
+    with memory_errors(trained.job.data.patch):
+        return to_device(model, device), device
+
+
 class Predictor:
     """A trained model on its device, for one scan after the other.
 
@@ -80,11 +94,7 @@ class Predictor:
 
     def __init__(self, trained: TrainedModel) -> None:
         self.job = trained.job
-        self.device = prepare_device(self.job.training)
-        model = initial_model(self.job)
-        load_weights(model, trained.weights)
-        with memory_errors(self.job.data.patch):
-            self._model = to_device(model, self.device)
+        self._model, self.device = loaded(trained)
 
     def check(self, modality: str) -> None:
         """Refuses a modality that the model does not know.

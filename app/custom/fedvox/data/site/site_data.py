@@ -26,6 +26,8 @@ from fedvox.errors import ConfigError, DataError
 from fedvox.files import private_folder, remove_unfinished
 
 PREPARED = "prepared"
+PURPOSES = {"train": "training", "val": "validation", "test": "test"}
+"""What the cases of each part are called."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,12 @@ class SiteData:
 
 
 def open_site(
-    name: str, site: SiteSettings, settings: DataSettings, state: Path, progress: bool = False
+    name: str,
+    site: SiteSettings,
+    settings: DataSettings,
+    state: Path,
+    progress: bool = False,
+    needs: str = "train",
 ) -> SiteData:
     """Opens a site's data set and prepares every case that is not in quarantine.
 
@@ -81,11 +88,12 @@ def open_site(
         settings: the job's data settings.
         state: the site's state folder; prepared cases lie under ``site.cache`` if set, else here.
         progress: shows a progress bar on a terminal.
+        needs: the part that must have a case; a site that only tests has none to train.
 
     Raises:
         ConfigError: a case has several modalities.
-        DataError: too many unusable cases, no training case, no organ of the job annotated, or a
-            cache folder that cannot be written.
+        DataError: too many unusable cases, none of the part that is needed, no organ of the job
+            annotated there, or a cache folder that cannot be written.
     """
     from tqdm import tqdm
 
@@ -101,7 +109,7 @@ def open_site(
     workers = count_workers(site.workers)
     futures = prepare_cases([case for _, case in listed], settings, folder, key, workers)
     prepared, skipped = _collect(zip(bar, futures, strict=True), key)
-    _refuse_unusable(name, site, prepared, skipped, settings, len(left_out))
+    _refuse_unusable(name, site, prepared, skipped, settings, len(left_out), needs)
     for _, case in everything:
         if case.id in left_out:
             skipped[fingerprint(case, key)] = f"in quarantine: {left_out[case.id]}"
@@ -222,6 +230,7 @@ def _refuse_unusable(
     skipped: dict[str, str],
     settings: DataSettings,
     left_out: int,
+    needs: str,
 ) -> None:
     total = len(skipped) + sum(map(len, prepared.values()))
     if skipped and len(skipped) > site.max_bad_fraction * total:
@@ -230,17 +239,18 @@ def _refuse_unusable(
             f"{name}: {len(skipped)} of {total} cases are unusable, more than max_bad_fraction "
             f"{site.max_bad_fraction:g} allows; the first is case {first[0]}: {first[1]}"
         )
-    if not prepared["train"]:
+    if not prepared[needs]:
         reason = next(iter(skipped.values()), "")
         raise DataError(
-            f"{name}: no training case among {total}; check 'root' and 'split' in the site file"
+            f"{name}: no {PURPOSES[needs]} case among {total}; check 'root' and 'split' in the "
+            "site file"
             + (f"; {len(skipped)} are unusable, the first since {reason}" if reason else "")
             + (f"; {left_out} more are in quarantine" if left_out else "")
         )
-    annotated = {organ for case in prepared["train"] for organ in case.annotated}
+    annotated = {organ for case in prepared[needs] for organ in case.annotated}
     if not annotated:
         raise DataError(
-            f"{name}: no training case annotates any of the job's organs "
+            f"{name}: no {PURPOSES[needs]} case annotates any of the job's organs "
             f"({', '.join(settings.organs)}); check the label table or take the site out"
         )
 

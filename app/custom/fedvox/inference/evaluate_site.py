@@ -1,0 +1,47 @@
+"""External validation: a trained model on the cases of one site, without a federation."""
+
+from collections.abc import Sequence
+
+from fedvox.data.cases.prepared import PreparedCase
+from fedvox.data.site.site_data import SiteData
+from fedvox.errors import ConfigError
+from fedvox.inference.evaluate import score_cases
+from fedvox.inference.model_files.model_file import TrainedModel
+from fedvox.inference.predict import loaded
+from fedvox.job.device import memory_errors
+from fedvox.metrics.table import MetricRow
+
+MODEL = "model"
+"""What the tables call the model."""
+
+
+def evaluate_model(
+    trained: TrainedModel, site: SiteData, split: str = "test", progress: bool = False
+) -> list[MetricRow]:
+    """Dice, HD95 and NSD of every case of a part, on the scanner's own grid.
+
+    Args:
+        trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
+        site: opened with the settings of the model's job.
+        split: ``test``, ``val`` or ``train``.
+        progress: shows a progress bar on a terminal.
+
+    Raises:
+        ConfigError: the site holds a modality that the model was not made for, or memory is full.
+    """
+    from tqdm import tqdm
+
+    foreign = sorted(set(site.modalities) - set(trained.job.data.modalities))
+    if foreign:
+        raise ConfigError(
+            f"the site holds {', '.join(foreign)}, the model is for "
+            f"{', '.join(trained.job.data.modalities)}; name those under 'modalities' in the site "
+            "file"
+        )
+    model, device = loaded(trained)
+    cases: Sequence[PreparedCase] = {"train": site.train, "val": site.val, "test": site.test}[split]
+    rows: list[MetricRow] = []
+    with memory_errors(trained.job.data.patch):
+        for case in tqdm(cases, desc="scoring", unit="case", disable=None if progress else True):
+            rows += score_cases(model, MODEL, [case], trained.job, site.name, split, device)
+    return rows

@@ -1,0 +1,61 @@
+"""``fedvox evaluate``: external validation at one site."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fedvox.commands.main import main
+from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
+
+
+@pytest.fixture
+def site_file(phantom_site, tmp_path) -> Path:
+    """A CT site that only tests: two of its cases, none for training."""
+    split = {"test": ["phantom_0005", "phantom_0006"]}
+    (tmp_path / "split.json").write_text(json.dumps(split))
+    content = {
+        "dataset": "phantom",
+        "root": str(phantom_site("ct")),
+        "modalities": ["ct"],
+        "split": "split.json",
+    }
+    path = tmp_path / "hospital-x.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_site_that_only_tests_gets_a_table_and_its_rows(
+    shared_model, site_file, tmp_path, capsys
+):
+    out = tmp_path / "private/x"
+    assert main(["evaluate", "--model", str(shared_model), str(site_file), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert " ct " in printed and f"results: {out}" in printed
+    rows = read_csv(out / "metrics.csv", MetricRow)
+    assert {(row.site, row.split, row.modality) for row in rows} == {("hospital-x", "test", "ct")}
+    assert len({row.case for row in rows}) == 2
+    summary = read_csv(out / "summary.csv", SummaryRow)
+    assert {row.cases for row in summary if row.organ == "mean"} == {2}
+    assert out.stat().st_mode & 0o077 == 0
+
+
+def test_json_holds_the_summary_and_no_nan(shared_model, site_file, capsys):
+    assert main(["evaluate", "--model", str(shared_model), str(site_file), "--json"]) == 0
+    told = json.loads(
+        capsys.readouterr().out, parse_constant=lambda text: pytest.fail(f"holds {text}")
+    )
+    assert told["skipped"] == 0
+    assert {row["model"] for row in told["summary"]} == {"model"}
+
+
+def test_a_part_without_cases_is_an_error(shared_model, site_file, capsys):
+    assert main(["evaluate", "--model", str(shared_model), str(site_file), "--split", "val"]) == 1
+    assert "hospital-x: no validation case among 2" in capsys.readouterr().err
+
+
+def test_a_modality_that_the_model_does_not_know_is_refused(make_model, site_file, capsys):
+    model = make_model("mr")
+    assert main(["evaluate", "--model", str(model), str(site_file)]) == 1
+    error = capsys.readouterr().err
+    assert "the site holds ct, the model is for mr" in error
