@@ -299,10 +299,10 @@ def test_page_says_which_hd95_and_which_tolerance(tmp_path):
         page = write_report(tmp_path).read_text()
         assert page.count(TITLES[name]) == 2
         assert "here 3.0 mm" in page
-        assert "is below the voxel size" not in page
+        assert "is below every voxel edge" not in page
     write_run_record(tmp_path, "fedgin", "x", [SiteCases("site-1", 24, coarse=3)])
     page = write_report(tmp_path).read_text()
-    note = "tolerance of 3 mm is below the voxel size of test cases (3 of site-1)"
+    note = "tolerance of 3 mm is below every voxel edge of test cases (3 of site-1)"
     assert note in between(page, "result", "hospitals")
 
 
