@@ -145,6 +145,16 @@ def test_codes_of_phantoms_tell_where_no_record_does(tmp_path):
     assert PHANTOM_BANNER in write_report(tmp_path).read_text()
 
 
+def test_a_site_that_is_called_like_a_phantom_holds_none(tmp_path):
+    write_run(tmp_path, phantom=False)
+    table = tmp_path / "metrics.csv"
+    table.write_text(table.read_text().replace(",site-1,", ",phantom-lab,"))
+    assert PHANTOM_BANNER not in write_report(tmp_path).read_text()
+    table.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"metrics\.csv: not a CSV file in UTF-8"):
+        write_report(tmp_path)
+
+
 def test_picture_is_named_with_its_model_and_its_site_as_they_are(tmp_path):
     write_run(tmp_path)
     (tmp_path / "overlay_ct_1.png").rename(tmp_path / "overlay_global_last_Klinik_Nord-2_1.png")
