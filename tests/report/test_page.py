@@ -188,6 +188,13 @@ def test_each_missing_file_is_named_with_a_reason(tmp_path):
     assert 'id="curves"' not in page and 'id="cases"' not in page
 
 
+def test_a_summary_without_rows_says_that_no_site_had_a_case_to_score(tmp_path):
+    write_run(tmp_path)
+    write_csv(tmp_path / "summary.csv", [], SummaryRow)
+    page = write_report(tmp_path).read_text()
+    assert "No site has a test case with an organ of the job." in page
+
+
 def test_summary_is_made_from_the_cases_where_it_is_missing(tmp_path):
     write_run(tmp_path)
     (tmp_path / "summary.csv").unlink()

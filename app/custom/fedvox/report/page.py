@@ -126,6 +126,8 @@ def _no_scores(run: RunFiles) -> str:
             "reached its end. The model beside this page was chosen on validation cases of the "
             "rounds; nothing is known of it on test cases.</p>"
         )
+    if "summary.csv" not in run.missing:
+        return "<p>No site has a test case with an organ of the job.</p>"
     return "<p>No test scores are in this folder; see <a href='#missing'>what is missing</a>.</p>"
 
 
