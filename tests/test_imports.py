@@ -14,7 +14,7 @@ import fedvox
 
 PACKAGE = Path(fedvox.__file__).parent
 FOUNDATION = {"__init__", "errors", "config", "registry", "seeding", "files", "manifest", "memory"}
-FOUNDATION |= {"exposure", "identity", "resources", "suggest"}
+FOUNDATION |= {"cells", "exposure", "identity", "resources", "suggest"}
 LOWER = ("data", "augment", "networks", "metrics", "aggregation", "compression", "privacy")
 LEVEL = {"foundation": 0, **dict.fromkeys(LOWER, 1), "training": 2, "report": 3}
 LEVEL |= {"flare": 4, "doctor": 5, "commands": 6, "__main__": 7}

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fedvox.cells import quoted
 from fedvox.data.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
@@ -21,7 +22,8 @@ def write_list(path: Path, report: SiteReport) -> None:
     """Writes a table: each case with its code and files, then what belongs to no case.
 
     ``state`` is ``used``, ``refused``, ``quarantine`` or ``not in the split`` for cases, and
-    ``passed over`` for the rest.
+    ``passed over`` for the rest. A text that a spreadsheet would take for a formula gets an
+    apostrophe in front.
 
     Args:
         path: the CSV file; private, replaced if it exists.
@@ -51,7 +53,7 @@ def _write(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    writer.writerows(map(quoted, row) for row in rows)
     with atomic_path(path, PRIVATE) as temporary:  # a file's name need not be UTF-8
         temporary.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
 
