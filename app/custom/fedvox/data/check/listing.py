@@ -12,6 +12,8 @@ from fedvox.cells import quoted
 from fedvox.data.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
+from fedvox.data.check.table_problems import has_masks
+from fedvox.data.organ_names import unknown_names
 from fedvox.data.readers.strays import Stray
 from fedvox.files import PRIVATE, atomic_path
 
@@ -69,12 +71,20 @@ def is_list(path: Path) -> bool:
 
 def _rows(report: SiteReport) -> Iterator[tuple[str, ...]]:
     for case, seen in zip(report.sources, report.cases, strict=True):
-        findings = "; ".join(f"{p.status} {p.check}: {p.message}" for p in seen.problems)
+        findings = "; ".join(
+            [f"{p.status} {p.check}: {p.message}" for p in seen.problems] + _unknown_masks(case)
+        )
         yield (_state(seen), seen.code, "+".join(seen.parts), case.id, _files(case), findings)
     for case in report.outside:
         yield ("not in the split", "", "", case.id, _files(case), "")
     for stray in report.strays:
         yield from _passed_over(stray)
+
+
+def _unknown_masks(case: Case) -> list[str]:
+    """Names of masks that no output but this one may hold."""
+    names = unknown_names(case.others) if has_masks([case]) else []
+    return [f"masks that FedVox does not know: {', '.join(names)}"] if names else []
 
 
 def _passed_over(stray: Stray) -> Iterator[tuple[str, ...]]:
