@@ -39,7 +39,13 @@ def test_without_git_a_work_tree_counts(repository, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "travels"),
-    [("startup/site_key", True), ("transfer/a/page.html", True), ("local/fedvox_site.json", False)],
+    [
+        ("startup/site_key", True),
+        ("transfer/a/page.html", True),
+        ("local/fedvox_site.json", False),
+        ("local/cache", True),
+        ("cache", False),
+    ],
 )
 def test_folders_of_a_kit_that_travel(tmp_path, name, travels):
     (tmp_path / "kit/startup").mkdir(parents=True)
@@ -49,3 +55,12 @@ def test_folders_of_a_kit_that_travel(tmp_path, name, travels):
 
 def test_a_folder_of_that_name_is_no_kit(tmp_path):
     assert exposed(tmp_path / "startup/x") == ""
+
+
+def test_a_link_counts_where_it_leads_and_a_linked_file_where_it_lies_too(repository, tmp_path):
+    (tmp_path / "link").symlink_to(repository)
+    assert exposed(tmp_path / "link/check.html") == "git would commit it"
+    (repository / "away").symlink_to(tmp_path)
+    assert exposed(repository / "away/cache") == ""
+    (repository / "page.html").symlink_to(tmp_path / "page.html")
+    assert exposed(repository / "page.html") == "git would commit it"

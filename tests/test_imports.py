@@ -14,7 +14,7 @@ import fedvox
 
 PACKAGE = Path(fedvox.__file__).parent
 FOUNDATION = {"__init__", "errors", "config", "registry", "seeding", "files", "manifest", "memory"}
-FOUNDATION |= {"exposure", "finding", "identity", "resources", "suggest", "tensors"}
+FOUNDATION |= {"cells", "exposure", "finding", "identity", "resources", "suggest", "tensors"}
 LOWER = (
     "data",
     "phantoms",

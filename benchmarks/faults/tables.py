@@ -255,7 +255,7 @@ FAULTS = (
         table(ORGANS | {"ignore": 0}),
         "error",
         "'ignore' has the value 0, which is background",
-        "give it another value, here and in the labels",
+        "if nobody annotated those voxels, give them another value, here and in the labels",
         both(relabelled(0, 9), table(ORGANS | {"ignore": 9})),
         who=ERROR,
     ),

@@ -110,7 +110,7 @@ def test_processes_that_read_in_parallel_print_no_name(damaged, capfd):
 
 def test_job_decides_which_organs_count(site_file, capsys):
     assert call(str(site_file), "--job", str(ROOT / "jobs/fedgin")) == 0
-    line = "NSD's tolerance of 3 mm in the job is below the voxel size of 1 of 1 test cases"
+    line = "NSD's tolerance of 3 mm in the job is below every voxel edge of 1 of 1 test cases"
     assert capsys.readouterr().out.count(line) == 1
     table = {"hippocampus anterior": 1, **{f"other_{value}": value for value in range(2, 9)}}
     (site_file.parent / "scans/labels.json").write_text(json.dumps(table))

@@ -280,6 +280,7 @@ def test_options_are_checked_before_anything_heavy_is_loaded(tmp_path):
         "from fedvox.commands.main import main\n"
         "for words in ['predict', '--bogus'], ['--help'], ['check', '--help'], [], ['predict'],\\\n"
         "        'predict --modality CT --input x --model y --output z'.split(),\\\n"
+        "        ['export', '--model', 'y', '--out', '.'],\\\n"
         "        ['check', 'nope.json'], ['report', 'nope'], ['job', 'show', 'nope']:\n"
         "    try: main(words)\n"
         "    except SystemExit: pass\n"

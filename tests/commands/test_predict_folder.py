@@ -62,6 +62,7 @@ def test_existing_labels_are_skipped_and_counted_unless_forced(
     out = tmp_path / "out"
     out.mkdir()
     (out / "anna.nii.gz").write_bytes(b"precious")
+    (out / "labels.json").write_text('{"liver": 1, "spleen": 2}')
     assert predict(scans, out) == 0
     assert "1 segmented; 1 skipped, which exist already" in capsys.readouterr().out
     assert (out / "anna.nii.gz").read_bytes() == b"precious"
@@ -256,7 +257,9 @@ def test_a_folder_of_labels_says_which_value_is_which_organ(
     predict: Predict, scans: Path, tmp_path: Path
 ) -> None:
     assert predict(scans, tmp_path / "out") == 0
-    table = json.loads((tmp_path / "out" / "labels.json").read_text())
+    path = tmp_path / "out" / "labels.json"
+    assert [p.stat().st_mode & 0o777 for p in (path.parent, path)] == [0o700, 0o600]
+    table = json.loads(path.read_text())
     assert table == {"liver": 1, "spleen": 2}
     (tmp_path / "out" / "ben.nii.gz").unlink()
     assert predict(scans, tmp_path / "out") == 0  # of the same model
@@ -273,6 +276,18 @@ def test_labels_of_two_models_do_not_come_into_one_folder(
     assert written(out) == []
     assert predict(scans, out, "--force") == 0  # as the remedy says
     assert json.loads((out / "labels.json").read_text()) == {"liver": 1, "spleen": 2}
+
+
+def test_older_labels_without_a_table_do_not_get_this_models(
+    predict: Predict, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "anna.nii.gz").write_bytes(b"precious")
+    assert predict(scans, out) == 1
+    refused(capsys, "it holds labels without a table (labels.json)")
+    assert written(out) == ["anna.nii.gz"] and not (out / "labels.json").exists()
+    assert predict(scans, out, "--force") == 0  # as the remedy says
 
 
 def test_a_report_never_takes_the_place_of_the_table(

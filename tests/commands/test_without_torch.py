@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from fedvox.flare.jobs.versions import exported_versions, installed_versions, re
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs/fedgin"
-TRAINING = ("torch", "monai", "nibabel", "highdicom", "pydicom", "scipy", "tensorboard")
+TRAINING = ("torch", "monai", "nibabel", "highdicom", "pydicom", "tensorboard")
 """Packages that requirements.txt has and requirements-admin.txt has not."""
 BARE = f"""
 import sys
@@ -94,6 +95,14 @@ def test_a_command_that_computes_says_what_to_install(bare, tmp_path):
     done = bare(*words.split())
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert "torch is not installed here; pip install -r requirements.txt" in done.stderr
+
+
+def test_the_report_of_a_run_finds_the_intervals_library_in_the_admin_install():
+    """Its intervals need SciPy, which PyTorch's machines have for other reasons."""
+    with (ROOT / "pyproject.toml").open("rb") as stream:
+        extra = tomllib.load(stream)["project"]["optional-dependencies"]["admin"]
+    pinned = (ROOT / "requirements-admin.txt").read_text()
+    assert any(line.startswith("scipy>=") for line in extra) and "\nscipy==" in pinned
 
 
 def test_the_admin_requirements_are_pinned_as_the_others_and_lack_torch():

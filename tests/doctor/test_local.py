@@ -106,8 +106,8 @@ def test_a_manifest_without_local_is_a_warning(kit, kits):
 
 def test_a_cache_in_a_folder_of_the_kit_that_travels_is_a_warning(place):
     assert check_place(place.kit.parent / "cache").status == "PASS"
-    finding = check_place(place.kit / "startup/cache")
-    assert finding.status == "WARN" and "startup/ of a start-up kit" in finding.message
+    finding = check_place(place.kit / "local/cache")
+    assert finding.status == "WARN" and "local/ of a start-up kit" in finding.message
     assert "'cache' in the site file" in finding.remedy
 
 

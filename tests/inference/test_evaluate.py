@@ -1,5 +1,6 @@
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -7,7 +8,14 @@ from torch import nn
 
 from fedvox.data.organs import IGNORED
 from fedvox.inference import evaluate
-from fedvox.inference.evaluate import Validation, mean_dice, predict_labels, score_cases, validate
+from fedvox.inference.evaluate import (
+    Validation,
+    coarse_cases,
+    mean_dice,
+    predict_labels,
+    score_cases,
+    validate,
+)
 
 
 class Background(nn.Module):
@@ -155,3 +163,8 @@ def test_scores_count_annotated_voxels_only(all_seeing, sites, job, cpu):
     whole = score_cases(Background(), "m", [case], job, "s", "test", cpu)
     assert sum(row.gt_voxels for row in rows) < sum(row.gt_voxels for row in whole)
     assert all(row.gt_voxels == 0 or row.dice > 0.5 for row in rows)
+
+
+def test_cases_are_coarse_where_every_voxel_edge_exceeds_the_tolerance():
+    cases = [SimpleNamespace(stored_spacing=s) for s in ((4.0, 4.0, 5.0), (1.0, 1.0, 5.0))]
+    assert coarse_cases(cases, 3.0) == 1

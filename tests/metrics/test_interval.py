@@ -42,6 +42,7 @@ def test_interval_reaches_further_to_the_middle_and_stays_in_the_unit_interval()
         (5, 0.7, 0.0),
         (5, 1.0, 0.0),
         (5, 0.7, math.nan),
+        (3, 0.7, spread([0.7, 0.1 * 7, 0.7])),
     ],
 )
 def test_too_few_cases_or_no_spread_have_no_interval(cases, mean, sd):

@@ -240,3 +240,21 @@ def test_a_prepared_kit_is_its_owners_and_holds_no_job_run(clean_kits, copy, tmp
     assert {path.name for path in out.iterdir()} == {"startup", "local", "helm_chart"}
     assert out.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in tmp_path.iterdir()} == {"kit", "out"}
+
+
+def test_a_cache_in_local_is_not_copied_and_what_the_site_wrote_is(clean_kits, copy, tmp_path):
+    kit = copy(clean_kits.kit("site-1"))
+    own = {"fedvox_site.json": '{"cache": "cache"}', "notes.txt": "x"}
+    cached = ("cache/prepared/a.safetensors", "cache/site_key", "site_key", "quarantine.json")
+    for name, text in (own | dict.fromkeys(cached, "secret")).items():
+        (kit / "local" / name).parent.mkdir(parents=True, exist_ok=True)
+        (kit / "local" / name).write_text(text)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.nii").write_text("secret")
+    (kit / "local/linked").symlink_to(tmp_path / "images")
+    out = tmp_path / "out"
+    config = str(RUNTIMES / "k8s.yml")
+    assert main(["kit", "prepare", str(kit), "--config", config, "--out", str(out)]) == 0
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert files and not [path for path in files if path.read_bytes() == b"secret"]
+    assert all((out / "local" / name).read_text() == text for name, text in own.items())

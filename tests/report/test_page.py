@@ -145,6 +145,16 @@ def test_codes_of_phantoms_tell_where_no_record_does(tmp_path):
     assert PHANTOM_BANNER in write_report(tmp_path).read_text()
 
 
+def test_a_site_that_is_called_like_a_phantom_holds_none(tmp_path):
+    write_run(tmp_path, phantom=False)
+    table = tmp_path / "metrics.csv"
+    table.write_text(table.read_text().replace(",site-1,", ",phantom-lab,"))
+    assert PHANTOM_BANNER not in write_report(tmp_path).read_text()
+    table.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"metrics\.csv: not a CSV file in UTF-8"):
+        write_report(tmp_path)
+
+
 def test_picture_is_named_with_its_model_and_its_site_as_they_are(tmp_path):
     write_run(tmp_path)
     (tmp_path / "overlay_ct_1.png").rename(tmp_path / "overlay_global_last_Klinik_Nord-2_1.png")
@@ -176,6 +186,13 @@ def test_each_missing_file_is_named_with_a_reason(tmp_path):
     assert "cannot say whether the data are phantoms" in missing
     assert "No test scores" in page
     assert 'id="curves"' not in page and 'id="cases"' not in page
+
+
+def test_a_summary_without_rows_says_that_no_site_had_a_case_to_score(tmp_path):
+    write_run(tmp_path)
+    write_csv(tmp_path / "summary.csv", [], SummaryRow)
+    page = write_report(tmp_path).read_text()
+    assert "No site has a test case with an organ of the job." in page
 
 
 def test_summary_is_made_from_the_cases_where_it_is_missing(tmp_path):
@@ -299,10 +316,10 @@ def test_page_says_which_hd95_and_which_tolerance(tmp_path):
         page = write_report(tmp_path).read_text()
         assert page.count(TITLES[name]) == 2
         assert "here 3.0 mm" in page
-        assert "is below the voxel size" not in page
+        assert "is below every voxel edge" not in page
     write_run_record(tmp_path, "fedgin", "x", [SiteCases("site-1", 24, coarse=3)])
     page = write_report(tmp_path).read_text()
-    note = "tolerance of 3 mm is below the voxel size of test cases (3 of site-1)"
+    note = "tolerance of 3 mm is below every voxel edge of test cases (3 of site-1)"
     assert note in between(page, "result", "hospitals")
 
 

@@ -89,6 +89,9 @@ def test_star_marks_the_chosen_model_and_no_round_that_lacks_a_modality():
     rounds = [*RUNS["several rounds"], record(5, validation={"ct": 0.99})]
     assert labels(panel_of(rounds))[-1] == "best: 0.450 after 4 rounds"
     assert labels(panel_of(rounds, chosen=1))[-1] == "chosen: 0.300 after 1 round"
+    assert labels(panel_of(rounds, chosen=5))[-1] == "chosen: 0.990 without MR after 5 rounds"
+    unscored = [*rounds, record(6, validation={})]
+    assert not any("after" in label for label in labels(panel_of(unscored, chosen=6)))
     means = next(line for line in panel_of(rounds).get_lines() if line.get_label() == "mean")
     assert math.isnan(means.get_ydata()[-1])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedvox.data.cases.case import LabelFile
+from fedvox.data.cases.case import FIXED, MASK, LabelFile
 from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.organs import IGNORE, IGNORED
 from fedvox.data.settings import DataSettings
@@ -137,6 +137,17 @@ def test_values_below_0_are_not_to_be_added_to_a_table():
     file = LabelFile(Path("l.nii"), {1: "liver"})
     with pytest.raises(DataError, match="none below 0 can be; give them a number above 0"):
         file.refuse_unknown([-1, 1])
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"), [(FIXED, "no other values mean anything"), (MASK, "a mask holds 1 where")]
+)
+@pytest.mark.parametrize("value", [255, -1])
+def test_nobody_is_asked_to_add_a_value_to_a_table_that_is_not_at_the_site(origin, words, value):
+    file = LabelFile(Path("l.nii"), {1: "liver"}, origin)
+    with pytest.raises(DataError, match=rf"\(1 liver\); correct the label: .*{words}") as caught:
+        file.refuse_unknown([1, value])
+    assert "add them" not in str(caught.value)
 
 
 def test_a_scan_or_a_smoothed_label_is_told_from_a_short_table():

@@ -3,7 +3,7 @@ import json
 import stat
 from pathlib import Path
 
-from fedvox.data.check.listing import COLUMNS, is_list, write_list
+from fedvox.data.check.listing import COLUMNS, is_list, write_files, write_list
 from fedvox.data.check.site import check_site
 from fedvox.data.check.summary import to_mapping
 
@@ -60,3 +60,10 @@ def test_names_that_are_no_text_do_not_stop_the_list(site, tmp_path):
     odd.touch()
     write_list(tmp_path / "files.csv", check_site(site))
     assert rows(tmp_path / "files.csv")[-1]["state"] == "passed over"
+
+
+def test_no_cell_is_a_formula(tmp_path):
+    write_files(tmp_path / "files.csv", [Path("=1+1.nii"), Path("-2.nii")], "@SUM(1)")
+    found = rows(tmp_path / "files.csv")
+    assert [row["identifier"] for row in found] == ["'=1+1.nii", "'-2.nii"]
+    assert found[0]["files"] == "'=1+1.nii" and found[0]["findings"] == "'@SUM(1)"

@@ -1,3 +1,4 @@
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -51,6 +52,20 @@ def test_masks_on_different_grids_are_refused(tmp_path, write_nifti):
     labels = (LabelFile(first, {1: "liver"}), LabelFile(second, {1: "spleen"}))
     with pytest.raises(DataError, match="shape"):
         read_organs(Case("a", "a", {}, labels))
+
+
+def test_forms_that_contradict_each_other_are_told_of_whichever_mask_has_them(
+    tmp_path, write_nifti
+):
+    first = write_nifti(tmp_path / "a.nii.gz", boxes(1))
+    mask = nib.load(first)
+    mask.set_qform(np.diag([-1.0, 1, 1, 1]) @ mask.affine, 1)
+    nib.save(mask, tmp_path / "b.nii.gz")
+    labels = tuple(
+        LabelFile(tmp_path / f"{name}.nii.gz", {1: organ})
+        for name, organ in (("a", "liver"), ("b", "spleen"))
+    )
+    assert "mirrored" in read_organs(Case("a", "a", {}, labels)).conflict
 
 
 def test_a_case_without_label_files_has_no_map():

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.data.check.site import check_site, code_key
+from fedvox.data.readers import STRAYS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import write_quarantine
 from fedvox.data.site.site_data import open_site
@@ -124,6 +125,18 @@ def test_what_belongs_to_no_case_is_counted_as_a_hint(site):
         "entries of images/ that are neither NIfTI nor a folder of DICOM: 1",
         "labels without an image of their name: 1",
     ]
+
+
+def test_an_entry_beside_the_cases_that_cannot_be_read_does_not_end_the_check(site, monkeypatch):
+    closed = Path(site.root) / "anna"
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", str(closed))
+
+    monkeypatch.setitem(STRAYS, "plain", refuse)
+    report = check_site(site)
+    assert found(report) == [("folder", WARN)] and report.strays[0].paths == (closed,)
+    assert "anna" not in str(report.problems) and "mend their rights" in report.problems[0].remedy
 
 
 def test_overlap_that_the_split_file_allows_is_a_hint(site):

@@ -1,12 +1,17 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from fedvox.data.cases.case import FIXED, TABLE, Case, LabelFile
+from fedvox.data.check.case import CaseReport
+from fedvox.data.check.listing import write_list
 from fedvox.data.check.site import SiteReport, check_site
+from fedvox.data.check.table_problems import table_problems
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.finding import FAIL, WARN, Finding
@@ -96,6 +101,17 @@ def test_an_entry_of_what_nobody_outlined_can_be_removed_as_the_remedy_says(site
     assert found(report) == [] and not report.failed
 
 
+@pytest.mark.parametrize("origin", [FIXED, TABLE])
+def test_only_a_table_at_the_site_is_asked_to_be_mended(origin):
+    case = Case("a", "a", {}, (LabelFile(Path("a.nii"), {1: "liver", 2: "spleen"}, origin),))
+    report = CaseReport("", (), "ct", organs_ml={"liver": 1.0}, label_read=True)
+    asked = [problem.remedy for problem in table_problems(None, [case], [report])]
+    assert ["remove the table entries" in remedy for remedy in asked] == [True] * (origin == TABLE)
+    job = dataclasses.replace(JOB, organs=("liver", "aorta"))
+    (absent,) = table_problems(job, [case], [report])
+    assert ("name it as docs" in absent.remedy) == (origin == TABLE)
+
+
 @pytest.fixture
 def masks(tmp_path, write_nifti) -> SiteSettings:
     """A TotalSegmentator folder of three cases: liver and spleen, which share a third."""
@@ -137,13 +153,17 @@ def test_masks_without_their_common_voxels_pass_as_the_remedy_says(masks, write_
     assert not any(p.check == "overlap" for case in check_site(masks).cases for p in case.problems)
 
 
-def test_a_mask_under_a_name_that_nobody_knows_is_named(masks):
+def test_masks_under_names_that_nobody_knows_are_counted_and_named_in_the_list(masks, tmp_path):
     for folder in Path(masks.root).glob("s*"):
-        (folder / "segmentations" / "spleen.nii.gz").rename(
-            folder / "segmentations" / "splen.nii.gz"
-        )
-    (problem,) = found(check_site(masks))
-    assert problem.message.startswith("there are masks of 'splen' (spleen?)")
+        spleen = folder / "segmentations" / "spleen.nii.gz"
+        spleen.rename(spleen.with_name("Milz.nii.gz"))
+        shutil.copy(spleen.with_name("liver.nii.gz"), spleen.with_name("anna miller.nii.gz"))
+    (problem,) = found(report := check_site(masks))
+    assert problem.message.endswith("which it trains as background: 2 (perhaps spleen)")
+    assert problem.remedy.endswith("; --list FILE names them")
+    assert "anna" not in str(report.problems) and "Milz" not in str(report.problems)
+    write_list(tmp_path / "files.csv", report)
+    assert (tmp_path / "files.csv").read_text().count("not know: Milz, anna miller") == 3
 
 
 def test_empty_masks_may_stay_where_the_organ_lies_outside_every_scan(masks, write_nifti):

@@ -280,6 +280,10 @@ def scrambled(dataset, place):
     dataset.FrameOfReferenceUID = f"1.2.6.{place}"
 
 
+def untouched(dataset, place):
+    pass
+
+
 def test_identifiers_of_their_own_in_every_file_do_not_divide_a_series(
     tmp_path, write_series, array
 ):
@@ -445,6 +449,22 @@ def test_a_field_that_an_anonymiser_took_away_is_not_missed(
     assert np.array_equal(volume.data, plain.data) and np.array_equal(volume.affine, plain.affine)
 
 
+@pytest.mark.parametrize("value", ["", None])
+@pytest.mark.parametrize("place", [0, 3])
+@pytest.mark.parametrize("field", ["SeriesInstanceUID", "FrameOfReferenceUID", "SeriesNumber"])
+@pytest.mark.parametrize("own", [False, True], ids=["one series", "identifiers of their own"])
+def test_a_field_that_one_slice_lost_makes_no_other_series(
+    tmp_path, write_series, array, field, place, value, own
+):
+    plain = load_series(write_series(tmp_path / "plain", array))
+    series = write_series(tmp_path / "odd", array, change=scrambled if own else untouched)
+    path = sorted(series.iterdir())[place]
+    dataset = pydicom.dcmread(path)
+    dataset[field].value = value
+    dataset.save_as(path)
+    assert np.array_equal(load_series(series).data, plain.data)
+
+
 def test_one_identifier_for_all_slices_divides_no_series(tmp_path, write_series, array):
     def same(dataset, place):
         dataset.SOPInstanceUID = "1.2.3"
@@ -510,6 +530,20 @@ def test_direction_cosines_that_were_rounded_are_read(tmp_path, write_series, ar
     volume = load_series(write_series(tmp_path / "odd", array, TURNED, change=rounded))
     assert np.array_equal(volume.data, plain.data)
     assert np.allclose(volume.affine, plain.affine, atol=1e-3)
+
+
+def test_cosines_rounded_to_two_decimals_are_named_beside_the_tilt(tmp_path, write_series):
+    long = np.random.default_rng(0).integers(-1000, 1000, (4, 4, 90)).astype(np.int16)
+    oblique = nib.eulerangles.euler2mat(x=0.155) @ np.diag([-2.0, -2.0, 4.0])
+    affine = nib.affines.from_matvec(oblique)
+
+    def rounded(dataset, place):
+        cosines = [round(float(value), 2) for value in dataset.ImageOrientationPatient]
+        dataset.ImageOrientationPatient = cosines
+
+    load_series(write_series(tmp_path / "plain", long, affine))
+    text = refusal(write_series(tmp_path / "odd", long, affine, change=rounded))
+    assert "their lengths miss 1 by up to 0.001) or a tilted gantry; export the series" in text
 
 
 @pytest.mark.parametrize(

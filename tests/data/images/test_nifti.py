@@ -414,6 +414,7 @@ def test_a_header_that_promises_more_than_the_file_holds_takes_no_memory(tmp_pat
     header.set_data_shape((30000, 30000, 30000))
     header.set_data_dtype(np.float32)
     header.set_sform(np.diag([1.0, 1.0, 1.0, 1.0]), 1)
+    header["vox_offset"] = 352
     (tmp_path / "scan.nii").write_bytes(header.binaryblock + b"\0" * 4)
     with pytest.raises(DataError, match="bytes are missing"):
         load_image(tmp_path / "scan.nii")

@@ -84,7 +84,9 @@ LYING: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "no number type": (lambda: put(scan(), datatype=0), "datatype 0. is none that"),
     "away from any scanner": (lambda: put(scan(), srow_x=[-2, 0, 0, 1e30]), "1e.30 mm away"),
-    "voxels nowhere": (lambda: put(scan(), vox_offset=np.nan), "missing|damaged|vox_offset|NIfTI"),
+    "voxels within the header's end": (lambda: put(scan(), vox_offset=16), "vox_offset 16"),
+    "voxels nowhere": (lambda: put(scan(), vox_offset=np.nan), "vox_offset nan is no whole number"),
+    "voxels within a byte": (lambda: put(scan(), vox_offset=352.5), "vox_offset 352.5 is no whole"),
 }
 
 
@@ -123,6 +125,19 @@ def test_zeros_that_nifti_defines_are_no_lie(tmp_path, fields):
     volume = load_image(write(tmp_path, put(scan(right, sform=0), **fields)))
     assert np.allclose(volume.affine, right)
     assert np.array_equal(volume.data, np.asarray(scan().dataobj))
+
+
+@pytest.mark.parametrize("qfac", [2, 4])  # ANALYZE's programs write the number of axes there
+def test_a_qfac_above_0_is_1_as_all_programs_read_it(tmp_path, qfac):
+    volume = load_image(
+        write(tmp_path, put(scan(AFFINE, sform=0), pixdim=pixdim(2, 1.5, 3, qfac=qfac)))
+    )
+    assert np.allclose(volume.affine, AFFINE)
+
+
+def test_a_size_below_0_does_not_matter_where_an_sform_holds(tmp_path):
+    volume = load_image(write(tmp_path, put(scan(qform=0), pixdim=pixdim(-2, 1.5, 3))))
+    assert np.allclose(volume.affine, AFFINE) and volume.conflict == ""
 
 
 @pytest.mark.parametrize("seed", range(8))

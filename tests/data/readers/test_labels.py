@@ -16,6 +16,12 @@ def test_background_may_be_named_or_left_out():
     assert label_table({"0": "background", "1": "liver"}, "f").values == {1: "liver"}
 
 
+@pytest.mark.parametrize("name", ["void", "Unlabeled", "unlabelled", "unannotated"])
+def test_what_is_not_labelled_is_the_background_where_its_value_is_0(name):
+    assert label_table({name: 0, "liver": 1}, "f").values == {1: "liver"}
+    assert label_table({"0": name, "1": "liver"}, "f").values == {1: "liver"}
+
+
 def test_unknown_structures_are_kept_without_an_organ():
     assert label_table({"liver": 1, "cancer": 2}, "f").values == {1: "liver", 2: None}
 
@@ -59,7 +65,8 @@ def test_several_unknown_structures_do_not_clash():
         ({"": 1}, "'' is not a name with a whole number"),
         ({}, "names no structure"),
         ({"background": 0}, "names no structure"),
-        ({"ignore": 0, "liver": 1}, "'ignore' has the value 0"),
+        ({"ignore": 0, "liver": 1}, "'ignore' has the value 0, .*; name it 'background', or"),
+        ({"Ignored": 0, "liver": 1}, "'Ignored' has the value 0, .*; name it 'background', or"),
         ({"1": 2}, "'1' is not a name with a whole number"),
     ],
 )

@@ -79,9 +79,12 @@ def test_listing_without_a_modality_trusts_the_site_file(folder):
     assert read(folder(listing), ["ct"])[0].modality == "ct"
 
 
-def test_several_channels_are_refused(folder):
-    with pytest.raises(ConfigError, match="lists 2 channels"):
-        read(folder({**MSD, "modality": {"0": "T1", "1": "T2"}}), ["mr"])
+def test_several_channels_are_refused_by_the_key_that_names_them(folder):
+    channels = {"0": "T1", "1": "T2"}
+    with pytest.raises(ConfigError, match=r"lists 2 channels; .* one entry in 'modality'"):
+        read(folder({**MSD, "modality": channels, "channel_names": {"0": "T1"}}), ["mr"])
+    with pytest.raises(ConfigError, match=r"lists 2 channels; .* one entry in 'channel_names'"):
+        read(folder({**NNUNET, "channel_names": channels}), ["mr"])
 
 
 @pytest.mark.parametrize(

@@ -120,3 +120,9 @@ def test_tests_of_any_form_are_read_without_complaint(root):
         root / "imagesTs/x.nii",
     }
     assert listed_tests(root, {"test": 3}) == set()
+
+
+@pytest.mark.parametrize("path", ["/data/anna/x.nii", "C:\\x.nii", "../x.nii", "a\0.nii"])
+def test_tests_of_another_machine_are_no_files_of_this_folder(root, path):
+    listing = {"test": [path, "imagesTr/c0.nii.gz"]}
+    assert listed_tests(root, listing) == {root / "imagesTr/c0_0000.nii.gz"}

@@ -173,6 +173,18 @@ def test_a_label_may_spell_its_name_as_another_machine_does(
     assert case.id == image and case.labels[0].path == there and strays(root) == []
 
 
+@pytest.mark.parametrize("ending", ["", ".nii", ".nii.gz"])
+def test_a_label_of_a_series_may_spell_its_name_as_another_machine_does(
+    tmp_path, make_plain_site, write_series, ending
+):
+    root = make_plain_site(tmp_path, ["b"])
+    write_series(root / "images/P001", np.zeros((4, 4, 3), np.int16))
+    there = root / f"labels/p001{ending}"
+    there.touch() if ending else there.mkdir()
+    found = {case.id: case.labels[0].path for case in read(root, ["ct"])}
+    assert found["P001"] == there and strays(root) == []
+
+
 def test_of_two_labels_alike_none_is_chosen_nor_that_of_another_image(tmp_path, make_plain_site):
     root = make_plain_site(tmp_path, ["pa"])
     (root / "labels/pa.nii.gz").rename(root / "labels/PA.nii")

@@ -1,5 +1,6 @@
 import pytest
 
+from fedvox.data.readers import STRAYS
 from fedvox.data.readers.strays import Stray, entries, found, is_foreign, unused, with_ending
 
 
@@ -34,3 +35,16 @@ def test_a_volume_is_found_under_either_ending_the_compressed_one_first(tmp_path
     assert with_ending(tmp_path, "a") == tmp_path / "a.nii"
     (tmp_path / "a.nii.gz").touch()
     assert with_ending(tmp_path, "a") == tmp_path / "a.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "mine", "other"),
+    [("chaos", "Train_Sets/MR", "Train_Sets/CT"), ("mmwhs", "mr_train", "ct_train")],
+)
+def test_the_folder_of_a_modality_that_the_site_does_not_use_is_left_alone(
+    tmp_path, dataset, mine, other
+):
+    for folder in (mine, other):
+        (tmp_path / folder / "notes").mkdir(parents=True)
+    (stray,) = STRAYS[dataset](tmp_path, ["mr"])
+    assert stray.paths == (tmp_path / mine / "notes",)

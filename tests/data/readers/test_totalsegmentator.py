@@ -1,8 +1,10 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
 from fedvox.data.cases.splits import hash_bucket
+from fedvox.data.readers.strays import FilesError
 from fedvox.data.readers.totalsegmentator import read, strays
 from fedvox.errors import ConfigError, DataError
 
@@ -114,17 +116,64 @@ def test_other_modality_or_both_are_refused(tmp_path, modalities):
         read(tmp_path, modalities)
 
 
-def test_folders_that_lost_their_image_or_masks_are_counted(tmp_path, trees):
+def test_folders_that_are_no_cases_are_counted_whatever_they_are_called(tmp_path, trees):
     root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
-    assert strays(root) == []
-    (root / "s0000" / "ct.nii.gz").unlink()
-    shutil.rmtree(root / "s0001" / "segmentations")
-    (root / "s0003" / "notes").mkdir()
+    assert strays(root, ["ct"]) == []
+    for name in SPLITS:
+        (root / name).rename(root / f"anna_{name}")
+    (root / "anna_s0000" / "ct.nii.gz").unlink()
+    shutil.rmtree(root / "anna_s0001" / "segmentations")
+    (root / "anna_s0003" / "ct.nii.gz").rename(root / "anna_s0003" / "mri.nii.gz")
     (root / "scripts").mkdir()
-    assert [(stray.kind.split()[-1], stray.paths) for stray in strays(root)] == [
-        ("mri.nii.gz", (root / "s0000",)),
-        ("knows", (root / "s0001",)),
+    (root / ".hidden").mkdir()
+    assert [(stray.kind, stray.paths) for stray in strays(root, ["ct"])] == [
+        (
+            "folders without ct.nii.gz or mri.nii.gz that this user may read",
+            (root / "anna_s0000", root / "scripts"),
+        ),
+        ("folders with mri.nii.gz and without ct.nii.gz", (root / "anna_s0003",)),
+        ("folders without a mask of a structure that FedVox knows", (root / "anna_s0001",)),
     ]
+
+
+def test_unknown_masks_of_a_folder_that_is_no_case_are_told_without_their_names(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    folder = root / "s0000" / "segmentations"
+    for path in folder.iterdir():
+        path.unlink() if path.name != "liver.nii.gz" else path.rename(folder / "Leber.nii.gz")
+    bare, unknown = strays(root, ["ct"])
+    assert bare.paths == (root / "s0000",)
+    assert unknown.paths == (folder / "Leber.nii.gz",)
+    assert unknown.kind.endswith("(perhaps liver)") and "Leber" not in unknown.kind
+    assert "rename" in unknown.remedy
+    for name in ("s0001", "s0003"):
+        shutil.rmtree(root / name)
+    with pytest.raises(FilesError, match=r"segmentations \(perhaps liver\); ") as caught:
+        read(root, ["ct"])
+    assert caught.value.paths == unknown.paths
+    unknown.paths[0].rename(folder / "liver.nii.gz")  # as the remedy says
+    assert strays(root, ["ct"]) == [] and len(read(root, ["ct"])) == 1
+
+
+def test_an_image_may_lie_there_without_compression(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    there = (root / "s0000" / "ct.nii.gz").rename(root / "s0000" / "ct.nii")
+    assert read(root, ["ct"])[0].images == {"ct": there} and strays(root, ["ct"]) == []
+
+
+def test_a_neighbour_that_nobody_may_read_is_no_case(tmp_path, trees, monkeypatch):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    (root / "lost+found").mkdir()
+    exists = Path.exists
+
+    def refuse(path):
+        if path.parent.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert len(read(root, ["ct"])) == 3
+    assert [stray.paths for stray in strays(root, ["ct"])] == [(root / "lost+found",)]
 
 
 def test_a_mask_of_what_nobody_annotated_is_part_of_a_case_and_alone_no_case(tmp_path, trees):

@@ -44,7 +44,7 @@ class Registration:
         test: modality -> usable test cases; reports of the site may speak of no more.
         skipped: unusable cases.
         phantom: True for phantom data.
-        coarse: test cases with voxels larger than the job's tolerance of NSD.
+        coarse: test cases with every voxel edge above the job's tolerance of NSD.
         state: hash of the site's state from earlier rounds, empty at a fresh start.
         source: fingerprint of machine, data folder, split and cases.
         error: why the site cannot take part; empty when it can.

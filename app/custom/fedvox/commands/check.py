@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedvox.commands.parser import file_path
-from fedvox.commands.places import absent, require_place
+from fedvox.commands.places import absent, require_place, require_private
 
 if TYPE_CHECKING:
     from fedvox.data.check.site import SiteReport
@@ -235,7 +235,6 @@ def _look_at_places(args: argparse.Namespace, site: "SiteSettings") -> None:
     Raises:
         ConfigError: the page or the list would.
     """
-    from fedvox.errors import ConfigError
     from fedvox.exposure import exposed
 
     if site.dataset == "phantom":
@@ -243,12 +242,8 @@ def _look_at_places(args: argparse.Namespace, site: "SiteSettings") -> None:
     page = args.html if args.thumbnails else None
     told = (("--html", page, "slices of patients"), ("--list", args.list, "names of their files"))
     for option, path, what in told:
-        reason = exposed(path) if path else ""
-        if reason:
-            raise ConfigError(
-                f"{option} {path}: {reason}, with {what}; name a place outside, or one that git "
-                "ignores"
-            )
+        if path:
+            require_private(option, path, what)
     for name, place in (("the site file", args.site_file), ("'cache'", Path(site.cache))):
         reason = exposed(place) if place != Path() else ""
         if reason:

@@ -49,9 +49,6 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: the output exists or cannot be written.
     """
     from fedvox.errors import ConfigError
-    from fedvox.inference.model_files.bundle import write_bundle
-    from fedvox.inference.model_files.model_file import read_model
-    from fedvox.inference.model_files.torchscript import write_torchscript
 
     if args.out.exists():
         raise ConfigError(f"--out {args.out}: it exists already; choose another name")
@@ -63,6 +60,11 @@ def run(args: argparse.Namespace) -> int:
     form = args.format or "bundle"
     require_place("--out", args.out)
     require_model(args.model)
+    # Imported here, so that a wrong path does not wait for PyTorch.
+    from fedvox.inference.model_files.bundle import write_bundle
+    from fedvox.inference.model_files.model_file import read_model
+    from fedvox.inference.model_files.torchscript import write_torchscript
+
     trained = read_model(args.model)
     write = write_bundle if form == "bundle" else write_torchscript
     try:

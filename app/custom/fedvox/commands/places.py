@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 from fedvox.errors import ConfigError
+from fedvox.exposure import exposed
 
 _KINDS = (
     (0, b"\x89PNG", "a PNG picture"),
@@ -110,6 +111,24 @@ def require_place(option: str, path: Path, inside: Path | None = None) -> None:
     if reason:
         raise ConfigError(
             f"{option} {path}: {folder} cannot be written ({reason}); choose another folder"
+        )
+
+
+def require_private(option: str, path: Path, what: str) -> None:
+    """Refuses a place from which patients' data would travel on.
+
+    Args:
+        option: what the path was given for.
+        path: a file or folder to write.
+        what: of patients it would hold.
+
+    Raises:
+        ConfigError: git would commit it, or a start-up kit takes it along.
+    """
+    reason = exposed(path)
+    if reason:
+        raise ConfigError(
+            f"{option} {path}: {reason}, with {what}; name a place outside, or one that git ignores"
         )
 
 

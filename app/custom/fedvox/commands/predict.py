@@ -5,7 +5,13 @@ import os
 
 from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_model
-from fedvox.commands.predict_plan import Task, is_folder_of_scans, plan_folder, plan_one
+from fedvox.commands.predict_plan import (
+    Task,
+    is_folder_of_scans,
+    plan_folder,
+    plan_one,
+    refuse_exposed,
+)
 from fedvox.commands.predict_run import run_folder, run_one
 from fedvox.commands.predict_table import write_table
 
@@ -92,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ModelError: the model file is wrong or damaged.
-        ConfigError: an option is wrong, a file exists or cannot be written, or the one scan cannot
-            be used.
+        ConfigError: an option is wrong, a file exists, cannot be written or would show patients
+            where git commits it, or the one scan cannot be used.
     """
     from fedvox.errors import ConfigError
 
@@ -115,6 +121,8 @@ def run(args: argparse.Namespace) -> int:
     trained = read_model(args.model)
     predictor = Predictor(trained.on(args.device, args.threads or os.cpu_count() or 1))
     predictor.check(args.modality)
+    if not trained.description.get("phantom"):
+        refuse_exposed(plan)
     options = Options(args.modality, args.largest_component, args.preview is not None)
     if many:
         write_table(args.output, plan, predictor.job.data.organs, args.force)

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedvox.commands.places import absent, kind_of, require_place
+from fedvox.commands.places import absent, kind_of, require_place, require_private
 from fedvox.errors import ConfigError
 
 _ENDINGS = {"--output": (".nii", ".nii.gz"), "--preview": (".png",), "--report": (".json",)}
+_SHOWS = {"--preview": "slices of patients", "--report": "volumes of patients' organs"}
+"""What the files that people pass on hold."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,20 @@ def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
                 f"{option} {path}: it exists already; choose another name or give --force"
             )
     require_place(option, path)
+
+
+def refuse_exposed(plan: Plan) -> None:
+    """Refuses pictures and records of patients where they would travel on.
+
+    The files of a folder differ in nothing but the scan's name, so its first scan stands for all.
+
+    Raises:
+        ConfigError: git would commit them, or a start-up kit takes them along.
+    """
+    for task in plan.tasks[:1]:
+        for option, path in task.files():
+            if option in _SHOWS:
+                require_private(option, path, _SHOWS[option])
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -19,11 +19,11 @@ def write_table(folder: Path, plan: Plan, organs: Sequence[str], force: bool) ->
         force: replaces a table of another model.
 
     Raises:
-        ConfigError: a report would get that name, or the folder holds another table: its labels
-            would mean other organs than the new ones.
+        ConfigError: a report would get that name, or the folder holds another table, or labels
+            without one: they may mean other organs than the new ones.
     """
     from fedvox.config import read_json
-    from fedvox.files import write_json
+    from fedvox.files import PRIVATE, write_json
 
     path, table = folder / TABLE, {organ: value for value, organ in enumerate(organs, start=1)}
     if not plan.tasks:
@@ -31,6 +31,11 @@ def write_table(folder: Path, plan: Plan, organs: Sequence[str], force: bool) ->
     if any(task.report == path for task in plan.tasks):
         raise ConfigError(
             f"--report {path}: the table of label values gets this name; choose another folder"
+        )
+    if plan.skipped and not path.exists() and not force:
+        raise ConfigError(
+            f"--output {folder}: it holds labels without a table ({TABLE}), so nobody can tell "
+            "which organs they mean; choose another folder, or give --force to segment all again"
         )
     if path.exists() and not force:
         try:
@@ -43,7 +48,7 @@ def write_table(folder: Path, plan: Plan, organs: Sequence[str], force: bool) ->
                 "mean other organs; choose another folder, or give --force to segment all again"
             )
     try:
-        write_json(path, table)
+        write_json(path, table, PRIVATE)
     except OSError as error:
         raise ConfigError(
             f"{path}: it cannot be written ({error.strerror}); make room, or choose another place"

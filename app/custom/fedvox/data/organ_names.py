@@ -57,11 +57,17 @@ def listed(names: Iterable[str]) -> str:
     """Several names for a message, the first five of them, each with what it may mean."""
     every = list(names)
     entries = [
-        shown(name) + (f" ({meant}?)" if (meant := likely_meant(name)) else "")
+        shown(name) + (f" ({likely}?)" if (likely := likely_meant(name)) else "")
         for name in every[:MOST]
     ]
     rest = len(every) - MOST
     return ", ".join(entries) + (f" and {rest} more" if rest > 0 else "")
+
+
+def meant(names: Iterable[str]) -> str:
+    """The organs that names may mean, for a message that must not show the names themselves."""
+    likely = dict.fromkeys(filter(None, map(likely_meant, names)))
+    return f" (perhaps {', '.join(likely)})" if likely else ""
 
 
 def unknown_names(names: Iterable[str]) -> list[str]:

@@ -29,15 +29,10 @@ IGNORE = "ignore"
 IGNORED = 255
 """The value of such voxels in prepared labels; they teach nothing and are not scored."""
 
-_IGNORE_NAMES = (
-    IGNORE,
-    "ignored",
-    "ignore_label",
-    "void",
-    "unlabeled",
-    "unlabelled",
-    "unannotated",
-)
+UNLABELLED = ("void", "unlabeled", "unlabelled", "unannotated")
+"""Names that mean the same, but the background where their value is 0."""
+
+_IGNORE_NAMES = (IGNORE, "ignored", "ignore_label", *UNLABELLED)
 
 MODALITIES = ("ct", "mr", "t1", "t1ce", "t2", "flair")
 

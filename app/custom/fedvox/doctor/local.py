@@ -95,4 +95,4 @@ def check_place(cache: Path) -> Finding:
             f"prepared cases and the site's key would not stay: {reason}",
             "name a folder of their own as 'cache' in the site file, outside kit and repository",
         )
-    return passed("privacy", "prepared cases and the site's key lie outside kit and repository")
+    return passed("privacy", "no kit and no commit takes prepared cases and the site's key along")

@@ -121,13 +121,13 @@ def score_cases(
 
 
 def coarse_cases(cases: Sequence[PreparedCase], tolerance_mm: float) -> int:
-    """Cases with a voxel edge above the tolerance of NSD, which then counts coinciding voxels only.
+    """Cases with every voxel edge above NSD's tolerance: only coinciding voxels count there.
 
     Args:
         cases: prepared cases.
         tolerance_mm: ``evaluation.nsd_tolerance_mm`` of the job.
     """
-    return sum(max(case.stored_spacing) > tolerance_mm for case in cases)
+    return sum(min(case.stored_spacing) > tolerance_mm for case in cases)
 
 
 def predict_labels(

@@ -71,7 +71,7 @@ class EvaluationSettings:
         site_models: also scores every site's own last model at every site (n² tasks).
         overlays: test cases per site that are drawn.
         nsd_tolerance_mm: tolerance of the normalised surface Dice in mm; surfaces are voxels, so
-            below a scan's voxel size only coinciding voxels count.
+            below every voxel edge of a scan only coinciding voxels count.
         hd95: how the two directions of HD95 become one number: ``max_directed`` is the larger of
             the two percentiles, ``both_directions`` the percentile of both together.
         resamples: without effect since intervals need no resampling; older jobs name it.

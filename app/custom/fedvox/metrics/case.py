@@ -72,7 +72,8 @@ def score_case(
         annotated: organs that the site annotates; the others get no score.
         spacing: voxel size along x, y and z in mm.
         nsd_tolerance_mm: surface distance in mm up to which NSD counts a surface voxel as right.
-            Distances are steps of the voxel size: below it only voxels that coincide count.
+            Below every edge of the voxels only those that coincide count; along a larger edge
+            one slice of error is already wrong.
         hd95: a convention of :data:`fedvox.metrics.hd95.HD95`.
 
     Returns:

@@ -8,6 +8,8 @@ import numpy as np
 
 FEWEST = 3
 """Cases that an interval needs at least: two say next to nothing of their own spread."""
+_NO_SPREAD = 1e-9
+"""Equal numbers that binary cannot hold, as 0.7, come out of a mean as far apart as that."""
 
 
 def mean_interval(cases: int, mean: float, sd: float) -> tuple[float, float]:
@@ -32,7 +34,7 @@ def mean_interval(cases: int, mean: float, sd: float) -> tuple[float, float]:
     Reference:
         the delta method for a transformed mean, e.g. Casella & Berger, Statistical Inference, 5.5.4
     """
-    if cases < FEWEST or not sd > 0 or not 0 < mean < 1:
+    if cases < FEWEST or not sd > _NO_SPREAD or not 0 < mean < 1:
         return math.nan, math.nan
     odds = math.log(mean / (1 - mean))
     half = _quantile(cases - 1) * sd / (math.sqrt(cases) * mean * (1 - mean))

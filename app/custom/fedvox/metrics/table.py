@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fedvox.cells import printable, quoted, unquoted
 from fedvox.errors import ConfigError
 from fedvox.files import atomic_path
 
@@ -21,10 +22,6 @@ ALL_SITES = "all"
 
 PHANTOM_CODE = "phantom-"
 """How the code of a phantom begins in the column ``case``."""
-
-_FORMULA = ("=", "+", "-", "@")
-_QUOTE = "'"
-"""Put before a text that a spreadsheet would take for a formula."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +116,6 @@ METRICS_COLUMNS = tuple(field.name for field in dataclasses.fields(MetricRow))
 SUMMARY_COLUMNS = tuple(field.name for field in dataclasses.fields(SummaryRow))
 
 
-def printable(text: str) -> str:
-    """The text with a question mark for each control character: terminals and tables obey those."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def to_dict(row: MetricRow | SummaryRow | SharedSummary) -> dict[str, Any]:
     """The row as plain JSON types; NaN becomes None, which JSON can hold."""
     values = dataclasses.asdict(row)
@@ -158,7 +150,7 @@ def write_csv(
     """Writes rows with a heading; numbers to 6 significant digits, NaN as an empty cell.
 
     The file appears whole or not at all. A text that a spreadsheet would take for a formula gets an
-    apostrophe in front, which :func:`read_csv` takes off again; see also :func:`printable`.
+    apostrophe in front, which :func:`read_csv` takes off again; see also :mod:`fedvox.cells`.
 
     Args:
         path: the CSV file.
@@ -201,12 +193,11 @@ def _is_nan(value: Any) -> bool:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.6g}"
-    text = printable(str(value))
-    return _QUOTE + text if text.startswith((*_FORMULA, _QUOTE)) else text
+    return quoted(printable(str(value)))
 
 
 def _unquoted(line: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {k: v.removeprefix(_QUOTE) if isinstance(v, str) else v for k, v in line.items()}
+    return {k: unquoted(v) if isinstance(v, str) else v for k, v in line.items()}
 
 
 def _parse(kind: Any, value: Any) -> Any:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from fedvox.cells import printable
 from fedvox.data.structures import STRUCTURES
 from fedvox.metrics.interval import FEWEST, gap_text
 from fedvox.metrics.models import (
@@ -15,7 +16,7 @@ from fedvox.metrics.models import (
     shown_rows,
 )
 from fedvox.metrics.site_table import SiteLine, site_lines, site_models, worst_line
-from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow, printable
+from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 
 _MOST_COLUMNS = 8
 """Models that the table by site has room for on a terminal."""

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from fedvox.metrics.table import printable
+from fedvox.cells import printable
 
 INK, GRID, EDGE = "#1f2933", "#e4e7eb", "#9aa5b1"
 LINE = 0.18

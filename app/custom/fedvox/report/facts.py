@@ -59,15 +59,16 @@ def hd95_title(run: RunFiles) -> str:
 
 
 def tolerance_note(run: RunFiles) -> str:
-    """A warning where the tolerance of NSD lies below the voxels of some site's test cases."""
+    """A warning where the tolerance of NSD lies below every voxel edge of test cases."""
     tolerance = run.evaluation.get("nsd_tolerance_mm")
     sites = [site for site in run.record.sites if site.coarse] if run.record else []
     if not sites or not isinstance(tolerance, int | float):
         return ""
     where = ", ".join(f"{site.coarse} of {site.site}" for site in sites)
     return (
-        f"NSD: the tolerance of {tolerance:g} mm is below the voxel size of test cases ({where}), "
-        "where only coinciding voxels count; raise evaluation.nsd_tolerance_mm to their size"
+        f"NSD: the tolerance of {tolerance:g} mm is below every voxel edge of test cases "
+        f"({where}), where only coinciding voxels count; raise evaluation.nsd_tolerance_mm to "
+        "their smallest edge"
     )
 
 

@@ -31,8 +31,8 @@ site with two cases keeps s, and the spread within the other sites stands in for
 <li><strong>HD95</strong> is {hd95}, in mm (the job's evaluation.hd95). Other programs use the other
 convention: compare like with like.</li>
 <li><strong>NSD</strong> is the share of both surfaces that lies within the tolerance of the
-other{tolerance}. Surfaces are counted in voxels of the scan: with a tolerance below its voxel size
-only voxels that coincide count, and NSD is then too low.{warning}</li>
+other{tolerance}. Surfaces are counted in voxels of the scan: with a tolerance below every edge of
+its voxels only voxels that coincide count, and NSD is then too low.{warning}</li>
 <li><strong>Empty masks.</strong> Organ in neither reference nor prediction: no evidence, left out.
 Organ invented: Dice and NSD 0, no HD95. Organ missed: Dice and NSD 0, HD95 is the diagonal of the
 image, so that leaving an organ out cannot improve the mean.</li>
@@ -126,6 +126,8 @@ def _no_scores(run: RunFiles) -> str:
             "reached its end. The model beside this page was chosen on validation cases of the "
             "rounds; nothing is known of it on test cases.</p>"
         )
+    if "summary.csv" not in run.missing:
+        return "<p>No site has a test case with an organ of the job.</p>"
     return "<p>No test scores are in this folder; see <a href='#missing'>what is missing</a>.</p>"
 
 

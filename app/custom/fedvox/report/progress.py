@@ -26,10 +26,10 @@ def draw_progress(
 
     Left: mean training loss of each site in each round, counted from 1, with a cross where the
     server refused the site's update. Right: validation Dice of the global model after each round,
-    0 being the initial model, per modality and their mean, with the chosen model marked, or the
-    best mean where that is not known. Missing and NaN values leave gaps; so does the mean where a
-    modality is missing, since it would be another mean. Legends stand below the axes, where they
-    cover no curve.
+    0 being the initial model, per modality and their mean, with the chosen model marked at the mean
+    over the modalities that its round has, or the best mean where the choice is not known. Missing
+    and NaN values leave gaps; so does the mean where a modality is missing, since it would be
+    another mean. Legends stand below the axes, where they cover no curve.
 
     Args:
         rounds: records of ``rounds.jsonl``, see :func:`fedvox.report.rounds.read_rounds`.
@@ -138,13 +138,28 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | Non
         return 0
     if len(modalities) > 1:
         axes.plot(numbers, list(means.values()), "--", lw=2, c=INK, label="mean")
-    number = chosen if chosen in known else max(known, key=lambda n: (known[n], -n), default=None)
-    if number is not None:
-        word = "chosen" if number == chosen else "best"
-        label = f"{word}: {known[number]:.3f} after {number} round{'' if number == 1 else 's'}"
-        style = {"ms": 15, "c": "#F0C000", "mec": INK, "ls": "none", "zorder": 5}
-        axes.plot([number], [known[number]], "*", label=label, **style)
+    if chosen is not None:
+        own = next((record for n, record in zip(numbers, rounds) if n == chosen), {})
+        _mark_model(axes, "chosen", chosen, mean_validation(own), _lacking(own, modalities))
+    elif known:
+        best = max(known, key=lambda n: (known[n], -n))
+        _mark_model(axes, "best", best, known[best])
     return legend_below(axes)
+
+
+def _lacking(record: Mapping[str, Any], modalities: Sequence[str]) -> str:
+    """The modalities that a round's mean lacks, in words for the legend."""
+    own = record.get("validation") or {}
+    names = [name for name in modalities if not math.isfinite(number_of(own, name))]
+    return f" without {', '.join(plain_text(name.upper()) for name in names)}" if names else ""
+
+
+def _mark_model(axes: Any, word: str, number: int, dice: float, lacking: str = "") -> None:
+    """A star at a round's mean; none where it has no mean."""
+    if math.isfinite(dice):
+        after = f"after {number} round{'' if number == 1 else 's'}"
+        style = {"ms": 15, "c": "#F0C000", "mec": INK, "ls": "none", "zorder": 5}
+        axes.plot([number], [dice], "*", label=f"{word}: {dice:.3f}{lacking} {after}", **style)
 
 
 def _say(axes: Any, text: str) -> None:

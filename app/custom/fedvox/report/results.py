@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fedvox.cells import printable
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, printable, write_csv
+from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
 from fedvox.metrics.text_table import format_sites, format_table
 from fedvox.report.facts import run_facts, tolerance_note
 from fedvox.report.page import write_report

@@ -57,6 +57,9 @@ class RunFiles:
     def phantom(self) -> bool:
         """Whether any of the run's cases are phantoms: the model's or the last round's record
         tells, and so do the codes of the cases.
+
+        Raises:
+            ConfigError: ``metrics.csv`` is damaged.
         """
         recorded = any(record.get("phantom") for record in self.rounds)
         return bool(self.model.get("phantom", False)) or recorded or self._has_phantom_codes
@@ -66,8 +69,7 @@ class RunFiles:
         path = self.folder / "metrics.csv"
         if not path.is_file():
             return False
-        with path.open(encoding="utf-8") as stream:
-            return any(f",{PHANTOM_CODE}" in line for line in stream)
+        return any(row.case.startswith(PHANTOM_CODE) for row in read_csv(path, MetricRow))
 
     @property
     def last_is_best(self) -> bool:

@@ -23,7 +23,7 @@ class SiteCases:
         train: training cases.
         val: validation cases.
         test: test cases.
-        coarse: test cases with voxels larger than the tolerance of NSD.
+        coarse: test cases with every voxel edge above the tolerance of NSD.
     """
 
     site: str

@@ -9,6 +9,8 @@ from fedvox.errors import DataError
 
 MOST_UNKNOWN = 50
 """No label has so many values that its table forgets."""
+TABLE, FIXED, MASK = "table", "fixed", "mask"
+"""What says the organs of a label file: a table at the site, the reader's own, a mask's name."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,13 @@ class LabelFile:
         values: label value -> canonical organ name, or None for a structure FedVox does not know;
             several values may stand for one organ. :data:`fedvox.data.organs.IGNORE` stands for
             voxels that nobody annotated.
+        told_by: :data:`TABLE`, :data:`FIXED` or :data:`MASK`; only a table at the site can be
+            mended there.
     """
 
     path: Path
     values: Mapping[int, str | None]
+    told_by: str = TABLE
 
     def refuse_unknown(self, found: Iterable[int]) -> None:
         """Refuses label values that the table does not list.
@@ -40,6 +45,16 @@ class LabelFile:
                 f"the label holds {len(unknown)} values that are not in the label table "
                 f"({self._known()}), as a scan or a smoothed label does; put the label itself "
                 "there, saved without interpolation"
+            )
+        if unknown and self.told_by == MASK:
+            raise DataError(
+                f"label values {unknown[:5]} are not in the label table ({self._known()}); correct "
+                "the label: a mask holds 1 where its structure is, else 0"
+            )
+        if unknown and self.told_by == FIXED:
+            raise DataError(
+                f"label values {unknown[:5]} are not in the label table ({self._known()}); correct "
+                "the label: in this data set's layout no other values mean anything"
             )
         if any(value < 0 for value in unknown):
             raise DataError(

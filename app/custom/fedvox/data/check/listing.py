@@ -8,9 +8,12 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from fedvox.cells import quoted
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
+from fedvox.data.check.table_problems import has_masks
+from fedvox.data.organ_names import unknown_names
 from fedvox.data.readers.strays import Stray
 from fedvox.files import PRIVATE, atomic_path
 
@@ -21,7 +24,8 @@ def write_list(path: Path, report: SiteReport) -> None:
     """Writes a table: each case with its code and files, then what belongs to no case.
 
     ``state`` is ``used``, ``refused``, ``quarantine`` or ``not in the split`` for cases, and
-    ``passed over`` for the rest.
+    ``passed over`` for the rest. A text that a spreadsheet would take for a formula gets an
+    apostrophe in front.
 
     Args:
         path: the CSV file; private, replaced if it exists.
@@ -51,7 +55,7 @@ def _write(path: Path, rows: Iterable[tuple[str, ...]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    writer.writerows(rows)
+    writer.writerows(map(quoted, row) for row in rows)
     with atomic_path(path, PRIVATE) as temporary:  # a file's name need not be UTF-8
         temporary.write_text(text.getvalue(), encoding="utf-8", errors="backslashreplace")
 
@@ -67,12 +71,20 @@ def is_list(path: Path) -> bool:
 
 def _rows(report: SiteReport) -> Iterator[tuple[str, ...]]:
     for case, seen in zip(report.sources, report.cases, strict=True):
-        findings = "; ".join(f"{p.status} {p.check}: {p.message}" for p in seen.problems)
+        findings = "; ".join(
+            [f"{p.status} {p.check}: {p.message}" for p in seen.problems] + _unknown_masks(case)
+        )
         yield (_state(seen), seen.code, "+".join(seen.parts), case.id, _files(case), findings)
     for case in report.outside:
         yield ("not in the split", "", "", case.id, _files(case), "")
     for stray in report.strays:
         yield from _passed_over(stray)
+
+
+def _unknown_masks(case: Case) -> list[str]:
+    """Names of masks that no output but this one may hold."""
+    names = unknown_names(case.others) if has_masks([case]) else []
+    return [f"masks that FedVox does not know: {', '.join(names)}"] if names else []
 
 
 def _passed_over(stray: Stray) -> Iterator[tuple[str, ...]]:

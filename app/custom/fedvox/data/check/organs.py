@@ -1,7 +1,7 @@
 """A case's label files as one small map of the organs that FedVox knows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -53,6 +53,8 @@ def read_organs(case: Case) -> OrganMap | None:
         if merged is None:
             empty = np.zeros(label.data.shape, np.uint8, order="F")
             merged = Volume(empty, label.affine, label.header, conflict=label.conflict)
+        if label.conflict and not merged.conflict:
+            merged = replace(merged, conflict=label.conflict)
         label = on_axes_of(merged, label)
         check_same_grid(merged, label)
         shared = np.zeros((len(CANONICAL) + 1,) * 2, np.int64)

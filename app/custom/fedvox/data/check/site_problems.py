@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.table_problems import table_problems
+from fedvox.data.check.table_problems import has_fixed_table, table_problems
 from fedvox.data.readers import STRAYS
 from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
@@ -142,7 +142,16 @@ def _passed_over(stray: Stray) -> Finding:
 def strays_of(site: SiteSettings) -> list[Stray]:
     """What lies in a site's data folder and belongs to no case."""
     look = STRAYS.get(site.dataset)
-    return look(Path(site.root)) if look else []
+    try:
+        return look(Path(site.root), site.modalities) if look else []
+    except OSError as error:  # beside the cases, which were listed before
+        return [
+            Stray(
+                "entries that cannot be read, so nobody looked what else belongs to no case",
+                "mend their rights, or move them elsewhere, and check again",
+                (Path(error.filename or site.root),),
+            )
+        ]
 
 
 def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Finding]:
@@ -165,7 +174,9 @@ def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Finding]:
                 "organs",
                 FAIL,
                 f"no case annotates an organ of the job ({', '.join(job.organs)})",
-                "compare the label table with the job's organs",
+                "do not take part in this job: the data set has no such organ"
+                if has_fixed_table(cases)
+                else "compare the label table with the job's organs",
             )
         )
     return found

@@ -6,9 +6,9 @@ Of what could not be read nothing is said: only cases whose label was read count
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fedvox.data.cases.case import Case
+from fedvox.data.cases.case import FIXED, MASK, Case
 from fedvox.data.check.case import CaseReport
-from fedvox.data.organ_names import listed, unknown_names
+from fedvox.data.organ_names import listed, meant, unknown_names
 from fedvox.data.organs import PARENTS
 from fedvox.data.settings import DataSettings
 from fedvox.finding import FAIL, WARN, Finding
@@ -40,14 +40,20 @@ def _unknown(cases: Sequence[Case]) -> Finding | None:
     names = unknown_names(name for case in cases for name in case.others)
     if not names:
         return None
-    return Finding(
-        "organs",
-        WARN,
-        f"{_where(cases)} {listed(names)}, which FedVox does not know: it trains them as "
-        "background",
+    remedy = (
         "rename what is one of FedVox's organs (docs/data.md, Label names), one per side where "
-        "there are two; leave the others",
+        "there are two; leave the others"
     )
+    if has_masks(cases):  # a file's name may be a patient's
+        message = (
+            "there are masks under names that FedVox does not know, which it trains as background: "
+            f"{len(names)}{meant(names)}"
+        )
+        return Finding("organs", WARN, message, f"{remedy}; --list FILE names them")
+    message = (
+        f"{_where(cases)} {listed(names)}, which FedVox does not know: it trains them as background"
+    )
+    return Finding("organs", WARN, message, remedy)
 
 
 def _nothing_known(job: DataSettings | None, cases: Sequence[Case]) -> Finding | None:
@@ -70,13 +76,13 @@ def _never_outlined(
         named &= set(job.organs)
     covered = {lost for _, report in read for lost, _ in report.overlaps}  # said as an overlap
     absent = sorted(named - covered - {organ for _, r in read for organ in r.organs_ml})
-    if not absent:
+    if not absent or has_fixed_table(cases):  # its table names every organ
         return None
     if len(read) < len(cases):
         held = f"none of the {len(read)} cases that could be read holds"
         remedy = f"mend the cases that could not be read ({len(cases) - len(read)}) and check again"
     else:
-        held, thing = "no case holds", "mask files" if _has_masks(cases) else "table entries"
+        held, thing = "no case holds", "mask files" if has_masks(cases) else "table entries"
         remedy = (
             f"remove the {thing} of what nobody outlined, since training takes it for absent; "
             "leave those of organs that lie outside every scan"
@@ -98,7 +104,9 @@ def _not_annotated(job: DataSettings | None, cases: Sequence[Case]) -> Finding |
         WARN,
         f"no case annotates {', '.join(absent)}, which the job trains: this site cannot teach "
         f"{'it' if len(absent) == 1 else 'them'}",
-        "if the labels hold it, name it as docs/data.md does under Label names; else leave it",
+        "leave it: this data set does not outline it"
+        if has_fixed_table(cases)
+        else "if the labels hold it, name it as docs/data.md does under Label names; else leave it",
     )
 
 
@@ -137,13 +145,14 @@ def _overlap(pair: tuple[str, str], share: float) -> Finding:
 
 
 def _where(cases: Sequence[Case]) -> str:
-    return "there are masks of" if _has_masks(cases) else "the label table names"
+    return "there are masks of" if has_masks(cases) else "the label table names"
 
 
-def _has_masks(cases: Sequence[Case]) -> bool:
+def has_masks(cases: Sequence[Case]) -> bool:
     """Whether structures are told by the names of mask files, not by a table."""
-    return any(
-        len(case.labels) > 1
-        or (case.others and not any(None in file.values.values() for file in case.labels))
-        for case in cases
-    )
+    return any(file.told_by == MASK for case in cases for file in case.labels)
+
+
+def has_fixed_table(cases: Sequence[Case]) -> bool:
+    """Whether the reader brings the table, which the site cannot mend."""
+    return any(file.told_by == FIXED for case in cases for file in case.labels)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fedvox.data.images.dicom_series import UNEVEN, check_places, fill_in, straighten
+from fedvox.data.images.dicom_series import UNEVEN, check_places, fill_in, straighten, values_of
 from fedvox.data.images.nifti import Volume, volume_shape
 from fedvox.data.images.nifti_grid import read_grid
 from fedvox.data.images.png_labels import in_name_order
@@ -24,6 +24,8 @@ _CLOSED = "the series may not be read by this user; mend its rights"
 _DAMAGED = "a DICOM file is damaged ({}); copy the series again"
 SHIFT_MM = 1.0
 """How far slices may lie beside the line through the first one: more is a tilted gantry."""
+ROUNDED = 5e-4
+"""From here on lengths of direction cosines miss 1 by more than six decimals explain."""
 TURN = 0.01
 """How far the direction cosines of slices may differ; highdicom is stricter with small turns."""
 LOSSY = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81))
@@ -51,9 +53,9 @@ def load_series(folder: Path) -> Volume:
             _refuse_other_forms(files)
             fill_in(files)
             _refuse_mixed(files)
-            straighten(files)
+            missed = straighten(files)
             check_places(files)
-            _refuse_tilt(files)
+            _refuse_tilt(files, missed)
             _refuse_unreadable(files)
             _refuse_short(files)
             data, affine, slices = _stack(files)
@@ -139,19 +141,20 @@ def _make_one_series(files: Sequence[Any]) -> None:
 
     Some anonymisers, and CHAOS' among them, give every file identifiers of its own. Such files
     count as one series if series number and grid agree; positions are checked later in any case.
+    An identifier that was emptied is no further one.
     """
-    series = {str(entry.get("SeriesInstanceUID", "")) for entry in files}
-    alike = {
-        (str(entry.get("SeriesNumber", "")), entry.get("Rows"), entry.get("Columns"))
-        for entry in files
-    }
-    scrambled = len(series) == len(files) > 2 and len(alike) == 1
+    named = values_of(files, "SeriesInstanceUID")
+    series = list(dict.fromkeys(named))
+    sizes = {(entry.get("Rows"), entry.get("Columns")) for entry in files}
+    alike = len(sizes) == 1 and len(set(values_of(files, "SeriesNumber"))) <= 1
+    scrambled = len(series) == len(named) > 2 and alike
     if len(series) > 1 and not scrambled:
         raise DataError(f"the folder holds {len(series)} DICOM series; keep one per folder")
+    frame = next(iter(values_of(files, "FrameOfReferenceUID")), "1")
     for entry in files:
-        entry.SeriesInstanceUID = files[0].get("SeriesInstanceUID", "1")
-        if scrambled or "FrameOfReferenceUID" not in entry:
-            entry.FrameOfReferenceUID = files[0].get("FrameOfReferenceUID", "1")
+        entry.SeriesInstanceUID = next(iter(series), "1")
+        if scrambled:
+            entry.FrameOfReferenceUID = frame
 
 
 def _refuse_other_forms(files: Sequence[Any]) -> None:
@@ -231,16 +234,26 @@ def _is_lossy(files: Sequence[Any]) -> bool:
     )
 
 
-def _refuse_tilt(files: Sequence[Any]) -> None:
-    """A tilted gantry shears the volume; highdicom lets 2.5 degrees pass."""
+def _refuse_tilt(files: Sequence[Any], missed: float) -> None:
+    """A tilted gantry shears the volume; highdicom lets 2.5 degrees pass.
+
+    Args:
+        files: the slices.
+        missed: by how much lengths of direction cosines missed 1, as two decimals make them do.
+    """
     positions = np.array([entry.ImagePositionPatient for entry in files], dtype=float)
     row, column = np.array(files[0].ImageOrientationPatient, dtype=float).reshape(2, 3)
     beside = (positions - positions[0]) @ np.stack([row, column], axis=1)
     if np.abs(beside).max() > SHIFT_MM:
-        raise DataError(
-            f"the DICOM slices are shifted by up to {np.abs(beside).max():.1f} mm against each "
-            "other, as with a tilted gantry; resample the series to NIfTI first"
-        )
+        far = f"{np.abs(beside).max():.1f} mm"
+        shift = f"the DICOM slices are shifted by up to {far} against each other"
+        if missed > ROUNDED:
+            raise DataError(
+                f"{shift}, as with direction cosines that were rounded (their lengths miss 1 by up "
+                f"to {missed:.3f}) or a tilted gantry; export the series again with all decimals, "
+                "or, if the gantry was tilted, resample it to NIfTI first"
+            )
+        raise DataError(f"{shift}, as with a tilted gantry; resample the series to NIfTI first")
 
 
 def _stack(files: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

@@ -17,6 +17,7 @@ UNEVEN = 0.1
 FARTHEST_MM = 1e5
 UNIT = 0.02
 """By so much a direction cosine's length may miss 1, or two of them a right angle."""
+_IDENTIFIERS = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
 
 
@@ -30,6 +31,7 @@ def fill_in(files: Sequence[Any]) -> None:
             rescale slope or intercept that others have.
     """
     _refuse_frames(files)
+    identifiers = {field: next(iter(values_of(files, field)), "1.2") for field in _IDENTIFIERS}
     instances = Counter(str(entry.get("SOPInstanceUID") or "") for entry in files)
     for number, entry in enumerate(files, start=1):
         _fill_syntax(entry)
@@ -37,9 +39,9 @@ def fill_in(files: Sequence[Any]) -> None:
             entry.SOPClassUID = _class_of(str(entry.get("Modality") or ""))
         if not entry.get("SOPInstanceUID") or instances[str(entry.SOPInstanceUID)] > 1:
             entry.SOPInstanceUID = f"1.2.{number}"
-        for field in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
+        for field, value in identifiers.items():
             if not entry.get(field):
-                setattr(entry, field, "1.2")
+                setattr(entry, field, value)
         if entry.get("SamplesPerPixel") is None:
             entry.SamplesPerPixel = 1
         if not entry.get("PhotometricInterpretation"):
@@ -48,12 +50,21 @@ def fill_in(files: Sequence[Any]) -> None:
 
 
 def _refuse_frames(files: Sequence[Any]) -> None:
-    frames = {str(entry.get("FrameOfReferenceUID") or "") for entry in files} - {""}
+    frames = set(values_of(files, "FrameOfReferenceUID"))
     if len(frames) > 1:
         raise DataError(
             f"the DICOM slices lie in {len(frames)} frames of reference, so their places cannot be "
             "compared; keep the slices of one in the folder, or export the series again"
         )
+
+
+def values_of(files: Sequence[Any], field: str) -> list[str]:
+    """A field's values in the slices, without those that an anonymiser emptied."""
+    return [
+        text
+        for entry in files
+        if (text := str("" if entry.get(field) is None else entry.get(field)).strip())
+    ]
 
 
 def _fill_syntax(entry: Any) -> None:
@@ -100,12 +111,18 @@ def _check_numbers(files: Sequence[Any]) -> None:
         )
 
 
-def straighten(files: Sequence[Any]) -> None:
+def straighten(files: Sequence[Any]) -> float:
     """Makes direction cosines unit vectors at right angles where rounding kept them from it.
 
+    Where they point is not to be mended: two decimals may turn them by a third of a degree.
+
+    Returns:
+        By how much their lengths missed 1 at most.
+
     Raises:
-        DataError: they miss it by more.
+        DataError: they miss it by more than :data:`UNIT`.
     """
+    missed = 0.0
     for entry in files:
         row, column = np.array(entry.ImageOrientationPatient, dtype=float).reshape(2, 3)
         lengths = np.linalg.norm([row, column], axis=1)
@@ -114,6 +131,7 @@ def straighten(files: Sequence[Any]) -> None:
                 f"the DICOM images' direction cosines have the lengths {lengths[0]:.3f} and "
                 f"{lengths[1]:.3f} and not 1; export the series again"
             )
+        missed = max(missed, float(np.abs(lengths - 1).max()))
         row, column = row / lengths[0], column / lengths[1]
         slant = float(row @ column)
         if abs(slant) > UNIT:
@@ -124,6 +142,7 @@ def straighten(files: Sequence[Any]) -> None:
         column = column - slant * row
         column /= np.linalg.norm(column)
         entry.ImageOrientationPatient = [float(f"{value:.12g}") for value in (*row, *column)]
+    return missed
 
 
 def check_places(files: Sequence[Any]) -> None:

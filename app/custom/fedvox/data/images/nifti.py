@@ -180,6 +180,7 @@ def _open(path: Path) -> tuple[Any, Grid]:
         raise DataError("it is no regular file; put the scan itself there")
     try:
         content, kind, header = read_bytes(path)
+        check_offset(header)
         grid = read_grid(header, volume_shape(header.get_data_shape()))
         image = kind.from_bytes(content)
     except (FileNotFoundError, NotADirectoryError):
@@ -197,7 +198,6 @@ def _open(path: Path) -> tuple[Any, Grid]:
         name = type(error).__name__
         raise DataError(f"the file is not readable as NIfTI ({name}); export it again") from None
     _refuse_other_size(image, len(content))
-    check_offset(header)
     return image, grid
 
 

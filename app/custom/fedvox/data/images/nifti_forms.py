@@ -115,7 +115,7 @@ def _header(kind: Any, content: bytes) -> Any:
 
 
 def check_offset(header: Any) -> None:
-    """Refuses voxels that would begin within the header: nibabel takes its bytes for voxels.
+    """Refuses voxels that begin nowhere, or within the header: nibabel takes its bytes for voxels.
 
     Args:
         header: as stored.
@@ -124,7 +124,12 @@ def check_offset(header: Any) -> None:
         DataError: with the offset.
     """
     offset = float(header["vox_offset"])
-    if not offset >= header.template_dtype.itemsize + 4:
+    if not offset.is_integer():  # nor NaN or infinite
+        raise DataError(
+            f"the header does not say where voxels begin (vox_offset {offset:g} is no whole "
+            "number); export it again"
+        )
+    if offset < header.template_dtype.itemsize + 4:
         raise DataError(
             f"the header says that voxels begin within it (vox_offset {offset:g}); export it again"
         )

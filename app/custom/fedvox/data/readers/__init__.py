@@ -21,19 +21,25 @@ from fedvox.registry import Registry
 
 Reader = Callable[[Path, Sequence[str]], list[Case]]
 
-Strays = Callable[[Path], list[Stray]]
-"""Finds what lies in the data folder and belongs to no case."""
+Strays = Callable[[Path, Sequence[str]], list[Stray]]
+"""Finds what lies in the data folder and belongs to no case of the site's modalities."""
+
+
+def _of_any(look: Callable[[Path], list[Stray]]) -> Strays:
+    """For readers to which all that lies in the folder has one modality, or may have any."""
+    return lambda root, modalities: look(root)
+
 
 STRAYS: dict[str, Strays] = {
-    "plain": plain.strays,
-    "phantom": plain.strays,
-    "msd": msd.strays,
-    "amos": amos.strays,
+    "plain": _of_any(plain.strays),
+    "phantom": _of_any(plain.strays),
+    "msd": _of_any(msd.strays),
+    "amos": _of_any(amos.strays),
     "totalsegmentator": totalsegmentator.strays,
-    "brats": brats.strays,
-    "lits": lits.strays,
+    "brats": _of_any(brats.strays),
+    "lits": _of_any(lits.strays),
     "mmwhs": mmwhs.strays,
-    "acdc": acdc.strays,
+    "acdc": _of_any(acdc.strays),
     "chaos": chaos.strays,
 }
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.case import FIXED, Case, LabelFile
 from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.readers.layout import check_modalities, named_volume
 from fedvox.data.readers.plain import single_modality
@@ -80,7 +80,7 @@ def _case(folder: Path, frame: int, part: str, modality: str) -> Case:
     name = f"{folder.name}_frame{frame:02d}"
     validates = part == "training" and hash_bucket(folder.name) < 10
     split = "val" if validates else {"training": "train", "testing": "test"}[part]
-    label = LabelFile(named_volume(folder, f"{name}_gt"), VALUES)
+    label = LabelFile(named_volume(folder, f"{name}_gt"), VALUES, FIXED)
     image = named_volume(folder, name)
     return Case(name, folder.name, {modality: image}, (label,), split)
 

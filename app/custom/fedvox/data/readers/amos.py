@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedvox.config import read_json
-from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.case import FIXED, TABLE, Case, LabelFile
 from fedvox.data.cases.splits import hash_bucket
 from fedvox.data.readers.labels import LabelTable, label_table
 from fedvox.data.readers.layout import check_modalities
@@ -121,7 +121,9 @@ def _cases(root: Path, part: str, table: LabelTable) -> list[Case]:
         path = folder / image.name
         if not path.exists():
             path = with_ending(folder, name) or path
-        labels, split = (LabelFile(path, table.values),), _split(part, name, has_test)
+        told_by = FIXED if table.values is VALUES else TABLE
+        labels = (LabelFile(path, table.values, told_by),)
+        split = _split(part, name, has_test)
         cases.append(Case(name, name, {modality: image}, labels, split, table.others))
     return cases
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.case import FIXED, Case, LabelFile
 from fedvox.data.readers.layout import check_modalities, folders_below, volumes_by_name
 from fedvox.data.readers.plain import refuse_repeated
 from fedvox.data.readers.strays import Stray, found
@@ -130,7 +130,7 @@ def _case(entry: _Found, modalities: Sequence[str]) -> Case:
         suffix = family.suffixes[modality]
         expected = entry.folder / f"{entry.name}{family.separator}{suffix}{ending}"
         images[modality] = entry.files.get(suffix, expected)
-    label = LabelFile(mask, family.values)
+    label = LabelFile(mask, family.values, FIXED)
     return Case(entry.name, family.patient(entry.name), images, (label,))
 
 

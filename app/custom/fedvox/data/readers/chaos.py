@@ -8,7 +8,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.case import FIXED, Case, LabelFile
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.strays import Stray, entries, found
 from fedvox.errors import DataError
@@ -59,15 +59,16 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     return cases
 
 
-def strays(root: Path) -> list[Stray]:
+def strays(root: Path, modalities: Sequence[str]) -> list[Stray]:
     """Folders of patients without images and labels in CHAOS' places.
 
     Args:
         root: as for :func:`read`.
+        modalities: those of the site; the folders of others are left alone.
     """
     top = root / "Train_Sets" if (root / "Train_Sets").is_dir() else root
     bare = []
-    for modality in SEQUENCES:
+    for modality in modalities:
         cases = list(_cases(top / modality.upper(), modality))
         used = {part for case in cases for path in case.images.values() for part in path.parents}
         bare += [path for path in entries(top / modality.upper()) if path not in used]
@@ -83,6 +84,6 @@ def _cases(folder: Path, modality: str) -> Iterator[Case]:
         for sequence, images in SEQUENCES[modality].items():
             ground = person / sequence / "Ground"
             if (person / sequence).is_dir() and (ground.is_dir() or (person / images).is_dir()):
-                label = LabelFile(ground, VALUES[modality])
+                label = LabelFile(ground, VALUES[modality], FIXED)
                 name = f"{patient}-{sequence}" if sequence else patient
                 yield Case(name, patient, {modality: person / images}, (label,))

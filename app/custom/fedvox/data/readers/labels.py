@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedvox.data.organ_names import shown
-from fedvox.data.organs import IGNORE, structure_of
+from fedvox.data.organs import IGNORE, UNLABELLED, plain_name, structure_of
 from fedvox.errors import DataError
 
 LARGEST = 32767
@@ -94,6 +94,13 @@ def _is_number(text: str) -> bool:
 
 def _refuse_background(name: str, structure: str | None, source: str) -> None:
     """The value 0 is background; an organ or 'ignore' there would be trained as such."""
+    if plain_name(name) in UNLABELLED:
+        return
+    if structure == IGNORE:
+        raise DataError(
+            f"{source}: {shown(name)} has the value 0, which is background; name it 'background', "
+            "or, if nobody annotated those voxels, give them another value, here and in the labels"
+        )
     if structure is not None:
         raise DataError(
             f"{source}: {shown(name)} has the value 0, which is background; give it another value, "

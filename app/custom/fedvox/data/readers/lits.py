@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.case import FIXED, Case, LabelFile
 from fedvox.data.images.scans import NIFTI
 from fedvox.data.readers.layout import check_modalities, folders_below
 from fedvox.data.readers.plain import single_modality, stem, volumes
@@ -41,7 +41,7 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         image = images.get(number) or _partner(labels[number], "volume")
         label = labels.get(number) or _partner(images[number], "segmentation")
         name = f"volume-{number}"
-        cases.append(Case(name, name, {modality: image}, (LabelFile(label, VALUES),)))
+        cases.append(Case(name, name, {modality: image}, (LabelFile(label, VALUES, FIXED),)))
     return cases
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.data.cases.case import Case, LabelFile
+from fedvox.data.cases.case import FIXED, Case, LabelFile
 from fedvox.data.readers.layout import check_modalities
 from fedvox.data.readers.plain import refuse_repeated, volumes
 from fedvox.data.readers.strays import Stray, unused, with_ending
@@ -47,14 +47,15 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     return cases
 
 
-def strays(root: Path) -> list[Stray]:
+def strays(root: Path, modalities: Sequence[str]) -> list[Stray]:
     """What lies beside the cases: labels without an image, or files of other names.
 
     Args:
         root: as for :func:`read`.
+        modalities: those of the site; the folders of others are left alone.
     """
     result = []
-    for modality in ("ct", "mr"):
+    for modality in modalities:
         cases = _cases(root / f"{modality}_train", modality)
         used = [path for case in cases for path in case.files]
         result += unused(
@@ -75,6 +76,6 @@ def _cases(folder: Path, modality: str) -> list[Case]:
             path = image.with_name(f"{name}_label.nii{ending}")
             if not path.exists():
                 path = with_ending(folder, f"{name}_label") or path
-            label = LabelFile(path, values)
+            label = LabelFile(path, values, FIXED)
             cases.append(Case(name, name, {modality: image}, (label,)))
     return cases

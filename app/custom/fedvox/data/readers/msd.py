@@ -14,7 +14,15 @@ from fedvox.config import read_json
 from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.organ_names import shown
 from fedvox.data.readers.labels import LabelTable, label_table
-from fedvox.data.readers.msd_list import CHANNEL, FEW_CHANNELS, Pair, bare, listed_tests, pairs
+from fedvox.data.readers.msd_list import (
+    CHANNEL,
+    Pair,
+    bare,
+    channel_key,
+    few_channels,
+    listed_tests,
+    pairs,
+)
 from fedvox.data.readers.plain import refuse_repeated, single_modality, stem
 from fedvox.data.readers.strays import Stray, entries, found, is_foreign, unused
 from fedvox.errors import ConfigError, DataError
@@ -135,12 +143,13 @@ def _labels(listing: Mapping[str, Any]) -> LabelTable:
 
 def _channels(listing: Mapping[str, Any]) -> list[str]:
     """The words of ``modality`` or ``channel_names``: a table, a list or one text."""
-    named = listing.get("modality") or listing.get("channel_names") or []
+    key = channel_key(listing)
+    named = listing.get(key) or []
     if isinstance(named, str):
         named = [named]
     words = list(named.values()) if isinstance(named, Mapping) else named
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise DataError('dataset.json: "modality" must name the channels, as {"0": "CT"}; mend it')
+        raise DataError(f'dataset.json: "{key}" must name the channels, as {{"0": "CT"}}; mend it')
     return words
 
 
@@ -156,7 +165,7 @@ def _said(word: str) -> tuple[str, str]:
 def _check_modality(listing: Mapping[str, Any], modality: str) -> None:
     channels = _channels(listing)
     if len(channels) > 1:
-        raise ConfigError(f"dataset.json lists {len(channels)} channels; {FEW_CHANNELS}")
+        raise ConfigError(f"dataset.json lists {len(channels)} channels; {few_channels(listing)}")
     for word in channels:
         known, foreign = _said(word)
         if foreign and not known:

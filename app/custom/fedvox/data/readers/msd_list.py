@@ -7,6 +7,7 @@ other letter case, without nnU-Net's ``_0000``, for ``.nii`` where ``.nii.gz`` l
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,6 @@ from fedvox.data.readers.strays import is_foreign, with_ending
 from fedvox.errors import ConfigError, DataError
 
 CHANNEL = "_0000"
-FEW_CHANNELS = (
-    "FedVox trains one channel so far: make a folder with the files of that channel, ending in "
-    f"{CHANNEL}, and one entry in 'channel_names'"
-)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -35,6 +32,19 @@ class Pair:
 def bare(image: Path) -> str:
     """An image's name without ending and channel, as its label is called."""
     return stem(image).removesuffix(CHANNEL)
+
+
+def channel_key(listing: Mapping[str, Any]) -> str:
+    """Where ``dataset.json`` names its channels; MSD's ``modality`` holds where both stand."""
+    return "modality" if listing.get("modality") else "channel_names"
+
+
+def few_channels(listing: Mapping[str, Any]) -> str:
+    """What to do with a data set of several channels."""
+    return (
+        "FedVox trains one channel so far: make a folder with the files of that channel, ending in "
+        f"{CHANNEL}, and one entry in '{channel_key(listing)}'"
+    )
 
 
 def pairs(root: Path, listing: Mapping[str, Any]) -> list[Pair]:
@@ -63,13 +73,18 @@ def pairs(root: Path, listing: Mapping[str, Any]) -> list[Pair]:
 
 
 def listed_tests(root: Path, listing: Mapping[str, Any]) -> set[Path]:
-    """Images that stand under ``test``; entries of other forms are passed over."""
+    """Images below ``root`` that stand under ``test``; other entries are passed over."""
     tests = listing.get("test")
     names = [
         entry.get("image") if isinstance(entry, Mapping) else entry
         for entry in (tests if isinstance(tests, list) else [])
     ]
-    return {_found(root, name, (CHANNEL, "")) for name in names if isinstance(name, str)}
+    found = set()
+    for name in names:
+        if isinstance(name, str):
+            with suppress(DataError):  # of another machine, say: no file of this folder
+                found.add(_found(root, name, (CHANNEL, "")))
+    return found
 
 
 def _image_of(root: Path, name: str) -> Path:
@@ -90,18 +105,19 @@ def _entries(listing: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             name = entry.replace("\\", "/").rpartition("/")[2]
             yield entry, f"labelsTr/{_without_channel(name)}"
         elif isinstance(entry, Mapping):
-            yield _one(entry.get("image", entry.get("images"))), _one(entry.get("label"))
+            image = entry.get("image", entry.get("images"))
+            yield _one(image, listing), _one(entry.get("label"), listing)
         else:
             raise DataError("dataset.json: each case needs 'image' and 'label'; mend the list")
 
 
-def _one(entry: object) -> str:
+def _one(entry: object, listing: Mapping[str, Any]) -> str:
     """The one file of an entry, which may be listed by channel."""
     files = list(entry.values()) if isinstance(entry, Mapping) else entry
     if isinstance(files, list):
         if len(files) > 1:
             raise ConfigError(
-                f"dataset.json lists {len(files)} files for one image; {FEW_CHANNELS}"
+                f"dataset.json lists {len(files)} files for one image; {few_channels(listing)}"
             )
         entry = files[0] if files else None
     if not isinstance(entry, str) or not entry.strip():

@@ -56,18 +56,9 @@ def _no_case(root: Path) -> str:
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:
-    """Identifier, image and label of the cases in NIfTI.
-
-    A label may have the other ending, other letter case and accents in Unicode's other form.
-    """
-    labels = root / "labels"
-    images = volumes(root / "images")
-    taken = {stem(image) for image in images}  # another image's own label is none of these
-    alike: dict[str, list[Path]] = {}
-    for path in volumes(labels):
-        if stem(path) not in taken:
-            alike.setdefault(_folded(stem(path)), []).append(path)
-    for image in images:
+    """Identifier, image and label of the cases in NIfTI."""
+    labels, alike = root / "labels", _alike(root)
+    for image in volumes(root / "images"):
         if not image.is_dir():
             label = labels / image.name
             if not label.exists():
@@ -75,6 +66,22 @@ def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:
             if not label.exists() and len(named := alike.get(_folded(stem(image)), [])) == 1:
                 label = named[0]
             yield stem(image), image, label
+
+
+def _alike(root: Path) -> dict[str, list[Path]]:
+    """Folded name -> labels that no image claims by its exact name.
+
+    A label may have the other ending, other letter case and accents in Unicode's other form.
+    """
+    images = list(entries(root / "images"))
+    taken = {stem(path) for path in images} | {path.name for path in images}
+    alike: dict[str, list[Path]] = {}
+    for path in entries(root / "labels"):
+        name = path.name if path.is_dir() else stem(path)
+        is_label = path.is_dir() or path.name.lower().endswith(NIFTI)
+        if is_label and name not in taken:
+            alike.setdefault(_folded(name), []).append(path)
+    return alike
 
 
 def _folded(name: str) -> str:
@@ -87,12 +94,14 @@ def _series(root: Path) -> Iterator[tuple[str, Path, Path]]:
 
     A folder without DICOM counts as long as it has a label, so that a damaged series is counted.
     """
-    labels = root / "labels"
+    labels, alike = root / "labels", _alike(root)
     for folder in entries(root / "images"):
         if not folder.is_dir():
             continue
         named = [labels / f"{folder.name}{ending}" for ending in ("", *NIFTI)]
         label = next((path for path in named if path.exists()), None)
+        if not label and len(found := alike.get(_folded(folder.name), [])) == 1:
+            label = found[0]
         if label or is_series(folder):
             yield folder.name, folder, label or named[1]
 

@@ -11,13 +11,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedvox.data.site.quarantine import QUARANTINE
+from fedvox.data.site.site_key import KEY
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
-from fedvox.flare.kit_guard import SIGNATURE, check_kit
+from fedvox.flare.kit_guard import SIGNATURE, check_kit, provisioned_local
 from fedvox.flare.kits.cluster import (
     POD_SECURITY,
     RUNTIME_FILE,
@@ -179,15 +182,30 @@ def _components(content: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _copy_clean(kit: Path, clean: Path) -> None:
-    """Copies what was provisioned, no job runs, with the site's policy as FLARE's default."""
-    for part in ("startup", "local"):
-        shutil.copytree(kit / part, clean / part)
+    """Copies what was provisioned and the site's own files in ``local/``, with the site's policy
+    as FLARE's default: no job runs, and nothing of a cache.
+    """
+    listed = provisioned_local(kit, None)
+
+    def left_out(folder: str, names: list[str]) -> list[str]:
+        return [name for name in names if _of_cache(kit, Path(folder) / name, listed)]
+
+    shutil.copytree(kit / "startup", clean / "startup")
+    shutil.copytree(kit / "local", clean / "local", ignore=left_out)
     try:
         (clean / RESOURCES).replace(clean / DEFAULT)
     except FileNotFoundError:
         raise ConfigError(
             f"the kit has no {RESOURCES}; copy the one of {builtin(POLICIES)} into local/"
         ) from None
+
+
+def _of_cache(kit: Path, path: Path, listed: Collection[str]) -> bool:
+    """May it belong to a cache: an added folder, or a file as a cache itself holds?"""
+    name = path.relative_to(kit)
+    if path.is_dir():
+        return not any(Path(file).is_relative_to(name) for file in listed)
+    return name.name in (KEY, QUARANTINE) and name.as_posix() not in listed
 
 
 def _run_flare(kit: Path, config: Path, out: Path) -> None:
@@ -214,11 +232,9 @@ def _restore_policy(kit: Path, work: Path) -> None:
             entry["args"] = theirs["job_manager"]["args"]
     launchers = [entry for name, entry in theirs.items() if name.endswith("_launcher")]
     for launcher in launchers:
-        if launcher["args"].get("security_context"):
-            launcher["args"]["security_context"] = {
-                **POD_SECURITY,
-                **launcher["args"]["security_context"],
-            }
+        context = launcher["args"].get("security_context")
+        if context:
+            launcher["args"]["security_context"] = {**POD_SECURITY, **context}
     own["components"] = [*components, theirs["resource_manager"], *launchers]
     if "snapshot_persistor" in own:
         own["snapshot_persistor"] = made["snapshot_persistor"]

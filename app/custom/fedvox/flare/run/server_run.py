@@ -29,7 +29,7 @@ class ServerRun:
         registered: site -> training cases of the sites that take part, filled by the handshake.
         validation: site -> modality -> validation cases of these sites.
         cases: site -> its validation and test cases.
-        coarse: site -> test cases with voxels above the tolerance of NSD, where there are any.
+        coarse: site -> test cases with every voxel edge above NSD's tolerance, if any.
         phantom: True when any site uses phantom data.
         modalities: modality sets that the sites hold.
         notes: what happened since the last record of a round, for the next one.
