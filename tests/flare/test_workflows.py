@@ -589,16 +589,20 @@ def test_failure_names_site_code_kind_and_round_when_too_few_sites_are_left(one_
     }
 
 
-def test_a_site_whose_task_failed_stands_in_the_round_s_record(one_round, weights, monkeypatch):
+@pytest.mark.parametrize(
+    "code", ["TASK_RESULT_FILTER_ERROR", "TASK_UNKNOWN", "RUN_MISMATCH", "UNSAFE_JOB"]
+)
+def test_a_site_whose_task_failed_stands_in_the_round_s_record(
+    one_round, weights, monkeypatch, code
+):
     server, workflow = one_round
-    failed = make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR)
-    broadcast_into(monkeypatch, {"a": trained_update(weights), "b": failed})
+    broadcast_into(monkeypatch, {"a": trained_update(weights), "b": make_reply(code)})
     workflow.start_controller(server.context())
     workflow.control_flow(Signal(), server.context())
     record = server.run().state.rounds()[0]
     assert [part["site"] for part in record["contributors"]] == ["a"]
     assert record["refused"][0]["site"] == "b"
-    assert record["refused"][0]["reason"].startswith("its task failed (TASK_RESULT_FILTER_ERROR)")
+    assert record["refused"][0]["reason"].startswith(f"its task failed ({code})")
     assert record["missing"] == []
 
 

@@ -16,7 +16,7 @@ from fedvox.flare.run_end import disk_text, task_failure
 from fedvox.flare.run_results import write_unevaluated
 from fedvox.flare.senders import authenticate
 from fedvox.flare.server_run import server_run
-from fedvox.flare.site_events import guard_events
+from fedvox.flare.site_events import guard_events, outlive_failed_sites
 
 
 class FedVoxScatterAndGather(ScatterAndGather):
@@ -41,6 +41,7 @@ class FedVoxScatterAndGather(ScatterAndGather):
             self._num_rounds = run.job.training.rounds
             self._current_round = run.state.version
             guard_events(fl_ctx)
+            outlive_failed_sites(fl_ctx)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
