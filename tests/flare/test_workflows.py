@@ -222,6 +222,16 @@ def test_claims_beyond_the_registration_do_not_choose_the_last_model(
     assert refused or "it has no say in the choice" in record["notes"][0]
 
 
+def test_a_site_that_gained_a_case_has_its_say_on_the_last_model(deliver, trained):
+    server, _ = trained
+    server.run().admitted = {"a": Registration("1", "x", validation={"ct": 2})}
+    results = WriteResults()
+    scores = {"ct": [0.75, 2]}
+    deliver(results, "a", "SRV_global_last", report([row("global_last", "a")], validation=scores))
+    results.control_flow(Signal(), server.context())
+    assert final_record(server)["scores"] == {"a": {"ct": [0.75, 1]}}
+
+
 def description_of(server) -> dict:
     return json.loads((server.run().results / "model.json").read_text())
 

@@ -64,9 +64,10 @@ class FedVoxAggregator(Aggregator):
             try:
                 dxo = _weights(shareable)
                 claims = dxo.get_meta_prop(META) or {}
-                modalities = server_run(fl_ctx).job.data.modalities
+                run = server_run(fl_ctx)
+                modalities = run.job.data.modalities
                 update = update_from(site, claims, dxo.data, _whole(claimed), modalities)
-                current.accept(update)
+                current.accept(update, run.admitted.get(site))
             except FormError as error:
                 current.refuse(site, str(error))
                 self.log_warning(fl_ctx, f"update of {site} refused: {error}")

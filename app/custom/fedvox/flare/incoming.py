@@ -20,7 +20,7 @@ HANDSHAKE = "handshake"
 
 
 def registration_of(site: str, fl_ctx: FLContext) -> Registration | None:
-    """What a site registered before round 0, None if nothing."""
+    """What a site that takes part registered last, None if nothing."""
     handshake = fl_ctx.get_engine().get_component(HANDSHAKE)
     return handshake.registrations.get(site) if isinstance(handshake, Handshake) else None
 

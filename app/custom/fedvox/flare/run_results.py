@@ -70,7 +70,9 @@ def write_evaluated(
     _refuse_untrained(run)
     scores: dict[str, dict[str, tuple[float, int]]] = {}
     for site in sorted(validation):
-        kept, odd = checked_scores(validation[site], run.validation.get(site, {}))
+        own = run.admitted.get(site)
+        now = None if own is None else own.validation
+        kept, odd = checked_scores(validation[site], run.validation.get(site, {}), now)
         scores |= {site: kept} if kept else {}
         for text in odd[:8]:
             run.note(f"{site}: {text}; it has no say in the choice")

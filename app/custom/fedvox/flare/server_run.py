@@ -6,6 +6,7 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.aggregation.registration import Registration
 from fedvox.errors import FedVoxError
 from fedvox.flare.places import load_job, results_dir, state_dir
 from fedvox.flare.server_state import ServerState
@@ -26,9 +27,11 @@ class ServerRun:
         job_id: FLARE's id of the run.
         state: the server's memory on disk.
         results: folder that comes back with the job.
-        registered: site -> training cases of the sites that take part, filled by the handshake.
-        validation: site -> modality -> validation cases of these sites.
-        cases: site -> its validation and test cases.
+        admitted: site -> what it holds now, of the sites that take part, filled by the handshake;
+            claims and reports are held against it.
+        registered: site -> training cases that count of these sites.
+        validation: site -> modality -> validation cases that count.
+        cases: site -> its validation and test cases now.
         coarse: site -> test cases with every voxel edge above NSD's tolerance, if any.
         phantom: True when any site uses phantom data.
         modalities: modality sets that the sites hold.
@@ -54,6 +57,7 @@ class ServerRun:
         self.state = ServerState(state_dir(fl_ctx))
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
+        self.admitted: dict[str, Registration] = {}
         self.registered: dict[str, int] = {}
         self.coarse: dict[str, int] = {}
         self.validation: dict[str, dict[str, int]] = {}
