@@ -516,7 +516,7 @@ def one_round(party, tiny):
     return server, workflow
 
 
-def train(server, workflow, and_evaluate: bool = False) -> dict:
+def train(server, workflow) -> dict:
     """Runs training as FLARE does, ends the run; returns ``failure.json``, if there is one."""
     results, abort = WriteResults(), Signal()
 
@@ -528,8 +528,6 @@ def train(server, workflow, and_evaluate: bool = False) -> dict:
     server.engine.listeners.append(listen)
     workflow.start_controller(server.context())
     workflow.control_flow(abort, server.context())
-    if and_evaluate and not abort.triggered:
-        results.control_flow(abort, server.context())
     results.handle_event(EventType.END_RUN, server.context())
     path = server.run().results / "failure.json"
     return json.loads(path.read_text()) if path.is_file() else {}
@@ -633,11 +631,14 @@ def test_a_run_in_which_no_update_was_accepted_fails_with_the_first_reason(
 ):
     server, workflow = one_round
     broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights, value=np.nan)))
-    failure = train(server, workflow, and_evaluate=True)
+    failure = train(server, workflow)  # before any site is asked to evaluate
     assert (failure["stage"], failure["sites"]) == ("results", ["a"])
     reason = failure["reason"]
     assert reason.startswith("no update was accepted in any of 1 rounds, so no model was trained")
     assert "first in round 1, a: not finite" in reason
+    folder = server.run().results
+    assert (folder / "report.html").is_file() and rounds_of(server)
+    assert not (folder / "model.safetensors").exists() and not (folder / "model.json").exists()
 
 
 @pytest.mark.parametrize("where", ["store", "round"])

@@ -13,7 +13,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.places import check_workspace
 from fedvox.flare.run_end import disk_text, task_failure
-from fedvox.flare.run_results import write_unevaluated
+from fedvox.flare.run_results import refuse_untrained, write_unevaluated
 from fedvox.flare.senders import authenticate
 from fedvox.flare.server_run import server_run
 from fedvox.flare.site_events import guard_events, outlive_failed_sites
@@ -64,7 +64,9 @@ class FedVoxScatterAndGather(ScatterAndGather):
         super().control_flow(abort_signal, fl_ctx)
         if abort_signal.triggered or run.failure is not None:
             return
+        run.stage = "results"
         try:
+            refuse_untrained(run)
             write_unevaluated(run)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
