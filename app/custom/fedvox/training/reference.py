@@ -5,6 +5,7 @@ It calls the same rooms in the same order as the FLARE adapters, so its weights 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.data.prepared import PreparedCase
 from fedvox.data.site_data import SiteData
+from fedvox.errors import UpdateRefused
 from fedvox.networks import build_network
 from fedvox.training.device import prepare_device, to_device
 from fedvox.training.evaluate import validate
@@ -72,7 +74,8 @@ def run_reference(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> 
             load_weights(model, weights)
             update = local_update(model, site, job, index, folder / site.name, device)
             if update is not None:
-                current.accept(update)
+                with suppress(UpdateRefused):  # the round's record says why, as at the server
+                    current.accept(update)
         following, record = current.close()
         course = course.after(index, scores_from(record))
         weights = following
