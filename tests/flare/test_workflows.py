@@ -749,6 +749,24 @@ def test_only_registered_sites_are_asked_to_train(one_round, weights, monkeypatc
     assert "b is connected and did not register" in server.run().state.rounds()[0]["notes"][0]
 
 
+def test_a_site_that_comes_while_a_round_is_being_opened_is_asked_in_the_next(
+    one_round, weights, monkeypatch
+):
+    server, workflow = one_round
+    asked = broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights)))
+    broadcast = FedVoxScatterAndGather.broadcast_and_wait
+
+    def late(self, *args, **kwargs):
+        self.aggregator.handle_event(AppEventType.ROUND_STARTED, kwargs["fl_ctx"])
+        server.run().registered = {**server.run().registered, "c": 2}
+        server.engine.clients.append("c")
+        broadcast(self, *args, **kwargs)
+
+    monkeypatch.setattr(FedVoxScatterAndGather, "broadcast_and_wait", late)
+    assert train(server, workflow)["reason"].startswith("it was ended from outside")
+    assert asked == [["a", "b"]]
+
+
 def test_too_few_sites_that_take_part_end_the_run_with_a_reason(one_round, monkeypatch):
     server, workflow = one_round
     broadcast_into(monkeypatch, {})
@@ -828,7 +846,13 @@ def evaluation(trained):
     workflow = FedVoxCrossSiteEval(model_locator_id="locator")
     workflow._engine = server.engine
     workflow.sent = []
-    workflow._save_client_model = lambda name, dxo, fl_ctx: workflow.sent.append(name)
+    workflow.kept = []
+
+    def save(name, dxo, fl_ctx):
+        workflow.sent.append(name)
+        workflow.kept.append(dxo)
+
+    workflow._save_client_model = save
     return workflow, server, models
 
 
@@ -845,9 +869,14 @@ def weights_result(weights: object) -> Shareable:
 def test_a_site_s_own_model_is_evaluated_if_it_fits(evaluation, peer):
     workflow, server, models = evaluation
     fl_ctx = server.context(peer=peer("victim"))
-    done = answered("submit_model", "a", weights_result(dict(models[0])))
-    workflow._receive_local_model_cb(done, fl_ctx)
+    result = DXO(DataKind.WEIGHTS, data=dict(models[0]), meta={"x": b"scan"}).to_shareable()
+    result.set_header("x", b"scan")
+    workflow._receive_local_model_cb(answered("submit_model", "a", result), fl_ctx)
     assert workflow.sent == ["a"]
+    (kept,) = workflow.kept
+    assert weights_hash(kept.data) == weights_hash(models[0])
+    assert kept.meta == {}  # nothing goes to disk and to all sites that was not looked at
+    assert "scan" not in str(fl_ctx.get_prop(AppConstants.RECEIVED_MODEL))
     assert server.run().refused == []
     done = answered("submit_model", "b", make_reply(ReturnCode.EMPTY_RESULT))
     workflow._receive_local_model_cb(done, fl_ctx)

@@ -55,6 +55,11 @@ class FedVoxAggregator(Aggregator):
             )
         return self._round
 
+    def round_sites(self, fl_ctx: FLContext) -> frozenset[str]:
+        """Sites whose updates the open round takes: those that took part when it was opened."""
+        with self._lock:
+            return frozenset(self.open_round(fl_ctx).registered or ())
+
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Takes one site's result; False, with the reason on record, when it is refused."""
         with self._lock:

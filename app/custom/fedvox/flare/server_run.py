@@ -85,12 +85,15 @@ class ServerRun:
         taken, self.notes = list(self.notes), ()
         return taken
 
-    def asked_sites(self, connected: Collection[str], least: int) -> list[str]:
+    def asked_sites(
+        self, connected: Collection[str], least: int, among: Collection[str] | None = None
+    ) -> list[str]:
         """Sites that get a task: those that take part, as far as enough of them are connected.
 
         Args:
             connected: sites that FLARE knows.
             least: sites that the job needs.
+            among: nobody else is asked as long as they are enough; None for all.
 
         Raises:
             FedVoxError: too few take part.
@@ -103,7 +106,9 @@ class ServerRun:
                 "why the others do not"
             )
         there = [site for site in admitted if site in set(connected)]
-        return there if len(there) >= least else admitted
+        asked = there if len(there) >= least else admitted
+        known = [site for site in asked if among is None or site in among]
+        return known if len(known) >= least else asked
 
 
 def server_run(fl_ctx: FLContext) -> ServerRun:

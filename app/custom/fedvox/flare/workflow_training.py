@@ -82,7 +82,8 @@ class FedVoxScatterAndGather(ScatterAndGather):
         run = server_run(kwargs["fl_ctx"])
         connected = [client.name for client in self._engine.get_clients()]
         try:
-            targets = run.asked_sites(connected, self._min_clients)
+            among = self.aggregator.round_sites(kwargs["fl_ctx"])
+            targets = run.asked_sites(connected, self._min_clients, among)
         except FedVoxError as error:
             self._blame.text = str(error)
             raise
