@@ -202,6 +202,8 @@ def test_site_that_was_mended_joins_later(server, arrive):
     arrive(handshake, "late", registration("late"))
     assert server.run().registered == {"late": 4, "site-1": 4}
     assert server.run().validation["late"] == {"ct": 2}  # and nothing of what was refused
+    arrive(handshake, "late", registration("late", cases=9))
+    assert server.run().registered == {"late": 4, "site-1": 4}
 
 
 def test_restarted_site_with_the_same_numbers_changes_nothing(server, arrive):

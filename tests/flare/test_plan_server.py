@@ -1,6 +1,7 @@
 """The server's side of a plan run, from sites' answers to the files and the table."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -164,6 +165,12 @@ def test_nobody_speaks_of_another_site_s_memory(workflow, server, peer):
     request = server.context(peer=peer("site-1", **public))
     writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
     assert writer.memory == {}
+
+
+def test_no_return_code_of_a_site_ends_a_plan_run_unheard(workflow, server):
+    runner = SimpleNamespace(ABORT_RETURN_CODES=["TASK_UNKNOWN"])
+    workflow[0].start_controller(server.context(**{FLContextKey.RUNNER: runner}))
+    assert server.engine.panics == runner.ABORT_RETURN_CODES == []
 
 
 def test_the_workflow_needs_the_handshake(workflow, server):

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -351,8 +352,9 @@ def training(server):
 
 
 def test_fresh_run_takes_its_rounds_from_the_job_and_starts_at_the_first(training, server, weights):
-    training.start_controller(server.context())
-    assert server.engine.panics == []
+    runner = SimpleNamespace(ABORT_RETURN_CODES=[ReturnCode.TASK_UNKNOWN])
+    training.start_controller(server.context(**{FLContextKey.RUNNER: runner}))
+    assert server.engine.panics == runner.ABORT_RETURN_CODES == []
     assert (training._current_round, training._num_rounds) == (0, 2)
     assert weights_hash(training._global_weights[ModelLearnableKey.WEIGHTS]) == weights_hash(
         weights
