@@ -7,6 +7,7 @@ from fedvox.aggregation.registration import (
     LONGEST_ERROR,
     MAX_CASES,
     Registration,
+    dominant_sites,
     refusals,
     registration_from,
     registration_text,
@@ -35,8 +36,12 @@ def changed(**values: object) -> Registration:
     return dataclasses.replace(GOOD, **values)
 
 
+def mri(**values: object) -> Registration:
+    return changed(**{"modalities": ("mr",), "validation": {"mr": 2}, "test": {}} | values)
+
+
 def test_fitting_sites_are_not_refused():
-    assert judged(a=GOOD, b=changed(source="folder-2", modalities=("mr",))) == []
+    assert judged(a=GOOD, b=mri(source="folder-2")) == []
 
 
 def test_registration_survives_its_journey():
@@ -114,6 +119,21 @@ def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
             "clinic holds flair, t1, the job uses ct, mr; change 'data.modalities' or leave the "
             "site out",
         ),
+        (
+            changed(modalities=("ct", "ct+mr")),
+            "clinic holds cases of several modalities (ct+mr), the networks take one; list one "
+            "under 'modalities' in its site file or leave the site out",
+        ),
+        (
+            changed(validation={"ct": 2, "mr": 1}),
+            "clinic registers validation or test cases of mr, which is not among its modalities; "
+            "update its fedvox or leave the site out",
+        ),
+        (
+            changed(test={"ct+mr": 1, "mr+ct": 1}),
+            "clinic registers validation or test cases of ct+mr, mr+ct, which is not among its "
+            "modalities; update its fedvox or leave the site out",
+        ),
         (changed(error="no disk; make room"), "clinic: no disk; make room"),
         (changed(error="clinic: no disk; make room"), "clinic: no disk; make room"),
         (
@@ -163,6 +183,33 @@ def test_more_cases_than_a_site_may_register_are_refused(values):
 
 def test_largest_site_may_register():
     assert judged(a=changed(cases=MAX_CASES)) == []
+
+
+@pytest.mark.parametrize(
+    "own", [changed(cases=51), mri(validation={"mr": 51}), mri(test={"mr": 51})]
+)
+def test_a_job_may_say_how_many_cases_a_site_can_have(own):
+    args = ("1.0.0", "abc", ("liver", "spleen"), ("ct", "mr"), 50)
+    (message,) = refusals({"evil": own}, *args)
+    assert message.startswith("evil registers 51 cases, at most 50 may count ('training.most_ca")
+    assert refusals({"a": changed(cases=50)}, *args) == []
+
+
+def test_a_site_with_more_than_nine_tenths_of_the_cases_is_named_with_the_remedy():
+    few = changed(cases=10, validation={"ct": 1, "mr": 1})
+    alone = changed(cases=90, validation={"ct": 9})
+    assert dominant_sites({"a": few, "b": alone}) == []
+    training, validation = dominant_sites({"a": few, "b": changed(cases=91, validation={"ct": 10})})
+    assert training.startswith("b registered 91 of all 101 training cases: the mean is almost its")
+    assert "'training.client_weight' to uniform or 'training.most_cases'" in training
+    assert validation.startswith("b registered 10 of all 11 validation cases of ct: its word")
+    assert "'training.most_cases'" in validation
+
+
+def test_a_single_site_and_equal_weights_need_no_warning():
+    many = changed(cases=99, validation={})
+    assert dominant_sites({"a": many}) == []
+    assert dominant_sites({"a": many, "b": changed(cases=1, validation={})}, by_cases=False) == []
 
 
 def test_a_site_that_registers_again_never_counts_more_than_at_first():

@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import Round, round_text
 from fedvox.aggregation.store import UpdateStore
 from fedvox.errors import ConfigError, UpdateRefused
@@ -261,3 +262,38 @@ def test_claimed_numbers_that_are_not_finite_are_kept_out_of_the_record(
     assert (entry["train_loss"], entry["train_seconds"]) == (None, None)
     assert "loss a unknown" in round_text(record, 1)
     json.loads(json.dumps(record, allow_nan=False))
+
+
+@pytest.fixture
+def restarted() -> Registration:
+    """What a site holds that came back with one case more of each kind."""
+    return Registration("1", "x", modalities=("ct",), cases=5, validation={"ct": 3})
+
+
+def test_a_site_that_gained_a_case_takes_part_with_its_first_weight(
+    open_round, model, update_of, restarted
+):
+    current = open_round("cases", registered={"a": 4, "b": 4}, validation={"a": {"ct": 2}})
+    claims = {"cases": 5, "modality": "ct", "validation": {"ct": (0.5, 3)}}
+    current.accept(update_of("a", filled(model, 1.0), **claims), restarted)
+    current.accept(update_of("b", filled(model, 3.0), cases=4))
+    record = current.close()[1]
+    assert [entry["weight"] for entry in record["contributors"]] == [0.5, 0.5]
+    assert record["contributors"][0]["reason"] == "4 training cases"
+    assert record["scores"] == {"a": {"ct": [0.5, 2]}}
+    assert (record["refused"], record["notes"]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("claims", "reason"),
+    [
+        ({"cases": 6}, "claims 6 training cases, registered 5"),
+        ({"modality": "ct,mr"}, "claims to be of ct,mr, registered ct"),
+    ],
+)
+def test_a_site_claims_no_more_than_it_holds_now(
+    open_round, model, update_of, restarted, claims, reason
+):
+    current = open_round("cases", registered={"a": 4})
+    with pytest.raises(UpdateRefused, match=reason):
+        current.accept(update_of("a", filled(model, 1.0), **claims), restarted)

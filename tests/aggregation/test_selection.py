@@ -178,6 +178,17 @@ def test_scores_weigh_by_the_cases_that_were_registered():
     assert checked_scores({"ct": (0.5, 3)}, {"ct": 4, "mr": 2}) == ({"ct": (0.5, 4)}, [])
 
 
+def test_a_site_that_gained_cases_may_validate_them_and_counts_as_before():
+    now = {"ct": 5, "mr": 1}
+    assert checked_scores({"ct": (0.5, 5)}, {"ct": 4}, now) == ({"ct": (0.5, 4)}, [])
+    assert checked_scores({"mr": (0.5, 1)}, {"ct": 4}, now) == (
+        {},
+        ["it had no validation case of 'mr' when it was admitted"],
+    )
+    kept, (told,) = checked_scores({"ct": (0.5, 6)}, {"ct": 4}, now)
+    assert kept == {} and told == "it validates 6 cases of 'ct', registered 5"
+
+
 def test_choice_text_says_on_what_it_rests():
     course = run([(1, both(0.5, 0.5))])
     assert choice_text(course.best, course) == "version 1, compared on ct-site (ct), mr-site (mr)"

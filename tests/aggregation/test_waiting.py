@@ -19,13 +19,13 @@ def test_few_validation_cases_do_not_make_the_wait_endless():
 
 @pytest.mark.parametrize("rounds", [[], [record()], [record(None)], [record(0.5)], [{"round": 0}]])
 def test_short_or_unmeasured_rounds_get_the_least_time(rounds):
-    assert evaluation_timeout(rounds, 3, [(2, 2)]) == LEAST_SECONDS
+    assert evaluation_timeout(rounds, 2, [(1, 1)]) == LEAST_SECONDS
 
 
-def test_rounds_without_any_validation_do_not_measure_a_case():
-    # 20 test cases, 4 models; a round of 3 s would suggest 216 s
-    assert evaluation_timeout([record(3.0)], 4, [(0, 20), (0, 2)]) == 60 * 20 * 4
-    assert evaluation_timeout([record(3.0)], 4, [(0, 20), (1, 2)]) == LEAST_SECONDS
+@pytest.mark.parametrize("cases", [(0, 22), (1, 21), (2, 20)])
+def test_short_rounds_leave_time_for_every_case_and_model(cases):
+    # 22 cases, 4 models; a round of 3 s would suggest at most 252 s
+    assert evaluation_timeout([record(3.0)], 4, [cases, (0, 2)]) == 60 * 22 * 4
 
 
 def test_wait_ends_after_a_day():

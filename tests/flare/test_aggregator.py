@@ -6,6 +6,7 @@ from nvflare.app_common.abstract.model import make_model_learnable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import MOST_REFUSALS
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.run.messages import META
@@ -152,6 +153,16 @@ def test_cases_are_held_against_the_handshake(aggregator, context, server):
     server.run().registered = {"site-1": 1}
     assert not aggregator.accept(answer(arrays(1)), context())
     assert "registered 1" in close(aggregator, context, server)[1]["refused"][0]["reason"]
+
+
+def test_a_restarted_site_s_claims_are_held_against_what_it_holds_now(aggregator, context, server):
+    own = Registration("1", "x", modalities=("ct",), cases=3, validation={"ct": 1})
+    server.run().admitted = {"site-1": own}
+    wrong = answer(arrays(9), CLAIMS | {"modality": "mr"})
+    assert not aggregator.accept(wrong, context())
+    assert aggregator.accept(answer(arrays(1), CLAIMS | {"cases": 3, "modality": "ct"}), context())
+    (entry,) = close(aggregator, context, server)[1]["contributors"]
+    assert entry["reason"] == "2 training cases"
 
 
 def test_round_without_usable_update_keeps_the_model(aggregator, context, server):

@@ -14,6 +14,7 @@ from fedvox.flare.run.senders import TOKEN
 
 REQUEST = EventType.BEFORE_PROCESS_TASK_REQUEST
 ABORT = "trigger"
+MRI = {"modalities": ("mr",), "validation": {"mr": 2}}
 
 
 def registration(site: str, **values: object) -> dict[str, object]:
@@ -64,18 +65,11 @@ def test_other_events_register_nobody(server, peer):
     assert handshake.registrations == {}
 
 
-def test_first_registration_of_a_site_holds(arrive):
-    handshake = Handshake()
-    arrive(handshake, "site-1", registration("site-1", cases=7))
-    arrive(handshake, "site-1", registration("site-1", cases=999))
-    assert handshake.registrations["site-1"].cases == 7
-
-
 def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     server.engine.clients = ["site-1", "site-2"]
     handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", cases=3, phantom=True))
-    arrive(handshake, "site-2", registration("site-2", cases=5, modalities=("mr",), coarse=2))
+    arrive(handshake, "site-2", registration("site-2", cases=5, coarse=2, **MRI))
     handshake.wait(2, server.context(), Signal())
     run = server.run()
     assert run.coarse == {"site-2": 2}
@@ -165,13 +159,13 @@ def test_server_knows_what_each_site_may_claim(server, arrive):
 
 def test_fit_site_that_comes_after_the_start_takes_part_and_is_named(server, arrive):
     handshake = started(server, arrive, "site-1")
-    arrive(handshake, "late", registration("late", cases=7, modalities=("mr",)))
+    arrive(handshake, "late", registration("late", cases=7, **MRI))
     run = server.run()
     assert run.registered == {"late": 7, "site-1": 4}
-    assert run.validation["late"] == {"ct": 2}
+    assert run.validation["late"] == {"mr": 2}
     assert run.modalities == ["ct", "mr"]
     assert run.take_notes() == [
-        "late came after the start and takes part: 7 training cases (mr), 2 ct for validation"
+        "late came after the start and takes part: 7 training cases (mr), 2 mr for validation"
     ]
 
 
@@ -203,8 +197,12 @@ def test_unfit_site_that_comes_after_the_start_is_left_out_and_the_job_goes_on(
 
 def test_site_that_was_mended_joins_later(server, arrive):
     handshake = started(server, arrive, "site-1")
-    arrive(handshake, "late", registration("late", version="0.0.1"))
+    wrong = {"cases": 2, "modalities": ("flair",), "validation": {"flair": 1}}
+    arrive(handshake, "late", registration("late", **wrong))
     arrive(handshake, "late", registration("late"))
+    assert server.run().registered == {"late": 4, "site-1": 4}
+    assert server.run().validation["late"] == {"ct": 2}  # and nothing of what was refused
+    arrive(handshake, "late", registration("late", cases=9))
     assert server.run().registered == {"late": 4, "site-1": 4}
 
 
@@ -218,13 +216,38 @@ def test_restarted_site_with_the_same_numbers_changes_nothing(server, arrive):
 
 def test_restarted_site_may_lose_cases_and_gains_none(server, arrive):
     handshake = started(server, arrive, "site-1")
-    arrive(handshake, "site-1", registration("site-1", cases=3, validation={"ct": 1, "mr": 9}))
+    both = {"modalities": ("ct", "mr"), "validation": {"ct": 1, "mr": 9}}
+    arrive(handshake, "site-1", registration("site-1", cases=3, **both))
     assert server.run().registered == {"site-1": 3}
     assert server.run().validation == {"site-1": {"ct": 1}}
     arrive(handshake, "site-1", registration("site-1", cases=900, validation={"ct": 900}))
     assert server.run().registered == {"site-1": 4}
     assert server.run().validation == {"site-1": {"ct": 2}}
+    now = server.run().admitted["site-1"]  # what it may speak of
+    assert (now.cases, now.validation) == (900, {"ct": 900})
     assert "site-1 registered again; what counts now: 4 training" in server.run().take_notes()[-1]
+
+
+def test_a_site_that_outweighs_all_others_is_noted_once_before_the_first_round(server, arrive):
+    server.engine.clients = ["site-1", "big"]
+    handshake = Handshake(timeout=0.0)
+    arrive(handshake, "site-1", registration("site-1"))
+    arrive(handshake, "big", registration("big", cases=99))
+    handshake.wait(2, server.context(), Signal())
+    arrive(handshake, "big", registration("big", cases=99, skipped=1))
+    notes = [note for note in server.run().take_notes() if "of all" in note]
+    assert len(notes) == 1 and notes[0].startswith("big registered 99 of all 103 training cases")
+
+
+def test_the_job_bounds_what_a_site_may_register(party, tiny, peer):
+    tiny["training"]["most_cases"] = 5
+    server = party("server", job=tiny)
+    server.engine.clients = ["site-1"]
+    handshake = Handshake(timeout=0.0)
+    public = {REGISTRATION: registration("site-1", cases=6)}
+    handshake.handle_event(REQUEST, server.context(peer=peer("site-1", **public)))
+    with pytest.raises(ConfigError, match="site-1 registers 6 cases, at most 5 may count"):
+        handshake.wait(1, server.context(), Signal())
 
 
 def test_site_that_comes_back_unfit_has_no_weight_any_more(server, arrive):

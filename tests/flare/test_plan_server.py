@@ -1,6 +1,7 @@
 """The server's side of a plan run, from sites' answers to the files and the table."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FLContextKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.executors.statistics.statistics_task_handler import StatisticsTaskHandler
@@ -110,14 +111,16 @@ def test_a_modality_that_no_site_has_enough_of_stops_the_run_by_name(workflow, s
     assert not (folder / "plan.json").exists()
 
 
-def test_a_site_that_fails_stops_the_run_once_and_by_name(workflow, server):
+@pytest.mark.parametrize(
+    "code", ["EXECUTION_EXCEPTION", "TASK_UNKNOWN", "RUN_MISMATCH", "UNSAFE_JOB", "EMPTY_RESULT"]
+)
+def test_a_site_that_fails_stops_the_run_once_and_by_name(workflow, server, code):
     controller, _ = workflow
     fl_ctx = server.context()
-    reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
-    deliver(controller, "site-2", reply, StC.STATS_1st_STATISTICS, fl_ctx)
+    deliver(controller, "site-2", make_reply(code), StC.STATS_1st_STATISTICS, fl_ctx)
     controller.post_fn(StC.FED_STATS_TASK, fl_ctx)
     (reason,) = server.engine.panics
-    assert reason.startswith("site-2 gave no fingerprint (EXECUTION_EXCEPTION)")
+    assert reason.startswith(f"site-2 gave no fingerprint ({code})")
 
 
 @pytest.mark.parametrize(
@@ -162,6 +165,12 @@ def test_nobody_speaks_of_another_site_s_memory(workflow, server, peer):
     request = server.context(peer=peer("site-1", **public))
     writer.handle_event(EventType.BEFORE_PROCESS_TASK_REQUEST, request)
     assert writer.memory == {}
+
+
+def test_no_return_code_of_a_site_ends_a_plan_run_unheard(workflow, server):
+    runner = SimpleNamespace(ABORT_RETURN_CODES=["TASK_UNKNOWN"])
+    workflow[0].start_controller(server.context(**{FLContextKey.RUNNER: runner}))
+    assert server.engine.panics == runner.ABORT_RETURN_CODES == []
 
 
 def test_the_workflow_needs_the_handshake(workflow, server):

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -222,6 +223,16 @@ def test_claims_beyond_the_registration_do_not_choose_the_last_model(
     assert refused or "it has no say in the choice" in record["notes"][0]
 
 
+def test_a_site_that_gained_a_case_has_its_say_on_the_last_model(deliver, trained):
+    server, _ = trained
+    server.run().admitted = {"a": Registration("1", "x", validation={"ct": 2})}
+    results = WriteResults()
+    scores = {"ct": [0.75, 2]}
+    deliver(results, "a", "SRV_global_last", report([row("global_last", "a")], validation=scores))
+    results.control_flow(Signal(), server.context())
+    assert final_record(server)["scores"] == {"a": {"ct": [0.75, 1]}}
+
+
 def description_of(server) -> dict:
     return json.loads((server.run().results / "model.json").read_text())
 
@@ -341,8 +352,9 @@ def training(server):
 
 
 def test_fresh_run_takes_its_rounds_from_the_job_and_starts_at_the_first(training, server, weights):
-    training.start_controller(server.context())
-    assert server.engine.panics == []
+    runner = SimpleNamespace(ABORT_RETURN_CODES=[ReturnCode.TASK_UNKNOWN])
+    training.start_controller(server.context(**{FLContextKey.RUNNER: runner}))
+    assert server.engine.panics == runner.ABORT_RETURN_CODES == []
     assert (training._current_round, training._num_rounds) == (0, 2)
     assert weights_hash(training._global_weights[ModelLearnableKey.WEIGHTS]) == weights_hash(
         weights
@@ -506,7 +518,7 @@ def one_round(party, tiny):
     return server, workflow
 
 
-def train(server, workflow, and_evaluate: bool = False) -> dict:
+def train(server, workflow) -> dict:
     """Runs training as FLARE does, ends the run; returns ``failure.json``, if there is one."""
     results, abort = WriteResults(), Signal()
 
@@ -518,8 +530,6 @@ def train(server, workflow, and_evaluate: bool = False) -> dict:
     server.engine.listeners.append(listen)
     workflow.start_controller(server.context())
     workflow.control_flow(abort, server.context())
-    if and_evaluate and not abort.triggered:
-        results.control_flow(abort, server.context())
     results.handle_event(EventType.END_RUN, server.context())
     path = server.run().results / "failure.json"
     return json.loads(path.read_text()) if path.is_file() else {}
@@ -589,16 +599,20 @@ def test_failure_names_site_code_kind_and_round_when_too_few_sites_are_left(one_
     }
 
 
-def test_a_site_whose_task_failed_stands_in_the_round_s_record(one_round, weights, monkeypatch):
+@pytest.mark.parametrize(
+    "code", ["TASK_RESULT_FILTER_ERROR", "TASK_UNKNOWN", "RUN_MISMATCH", "UNSAFE_JOB"]
+)
+def test_a_site_whose_task_failed_stands_in_the_round_s_record(
+    one_round, weights, monkeypatch, code
+):
     server, workflow = one_round
-    failed = make_reply(ReturnCode.TASK_RESULT_FILTER_ERROR)
-    broadcast_into(monkeypatch, {"a": trained_update(weights), "b": failed})
+    broadcast_into(monkeypatch, {"a": trained_update(weights), "b": make_reply(code)})
     workflow.start_controller(server.context())
     workflow.control_flow(Signal(), server.context())
     record = server.run().state.rounds()[0]
     assert [part["site"] for part in record["contributors"]] == ["a"]
     assert record["refused"][0]["site"] == "b"
-    assert record["refused"][0]["reason"].startswith("its task failed (TASK_RESULT_FILTER_ERROR)")
+    assert record["refused"][0]["reason"].startswith(f"its task failed ({code})")
     assert record["missing"] == []
 
 
@@ -619,11 +633,14 @@ def test_a_run_in_which_no_update_was_accepted_fails_with_the_first_reason(
 ):
     server, workflow = one_round
     broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights, value=np.nan)))
-    failure = train(server, workflow, and_evaluate=True)
+    failure = train(server, workflow)  # before any site is asked to evaluate
     assert (failure["stage"], failure["sites"]) == ("results", ["a"])
     reason = failure["reason"]
     assert reason.startswith("no update was accepted in any of 1 rounds, so no model was trained")
     assert "first in round 1, a: not finite" in reason
+    folder = server.run().results
+    assert (folder / "report.html").is_file() and rounds_of(server)
+    assert not (folder / "model.safetensors").exists() and not (folder / "model.json").exists()
 
 
 @pytest.mark.parametrize("where", ["store", "round"])
@@ -734,6 +751,24 @@ def test_only_registered_sites_are_asked_to_train(one_round, weights, monkeypatc
     assert "b is connected and did not register" in server.run().state.rounds()[0]["notes"][0]
 
 
+def test_a_site_that_comes_while_a_round_is_being_opened_is_asked_in_the_next(
+    one_round, weights, monkeypatch
+):
+    server, workflow = one_round
+    asked = broadcast_into(monkeypatch, dict.fromkeys("ab", trained_update(weights)))
+    broadcast = FedVoxScatterAndGather.broadcast_and_wait
+
+    def late(self, *args, **kwargs):
+        self.aggregator.handle_event(AppEventType.ROUND_STARTED, kwargs["fl_ctx"])
+        server.run().registered = {**server.run().registered, "c": 2}
+        server.engine.clients.append("c")
+        broadcast(self, *args, **kwargs)
+
+    monkeypatch.setattr(FedVoxScatterAndGather, "broadcast_and_wait", late)
+    assert train(server, workflow)["reason"].startswith("it was ended from outside")
+    assert asked == [["a", "b"]]
+
+
 def test_too_few_sites_that_take_part_end_the_run_with_a_reason(one_round, monkeypatch):
     server, workflow = one_round
     broadcast_into(monkeypatch, {})
@@ -813,7 +848,13 @@ def evaluation(trained):
     workflow = FedVoxCrossSiteEval(model_locator_id="locator")
     workflow._engine = server.engine
     workflow.sent = []
-    workflow._save_client_model = lambda name, dxo, fl_ctx: workflow.sent.append(name)
+    workflow.kept = []
+
+    def save(name, dxo, fl_ctx):
+        workflow.sent.append(name)
+        workflow.kept.append(dxo)
+
+    workflow._save_client_model = save
     return workflow, server, models
 
 
@@ -830,9 +871,14 @@ def weights_result(weights: object) -> Shareable:
 def test_a_site_s_own_model_is_evaluated_if_it_fits(evaluation, peer):
     workflow, server, models = evaluation
     fl_ctx = server.context(peer=peer("victim"))
-    done = answered("submit_model", "a", weights_result(dict(models[0])))
-    workflow._receive_local_model_cb(done, fl_ctx)
+    result = DXO(DataKind.WEIGHTS, data=dict(models[0]), meta={"x": b"scan"}).to_shareable()
+    result.set_header("x", b"scan")
+    workflow._receive_local_model_cb(answered("submit_model", "a", result), fl_ctx)
     assert workflow.sent == ["a"]
+    (kept,) = workflow.kept
+    assert weights_hash(kept.data) == weights_hash(models[0])
+    assert kept.meta == {}  # nothing goes to disk and to all sites that was not looked at
+    assert "scan" not in str(fl_ctx.get_prop(AppConstants.RECEIVED_MODEL))
     assert server.run().refused == []
     done = answered("submit_model", "b", make_reply(ReturnCode.EMPTY_RESULT))
     workflow._receive_local_model_cb(done, fl_ctx)

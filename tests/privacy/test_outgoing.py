@@ -20,7 +20,7 @@ CASE = "3f9a3f9a3f9a3f9a"
 ROW = {"model": "global_last", "site": "ukb-Bonn_2", "case": CASE, "organ": "liver", "dice": 0.5}
 ROW |= {"split": "test", "modality": "ct"}
 MEAN = {"model": "global_last", "site": "ukb-Bonn_2", "organ": "mean", "dice_mean": 0.5}
-MEAN |= {"split": "test", "modality": "t1+flair", "cases": 3}
+MEAN |= {"split": "test", "modality": "t1", "cases": 3}
 FORM = ReportForm(
     site="ukb-Bonn_2",
     model="global_last",
@@ -100,7 +100,7 @@ def test_claims_of_a_trained_update_pass():
 
 
 def test_claims_pass():
-    claims = {"cases": 3, "loss": 0.1, "modality": "t1+flair", "validation": {"ct": [0.5, 2]}}
+    claims = {"cases": 3, "loss": 0.1, "modality": "flair,t1", "validation": {"ct": [0.5, 2]}}
     check_claims(claims, JOB)
 
 
@@ -134,6 +134,8 @@ def test_claims_pass():
         {"validation": {"ct": [None, 3]}},
         {"modality": "t2"},
         {"modality": "ct,ct"},
+        {"modality": "t1+flair"},
+        {"validation": {"ct+mr": [0.5, 2]}},
         [1],
     ],
 )

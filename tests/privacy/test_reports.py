@@ -42,7 +42,7 @@ FORM = ReportForm(
     modalities=("ct", "mr", "t1", "flair"),
     row_columns=tuple(ROW),
     shared_columns=tuple(SHARED),
-    cases={"val": {"ct": 1}, "test": {"ct": 3, "t1+flair": 1}},
+    cases={"val": {"ct": 1}, "test": {"ct": 3, "t1": 1, "t1+flair": 1}},
 )
 
 
@@ -66,7 +66,7 @@ SOUND = {
     "phantom": rows({"case": "phantom-3f9a3f9a"}),
     "gaps": rows({"dice": None, "hd95_mm": NAN, "nsd": None}),
     "two splits": rows({}, {"split": "val"}),
-    "several channels": rows({"modality": "t1+flair"}),
+    "another modality": rows({"modality": "t1"}),
     "summaries": shared({}, {"organ": "liver"}, {"split": "val", "cases": 1}),
     "no interval": shared({"dice_low": None, "dice_high": None}),
     "no evidence": shared(
@@ -99,7 +99,7 @@ HOSTILE = {
     "the mean as an organ": rows({"organ": "mean"}),
     "invented modality": rows({"modality": "xx"}),
     "modality of another job": rows({"modality": "t2"}),
-    "channel twice": rows({"modality": "t1+t1"}),
+    "several channels": rows({"modality": "t1+flair"}),
     "20 MB of modality": rows({"modality": "ct" + "+ct" * 7_000_000}),
     "invented split": rows({"split": "future"}),
     "case of text": rows({"case": "MUELLER"}),
@@ -137,6 +137,7 @@ HOSTILE = {
     "a summary twice": shared({"cases": 1}, {"cases": 1}),
     "summary of another site": shared({"site": "charite"}),
     "validation of an invented modality": scores({"xx": [1.0, 1]}),
+    "validation of an invented set": scores({"ct+mr": [1.0, 0]}),
     "validation Dice above 1": scores({"ct": [1e9, 1]}),
     "validation not a number": scores({"ct": [NAN, 1]}),
     "validation of 10^6 cases": scores({"ct": [1.0, 10**6]}),

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,18 @@ def test_records_cover_every_round_and_site(result, job):
         assert [entry["weight"] for entry in record["contributors"]] == [0.5, 0.5]
         assert set(record["validation"]) == {"ct", "mr"}
         assert record["refused"] == []
+
+
+def test_an_update_that_is_refused_does_not_end_the_run(make_job, sites, tmp_path, monkeypatch):
+    def local(model, site, *args):
+        update = local_update(model, site, *args)
+        broken = {name: np.full_like(array, np.nan) for name, array in update.arrays.items()}
+        return replace(update, arrays=broken) if site.name == "site-1" else update
+
+    monkeypatch.setattr("fedvox.training.in_process.local_update", local)
+    (record,) = run_in_process(sites, make_job(training={"rounds": 1}), tmp_path).rounds
+    assert [entry["site"] for entry in record["contributors"]] == ["site-2"]
+    assert [entry["site"] for entry in record["refused"]] == ["site-1"]
 
 
 def test_best_model_is_a_model_that_was_validated(result, job):

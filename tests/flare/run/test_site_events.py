@@ -1,17 +1,27 @@
 """Of a site's events only numbers for TensorBoard reach FLARE, made anew, and so many."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType, TrackConst
+from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.event_type import EventType
-from nvflare.apis.fl_constant import FedEventHeader, ReservedKey, ReturnCode
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.fl_constant import FedEventHeader, FLContextKey, ReservedKey, ReturnCode
+from nvflare.apis.shareable import Shareable, make_reply
+from nvflare.private.fed.server.server_runner import ServerRunner
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
 from fedvox.flare.run.senders import TOKEN
-from fedvox.flare.run.site_events import METRICS_EVENT, VALUES_PER_ROUND, guard_events
+from fedvox.flare.run.site_events import (
+    METRICS_EVENT,
+    VALUES_PER_ROUND,
+    guard_events,
+    outlive_failed_sites,
+)
 
+JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 SCALAR, PARAMETERS = AnalyticsDataType.SCALAR, AnalyticsDataType.PARAMETERS
 
 
@@ -125,3 +135,22 @@ def test_a_site_streams_so_many_numbers_and_no_more(server, send):
     values = {f"v{n}": 1.0 for n in range(VALUES_PER_ROUND)}
     codes = [send(record("x", values, PARAMETERS)) for _ in range(rounds + 2)]
     assert codes.count(ReturnCode.OK) == rounds + 1 == len(server.engine.site_events)
+
+
+@pytest.mark.parametrize("code", ServerRunner.ABORT_RETURN_CODES)
+def test_a_site_s_return_code_reaches_the_workflow_and_does_not_end_the_run(server, peer, code):
+    heard = []
+    server.engine.register_aux_message_handler = lambda **kwargs: None
+    runner = ServerRunner(SimpleNamespace(task_result_filters={}), JOB_ID, server.engine)
+    communicator = SimpleNamespace(
+        client_is_active=lambda *args: None,
+        process_submission=lambda **kwargs: heard.append(kwargs["result"].get_return_code()),
+    )
+    runner.current_wf = SimpleNamespace(
+        id="x", controller=SimpleNamespace(communicator=communicator)
+    )
+    runner.status = "started"
+    outlive_failed_sites(server.context(**{FLContextKey.RUNNER: runner}))
+    fl_ctx = server.context(peer=peer("hospital-a"))
+    runner.process_submission(Client("hospital-a", "t"), "train", "1", make_reply(code), fl_ctx)
+    assert (heard, server.engine.panics) == ([code], [])

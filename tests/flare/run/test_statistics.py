@@ -1,5 +1,7 @@
 """FLARE's statistics: packed, checked and cleansed at the site."""
 
+import itertools
+
 import numpy as np
 import pytest
 from nvflare.app_common.abstract.statistics_spec import Bin, Histogram, HistogramType
@@ -13,6 +15,7 @@ from fedvox.flare.run.statistics import (
     checked_min_cases,
     checked_statistics,
     pack,
+    read_statistics,
     statistic_configs,
     unpack,
 )
@@ -141,3 +144,28 @@ def test_the_server_asks_for_every_feature_in_fixed_ranges():
 def test_a_minimum_is_a_whole_number_from_one(value):
     with pytest.raises(ConfigError, match="min_cases"):
         checked_min_cases(value)
+
+
+LACKING = {
+    "no bins": lambda found: found["histogram"]["ct"].update(spacing_r=[]),
+    "no bins of no case": lambda found: found["histogram"]["mr"].update(spacing_r=[]),
+    "no histogram of a feature": lambda found: found["histogram"]["ct"].pop("spacing_r"),
+    "no histogram at all": lambda found: found.pop("histogram"),
+    "no count of a feature": lambda found: found["count"]["mr"].pop("spacing_r"),
+    "no count of a modality": lambda found: found["count"].pop("mr"),
+    "a feature of another modality": lambda found: found["count"]["mr"].update(organ_hu=0),
+    "its histogram": lambda found: found["histogram"]["mr"].update(
+        organ_hu=[(low, high, 0.0) for low, high in itertools.pairwise(EDGES["organ_hu"])]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LACKING))
+def test_the_server_takes_no_statistics_that_would_erase_those_of_others(name):
+    second = StC.STATS_2nd_STATISTICS
+    honest = checked_statistics(answer(5), 5, "site-1")  # of MR it has nothing to tell
+    assert unpack(read_statistics(honest, second, ("ct", "mr"), 5)) == unpack(honest)
+    _, found = unpack(honest)
+    LACKING[name](found)
+    with pytest.raises(ConfigError):
+        read_statistics(pack(second, found), second, ("ct", "mr"), 5)

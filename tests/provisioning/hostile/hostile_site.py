@@ -26,6 +26,8 @@ from fedvox.flare.run.report_form import model_name
 BIG = 20 * 2**20
 """Bytes of a message that is meant to fill something."""
 VICTIM = "hospital-b-2"
+ENDING = (ReturnCode.TASK_UNKNOWN, ReturnCode.RUN_MISMATCH, ReturnCode.UNSAFE_JOB)
+"""Codes at which FLARE's server would end the run for all."""
 CLAIMS: list[dict[str, Any]] = [
     {"modality": "c" * BIG},
     {"modality": "=cmd|' /C calc'!A0"},
@@ -72,7 +74,7 @@ class HostileSite(OutgoingFilter):
             _send(_weights(wrong, claims, index), "train", fl_ctx)
         for stale in (-1, index + 1, 2**63, "0"):
             _send(_weights(arrays, claims, stale), "train", fl_ctx)
-        for code in ("x" * BIG, ReturnCode.EXECUTION_EXCEPTION):
+        for code in ("x" * BIG, ReturnCode.EXECUTION_EXCEPTION, *ENDING):
             _send(make_reply(code), "train", fl_ctx)
         with _Disguise(fl_ctx):
             broken = {name: np.full_like(array, np.nan) for name, array in arrays.items()}

@@ -26,7 +26,11 @@ LONGEST_ERROR = 1000
 """Letters of a reason that a site may give for not taking part."""
 
 MAX_CASES = 100_000
-"""Cases that a site may register for training, and per modality for validation or test."""
+"""Cases that a site may register for training, and per modality for validation or test, where the
+job does not say fewer (``training.most_cases``)."""
+
+DOMINANT = 0.9
+"""Share of all cases from which the run warns of the one site that holds them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class Registration:
         version: the site's ``fedvox`` version.
         label_map: hash of the job's organ list as the site read it.
         annotated: organs of the job that the site's training cases annotate.
-        modalities: modality sets of its cases, e.g. ``["ct"]``.
+        modalities: modality sets of all its cases, those for validation and test included, e.g.
+            ``["ct"]``.
         cases: usable training cases.
         validation: modality -> usable validation cases; they are the site's say in the choice of
             the best model.
@@ -107,7 +112,8 @@ def registration_from(values: Mapping[str, Any], site: str) -> Registration:
 def renewed(first: Registration, again: Registration) -> Registration:
     """What counts when a site registers again, as after its restart: never more than at first.
 
-    A site may lose cases in the course of a run; it may not raise its weight.
+    A site may lose cases in the course of a run; it may not raise its weight. Its claims and
+    reports are held against what it holds now (``again``).
     """
     return replace(
         again,
@@ -128,6 +134,39 @@ def registration_text(own: Registration) -> str:
         f"{own.cases} training cases ({', '.join(own.modalities)}), "
         f"{counts or 'none'} for validation"
     )
+
+
+def dominant_sites(registrations: Mapping[str, Registration], by_cases: bool = True) -> list[str]:
+    """Sites whose word alone decides, one line each with the remedy; none among fewer than two.
+
+    Args:
+        registrations: what counts of the sites that take part.
+        by_cases: training cases weigh the updates.
+    """
+    found = []
+    if by_cases and (top := _dominant({site: own.cases for site, own in registrations.items()})):
+        found.append(
+            f"{top}training cases: the mean is almost its update alone; if that is not so, set "
+            "'training.client_weight' to uniform or 'training.most_cases' to what a site can have"
+        )
+    for name in sorted({name for own in registrations.values() for name in own.validation}):
+        held = {site: own.validation.get(name, 0) for site, own in registrations.items()}
+        if top := _dominant(held):
+            found.append(
+                f"{top}validation cases of {name}: its word almost alone chooses the best model "
+                f"for {name}; if that is not so, set 'training.most_cases' to what a site can have"
+            )
+    return found
+
+
+def _dominant(cases: Mapping[str, int]) -> str:
+    """Who holds more than nine tenths, as the beginning of a line; empty where nobody does."""
+    holders = {site: count for site, count in cases.items() if count > 0}
+    total = sum(holders.values())
+    top = max(sorted(holders), key=lambda site: holders[site], default="")
+    if len(holders) < 2 or holders[top] <= DOMINANT * total:
+        return ""
+    return f"{top} registered {holders[top]} of all {total} "
 
 
 def validation_gaps(registrations: Mapping[str, Registration]) -> list[str]:
@@ -156,6 +195,7 @@ def refusals(
     label_map: str,
     organs: tuple[str, ...],
     modalities: tuple[str, ...],
+    most: int = MAX_CASES,
 ) -> list[str]:
     """Reasons not to start, each one line that names the site and the remedy.
 
@@ -165,10 +205,11 @@ def refusals(
         label_map: hash of the server's organ list.
         organs: the job's organs.
         modalities: modalities that the job can use.
+        most: cases that one site may register, as the job says.
     """
     found = []
     for site, registration in sorted(registrations.items()):
-        found += site_refusals(site, registration, version, label_map, modalities)
+        found += site_refusals(site, registration, version, label_map, modalities, most)
     if not found:
         found += shared_sources(registrations)
         found += _unannotated(registrations, organs)
@@ -176,7 +217,12 @@ def refusals(
 
 
 def site_refusals(
-    site: str, own: Registration, version: str, label_map: str, modalities: tuple[str, ...]
+    site: str,
+    own: Registration,
+    version: str,
+    label_map: str,
+    modalities: tuple[str, ...],
+    most: int = MAX_CASES,
 ) -> list[str]:
     """Why one site cannot take part, whatever the others are; empty when it can."""
     if own.version != version:
@@ -187,17 +233,37 @@ def site_refusals(
         return [f"{site} has another label map; submit the job again to all sites"]
     if own.cases < 1:
         return [f"{site}: no usable training case; check its site file"]
-    most = max((own.cases, *own.validation.values(), *own.test.values()))
-    if most > MAX_CASES:
+    largest = max((own.cases, *own.validation.values(), *own.test.values()))
+    if largest > most:
         return [
-            f"{site} registers {most} cases, at most {MAX_CASES} may count; check its site file "
-            "or leave the site out"
+            f"{site} registers {largest} cases, at most {most} may count ('training.most_cases'); "
+            "check its site file or leave the site out"
         ]
+    return _foreign(site, own, modalities)
+
+
+def _foreign(site: str, own: Registration, modalities: tuple[str, ...]) -> list[str]:
+    """Modalities that no case of the job, or of the site, can have: each would choose models.
+
+    A case has one modality, so a set of several is none of the job's.
+    """
     foreign = {part for name in own.modalities for part in name.split("+")} - set(modalities)
     if foreign:
         return [
             f"{site} holds {', '.join(sorted(foreign))}, the job uses {', '.join(modalities)}; "
             "change 'data.modalities' or leave the site out"
+        ]
+    several = sorted(set(own.modalities) - set(modalities))
+    if several:
+        return [
+            f"{site} holds cases of several modalities ({', '.join(several)}), the networks take "
+            "one; list one under 'modalities' in its site file or leave the site out"
+        ]
+    invented = sorted({*own.validation, *own.test} - set(own.modalities))
+    if invented:
+        return [
+            f"{site} registers validation or test cases of {', '.join(invented)}, which is not "
+            "among its modalities; update its fedvox or leave the site out"
         ]
     return []
 

@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.client_weight import client_weight
+from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen
 from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
 from fedvox.aggregation.store import UpdateStore
@@ -61,23 +63,30 @@ class Round:
         self.scores: dict[str, dict[str, tuple[float, int]]] = {}
         self.notes: list[str] = []
 
-    def accept(self, update: Update) -> None:
+    def accept(self, update: Update, own: Registration | None = None) -> None:
         """Screens an update and stores it; its validation counts even if it is refused.
 
         The validation is that of the model which the site received, not of its update.
+
+        Args:
+            update: the update with its claims.
+            own: what the site holds now, which bounds its claims; what counts is bounded by
+                ``registered`` and ``validation`` all the same. None to hold it against these.
 
         Raises:
             UpdateRefused: with the reason, which the record keeps as well.
         """
         try:
-            cases = self._entitled(update)
-            self._keep_scores(update)
+            cases = self._entitled(update, own)
+            self._keep_scores(update, own)
             screen(update, self.model, self.index, self.accepted, cases, self.steps)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
             raise
         self.store.put(self.index, update.site, update.arrays)
-        weight, reason = client_weight(update, self.rule)
+        counted = cases if self.registered is None else self.registered[update.site]
+        most = update.cases if counted is None else min(update.cases, counted)
+        weight, reason = client_weight(replace(update, cases=most), self.rule)
         self.contributors[update.site] = {
             "site": update.site,
             "modality": update.modality,
@@ -102,20 +111,26 @@ class Round:
         if entry not in own and len(own) < MOST_REFUSALS:
             self.refused.append(entry)
 
-    def _entitled(self, update: Update) -> int | None:
+    def _entitled(self, update: Update, own: Registration | None) -> int | None:
         """Training cases that the site may claim, None where nobody registers."""
         if self.registered is None:
             return None
         if update.site not in self.registered:
             raise UpdateRefused("not registered: it was not admitted before this round")
-        return self.registered[update.site]
+        if own is None:
+            return self.registered[update.site]
+        if not set(filter(None, update.modality.split(","))) <= set(own.modalities):
+            held = ", ".join(own.modalities)
+            raise UpdateRefused(f"claims to be of {update.modality}, registered {held}")
+        return own.cases
 
-    def _keep_scores(self, update: Update) -> None:
+    def _keep_scores(self, update: Update, own: Registration | None) -> None:
         """Keeps what the site says of the received model, once, as far as it is registered."""
         if update.round != self.index or update.site in self.scores:
             return
         held = None if self.validation is None else self.validation.get(update.site, {})
-        kept, odd = checked_scores(update.validation, held)
+        now = None if own is None else own.validation
+        kept, odd = checked_scores(update.validation, held, now)
         self.scores[update.site] = kept
         self.notes += [f"{update.site}: {text}; it has no say in the choice" for text in odd[:8]]
 

@@ -22,13 +22,17 @@ KEPT = 6
 
 
 def checked_scores(
-    claimed: ModalityScores, registered: Mapping[str, int] | None
+    claimed: ModalityScores,
+    registered: Mapping[str, int] | None,
+    now: Mapping[str, int] | None = None,
 ) -> tuple[dict[str, tuple[float, int]], list[str]]:
     """What counts of a site's validation, with the cases that it registered.
 
     Args:
         claimed: modality -> (mean Dice, cases) as the site says.
-        registered: modality -> validation cases before round 0; None where nobody registers.
+        registered: modality -> validation cases that count; None where nobody registers.
+        now: modality -> validation cases that the site has after a restart, as many as it may speak
+            of; as ``registered`` where None.
 
     Returns:
         Modality -> (mean Dice, weight in cases), and one text per modality that does not count.
@@ -36,10 +40,13 @@ def checked_scores(
     kept, odd = {}, []
     for modality, (dice, cases) in sorted(claimed.items()):
         held = cases if registered is None else registered.get(modality, 0)
+        most = held if now is None else now.get(modality, 0)
         if cases < 1 or not (math.isfinite(dice) and 0.0 <= dice <= 1.0):
             odd.append(f"its validation of {modality!r:.40} is none")
-        elif cases > held:
-            odd.append(f"it validates {cases} cases of {modality!r:.40}, registered {held}")
+        elif cases > most:
+            odd.append(f"it validates {cases} cases of {modality!r:.40}, registered {most}")
+        elif held < 1:
+            odd.append(f"it had no validation case of {modality!r:.40} when it was admitted")
         else:
             kept[modality] = (float(dice), held)
     return kept, odd

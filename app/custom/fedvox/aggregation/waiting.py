@@ -1,4 +1,5 @@
-"""How long the server waits for a site's evaluation: from the rounds that it measured."""
+"""How long the server waits for a site's evaluation: from the rounds that it measured, and no less
+than whole scans take on a CPU."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,7 @@ MARGIN = 3.0
 LEAST_SECONDS = 300
 MOST_SECONDS = 86_400
 CASE_SECONDS = 60
-"""For one case and model where no round measured any: a whole scan on a CPU, window by window."""
+"""For one case and model at least: a whole scan on a CPU, window by window, and its distances."""
 _FEWEST = 4
 """Cases that a site's round is taken to be worth, where it validates fewer."""
 
@@ -21,9 +22,10 @@ def evaluation_timeout(
     ``3 · t · m · w`` with the longest time ``t`` between the start of a round and a site's answer,
     as the server measured it, ``m`` models that each site scores one after the other, and the
     largest ``w = 1 + (validation + test) / max(validation, 4)`` of the sites: a round validates the
-    validation cases once, the evaluation scores them and the test cases too. Where no site
-    validates, a round tells nothing of how long a case takes: then at least 60 s for each of the
-    ``n`` test cases of the site that has most, ``60 · n · m``. At least 300 s, at most a day.
+    validation cases once, the evaluation scores them and the test cases too. Where sites validate
+    few cases, a round tells little of how long a case takes: so at least 60 s for each of the ``n``
+    validation and test cases of the site that has most, ``60 · n · m``. At least 300 s, at most a
+    day.
 
     Args:
         rounds: records of ``rounds.jsonl``.
@@ -38,8 +40,6 @@ def evaluation_timeout(
     ]
     work = max((1 + (v + test) / max(v, _FEWEST) for v, test in cases), default=1.0)
     seconds = MARGIN * max(answers, default=0.0) * max(models, 1) * work
-    least = float(LEAST_SECONDS)
-    if not any(v for v, _ in cases):
-        most = max((test for _, test in cases), default=0)
-        least = max(least, CASE_SECONDS * most * max(models, 1))
-    return int(min(MOST_SECONDS, max(least, math.ceil(seconds))))
+    most = max((v + test for v, test in cases), default=0)
+    least = CASE_SECONDS * most * max(models, 1)
+    return int(min(MOST_SECONDS, max(LEAST_SECONDS, least, math.ceil(seconds))))

@@ -55,6 +55,11 @@ class FedVoxAggregator(Aggregator):
             )
         return self._round
 
+    def round_sites(self, fl_ctx: FLContext) -> frozenset[str]:
+        """Sites whose updates the open round takes: those that took part when it was opened."""
+        with self._lock:
+            return frozenset(self.open_round(fl_ctx).registered or ())
+
     def accept(self, shareable: Shareable, fl_ctx: FLContext) -> bool:
         """Takes one site's result; False, with the reason on record, when it is refused."""
         with self._lock:
@@ -64,9 +69,10 @@ class FedVoxAggregator(Aggregator):
             try:
                 dxo = _weights(shareable)
                 claims = dxo.get_meta_prop(META) or {}
-                modalities = server_run(fl_ctx).job.data.modalities
+                run = server_run(fl_ctx)
+                modalities = run.job.data.modalities
                 update = update_from(site, claims, dxo.data, _whole(claimed), modalities)
-                current.accept(update)
+                current.accept(update, run.admitted.get(site))
             except FormError as error:
                 current.refuse(site, str(error))
                 self.log_warning(fl_ctx, f"update of {site} refused: {error}")

@@ -12,6 +12,7 @@ from nvflare.apis.signal import Signal
 import fedvox
 from fedvox.aggregation.registration import (
     Registration,
+    dominant_sites,
     refusals,
     registration_from,
     registration_text,
@@ -32,6 +33,9 @@ MOST_CHANGES = 10
 class Handshake(FLComponent):
     """Collects registrations, tells the workflow whether to start, and judges who comes later.
 
+    What a site registers last bounds its claims and reports; what counts of it is never more than
+    when it was admitted.
+
     Args:
         timeout: seconds to wait for sites that are connected but have not asked for a task.
     """
@@ -42,6 +46,7 @@ class Handshake(FLComponent):
         self.registrations: dict[str, Registration] = {}
         self._first: dict[str, Registration] = {}
         self._heard: dict[str, tuple[int, Registration | None]] = {}
+        self._warned: set[str] = set()
         self._started = False
         self._lock = threading.Lock()
 
@@ -56,10 +61,6 @@ class Handshake(FLComponent):
         values = peer.get_prop(REGISTRATION)
         with self._lock:
             own = _read(values, site)
-            if site in self._first:
-                own = renewed(self._first[site], own)
-            elif not own.error:
-                self._first[site] = own
             changes, known = self._heard.get(site, (0, None))
             # the hash of what a site keeps between rounds changes with it and decides nothing
             standing = replace(own, state="")
@@ -108,6 +109,7 @@ class Handshake(FLComponent):
         names = {client.name for client in fl_ctx.get_engine().get_clients()}
         with self._lock:
             seen, self._started = dict(self.registrations), True
+            self._first = dict(seen)
             self._publish(run)
         awaited = names - set(seen)
         self._judge(seen, fl_ctx)
@@ -120,29 +122,49 @@ class Handshake(FLComponent):
                 f"{site} is connected and did not register within {self.timeout:g} s: the job "
                 "starts without it, it joins when its cases are prepared"
             )
+        with self._lock:
+            self._warn(run)
 
     def _admit(self, site: str, own: Registration, run: ServerRun) -> None:
         """Judges one site alone, after the start: the job goes on without an unfit one."""
-        data = run.job.data
+        data, most = run.job.data, run.job.training.most_cases
         label_map = label_map_hash(data.organs)
         others = {name: other for name, other in self.registrations.items() if name != site}
-        reasons = site_refusals(site, own, fedvox.__version__, label_map, data.modalities)
+        reasons = site_refusals(site, own, fedvox.__version__, label_map, data.modalities, most)
         reasons = reasons or shared_sources({**others, site: own})
         was_there = site in self.registrations
+        if not reasons:
+            self._first.setdefault(site, own)
         self.registrations = others if reasons else {**others, site: own}
         self._publish(run)
+        counted = self._counted().get(site, own)
         if reasons:
             run.note(f"{reasons[0]}; {site} takes no part in the job until it is mended")
         elif was_there:
-            run.note(f"{site} registered again; what counts now: {registration_text(own)}")
+            run.note(f"{site} registered again; what counts now: {registration_text(counted)}")
         else:
-            run.note(f"{site} came after the start and takes part: {registration_text(own)}")
+            run.note(f"{site} came after the start and takes part: {registration_text(counted)}")
+        self._warn(run)
+
+    def _counted(self) -> dict[str, Registration]:
+        """What counts of the sites that take part, by name."""
+        known = sorted(self.registrations.items())
+        return {site: renewed(self._first.get(site, own), own) for site, own in known}
+
+    def _warn(self, run: ServerRun) -> None:
+        """Notes, once each, whose cases outweigh those of all others together."""
+        by_cases = run.job.training.client_weight == "cases"
+        for text in dominant_sites(self._counted(), by_cases):
+            if text not in self._warned:
+                self._warned.add(text)
+                run.note(text)
 
     def _publish(self, run: ServerRun) -> None:
         """Tells the other components who takes part, in dictionaries that nobody changes."""
-        admitted = dict(sorted(self.registrations.items()))
-        run.registered = {site: own.cases for site, own in admitted.items()}
-        run.validation = {site: dict(own.validation) for site, own in admitted.items()}
+        admitted, counted = dict(sorted(self.registrations.items())), self._counted()
+        run.admitted = admitted
+        run.registered = {site: own.cases for site, own in counted.items()}
+        run.validation = {site: dict(own.validation) for site, own in counted.items()}
         run.cases = {
             site: (sum(own.validation.values()), sum(own.test.values()))
             for site, own in admitted.items()
@@ -155,11 +177,11 @@ class Handshake(FLComponent):
     def _judge(
         self, seen: dict[str, Registration], fl_ctx: FLContext, complete: bool = False
     ) -> None:
-        data = server_run(fl_ctx).job.data
+        job = server_run(fl_ctx).job
+        data, most = job.data, job.training.most_cases
         organs = data.organs if complete else ()
-        reasons = refusals(
-            seen, fedvox.__version__, label_map_hash(data.organs), organs, data.modalities
-        )
+        label_map = label_map_hash(data.organs)
+        reasons = refusals(seen, fedvox.__version__, label_map, organs, data.modalities, most)
         if reasons:
             raise ConfigError(reasons[0])
 

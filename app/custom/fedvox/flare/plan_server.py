@@ -21,7 +21,7 @@ from fedvox.flare.run.places import check_workspace, is_simulator
 from fedvox.flare.run.run_end import watch_end
 from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.run.server_run import server_run
-from fedvox.flare.run.site_events import guard_events
+from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
 from fedvox.flare.run.statistics import read_statistics, statistic_configs
 from fedvox.planning.fingerprint import SPACING, Fingerprint
 from fedvox.planning.plan import Memory, make_plan
@@ -59,6 +59,7 @@ class FedVoxStatistics(StatisticsController):
             check_workspace(fl_ctx)
             server_run(fl_ctx).stage = "plan"
             guard_events(fl_ctx)
+            outlive_failed_sites(fl_ctx)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -90,22 +91,25 @@ class FedVoxStatistics(StatisticsController):
 
     def results_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         """Checks a site's result before FLARE adds it up, and hands on what was checked."""
-        authenticate(client_task.client.name, client_task.result, fl_ctx)
-        if client_task.result.get_return_code() in (None, ReturnCode.OK):
-            site, run = client_task.client.name, server_run(fl_ctx)
-            asked = client_task.task.props[StC.STATISTICS_TASK_KEY]
-            try:
-                data = from_shareable(client_task.result).data
-                known = registration_of(site, fl_ctx)
-                cases = known.cases if known else run.registered.get(site, 0)
-                data = read_statistics(data, asked, run.job.data.modalities, cases)
-                client_task.result = DXO(DataKind.STATISTICS, data=data).to_shareable()
-            except (ConfigError, *UNREADABLE):
-                self.refuse(
-                    f"{site} sent statistics of an unknown form; update its fedvox or leave it out",
-                    fl_ctx,
-                )
-                return
+        site, run = client_task.client.name, server_run(fl_ctx)
+        authenticate(site, client_task.result, fl_ctx)
+        code = client_task.result.get_return_code()
+        if code not in (None, ReturnCode.OK):  # FLARE would wait on at the codes it does not know
+            self.handle_client_errors(code, client_task, fl_ctx)
+            return
+        asked = client_task.task.props[StC.STATISTICS_TASK_KEY]
+        try:
+            data = from_shareable(client_task.result).data
+            known = registration_of(site, fl_ctx)
+            cases = known.cases if known else run.registered.get(site, 0)
+            data = read_statistics(data, asked, run.job.data.modalities, cases)
+            client_task.result = DXO(DataKind.STATISTICS, data=data).to_shareable()
+        except (ConfigError, *UNREADABLE):
+            self.refuse(
+                f"{site} sent statistics of an unknown form; update its fedvox or leave it out",
+                fl_ctx,
+            )
+            return
         super().results_cb(client_task, fl_ctx)
 
     def handle_client_errors(self, rc: str, client_task: ClientTask, fl_ctx: FLContext) -> None:

@@ -13,10 +13,10 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.run_end import disk_text, task_failure
-from fedvox.flare.run.run_results import write_unevaluated
+from fedvox.flare.run.run_results import refuse_untrained, write_unevaluated
 from fedvox.flare.run.senders import authenticate
 from fedvox.flare.run.server_run import server_run
-from fedvox.flare.run.site_events import guard_events
+from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
 
 
 class FedVoxScatterAndGather(ScatterAndGather):
@@ -41,6 +41,7 @@ class FedVoxScatterAndGather(ScatterAndGather):
             self._num_rounds = run.job.training.rounds
             self._current_round = run.state.version
             guard_events(fl_ctx)
+            outlive_failed_sites(fl_ctx)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -63,7 +64,9 @@ class FedVoxScatterAndGather(ScatterAndGather):
         super().control_flow(abort_signal, fl_ctx)
         if abort_signal.triggered or run.failure is not None:
             return
+        run.stage = "results"
         try:
+            refuse_untrained(run)
             write_unevaluated(run)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -79,7 +82,8 @@ class FedVoxScatterAndGather(ScatterAndGather):
         run = server_run(kwargs["fl_ctx"])
         connected = [client.name for client in self._engine.get_clients()]
         try:
-            targets = run.asked_sites(connected, self._min_clients)
+            among = self.aggregator.round_sites(kwargs["fl_ctx"])
+            targets = run.asked_sites(connected, self._min_clients, among)
         except FedVoxError as error:
             self._blame.text = str(error)
             raise

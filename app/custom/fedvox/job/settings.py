@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.registration import MAX_CASES
 from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
@@ -33,6 +34,8 @@ class TrainingSettings:
             where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
         client_weight: ``cases``, ``steps`` or ``uniform``.
+        most_cases: a site that registers more training cases, or more validation or test cases of
+            one modality, is refused; the server cannot count them.
         aggregator: a registered aggregator.
         threads: CPU threads per site process; part of a run's identity.
         seed: seeds the initial weights and every draw.
@@ -51,6 +54,7 @@ class TrainingSettings:
     distillation: float = setting(1.0, low=0.0, high=100.0)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
     client_weight: str = setting("cases", choices=("cases", "steps", "uniform"))
+    most_cases: int = setting(MAX_CASES, low=1, high=MAX_CASES)
     aggregator: str = "mean"
     threads: int = setting(1, low=1, high=256)
     seed: int = setting(0, low=0)

@@ -79,15 +79,17 @@ def modality_set(known: Collection[str]) -> Form:
     return allowed
 
 
-def modality_sets(known: Collection[str]) -> Form:
-    """What a site holds: modality sets with commas between them, or nothing."""
-    single = modality_set(known)
+def modalities_of(known: Collection[str]) -> Form:
+    """What a site holds: single modalities with commas between them, or nothing.
+
+    A case has one: the networks take one channel.
+    """
 
     def allowed(value: Any) -> bool:
         if not isinstance(value, str) or len(value) > 2000:
             return False
         parts = value.split(",") if value else []
-        return len(set(parts)) == len(parts) <= SETS and all(single(part) for part in parts)
+        return len(set(parts)) == len(parts) and all(part in known for part in parts)
 
     return allowed
 
@@ -161,7 +163,7 @@ def check_claims(claims: Any, modalities: Collection[str]) -> None:
     """
     if not isinstance(claims, Mapping) or not set(claims) <= CLAIMS:
         raise FormError("claims more than is known")
-    forms = {**CLAIM_FORMS, "modality": modality_sets(modalities)}
+    forms = {**CLAIM_FORMS, "modality": modalities_of(modalities)}
     check_fields({k: v for k, v in claims.items() if k != "validation"}, forms, "claims:")
     check_scores(claims.get("validation", {}), modalities)
 
@@ -181,9 +183,8 @@ def check_scores(
     """
     if not isinstance(scores, Mapping) or len(scores) > SETS:
         raise FormError("holds unreadable validation scores")
-    name = modality_set(modalities)
     for modality, pair in scores.items():
-        if not name(modality):
+        if modality not in modalities:
             raise FormError("holds validation scores of another modality")
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise FormError("holds unreadable validation scores")

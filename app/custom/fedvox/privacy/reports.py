@@ -12,7 +12,6 @@ from fedvox.privacy.forms import (
     FormError,
     check_fields,
     check_scores,
-    modality_set,
     one_of,
 )
 
@@ -142,7 +141,7 @@ def _forms(form: ReportForm, organs: Collection[str]) -> dict[str, Form]:
         **COLUMN_FORMS,
         "site": one_of((form.site,)),
         "model": one_of((form.model,)),
-        "modality": modality_set(form.modalities),
+        "modality": one_of(form.modalities),
         "organ": one_of(organs),
     }
 

@@ -42,6 +42,43 @@ def check_statistics(statistics: Any, edges: Edges, modalities: Sequence[str]) -
                 _check_value(name, value, edges[feature], _cases(statistics, modality, feature))
 
 
+def check_complete(
+    statistics: Mapping[str, Any], edges: Edges, features: Mapping[str, Sequence[str]], asked: Any
+) -> None:
+    """At the server, after :func:`check_statistics`: nothing lacks that FLARE's sums need.
+
+    A count stands for each feature of each modality, also where it is 0. What was asked for beside
+    it may lack only where it is; a histogram that is there has all bins, else the sum over the
+    sites would lose those of the others.
+
+    Args:
+        statistics: as :func:`check_statistics` let them pass.
+        edges: feature -> edges of its bins.
+        features: modality -> its features.
+        asked: names of the statistics of the task.
+
+    Raises:
+        ConfigError: something lacks.
+    """
+    if {name: set(own) for name, own in statistics[COUNT].items()} != {
+        name: set(own) for name, own in features.items()
+    }:
+        _refuse("lack the count of a feature")
+    for by_modality in statistics.values():
+        for modality, by_feature in by_modality.items():
+            _check_names(by_feature, features[modality], "feature")
+    needed = {HISTOGRAM, LOW, HIGH} & set(asked)
+    for modality, names in features.items():
+        for name in names:
+            lacks = [s for s in needed if name not in statistics.get(s, {}).get(modality, {})]
+            if lacks and _cases(statistics, modality, name):
+                _refuse("lack what was asked for of a feature with cases")
+    for by_feature in statistics.get(HISTOGRAM, {}).values():
+        for name, bins in by_feature.items():
+            if len(bins) != len(edges[name]) - 1:
+                _refuse("hold a histogram without its bins")
+
+
 def _check_names(values: Any, known: Sequence[str], what: str) -> None:
     if not isinstance(values, Mapping) or set(values) - set(known):
         _refuse(f"hold an unknown {what}")

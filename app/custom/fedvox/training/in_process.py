@@ -4,6 +4,7 @@ It calls the same rooms in the same order as the FLARE adapters, so its weights 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best, checked_scores
 from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
+from fedvox.errors import UpdateRefused
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
@@ -65,7 +67,8 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             load_weights(model, weights)
             update = local_update(model, site, job, index, folder / site.name, device)
             if update is not None:
-                current.accept(update)
+                with suppress(UpdateRefused):  # the round's record says why, as at the server
+                    current.accept(update)
         following, record = current.close()
         state.finish_round(weights, following, record)
         weights = following

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from nvflare.apis.dxo import DataKind, from_shareable
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen_schema
@@ -20,7 +20,7 @@ HANDSHAKE = "handshake"
 
 
 def registration_of(site: str, fl_ctx: FLContext) -> Registration | None:
-    """What a site registered before round 0, None if nothing."""
+    """What a site that takes part registered last, None if nothing."""
     handshake = fl_ctx.get_engine().get_component(HANDSHAKE)
     return handshake.registrations.get(site) if isinstance(handshake, Handshake) else None
 
@@ -47,16 +47,18 @@ def read_report(result: Shareable, site: str, owner: str, fl_ctx: FLContext) -> 
     return dict(dxo.data)
 
 
-def read_site_model(result: Shareable, run: ServerRun) -> None:
-    """Refuses a site's own model that has not the tensors of the global one.
+def read_site_model(result: Shareable, run: ServerRun) -> Shareable:
+    """A site's own model, made anew of its tensors, which are those of the global one.
 
-    A result that says that there is none passes: FLARE notes it.
+    What else came with it, as the DXO's meta data, would go to disk and to all sites. Of a result
+    that says that there is none the return code is left: FLARE notes it.
 
     Raises:
         FormError: the model is another one, or no model.
     """
-    if result.get_return_code() not in (None, ReturnCode.OK):
-        return
+    code = result.get_return_code()
+    if code not in (None, ReturnCode.OK):
+        return make_reply(code)
     dxo = from_shareable(result)
     if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict):
         raise FormError("is no set of weights")
@@ -64,6 +66,7 @@ def read_site_model(result: Shareable, run: ServerRun) -> None:
         screen_schema(dxo.data, run.state.load_last() or {})
     except UpdateRefused as refusal:
         raise FormError(f"does not fit: {refusal}") from None
+    return DXO(DataKind.WEIGHTS, data=dict(dxo.data)).to_shareable()
 
 
 def refusal_text(error: Exception) -> str:

@@ -29,8 +29,8 @@ def report_form(
         job: the job's settings.
         site: the site's own name; at the server the name under which it was authenticated.
         owner: whose model the task brought.
-        registration: what the site registered before round 0; without it, as at the site, a
-            stated maximum bounds the number of cases.
+        registration: what the site registered last; without it, as at the site, a stated maximum
+            bounds the number of cases.
     """
     organs = job.data.organs
     cases: dict[str, Mapping[str, int]] | None = None

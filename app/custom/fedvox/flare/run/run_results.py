@@ -26,7 +26,7 @@ from fedvox.report.run_record import SiteCases, write_run_record
 def write_unevaluated(run: ServerRun) -> None:
     """Model, rounds and report as they are before the evaluation; each says "not evaluated".
 
-    Nothing is written before the first round ended.
+    Nothing is written before the first round ended, and no model before a round took an update.
 
     Raises:
         FedVoxError: a checkpoint is damaged.
@@ -36,9 +36,12 @@ def write_unevaluated(run: ServerRun) -> None:
         return
     best = run.state.best
     version = run.state.version if best is None else best.version
-    _write_model(run, version, False, choice_text(best, run.state.course))
-    rounds = [*run.state.rounds(), _final_record(run, {}, False, [])]
-    _mark(rounds, version)
+    records = run.state.rounds()
+    trained = any(record["contributors"] for record in records)
+    if trained:
+        _write_model(run, version, False, choice_text(best, run.state.course))
+    rounds = [*records, _final_record(run, {}, False, [])]
+    _mark(rounds, version if trained else -1)
     write_rounds(run.results / "rounds.jsonl", rounds)
     _write_record(run)
     write_results(run.results, [], [], rounds, run.job.evaluation.resamples, run.phantom)
@@ -68,10 +71,12 @@ def write_evaluated(
         OSError: the disk is full or not writable.
     """
     state = run.state
-    _refuse_untrained(run)
+    refuse_untrained(run)
     scores: dict[str, dict[str, tuple[float, int]]] = {}
     for site in sorted(validation):
-        kept, odd = checked_scores(validation[site], run.validation.get(site, {}))
+        own = run.admitted.get(site)
+        now = None if own is None else own.validation
+        kept, odd = checked_scores(validation[site], run.validation.get(site, {}), now)
         scores |= {site: kept} if kept else {}
         for text in odd[:8]:
             run.note(f"{site}: {text}; it has no say in the choice")
@@ -121,7 +126,12 @@ def gaps_text(run: ServerRun, heard: Collection[str], failed: Mapping[str, str])
     ) + "".join(f"; {site}: {failed[site]}" for site in gaps if site in failed)
 
 
-def _refuse_untrained(run: ServerRun) -> None:
+def refuse_untrained(run: ServerRun) -> None:
+    """Refuses to go on with a model that nobody trained.
+
+    Raises:
+        FedVoxError: no round was finished, or none took an update; with the first reason.
+    """
     records = run.state.rounds()
     if not records:
         raise FedVoxError("no round was finished, so there is no model to write")

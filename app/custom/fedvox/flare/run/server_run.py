@@ -6,6 +6,7 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.run_state import RunState
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.places import load_job, results_dir, state_dir
@@ -26,9 +27,11 @@ class ServerRun:
         job_id: FLARE's id of the run.
         state: the server's memory on disk.
         results: folder that comes back with the job.
-        registered: site -> training cases of the sites that take part, filled by the handshake.
-        validation: site -> modality -> validation cases of these sites.
-        cases: site -> its validation and test cases.
+        admitted: site -> what it holds now, of the sites that take part, filled by the handshake;
+            claims and reports are held against it.
+        registered: site -> training cases that count of these sites.
+        validation: site -> modality -> validation cases that count.
+        cases: site -> its validation and test cases now.
         coarse: site -> test cases with every voxel edge above NSD's tolerance, if any.
         phantom: True when any site uses phantom data.
         modalities: modality sets that the sites hold.
@@ -54,6 +57,7 @@ class ServerRun:
         self.state = RunState(state_dir(fl_ctx))
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
+        self.admitted: dict[str, Registration] = {}
         self.registered: dict[str, int] = {}
         self.coarse: dict[str, int] = {}
         self.validation: dict[str, dict[str, int]] = {}
@@ -81,12 +85,15 @@ class ServerRun:
         taken, self.notes = list(self.notes), ()
         return taken
 
-    def asked_sites(self, connected: Collection[str], least: int) -> list[str]:
+    def asked_sites(
+        self, connected: Collection[str], least: int, among: Collection[str] | None = None
+    ) -> list[str]:
         """Sites that get a task: those that take part, as far as enough of them are connected.
 
         Args:
             connected: sites that FLARE knows.
             least: sites that the job needs.
+            among: nobody else is asked as long as they are enough; None for all.
 
         Raises:
             FedVoxError: too few take part.
@@ -99,7 +106,9 @@ class ServerRun:
                 "why the others do not"
             )
         there = [site for site in admitted if site in set(connected)]
-        return there if len(there) >= least else admitted
+        asked = there if len(there) >= least else admitted
+        known = [site for site in asked if among is None or site in among]
+        return known if len(known) >= least else asked
 
 
 def server_run(fl_ctx: FLContext) -> ServerRun:

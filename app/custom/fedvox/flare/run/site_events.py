@@ -1,7 +1,7 @@
 """Which events of a site reach the server: numbers for TensorBoard, of a known form, so many.
 
 FLARE fires at the server whatever event a site sends, those that end a run included, and writes
-what it streams to disk as it comes.
+what it streams to disk as it comes. Nor may a site end the run by its return code.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from nvflare.apis.analytix import (
     TrackConst,
 )
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
-from nvflare.apis.fl_constant import FedEventHeader, ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import FedEventHeader, FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.widgets.convert_to_fed_event import FED_EVENT_PREFIX
@@ -36,6 +36,20 @@ _STEP = whole()
 _KINDS = (AnalyticsDataType.SCALAR, AnalyticsDataType.PARAMETERS)
 """Of FLARE's others some become files whose names a site chooses, some pictures or texts."""
 Handler = Callable[..., Shareable]
+
+
+def outlive_failed_sites(fl_ctx: FLContext) -> None:
+    """A site's return code never ends the run by itself, from now on: the workflow judges it.
+
+    FLARE's runner stops the job for all at ``TASK_UNKNOWN``, ``RUN_MISMATCH`` and ``UNSAFE_JOB`` of
+    one site, even of a task that nobody gave.
+
+    Args:
+        fl_ctx: a context of the server, after the start of the run and before its first task.
+    """
+    runner: Any = fl_ctx.get_prop(FLContextKey.RUNNER)
+    if runner is not None:
+        runner.ABORT_RETURN_CODES = []
 
 
 def guard_events(fl_ctx: FLContext) -> None:

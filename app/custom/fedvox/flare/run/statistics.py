@@ -19,7 +19,7 @@ from nvflare.fuel.utils import fobs
 from fedvox.data.organs import MODALITIES
 from fedvox.errors import ConfigError
 from fedvox.planning.fingerprint import FEATURES, Fingerprint, features_of
-from fedvox.privacy.statistics import COUNT, FAILURES, HISTOGRAM, check_statistics
+from fedvox.privacy.statistics import COUNT, FAILURES, HISTOGRAM, check_complete, check_statistics
 
 TASKS = (StC.STATS_1st_STATISTICS, StC.STATS_2nd_STATISTICS)
 MIN_CASES = 5
@@ -129,10 +129,12 @@ def read_statistics(data: Any, asked: str, modalities: Sequence[str], cases: int
         cases: training cases that the site registered.
 
     Raises:
-        ConfigError: it is not of the known form, or of more cases.
+        ConfigError: it is not of the known form, lacks something, or is of more cases.
     """
     task, statistics = unpack(data)
     check_statistics(statistics, EDGES, modalities)
+    features = {modality: features_of(modality) for modality in modalities}
+    check_complete(statistics, EDGES, features, StC.ordered_statistics[task])
     found = sum(max(counts.values(), default=0) for counts in statistics[COUNT].values())
     if task != asked or found > cases:
         raise ConfigError("statistics of another task, or of more cases than were registered")
