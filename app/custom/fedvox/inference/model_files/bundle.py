@@ -23,7 +23,7 @@ from fedvox.inference.model_files.torchscript import loaded_segmenter, write_tor
 from fedvox.inference.normalise import NORMALISATION
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
-_CLASSES = "fedvox.training"
+_PARTS = "fedvox.inference.model_files.bundle_parts"
 
 
 def write_bundle(trained: TrainedModel, folder: Path) -> None:
@@ -111,7 +111,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
     """The content of ``configs/inference.json``."""
     job = trained.job
     return {
-        "imports": ["$import torch", f"$from {_CLASSES}.transforms import segment_scan"],
+        "imports": ["$import torch", f"$from {_PARTS} import segment_scan"],
         "bundle_root": ".",
         "input": "scan.nii.gz",
         "modality": job.data.modalities[0],
@@ -119,7 +119,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "job": to_mapping(job),
         "network_def": {
-            "_target_": f"{_CLASSES}.transforms.segmenter_of",
+            "_target_": f"{_PARTS}.segmenter_of",
             "settings": "@job",
             "normalisation": dict(NORMALISATION),
         },
@@ -128,7 +128,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
         "weights_only=True)",
         "preprocessing": _composed(
             {
-                "_target_": f"{_CLASSES}.transforms.PrepareScan",
+                "_target_": f"{_PARTS}.PrepareScan",
                 "settings": "@job",
                 "modality": "@modality",
             }
@@ -143,8 +143,8 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
             "device": "cpu",
         },
         "postprocessing": _composed(
-            {"_target_": f"{_CLASSES}.transforms.RestoreLabels"},
-            {"_target_": f"{_CLASSES}.transforms.SaveLabels", "output": "@output"},
+            {"_target_": f"{_PARTS}.RestoreLabels"},
+            {"_target_": f"{_PARTS}.SaveLabels", "output": "@output"},
         ),
         "initialize": ["$@network.load_state_dict(@weights)", "$@network.eval()"],
         "run": ["$segment_scan(@input, @preprocessing, @inferer, @network, @postprocessing)"],
