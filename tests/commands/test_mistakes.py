@@ -28,7 +28,7 @@ GENERAL = [
     ("help", "did you mean --help?"),
     ("prdict", "unknown command 'prdict'; did you mean predict?"),
     ("Predict", "did you mean predict?"),
-    ("xyz", "unknown command 'xyz'; choose phantom, check, doctor, job, predict, export, "),
+    ("xyz", "unknown command 'xyz'; choose phantom, check, doctor, job, predict, evaluate, "),
 ]
 PREDICT = [
     ("", "missing: --model, --input, --modality, --output; see 'fedvox predict --help'"),
