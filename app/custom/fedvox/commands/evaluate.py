@@ -3,20 +3,17 @@
 import argparse
 import json
 import math
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedvox.commands.computing import add_computing, threads_of
 from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_model, require_place
 
 if TYPE_CHECKING:
     from fedvox.data.site.site_data import SiteData
     from fedvox.inference.model_files.model_file import TrainedModel
-
-MOST_THREADS = 256
-"""More help no scan."""
 
 _DESCRIPTION = """\
 External validation: scores a trained model on the cases of one site (Dice, HD95, NSD per case and
@@ -48,14 +45,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--split", type=lower, choices=("test", "val"), default="test", help="default: test"
     )
     parser.add_argument("--out", type=file_path, metavar="DIR", help="folder for the tables")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    parser.add_argument(
-        "--device",
-        type=lower,
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="default: a GPU if usable",
-    )
+    add_computing(parser)
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.set_defaults(run=run)
 
@@ -72,10 +62,8 @@ def run(args: argparse.Namespace) -> int:
         DataError: the site's cases cannot be used.
     """
     from fedvox.data.site.site_file import read_site_file
-    from fedvox.errors import ConfigError
 
-    if args.threads is not None and not 1 <= args.threads <= MOST_THREADS:
-        raise ConfigError(f"--threads is {args.threads}; it must be from 1 to {MOST_THREADS}")
+    threads = threads_of(args)
     require_model(args.model)
     if args.out:
         require_place("--out", args.out, args.out / "metrics.csv")
@@ -84,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.data.site.site_data import open_site
     from fedvox.inference.model_files.model_file import read_model
 
-    trained = read_model(args.model).on(args.device, args.threads or os.cpu_count() or 1)
+    trained = read_model(args.model).on(args.device, threads)
     with tempfile.TemporaryDirectory() as state:
         opened = open_site(
             args.site_file.stem, site, trained.job.data, Path(state), True, needs=args.split

@@ -1,8 +1,8 @@
 """``fedvox predict``: scans in, labels on the same grids out."""
 
 import argparse
-import os
 
+from fedvox.commands.computing import add_computing, threads_of
 from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_model
 from fedvox.commands.predict_plan import (
@@ -14,9 +14,6 @@ from fedvox.commands.predict_plan import (
 )
 from fedvox.commands.predict_run import run_folder, run_one
 from fedvox.commands.predict_table import write_table
-
-MOST_THREADS = 256
-"""More help no scan."""
 
 _DESCRIPTION = """\
 Segment scans with a trained model. The labels lie on exactly the scan's grid, with its affine,
@@ -78,14 +75,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="keep only the largest connected piece of each organ",
     )
     parser.add_argument("--force", action="store_true", help="replace outputs that exist already")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
-    parser.add_argument(
-        "--device",
-        type=lower,
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="default: a GPU if usable",
-    )
+    add_computing(parser)
     parser.add_argument("--json", action="store_true", help="print organs, values, volumes as JSON")
     parser.set_defaults(run=run)
 
@@ -103,8 +93,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from fedvox.errors import ConfigError
 
-    if args.threads is not None and not 1 <= args.threads <= MOST_THREADS:
-        raise ConfigError(f"--threads is {args.threads}; it must be from 1 to {MOST_THREADS}")
+    threads = threads_of(args)
     if not args.modality:
         raise ConfigError("--modality is empty; name ct, mr or auto")
     targets = (args.output, args.preview, args.report)
@@ -119,7 +108,7 @@ def run(args: argparse.Namespace) -> int:
     from fedvox.inference.predict import Options, Predictor
 
     trained = read_model(args.model)
-    predictor = Predictor(trained.on(args.device, args.threads or os.cpu_count() or 1))
+    predictor = Predictor(trained.on(args.device, threads))
     predictor.check(args.modality)
     if not trained.description.get("phantom"):
         refuse_exposed(plan)
