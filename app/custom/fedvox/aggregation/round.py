@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from fedvox.aggregation import AGGREGATORS
-from fedvox.aggregation.client_weight import client_weight
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen
 from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
+from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays, Update
+from fedvox.aggregation.weighing import WEIGHING, Share
 from fedvox.errors import UpdateRefused
 
 MOST_REFUSALS = 10
@@ -28,13 +30,18 @@ class Round:
         index: the round, from 0.
         model: the global model that was sent to the sites.
         store: where screened updates wait.
-        rule: how sites are weighted, see :func:`fedvox.aggregation.client_weight.client_weight`.
+        rule: how sites are weighted, a name of :data:`fedvox.aggregation.weighing.WEIGHING`.
         registered: site -> training cases that it registered; who is not in it has no weight.
             None where nobody registers.
         aggregator: a registered aggregator.
         validation: site -> modality -> validation cases that it registered; None where nobody
             registers.
         steps: optimiser steps of a site in a round; the rule ``steps`` takes no other number.
+        momentum: of the server's step from one model to the next.
+        memory: what the round before left.
+
+    Attributes:
+        memory: what the next round needs, once the round is closed.
     """
 
     def __init__(
@@ -47,6 +54,8 @@ class Round:
         aggregator: str = "mean",
         validation: Mapping[str, Mapping[str, int]] | None = None,
         steps: int | None = None,
+        momentum: float = 0.0,
+        memory: Memory | None = None,
     ) -> None:
         self.index = index
         self.model = model
@@ -55,7 +64,10 @@ class Round:
         self.registered = None if registered is None else dict(registered)
         self.validation = None if validation is None else dict(validation)
         self.steps = steps if rule == "steps" else None
+        self.weigh = WEIGHING[rule]
         self.aggregate = AGGREGATORS[aggregator]
+        self.momentum = momentum
+        self.memory = memory or Memory()
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
@@ -86,12 +98,9 @@ class Round:
         self.store.put(self.index, update.site, update.arrays)
         counted = cases if self.registered is None else self.registered[update.site]
         most = update.cases if counted is None else min(update.cases, counted)
-        weight, reason = client_weight(replace(update, cases=most), self.rule)
         self.contributors[update.site] = {
             "site": update.site,
             "modality": update.modality,
-            "weight": weight,
-            "reason": reason,
             "train_loss": _finite(update.loss),
             "val_dice": self._site_dice(update.site),
             "update_norm": _distance(update.arrays, self.model),
@@ -101,8 +110,7 @@ class Round:
             "bytes_up": _size(update.arrays),
             "bytes_down": update.down_bytes,
         }
-        light = {**update.__dict__, "arrays": {}}
-        self.accepted[update.site] = Update(**light)
+        self.accepted[update.site] = replace(update, cases=most, arrays={})
 
     def refuse(self, site: str, reason: str) -> None:
         """Records a refusal, each once and of each site no more than a few."""
@@ -138,31 +146,47 @@ class Round:
         return selection_score(pool_validation([self.scores.get(site, {})]))
 
     def close(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Averages what was accepted; without any update the global model stays as it was.
+        """Weighs and averages what was accepted; without any update the model stays as it was.
 
         Returns:
             The next global model and the round's record for ``rounds.jsonl``.
         """
         model = {name: np.asarray(array) for name, array in self.model.items()}
-        if self.contributors:
-            weights = {site: entry["weight"] for site, entry in self.contributors.items()}
-            model = self.aggregate(
-                self.model, lambda site, name: self.store.read(self.index, site, name), weights
-            )
-            if not all(np.isfinite(array).all() for array in model.values()):
-                model = {name: np.asarray(array) for name, array in self.model.items()}
+        shares: dict[str, Share] = {}
+        if self.accepted:
+            shares = self.weigh(self.accepted, self._read, self.model, self.memory)
+            weights = {site: share.weight for site, share in shares.items()}
+            following, memory = self._step(self.aggregate(self.model, self._read, weights))
+            if all(np.isfinite(array).all() for array in following.values()):
+                model, self.memory = dict(following), memory
+            else:
                 for site in self.contributors:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
-                self.contributors = {}
+                shares = {}
         self.store.drop(self.index)
-        return model, self._record()
+        return model, self._record(shares)
 
-    def _record(self) -> dict[str, Any]:
-        total = sum(entry["weight"] for entry in self.contributors.values())
-        contributors = [
-            {**entry, "weight": entry["weight"] / total}
-            for _, entry in sorted(self.contributors.items())
-        ]
+    def _read(self, site: str, name: str) -> np.ndarray:
+        return self.store.read(self.index, site, name)
+
+    def _step(self, mean: Arrays) -> tuple[Arrays, Memory]:
+        """The next model and what is remembered of this step."""
+        if not self.momentum:
+            return mean, self.memory
+        known = self.memory.arrays
+        velocity = {n: known[f"{MOMENTUM}{n}"] for n in mean if f"{MOMENTUM}{n}" in known}
+        following, kept = momentum_step(self.model, mean, velocity, self.momentum)
+        arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
+        return following, Memory(arrays, self.memory.numbers)
+
+    def _record(self, shares: Mapping[str, Share]) -> dict[str, Any]:
+        total = sum(shares[site].weight for site in sorted(shares))
+        contributors = []
+        for site, share in sorted(shares.items()):
+            place, modality, *rest = self.contributors[site].items()
+            weight = {"weight": share.weight / total, "reason": share.reason}
+            terms = {"terms": dict(share.terms)} if share.terms else {}
+            contributors.append(dict((place, modality)) | weight | terms | dict(rest))
         scores = {site: own for site, own in sorted(self.scores.items()) if own}
         return {
             "round": self.index,

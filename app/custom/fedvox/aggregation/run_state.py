@@ -1,11 +1,13 @@
 """The server's memory of a run, on disk: global models, chosen version, finished rounds."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.rounds_file import read_rounds, write_rounds
 from fedvox.aggregation.selection import Best, Course, scores_from
 from fedvox.aggregation.store import UpdateStore
@@ -16,7 +18,8 @@ from fedvox.tensors import weights_hash, write_arrays
 
 
 class RunState:
-    """``model_<version>.safetensors``, ``state.json``, ``rounds.jsonl``, ``incoming/``.
+    """``model_<version>.safetensors``, ``memory_<version>.safetensors``, ``state.json``,
+    ``rounds.jsonl``, ``incoming/``.
 
     A version counts the rounds that a model has behind it; version 0 is the initial model. A
     model's file is written before ``state.json`` names it and dropped after, so a server that is
@@ -68,13 +71,41 @@ class RunState:
             return None
         return self._load(best.version, self._state()["kept"][str(best.version)])
 
-    def finish_round(self, received: Arrays, model: Arrays, record: dict[str, Any]) -> None:
+    def load_memory(self) -> Memory:
+        """What the newest round left for the next, empty before the first.
+
+        Raises:
+            ModelError: it is not the one that was written.
+        """
+        from safetensors import SafetensorError
+
+        expected = self._state().get("memory")
+        if expected is None:
+            return Memory()
+        try:
+            path = self.memory_path(self.version)
+            if _digest(path) == expected:
+                return Memory.read(path)
+        except (SafetensorError, OSError, KeyError, ValueError):
+            pass
+        raise ModelError(
+            f"the server's memory of round {self.version} is damaged; submit the job afresh"
+        )
+
+    def finish_round(
+        self,
+        received: Arrays,
+        model: Arrays,
+        record: dict[str, Any],
+        memory: Memory | None = None,
+    ) -> None:
         """Keeps what a round leaves: the new model, its record and, if it may win, the old.
 
         Args:
             received: the global model that the round started from and that sites validated.
             model: the new global model.
             record: the round's record.
+            memory: what the next round needs.
         """
         index = int(record["round"])
         earlier = self.rounds()[:index]
@@ -85,20 +116,30 @@ class RunState:
             write_arrays(self.model_path(index), received)
             hashes = {**hashes, str(index): weights_hash(received)}
         write_arrays(self.model_path(index + 1), model)
+        if memory:
+            memory.write(self.memory_path(index + 1))
         write_rounds(self.folder / "rounds.jsonl", [*earlier, record])
         state = {
             "version": index + 1,
             "hash": weights_hash(model),
             "kept": {str(version): hashes[str(version)] for version in course.kept},
         }
+        if memory:
+            state["memory"] = _digest(self.memory_path(index + 1))
         write_json(self.folder / "state.json", state)
         needed = {self.model_path(version) for version in (*course.kept, index + 1)}
-        for path in set(self.folder.glob("model_*.safetensors")) - needed:
+        needed.add(self.memory_path(index + 1))
+        present = (p for kind in ("model", "memory") for p in self.folder.glob(f"{kind}_*"))
+        for path in set(present) - needed:
             path.unlink()
 
     def model_path(self, version: int) -> Path:
         """Where a version of the global model lies."""
         return self.folder / f"model_{version:05d}.safetensors"
+
+    def memory_path(self, version: int) -> Path:
+        """Where the memory lies that belongs to a version of the global model."""
+        return self.folder / f"memory_{version:05d}.safetensors"
 
     def _state(self) -> dict[str, Any]:
         path = self.folder / "state.json"
@@ -120,6 +161,11 @@ class RunState:
                 "submit the job afresh"
             )
         return dict(weights)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _course(records: list[dict[str, Any]], kept: tuple[int, ...]) -> Course:

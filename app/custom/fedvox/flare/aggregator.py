@@ -52,6 +52,8 @@ class FedVoxAggregator(Aggregator):
                 run.job.training.aggregator,
                 run.validation,
                 run.job.training.steps,
+                run.job.training.server_momentum,
+                run.state.load_memory(),
             )
         return self._round
 
@@ -104,7 +106,7 @@ class FedVoxAggregator(Aggregator):
             try:
                 model, record = current.close()
                 record["notes"] = [*run.take_notes(), *record["notes"]]
-                run.state.finish_round(current.model, model, record)
+                run.state.finish_round(current.model, model, record, current.memory)
                 write_rounds(run.results / "rounds.jsonl", run.state.rounds())
             except OSError as error:
                 self.system_panic(disk_text(error), fl_ctx)

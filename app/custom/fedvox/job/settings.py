@@ -7,6 +7,7 @@ from typing import Any
 
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.registration import MAX_CASES
+from fedvox.aggregation.weighing import WEIGHING
 from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
@@ -33,7 +34,10 @@ class TrainingSettings:
         distillation: weight of the term that holds a partially labelled site to the received model
             where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
-        client_weight: ``cases``, ``steps`` or ``uniform``.
+        client_weight: how updates are weighed: ``cases``, ``steps``, ``uniform``, or
+            ``modality_first``, the mean within each modality and then over modalities.
+        server_momentum: share of the last round's step that the server adds to this round's
+            (FedAvgM); 0 takes the mean as it is.
         most_cases: a site that registers more training cases, or more validation or test cases of
             one modality, is refused; the server cannot count them.
         aggregator: a registered aggregator.
@@ -53,7 +57,8 @@ class TrainingSettings:
     loss: str = setting("dice_ce", choices=("dice_ce", "dice_focal"))
     distillation: float = setting(1.0, low=0.0, high=100.0)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
-    client_weight: str = setting("cases", choices=("cases", "steps", "uniform"))
+    client_weight: str = setting("cases", choices=tuple(WEIGHING))
+    server_momentum: float = setting(0.0, low=0.0, high=0.99)
     most_cases: int = setting(MAX_CASES, low=1, high=MAX_CASES)
     aggregator: str = "mean"
     threads: int = setting(1, low=1, high=256)

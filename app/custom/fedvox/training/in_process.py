@@ -62,6 +62,8 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             job.training.aggregator,
             validation,
             job.training.steps,
+            job.training.server_momentum,
+            state.load_memory(),
         )
         for site in sites:
             load_weights(model, weights)
@@ -70,7 +72,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
                 with suppress(UpdateRefused):  # the round's record says why, as at the server
                     current.accept(update)
         following, record = current.close()
-        state.finish_round(weights, following, record)
+        state.finish_round(weights, following, record, current.memory)
         weights = following
     load_weights(model, weights)
     reports = {site.name: validation_report(model, site, job, device) for site in sites}

@@ -1,0 +1,96 @@
+"""How much each site's update counts: decided when all have come, by name.
+
+A rule sees every accepted update with its screened claims, may read tensors, and has the memory of
+the rounds before. One function each, one line in :data:`WEIGHING`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fedvox.aggregation.mean import ReadTensor
+from fedvox.aggregation.memory import Memory
+from fedvox.aggregation.update import Arrays, Update
+from fedvox.registry import Registry
+
+
+@dataclass(frozen=True)
+class Share:
+    """What an update counts.
+
+    Attributes:
+        weight: positive; shares are these over their sum.
+        reason: why, for the round's record.
+        terms: the numbers behind it, by name, for the record.
+    """
+
+    weight: float
+    reason: str
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+Weigh = Callable[[Mapping[str, Update], ReadTensor, Arrays, Memory], dict[str, Share]]
+"""``(site -> update without arrays, (site, tensor) -> array, global model, memory) -> shares``.
+An update's ``cases`` are those that count: never more than the site registered."""
+
+WEIGHING: Registry[Weigh] = Registry("client weight")
+
+
+@WEIGHING.register("cases")
+def by_cases(
+    updates: Mapping[str, Update], read: ReadTensor, model: Arrays, memory: Memory
+) -> dict[str, Share]:
+    """Training cases, as FedAvg weighs.
+
+    Reference:
+        McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized
+        Data", AISTATS 2017.
+    """
+    return {
+        site: Share(float(update.cases), f"{update.cases} training cases")
+        for site, update in updates.items()
+    }
+
+
+@WEIGHING.register("steps")
+def by_steps(
+    updates: Mapping[str, Update], read: ReadTensor, model: Arrays, memory: Memory
+) -> dict[str, Share]:
+    """Optimiser steps."""
+    return {
+        site: Share(float(update.steps), f"{update.steps} steps")
+        for site, update in updates.items()
+    }
+
+
+@WEIGHING.register("uniform")
+def uniform(
+    updates: Mapping[str, Update], read: ReadTensor, model: Arrays, memory: Memory
+) -> dict[str, Share]:
+    """Every site alike."""
+    return {site: Share(1.0, "uniform") for site in updates}
+
+
+@WEIGHING.register("modality_first")
+def modality_first(
+    updates: Mapping[str, Update], read: ReadTensor, model: Arrays, memory: Memory
+) -> dict[str, Share]:
+    """The mean within each modality by cases, then the mean over modalities.
+
+    ``w_k = Σ_m (1/M) · n_km / Σ_j n_jm`` over the M modalities of the round; a site's cases count
+    evenly for each modality that it holds. So ten CT hospitals do not drown one with MRI.
+    """
+    held = {
+        site: [name for name in update.modality.split(",") if name] or [""]
+        for site, update in sorted(updates.items())
+    }
+    totals: dict[str, float] = {}
+    for site, names in held.items():
+        for name in names:
+            totals[name] = totals.get(name, 0.0) + updates[site].cases / len(names)
+    shares = {}
+    for site, names in held.items():
+        own = updates[site].cases / len(names)
+        weight = sum(own / totals[name] for name in names) / len(totals)
+        reason = f"{updates[site].cases} training cases, {len(totals)} modalities alike"
+        shares[site] = Share(weight, reason)
+    return shares
