@@ -31,7 +31,7 @@ def test_a_site_that_only_tests_gets_a_table_and_its_rows(
     out = tmp_path / "private/x"
     assert main(["evaluate", "--model", str(shared_model), str(site_file), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert " ct " in printed and f"results: {out}" in printed
+    assert " ct " in printed and "(own)" not in printed and f"results: {out}" in printed
     rows = read_csv(out / "metrics.csv", MetricRow)
     assert {(row.site, row.split, row.modality) for row in rows} == {("hospital-x", "test", "ct")}
     assert len({row.case for row in rows}) == 2
@@ -46,7 +46,7 @@ def test_json_holds_the_summary_and_no_nan(shared_model, site_file, capsys):
         capsys.readouterr().out, parse_constant=lambda text: pytest.fail(f"holds {text}")
     )
     assert told["skipped"] == 0
-    assert {row["model"] for row in told["summary"]} == {"model"}
+    assert {row["model"] for row in told["summary"]} == {"global_best"}
 
 
 def test_a_part_without_cases_is_an_error(shared_model, site_file, capsys):

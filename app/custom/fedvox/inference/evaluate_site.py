@@ -9,16 +9,16 @@ from fedvox.inference.evaluate import score_cases
 from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.predict import loaded
 from fedvox.job.device import memory_errors
+from fedvox.metrics.models import BEST
 from fedvox.metrics.table import MetricRow
-
-MODEL = "model"
-"""What the tables call the model."""
 
 
 def evaluate_model(
     trained: TrainedModel, site: SiteData, split: str = "test", progress: bool = False
 ) -> list[MetricRow]:
     """Dice, HD95 and NSD of every case of a part, on the scanner's own grid.
+
+    The tables call the model ``global_best``, as that of the run which wrote its file.
 
     Args:
         trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
@@ -43,5 +43,5 @@ def evaluate_model(
     rows: list[MetricRow] = []
     with memory_errors(trained.job.data.patch):
         for case in tqdm(cases, desc="scoring", unit="case", disable=None if progress else True):
-            rows += score_cases(model, MODEL, [case], trained.job, site.name, split, device)
+            rows += score_cases(model, BEST, [case], trained.job, site.name, split, device)
     return rows

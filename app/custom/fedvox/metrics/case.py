@@ -1,6 +1,7 @@
 """One case's segmentation against its reference: Dice, HD95 and NSD per organ."""
 
 import math
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -153,6 +154,8 @@ def _measure(
     from monai.metrics import compute_dice, compute_surface_dice
     from monai.metrics.utils import get_edge_surface_distance
 
+    # MONAI calls its own function in a way that it will drop itself; users can do nothing about it.
+    warnings.filterwarnings("ignore", r".*get_mask_edges:always_return_as_numpy", FutureWarning)
     ours, theirs = (  # (X, Y, Z) -> (B=1, C=1, X, Y, Z)
         torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32))[None, None]
         for mask in (predicted, referred)
