@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 
 from fedvox.data.cases.splits import hash_bucket
+from fedvox.data.check.site_problems import strays_of
 from fedvox.data.readers.strays import FilesError
 from fedvox.data.readers.totalsegmentator import read, strays
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 
 SPLITS = {"s0000": "train", "s0001": "val", "s0003": "test"}
@@ -195,3 +197,13 @@ def test_masks_of_names_that_nobody_knows_are_kept_for_the_check(tmp_path, trees
     folder = root / "s0000" / "segmentations"
     shutil.copy(folder / "liver.nii.gz", folder / "splen.nii.gz")
     assert "splen" in next(case for case in read(root, ["ct"]) if case.id == "s0000").others
+
+
+def test_the_cache_of_the_site_itself_beside_its_cases_is_no_stray(tmp_path, trees):
+    root = trees.totalsegmentator(tmp_path, "ct", SPLITS)
+    (root / "cache").mkdir()
+    (root / "logs").mkdir()
+    settings = {"dataset": "totalsegmentator", "root": str(root), "modalities": ("ct",)}
+    own, other = (SiteSettings(**settings, cache=str(root / name)) for name in ("cache", "x"))
+    assert [stray.paths for stray in strays_of(own)] == [(root / "logs",)]
+    assert [stray.paths for stray in strays_of(other)] == [(root / "cache", root / "logs")]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
@@ -140,10 +141,16 @@ def _passed_over(stray: Stray) -> Finding:
 
 
 def strays_of(site: SiteSettings) -> list[Stray]:
-    """What lies in a site's data folder and belongs to no case."""
+    """What lies in a site's data folder and belongs to no case, but for the site's own cache."""
     look = STRAYS.get(site.dataset)
     try:
-        return look(Path(site.root), site.modalities) if look else []
+        strays = look(Path(site.root), site.modalities) if look else []
+        own = Path(site.cache) if site.cache else None  # resolved when the site file was read
+        kept = (
+            replace(stray, paths=tuple(path for path in stray.paths if path != own))
+            for stray in strays
+        )
+        return [stray for stray in kept if stray.paths]
     except OSError as error:  # beside the cases, which were listed before
         return [
             Stray(
