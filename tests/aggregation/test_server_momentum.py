@@ -43,14 +43,25 @@ def test_a_killed_and_resumed_run_keeps_the_memory_bit_for_bit(tmp_path, update_
     assert not np.array_equal(whole["w"], np.full(3, MEANS[-1]))
 
 
-def test_only_the_newest_memory_is_kept_and_damage_is_noticed(tmp_path, update_of):
+def test_only_the_newest_memory_is_kept(tmp_path, update_of):
     play(tmp_path, update_of, resumed=False)
-    (path,) = tmp_path.glob("memory_*")
-    assert path == RunState(tmp_path).memory_path(3)
+    assert list(tmp_path.glob("memory_*")) == [RunState(tmp_path).memory_path(3)]
+
+
+def test_memory_with_a_flipped_bit_is_refused(tmp_path, update_of):
+    play(tmp_path, update_of, resumed=False)
+    path = RunState(tmp_path).memory_path(3)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ModelError, match="memory of round 3 is damaged"):
+    with pytest.raises(ModelError, match="memory of round 3 is not the one it wrote; submit"):
+        RunState(tmp_path).load_memory()
+
+
+def test_missing_memory_is_refused_with_its_reason(tmp_path, update_of):
+    play(tmp_path, update_of, resumed=False)
+    RunState(tmp_path).memory_path(3).unlink()
+    with pytest.raises(ModelError, match=r"cannot be read \(No such file or directory\); submit"):
         RunState(tmp_path).load_memory()
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
 
+from fedvox.aggregation.memory import Memory
 from fedvox.errors import ModelError
 from fedvox.flare.persistor import SafetensorsPersistor
 
@@ -38,6 +39,14 @@ def test_damaged_checkpoint_is_refused(server, weights, record):
     path = state.model_path(state.version)
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ModelError, match="damaged; submit the job afresh"):
+        loaded(server)
+
+
+def test_damaged_memory_is_refused_before_anybody_trains(server, weights, record):
+    state = server.run().state
+    state.finish_round(weights, weights, record(0), Memory({"momentum.w": np.ones(2)}))
+    state.memory_path(1).write_bytes(b"")
+    with pytest.raises(ModelError, match="memory of round 1 is not the one it wrote"):
         loaded(server)
 
 

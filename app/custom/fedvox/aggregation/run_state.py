@@ -77,20 +77,23 @@ class RunState:
         Raises:
             ModelError: it is not the one that was written.
         """
-        from safetensors import SafetensorError
-
         expected = self._state().get("memory")
         if expected is None:
             return Memory()
+        path = self.memory_path(self.version)
         try:
-            path = self.memory_path(self.version)
-            if _digest(path) == expected:
-                return Memory.read(path)
-        except (SafetensorError, OSError, KeyError, ValueError):
-            pass
-        raise ModelError(
-            f"the server's memory of round {self.version} is damaged; submit the job afresh"
-        )
+            found = _digest(path)
+        except OSError as error:
+            raise ModelError(
+                f"the server's memory of round {self.version} cannot be read ({error.strerror}); "
+                "submit the job afresh"
+            ) from None
+        if found != expected:
+            raise ModelError(
+                f"the server's memory of round {self.version} is not the one it wrote; "
+                "submit the job afresh"
+            )
+        return Memory.read(path)
 
     def finish_round(
         self,

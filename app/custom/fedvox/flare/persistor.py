@@ -17,13 +17,15 @@ class SafetensorsPersistor(ModelPersistor):
         """The newest checkpoint of this run, or the job's initial weights.
 
         Raises:
-            ModelError: the checkpoint belongs to another architecture or is damaged.
+            ModelError: the checkpoint belongs to another architecture, or it or the memory that
+                was written with it is damaged.
         """
         run = server_run(fl_ctx)
         model = initial_model(run.job)
         saved = run.state.load_last()
         if saved is not None:
             load_weights(model, saved)
+            run.state.load_memory()  # damage is told before anybody trains
             self.log_info(fl_ctx, f"resuming after round {run.state.version}")
         return make_model_learnable(weights_of(model), {})
 
