@@ -54,6 +54,11 @@ def test_a_name_brings_its_own_settings_and_its_default_holds():
     assert build(Job, to_mapping(own), "job.json") == own
 
 
+def test_a_text_is_short_for_a_section_with_nothing_but_its_name():
+    assert build(Job, {"shape": "square"}, "job.json").shape == Square()
+    assert build(Strict, {"shape": "square"}, "job.json").shape == Square()
+
+
 def test_a_key_of_another_name_is_refused_by_name():
     told = message(Job, {"shape": {"name": "square", "radius": 1}})
     assert told == ("job.json: unknown key 'shape.radius' of shape 'square'; allowed: name, edge")
@@ -64,7 +69,8 @@ def test_a_key_of_another_name_is_refused_by_name():
     [
         ({"name": "sqare"}, "unknown shape 'sqare'; did you mean 'square'?"),
         ({"name": 3}, "'shape.name' must be a text"),
-        ("square", "'shape' must be an object"),
+        ("sqare", "'shape': unknown shape 'sqare'; did you mean 'square'?"),
+        (["square"], "'shape' must be a name, or an object"),
     ],
 )
 def test_an_unknown_name_is_an_error(section, words):

@@ -48,6 +48,8 @@ GUIDE = "CONTRIBUTING.md"
 
 # ---- tables of settings, from the dataclasses ----
 
+HEADER = "| key | default | allowed | meaning |\n|---|---|---|---|\n"
+
 
 def described(cls: type) -> dict[str, str]:
     """Field -> what the class docstring says of it."""
@@ -75,14 +77,16 @@ def plain(text: str) -> str:
 
 def table(cls: type, prefix: str = "") -> str:
     """A Markdown table of the fields of a settings class; sections follow as their own rows."""
-    return "| key | default | allowed | meaning |\n|---|---|---|---|\n" + "".join(rows(cls, prefix))
+    return HEADER + "".join(rows(cls, prefix))
 
 
 def rows(cls: type, prefix: str) -> Iterator[str]:
     hints, texts = typing.get_type_hints(cls), described(cls)
     for field in dataclasses.fields(cls):
         key, hint = prefix + field.name, hints[field.name]
-        if dataclasses.is_dataclass(hint):
+        if field.metadata.get("registry"):
+            yield from named_rows(field, f"{key}.")
+        elif dataclasses.is_dataclass(hint):
             yield from rows(hint, f"{key}.")
         else:
             default = "required" if missing(field) else f"`{json.dumps(field.default)}`"
@@ -131,19 +135,24 @@ def rights() -> str:
     )
 
 
+def named_rows(field: dataclasses.Field, prefix: str) -> Iterator[str]:
+    """The keys of a section whose ``name`` brings its own: those of every name, each once."""
+    registry = field.metadata["registry"]
+    found: dict[str, str] = {}
+    for name in (field.metadata["name"], *registry):
+        for line in rows(registry.settings(name), prefix):
+            found.setdefault(line.split("|")[1], line)
+    names = ", ".join(f"`{name}`" for name in registry)
+    key = f" `{prefix}name` "
+    found[key] = found[key].replace("| text |", f"| {names} |")
+    yield from found.values()
+
+
 def section_table(field: dataclasses.Field, hint: type) -> str:
-    """The keys of a section; of one whose ``name`` brings its own, those of every name."""
-    registry = field.metadata.get("registry")
-    if registry is None:
+    """The keys of a section."""
+    if field.metadata.get("registry") is None:
         return table(hint, f"{field.name}.")
-    tables = (
-        table(registry.settings(name), f"{field.name}.")
-        for name in (field.metadata["name"], *registry)
-    )
-    found: dict[str, str] = {}  # what several names share stands once
-    for line in (line for own in tables for line in own.splitlines(True)):
-        found.setdefault(line.split("|")[1], line)
-    return "".join(found.values())
+    return HEADER + "".join(named_rows(field, f"{field.name}."))
 
 
 SECTIONS = {
@@ -181,7 +190,8 @@ def test_the_table_of_rights_names_every_right_and_differs_at_the_server_in_code
 def test_every_setting_is_documented_once_and_no_other() -> None:
     keys = re.findall(r"^\| `([\w.]+)` \|", section("researcher.md", "training.json/"), re.M)
     job = build(JobSettings, {"name": "job", "data": {"organs": ["liver"]}}, "job")
-    assert sorted([*keys, "name"]) == sorted(flat(to_mapping(job)))
+    of_other_names = {"training.loss.gamma"}
+    assert sorted([*keys, "name"]) == sorted([*flat(to_mapping(job)), *of_other_names])
     keys = re.findall(r"^\| `(\w+)` \|", section("hospital-it.md", "fedvox_site.json"), re.M)
     assert keys == [field.name for field in dataclasses.fields(SiteSettings)]
 

@@ -20,6 +20,7 @@ LOWER = (
     "phantoms",
     "augment",
     "networks",
+    "losses",
     "metrics",
     "aggregation",
     "compression",

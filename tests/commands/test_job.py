@@ -180,6 +180,17 @@ def test_another_name_leaves_the_settings_of_the_old_one_behind():
     assert mapping["augmentation"] == own
 
 
+def test_keys_of_a_name_that_stands_as_a_text_can_be_set() -> None:
+    mapping = {"name": "a", "data": {"organs": ["liver"]}, "training": {"loss": "dice_focal"}}
+    result = apply_overrides(mapping, ["training.loss.gamma=3"])
+    assert result["training"]["loss"] == {"name": "dice_focal", "gamma": 3}
+    result = apply_overrides(result, ["training.loss.name=dice_ce"])
+    assert result["training"]["loss"] == {"name": "dice_ce"}
+    assert apply_overrides(result, ["training.loss=dice_focal"])["training"]["loss"] == "dice_focal"
+    with pytest.raises(ConfigError, match=r"'training\.loss\.gamma' of loss 'dice_ce'"):
+        apply_overrides(result, ["training.loss.gamma=3"])
+
+
 def test_list_that_the_file_leaves_to_its_default_takes_a_single_element() -> None:
     mapping = {"name": "a", "data": {"organs": ["liver"]}}
     result = apply_overrides(mapping, ["phantom.modalities=ct"])

@@ -8,6 +8,8 @@ import pytest
 
 from fedvox.job.settings import job_from
 from fedvox.planning.step_memory import BACKWARD, kept_bytes, measure_step, weight_bytes
+from fedvox.training import terms
+from fedvox.training.terms import LOGITS, Term
 
 JOB = job_from(
     {
@@ -21,26 +23,25 @@ EDGE = 80
 REAL = f"""
 import dataclasses, torch
 from fedvox.doctor.measure import PeakMemory
-from fedvox.training.losses import segmentation_loss
 from fedvox.job.model import initial_model
+from fedvox.data.cases.patches import Batch
+from fedvox.training.step import build_step
 from tests.planning.test_step_memory import JOB
 import psutil
 
 torch.set_num_threads(1)
-model = initial_model(JOB)
-optimizer = torch.optim.AdamW(model.parameters())
+step = build_step(JOB, initial_model(JOB), torch.device("cpu"), partly=True)
+assert step.received is not None
 
-def step(edge):
+def take(edge):
     image = torch.rand(1, 1, edge, edge, edge)
-    label = torch.randint(0, 3, (1, edge, edge, edge), dtype=torch.uint8)
-    annotated = torch.ones(1, 2, dtype=torch.bool)
-    segmentation_loss(model(image), label, annotated).backward()
-    optimizer.step()
+    label = torch.randint(0, 2, (1, edge, edge, edge), dtype=torch.uint8)
+    step(Batch(image, label, torch.tensor([[True, False]])), (0, "site-1", 0, 0), 0.01)
 
-step(16)
+take(16)
 before = psutil.Process().memory_info().rss
 with PeakMemory() as peak:
-    step({EDGE})
+    take({EDGE})
 print(peak.bytes - before)
 """
 
@@ -68,3 +69,23 @@ def test_wider_networks_need_more():
     assert measure_step(wide).per_voxel > 1.2 * measure_step(JOB).per_voxel
     assert weight_bytes(wide) > 3 * weight_bytes(JOB)
     assert measure_step(JOB).fixed >= 4 * weight_bytes(JOB)
+
+
+def test_the_received_model_of_the_distillation_counts_its_weights_and_its_scores():
+    plain = dataclasses.replace(JOB, training=dataclasses.replace(JOB.training, distillation=0.0))
+    assert measure_step(JOB).fixed - measure_step(plain).fixed >= weight_bytes(JOB)
+    logits, edge = 4 * (1 + len(JOB.data.organs)), 32  # float32
+    more = kept_bytes(JOB, (edge,) * 3) - kept_bytes(plain, (edge,) * 3)
+    assert more >= 2 * logits * edge**3  # the received model's, and what the divergence keeps
+
+
+def test_a_new_term_counts_without_a_change_here(monkeypatch):
+    """As the list of terms is the one that training sums."""
+
+    def squares(job, partly):
+        return Term("squares", frozenset({LOGITS}), lambda out, _: out[LOGITS].exp().sum())
+
+    before = kept_bytes(JOB, (32, 32, 32))
+    monkeypatch.setattr(terms, "TERMS", (*terms.TERMS, squares))
+    logits = 4 * (1 + len(JOB.data.organs)) * 32**3
+    assert kept_bytes(JOB, (32, 32, 32)) == before + logits

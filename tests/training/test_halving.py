@@ -71,7 +71,9 @@ def test_gradient_in_halves_is_that_of_the_whole_batch(make_job, sites, cpu, siz
 def test_mean_of_the_halves_losses_would_be_another_gradient():
     x = torch.tensor([[1.0], [3.0]], requires_grad=True)
 
-    backward_in_parts(lambda part: part * 1.0, x, lambda scores: scores.sum() ** 2, 2)
+    backward_in_parts(
+        lambda part: {"logits": part * 1.0}, x, lambda found: found["logits"].sum() ** 2, 2
+    )
     # (1 + 3)² has the gradient 8 at both; the mean of 1² and 3² would have 1 and 3
     assert x.grad is not None and x.grad.tolist() == [[8.0], [8.0]]
 

@@ -10,9 +10,10 @@ from fedvox.data.organs import IGNORED
 from fedvox.inference.normalise import normalise
 from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
+from fedvox.losses.distillation import conditional_divergence
+from fedvox.losses.target import Target
 from fedvox.seeding import generator
 from fedvox.tensors import weights_hash
-from fedvox.training.distillation import conditional_divergence
 from fedvox.training.step import build_step
 
 ADDRESS = (0, "site-1", 0, 0)
@@ -134,7 +135,7 @@ def test_a_partly_labelled_site_is_held_to_the_received_model(make_job, batch, c
             step(drawn, (0, "site-1", 0, index), 0.01)
         with torch.no_grad():
             scores = [m(normalise(drawn.image)) for m in (model.eval(), before)]
-        return float(conditional_divergence(*scores, drawn.label, drawn.annotated))
+        return float(conditional_divergence(*scores, Target(drawn.label, drawn.annotated)))
 
     assert drift(10.0) < 0.5 * drift(0.0)
 

@@ -34,8 +34,9 @@ def setting(
         low: smallest allowed number.
         high: largest allowed number.
         choices: the allowed values.
-        registry: the section's ``name`` is one of its names and brings its own settings class;
-            ``default`` is the name that holds where the section says none.
+        registry: the section's ``name`` is one of its names and brings its own settings class; a
+            text in its place is short for ``{"name": text}``; ``default`` is the name that holds
+            where the section says none.
     """
     metadata = {"low": low, "high": high, "choices": choices, "registry": registry}
     if registry is not None and default is not dataclasses.MISSING:
@@ -173,17 +174,19 @@ def _value(hint: Any, field: Any, value: Any, where: str, key: str) -> Any:
 
 
 def _named(registry: Registry[Any], default: str | None, value: Any, where: str, key: str) -> Any:
-    """A section whose keys depend on its ``name``."""
+    """A section whose keys depend on its ``name``; a text is short for nothing but the name."""
+    place = key if isinstance(value, str) else f"{key}.name"
+    value = {"name": value} if isinstance(value, str) else value
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: '{key}' must be an object with named keys")
+        raise ConfigError(f"{where}: '{key}' must be a name, or an object with named keys")
     name = value.get("name", default)
     if name is None:
-        raise ConfigError(f"{where}: key '{key}.name' is missing; add it")
-    _check_type(str, name, where, f"{key}.name")
+        raise ConfigError(f"{where}: key '{place}' is missing; add it")
+    _check_type(str, name, where, place)
     try:
         cls = registry.settings(name)
     except ConfigError as error:
-        raise ConfigError(f"{where}: '{key}.name': {error}") from None
+        raise ConfigError(f"{where}: '{place}': {error}") from None
     return build(cls, value, where, key, f" of {registry.kind} '{name}'")
 
 

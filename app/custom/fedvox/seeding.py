@@ -26,3 +26,10 @@ def generator(*address: str | int) -> "torch.Generator":
     import torch
 
     return torch.Generator().manual_seed(derive_seed(*address))
+
+
+def draw_integer(stop: int, generator: "torch.Generator") -> int:
+    """A whole number from 0 to ``stop - 1``, each with equal probability."""
+    import torch
+
+    return int(torch.randint(stop, (), generator=generator))

@@ -3,10 +3,13 @@ import dataclasses
 import pytest
 import torch
 
+from fedvox.config import setting
 from fedvox.data.cases.patches import draw_batch
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import Geometry
+from fedvox.data.samplers.settings import SamplerSettings
 from fedvox.data.settings import DataSettings
+from fedvox.registry import Registry
 from fedvox.tensors import write_tensors
 
 SETTINGS = DataSettings(organs=("liver", "spleen"), patch=(8, 8, 8), foreground=1.0)
@@ -112,6 +115,20 @@ def test_share_of_centred_patches_is_the_setting(make_case):
 def test_case_without_organs_gives_patches_from_anywhere(make_case):
     batch = draw([make_case(shape=(9, 8, 8))], SETTINGS, 50)
     assert {corner(image, (9, 8, 8)) for image in batch.image} == {(0, 0, 0), (1, 0, 0)}
+
+
+def test_a_new_sampler_says_where_patches_lie(make_case, monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Corner(SamplerSettings):
+        name: str = "corner"
+        at: int = setting(0, low=0)
+
+    samplers = Registry("sampler")
+    samplers.register("corner", Corner)(lambda own: lambda case, data, source: (own.at,) * 3)
+    monkeypatch.setattr("fedvox.data.samplers.SAMPLERS", samplers)
+    settings = dataclasses.replace(SETTINGS, sampler=Corner(at=9))
+    batch = draw([make_case()], settings, 2)
+    assert [corner(image, (20, 20, 20)) for image in batch.image] == [(5, 5, 5)] * 2  # 9 - 8 // 2
 
 
 def test_small_volume_lies_in_the_middle_of_a_padded_patch(make_case):

@@ -8,6 +8,7 @@ from fedvox.data.cases import prepare
 from fedvox.data.cases.case import LabelFile
 from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.cases.prepared import prepared_path
+from fedvox.data.samplers.settings import SamplerSettings
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 
@@ -39,7 +40,8 @@ def test_second_preparation_reads_no_image(case, cache, no_reading):
 def test_patch_size_and_sampling_do_not_invalidate_the_cache(case, cache, no_reading):
     first = prepare_case(case, SETTINGS, cache, KEY)
     no_reading()
-    other = dataclasses.replace(SETTINGS, patch=(16, 16, 16), foreground=0.1)
+    sampler = SamplerSettings("another")
+    other = dataclasses.replace(SETTINGS, patch=(16, 16, 16), foreground=0.1, sampler=sampler)
     assert prepare_case(case, other, cache, KEY) == first
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from fedvox.config import setting
 from fedvox.data.organs import MODALITIES, check_organs
+from fedvox.data.samplers import SAMPLERS
+from fedvox.data.samplers.settings import SamplerSettings
 from fedvox.errors import ConfigError
 
 
@@ -18,7 +20,9 @@ class DataSettings:
         patch: training patch and sliding window size in voxels of that grid.
         ct_window: lower and upper HU; CT is clipped to it and scaled to [0, 1].
         mr_percentiles: percentiles of the body's intensities; MRI is clipped to them.
-        foreground: share of patches centred on a random organ voxel, the others lie anywhere.
+        sampler: says where in a case a training patch lies.
+        foreground: of the sampler `foreground`: share of patches centred on a random organ voxel,
+            the others lie anywhere.
     """
 
     organs: tuple[str, ...]
@@ -27,6 +31,7 @@ class DataSettings:
     patch: tuple[int, int, int] = setting((48, 48, 48), low=8, high=512)
     ct_window: tuple[float, float] = setting((-160.0, 240.0), low=-2000.0, high=4000.0)
     mr_percentiles: tuple[float, float] = setting((0.5, 99.5), low=0.0, high=100.0)
+    sampler: SamplerSettings = setting("foreground", registry=SAMPLERS)
     foreground: float = setting(0.67, low=0.0, high=1.0)
 
     def __post_init__(self) -> None:

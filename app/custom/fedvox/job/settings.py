@@ -13,6 +13,8 @@ from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings, PhantomSettings
 from fedvox.errors import ConfigError
+from fedvox.losses import LOSSES
+from fedvox.losses.settings import LossSettings
 from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
 from fedvox.networks import NETWORKS
 from fedvox.networks.settings import NetworkSettings
@@ -30,7 +32,7 @@ class TrainingSettings:
         weight_decay: of AdamW.
         schedule: learning rate over all rounds: ``poly`` (power 0.9), ``cosine`` or ``constant``.
         warmup: share of all steps over which the learning rate rises linearly from 0.
-        loss: ``dice_ce`` or ``dice_focal``.
+        loss: a registered loss.
         distillation: weight of the term that holds a partially labelled site to the received model
             where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
@@ -54,7 +56,7 @@ class TrainingSettings:
     weight_decay: float = setting(1e-4, low=0.0, high=1.0)
     schedule: str = setting("poly", choices=("poly", "cosine", "constant"))
     warmup: float = setting(0.02, low=0.0, high=0.5)
-    loss: str = setting("dice_ce", choices=("dice_ce", "dice_focal"))
+    loss: LossSettings = setting("dice_ce", registry=LOSSES)
     distillation: float = setting(1.0, low=0.0, high=100.0)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
     client_weight: str = setting("cases", choices=tuple(WEIGHING))

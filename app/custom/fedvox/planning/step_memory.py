@@ -1,9 +1,11 @@
 """How much memory a training step takes, measured on the network itself without computing it.
 
-One forward pass and the loss run on PyTorch's ``meta`` device, where tensors have shapes and no
-numbers, and what autograd would keep for the backward pass is added up. Two patches give a straight
-line in the number of voxels. The backward pass needs more than what was kept: gradients of the
-activations in work and buffers of the convolutions.
+One forward pass and the terms of the loss run on PyTorch's ``meta`` device, where tensors have
+shapes and no numbers, and what autograd would keep for the backward pass is added up. Two patches
+give a straight line in the number of voxels. The backward pass needs more than what was kept:
+gradients of the activations in work and buffers of the convolutions. Which sites are partly
+labelled shows only when they prepare their cases, so a job's distillation counts wherever its
+weight is not 0.
 """
 
 from dataclasses import dataclass
@@ -12,13 +14,15 @@ import torch
 
 from fedvox.data.organs import parent_pairs
 from fedvox.job.settings import JobSettings
+from fedvox.losses.target import Target
 from fedvox.networks import build_network
-from fedvox.training.losses import segmentation_loss
+from fedvox.training.terms import LOGITS, RECEIVED, Term, needs, outputs_of, terms_of, total
 
 BACKWARD = 3.0
 """Resident memory of a real step over what autograd keeps: 1.5 to 2.8 were measured on a CPU."""
 PER_WEIGHT = 4
-"""Copies of the weights: themselves, gradients, two moments of AdamW."""
+"""Copies of the weights: themselves, gradients, two moments of AdamW; one more where a term reads
+the received model."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,14 @@ def measure_step(job: JobSettings) -> StepMemory:
     small, large = (edge, edge, edge), (edge, edge, 2 * edge)
     first, second = kept_bytes(job, small), kept_bytes(job, large)
     slope = (second - first) / edge**3
-    weights = weight_bytes(job)
-    fixed = BACKWARD * max(0.0, first - slope * edge**3) + PER_WEIGHT * weights
+    copies = PER_WEIGHT + needs(_terms(job), RECEIVED)
+    fixed = BACKWARD * max(0.0, first - slope * edge**3) + copies * weight_bytes(job)
     return StepMemory(fixed, BACKWARD * slope)
 
 
 def kept_bytes(job: JobSettings, patch: tuple[int, int, int]) -> int:
     """Bytes that autograd keeps between forward and backward pass of one patch, weights apart."""
-    organs = job.data.organs
-    model = _network(job)
+    terms, model = _terms(job), _network(job)
     own = {_address(parameter) for parameter in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -66,16 +69,30 @@ def kept_bytes(job: JobSettings, patch: tuple[int, int, int]) -> int:
         return tensor
 
     image = torch.zeros(1, 1, *patch, device="meta")
-    label = torch.zeros(1, *patch, dtype=torch.uint8, device="meta")
-    annotated = torch.ones(1, len(organs), dtype=torch.bool, device="meta")
+    fixed = {RECEIVED: keep(_received(model, image))} if needs(terms, RECEIVED) else {}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        segmentation_loss(model(image), label, annotated, job.training.loss, parent_pairs(organs))
+        total(terms, {**outputs_of(model, image), **fixed}, _target(job, patch))
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 def weight_bytes(job: JobSettings) -> int:
     """Bytes of the network's weights."""
     return sum(parameter.nbytes for parameter in _network(job).parameters())
+
+
+def _terms(job: JobSettings) -> tuple[Term, ...]:
+    return terms_of(job, partly=True)
+
+
+def _target(job: JobSettings, patch: tuple[int, int, int]) -> Target:
+    label = torch.zeros(1, *patch, dtype=torch.uint8, device="meta")
+    annotated = torch.ones(1, len(job.data.organs), dtype=torch.bool, device="meta")
+    return Target(label, annotated, parent_pairs(job.data.organs))
+
+
+@torch.no_grad()
+def _received(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    return outputs_of(model, image)[LOGITS]
 
 
 def _network(job: JobSettings) -> torch.nn.Module:

@@ -13,7 +13,7 @@ Reference:
 
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -110,17 +110,17 @@ def memory_of(device: torch.device) -> str:
 
 
 def backward_in_parts(
-    network: Callable[[torch.Tensor], torch.Tensor],
+    network: Callable[[torch.Tensor], Mapping[str, torch.Tensor]],
     image: torch.Tensor,
-    loss_of: Callable[[torch.Tensor], torch.Tensor],
+    loss_of: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
     parts: int,
 ) -> None:
     """Adds the gradient of a batch's loss to the network's parameters.
 
     Args:
-        network: from ``(B, C, X, Y, Z)`` to scores ``(B, K, X, Y, Z)``.
+        network: from ``(B, C, X, Y, Z)`` to outputs by name, ``(B, K, X, Y, Z)`` each.
         image: the batch.
-        loss_of: from the scores to the scalar whose gradient is wanted.
+        loss_of: from the outputs to the scalar whose gradient is wanted.
         parts: parts that go through the network one after the other; 1 needs one pass instead of
             two.
 
@@ -130,7 +130,15 @@ def backward_in_parts(
         return
     pieces = image.split(-(-len(image) // parts))
     with torch.no_grad():
-        scores = torch.cat([network(piece) for piece in pieces]).requires_grad_()
-    (gradient,) = torch.autograd.grad(loss_of(scores), scores)
-    for piece, share in zip(pieces, gradient.split(len(pieces[0]))):
-        network(piece).backward(share)
+        found = [network(piece) for piece in pieces]
+    whole = {
+        name: torch.cat([outputs[name] for outputs in found]).requires_grad_() for name in found[0]
+    }
+    slopes = torch.autograd.grad(loss_of(whole), list(whole.values()), allow_unused=True)
+    used = {name: slope for name, slope in zip(whole, slopes) if slope is not None}
+    shares = {name: slope.split(len(pieces[0])) for name, slope in used.items()}
+    for index, piece in enumerate(pieces):
+        outputs = network(piece)
+        torch.autograd.backward(
+            [outputs[name] for name in used], [shares[name][index] for name in used]
+        )

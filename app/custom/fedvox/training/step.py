@@ -15,10 +15,19 @@ from fedvox.data.organs import parent_pairs
 from fedvox.inference.normalise import normalise
 from fedvox.job.device import autocast, loss_scaler
 from fedvox.job.settings import JobSettings
+from fedvox.losses.target import Target
 from fedvox.seeding import generator
-from fedvox.training.distillation import conditional_divergence
 from fedvox.training.halving import Halving, backward_in_parts
-from fedvox.training.losses import segmentation_loss
+from fedvox.training.terms import (
+    LOGITS,
+    RECEIVED,
+    Outputs,
+    Term,
+    needs,
+    outputs_of,
+    terms_of,
+    total,
+)
 
 Address = tuple[str | int, ...]
 
@@ -34,7 +43,8 @@ class Step:
         scaler: loss scaler for float16.
         intensity: the job's intensity augmentation.
         halving: halves the batch when memory runs out.
-        received: the model that the round began with, frozen, or None where it is not needed.
+        terms: of the loss.
+        received: the model that the round began with, frozen, or None where no term reads it.
     """
 
     job: JobSettings
@@ -44,6 +54,7 @@ class Step:
     scaler: torch.amp.GradScaler
     intensity: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     halving: Halving
+    terms: tuple[Term, ...]
     received: nn.Module | None = None
 
     def __call__(self, batch: Batch, address: Address, rate: float) -> torch.Tensor:
@@ -83,43 +94,30 @@ class Step:
             The loss, detached, not scaled.
         """
         image, label, annotated = self.augmented(batch, address)
+        target = Target(label, annotated, parent_pairs(self.job.data.organs), batch.ignores)
         self.optimizer.zero_grad(set_to_none=True)
         image = normalise(image)
-        earlier = self._received_scores(image, parts)
+        fixed = self._received_outputs(image, parts)
         losses = []
 
-        def scaled_loss(logits: torch.Tensor) -> torch.Tensor:
-            losses.append(self._loss(logits, earlier, label, annotated, batch.ignores))
+        def scaled_loss(outputs: Outputs) -> torch.Tensor:
+            losses.append(total(self.terms, {**outputs, **fixed}, target))
             return self.scaler.scale(losses[0])
 
-        backward_in_parts(lambda part: self._scores(self.model, part), image, scaled_loss, parts)
+        backward_in_parts(lambda part: self._outputs(self.model, part), image, scaled_loss, parts)
         return losses[0].detach()
 
-    def _scores(self, model: nn.Module, image: torch.Tensor) -> torch.Tensor:
+    def _outputs(self, model: nn.Module, image: torch.Tensor) -> Outputs:
         with autocast(self.job.training, self.device):
-            return torch.as_tensor(model(image))
+            return outputs_of(model, image)
 
     @torch.no_grad()
-    def _received_scores(self, image: torch.Tensor, parts: int) -> torch.Tensor | None:
+    def _received_outputs(self, image: torch.Tensor, parts: int) -> Outputs:
         if self.received is None:
-            return None
+            return {}
         pieces = image.split(-(-len(image) // parts))
-        return torch.cat([self._scores(self.received, piece) for piece in pieces])
-
-    def _loss(
-        self,
-        logits: torch.Tensor,
-        received: torch.Tensor | None,
-        label: torch.Tensor,
-        annotated: torch.Tensor,
-        ignores: bool,
-    ) -> torch.Tensor:
-        training, parents = self.job.training, parent_pairs(self.job.data.organs)
-        loss = segmentation_loss(logits, label, annotated, training.loss, parents, ignores)
-        if received is None:
-            return loss
-        held = conditional_divergence(logits, received, label, annotated, parents)
-        return loss + training.distillation * held
+        logits = [self._outputs(self.received, piece)[LOGITS] for piece in pieces]
+        return {RECEIVED: torch.cat(logits)}
 
     def augmented(
         self, batch: Batch, address: Address
@@ -156,8 +154,8 @@ def build_step(
         device: where steps run.
         partly: whether some training case leaves out an organ of the job.
     """
-    received = None
-    if partly and job.training.distillation:
+    terms, received = terms_of(job, partly), None
+    if needs(terms, RECEIVED):
         received = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -172,5 +170,6 @@ def build_step(
         scaler=loss_scaler(job.training, device),
         intensity=build_intensity(job.augmentation),
         halving=Halving(job.training.batch, job.data.patch, device),
+        terms=terms,
         received=received,
     )

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from fedvox.data.cases.prepared import PreparedCase
+from fedvox.data.samplers import build_sampler
 from fedvox.data.settings import DataSettings
+from fedvox.seeding import draw_integer
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,19 @@ def draw_batch(
 ) -> Batch:
     """Draws a batch of patches, each from a case drawn with equal probability.
 
-    A patch is centred on a random voxel of a random organ with probability
-    ``settings.foreground``, else it lies anywhere.
-
     Args:
         cases: training cases, at least one.
-        settings: patch size and organs.
+        settings: patch size, organs, and the sampler, which says where in the case a patch lies.
         size: number of patches.
         generator: source of all draws.
     """
+    sampler = build_sampler(settings.sampler)
     images, labels, flags, ignores = [], [], [], False
     for _ in range(size):
-        case = cases[_integer(len(cases), generator)]
-        image, label = case.patch(_corner(case, settings, generator), settings.patch)
+        case = cases[draw_integer(len(cases), generator)]
+        centre = sampler(case, settings, generator)
+        corner = _corner(case.geometry.grid_shape, settings.patch, centre, generator)
+        image, label = case.patch(corner, settings.patch)
         images.append(image)
         labels.append(label)
         flags.append([organ in case.annotated for organ in settings.organs])
@@ -58,22 +60,17 @@ def draw_batch(
 
 
 def _corner(
-    case: PreparedCase, settings: DataSettings, generator: torch.Generator
+    shape: Sequence[int],
+    patch: Sequence[int],
+    centre: Sequence[int] | None,
+    generator: torch.Generator,
 ) -> tuple[int, ...]:
-    shape, patch = case.geometry.grid_shape, settings.patch
-    centred = float(torch.rand((), generator=generator)) < settings.foreground
-    organs = [index for index, count in enumerate(case.counts) if count]
-    if centred and organs:
-        places = case.tensor(f"places.{organs[_integer(len(organs), generator)]}")
-        place = places[_integer(len(places), generator)].tolist()
-        wanted = [p - size // 2 for p, size in zip(place, patch)]
+    """Where a patch begins: about its centre or anywhere, moved into the volume."""
+    if centre is None:
+        wanted = [draw_integer(max(1, n - size + 1), generator) for n, size in zip(shape, patch)]
     else:
-        wanted = [_integer(max(1, n - size + 1), generator) for n, size in zip(shape, patch)]
+        wanted = [place - size // 2 for place, size in zip(centre, patch)]
     return tuple(
         min(max(w, 0), n - size) if n >= size else (n - size) // 2
         for w, n, size in zip(wanted, shape, patch)
     )
-
-
-def _integer(stop: int, generator: torch.Generator) -> int:
-    return int(torch.randint(stop, (), generator=generator))

@@ -146,7 +146,8 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
 @lru_cache(maxsize=1)
 def _grid_settings(settings: DataSettings) -> dict[str, Any]:
     """The settings that a prepared case depends on; the same for every case of a site."""
-    return to_mapping(settings) | {"patch": 0, "foreground": 0}
+    wanted = to_mapping(settings) | {"patch": 0, "foreground": 0}
+    return {name: value for name, value in wanted.items() if name != "sampler"}
 
 
 def read_prepared(path: Path) -> PreparedCase:

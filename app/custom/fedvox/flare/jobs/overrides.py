@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
 from fedvox.flare.jobs.folder import SERVER, TRAINING
 from fedvox.job.settings import JobSettings, job_from
+from fedvox.registry import Registry
 
 WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
 """Keys of FLARE's own files, not of ``training.json``."""
@@ -61,27 +63,42 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         if not parents:
             _refuse_section(override, last, defaults)
         target, known = result, defaults
-        for part in parents:
+        for depth, part in enumerate(parents, start=1):
+            if isinstance(target.get(part), str) and _registry_at(parents[:depth]):
+                target[part] = {"name": target[part]}  # which the text is short for
             target, known = target.setdefault(part, {}), _section(known, part)
             if not isinstance(target, dict):
                 raise ConfigError(f"--set {override}: '{part}' holds a value, not a section")
         value = _value(text)
         if last == "name":
-            _forget_others(target, parents[0], value)
+            _forget_others(target, parents, value)
         is_list = isinstance(target.get(last, known.get(last)), list)
         target[last] = [value] if is_list and not isinstance(value, list | dict) else value
     return result
 
 
-def _forget_others(section: dict[str, Any], key: str, name: Any) -> None:
+def _forget_others(section: dict[str, Any], path: Sequence[str], name: Any) -> None:
     """A new name, of a network say, has its own keys: those that only the old one knew go."""
-    found = [f for f in dataclasses.fields(JobSettings) if f.name == key]
-    registry = found[0].metadata.get("registry") if found else None
+    registry = _registry_at(path)
     if registry is None or name not in registry:
         return
     known = {f.name for f in dataclasses.fields(registry.settings(name))}
     for foreign in set(section) - known:
         del section[foreign]
+
+
+def _registry_at(path: Sequence[str]) -> Registry[Any] | None:
+    """The registry whose names a section of the settings takes, or None."""
+    cls: Any = JobSettings
+    registry = None
+    for part in path:
+        found = {f.name: f for f in dataclasses.fields(cls)}.get(part)
+        if found is None:
+            return None
+        registry, cls = found.metadata.get("registry"), typing.get_type_hints(cls)[part]
+        if not dataclasses.is_dataclass(cls):
+            return None
+    return registry
 
 
 def _refuse_section(override: str, key: str, defaults: dict[str, Any]) -> None:

@@ -13,33 +13,38 @@ Reference:
 
 import torch
 
-from fedvox.training.losses import Pairs, groups_of
+from fedvox.losses.marginal import groups_of
+from fedvox.losses.target import Target
 
 
 def conditional_divergence(
-    logits: torch.Tensor,
-    received: torch.Tensor,
-    label: torch.Tensor,
-    annotated: torch.Tensor,
-    parents: Pairs = (),
+    logits: torch.Tensor, received: torch.Tensor, target: Target
 ) -> torch.Tensor:
     """``KL(received || own)`` of the classes that a voxel's label leaves open, given these classes.
 
     Args:
         logits: ``(B, 1 + O, X, Y, Z)`` of the model in training.
         received: logits of the received model for the same input; gets no gradient.
-        label: ``(B, X, Y, Z)`` integers, 0 is background.
-        annotated: ``(B, O)`` bool.
-        parents: parts among the organs, from :func:`fedvox.data.organs.parent_pairs`.
+        target: the labels.
 
     Returns:
         Scalar in nats, the mean over voxels whose label leaves classes open; 0 if there is none.
         Voxels that nobody annotated have a label of no class and do not count.
+
+    Example:
+        >>> import torch
+        >>> target = Target(torch.zeros(1, 1, 1, 1), annotated=torch.tensor([[False]]))
+        >>> even = torch.zeros(1, 2, 1, 1, 1)
+        >>> sure = torch.tensor([0.0, 40.0]).reshape(1, 2, 1, 1, 1)
+        >>> round(float(conditional_divergence(even, sure, target)), 3)  # log 2
+        0.693
+        >>> float(conditional_divergence(even, even, target))
+        0.0
     """
     total = logits.new_zeros((), dtype=torch.float32)
     count = torch.zeros_like(total)
-    for value, members in groups_of(annotated, parents).items():
-        is_open = (members.sum(1) > 1)[:, None, None, None] & (label == value)
+    for value, members in groups_of(target.annotated, target.parents).items():
+        is_open = (members.sum(1) > 1)[:, None, None, None] & (target.label == value)
         divergence = _divergence(logits, received.detach(), members)
         total = total + (divergence * is_open).sum()
         count = count + is_open.sum()

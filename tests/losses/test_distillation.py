@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from fedvox.data.organs import IGNORED
-from fedvox.training.distillation import conditional_divergence
+from fedvox.losses.distillation import conditional_divergence
+from fedvox.losses.target import Target
 
 SHAPE = (2, 3, 4)
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
@@ -17,6 +18,16 @@ def annotations(*rows: list[int]) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.bool)
 
 
+def held(
+    own: torch.Tensor,
+    received: torch.Tensor,
+    label: torch.Tensor,
+    annotated: torch.Tensor,
+    parents: tuple[tuple[int, int], ...] = (),
+) -> torch.Tensor:
+    return conditional_divergence(own, received, Target(label, annotated, parents))
+
+
 def conditional(logits: torch.Tensor, classes: list[int]) -> torch.Tensor:
     p = torch.softmax(logits, 1)[:, classes]
     return p / p.sum(1, keepdim=True)
@@ -28,7 +39,7 @@ def test_it_is_the_divergence_of_conditional_probabilities_over_background():
     label[:, 0] = 1
     p, q = conditional(received, [0, 2, 3]), conditional(own, [0, 2, 3])
     expected = (p * (p / q).log()).sum(1)[:, 1:].mean()
-    found = conditional_divergence(own, received, label, annotations([1, 0, 0]))
+    found = held(own, received, label, annotations([1, 0, 0]))
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
@@ -36,10 +47,8 @@ def test_voxels_that_nobody_annotated_are_not_held_to_the_received_model():
     own, received = draw(1, 4, 0).requires_grad_(), draw(1, 4, 1)
     label = torch.zeros(1, *SHAPE, dtype=torch.uint8)
     label[:, 0] = IGNORED
-    found = conditional_divergence(own, received, label, annotations([1, 0, 0]))
-    rest = conditional_divergence(
-        own[:, :, 1:], received[:, :, 1:], label[:, 1:], annotations([1, 0, 0])
-    )
+    found = held(own, received, label, annotations([1, 0, 0]))
+    rest = held(own[:, :, 1:], received[:, :, 1:], label[:, 1:], annotations([1, 0, 0]))
     torch.testing.assert_close(found, rest, **CLOSE)
     found.backward()
     assert not own.grad[:, :, 0].any() and own.grad[:, :, 1].any()
@@ -48,7 +57,7 @@ def test_voxels_that_nobody_annotated_are_not_held_to_the_received_model():
 def test_a_case_that_annotates_all_adds_nothing():
     own = draw(2, 3, 0).requires_grad_()
     label = torch.randint(0, 3, (2, *SHAPE))
-    loss = conditional_divergence(own, draw(2, 3, 1), label, annotations([1, 1], [1, 1]))
+    loss = held(own, draw(2, 3, 1), label, annotations([1, 1], [1, 1]))
     loss.backward()
     assert float(loss.detach()) == 0
     assert torch.equal(own.grad, torch.zeros_like(own))
@@ -59,13 +68,13 @@ def test_equal_answers_cost_nothing_whatever_the_annotated_organs_get():
     received = own.clone()
     received[:, 1] += 5  # annotated: its own loss looks after it
     label = torch.zeros(1, *SHAPE, dtype=torch.long)
-    assert abs(float(conditional_divergence(own, received, label, annotations([1, 0])))) < 1e-6
+    assert abs(float(held(own, received, label, annotations([1, 0])))) < 1e-6
 
 
 def test_only_the_case_that_leaves_something_open_is_held():
     own = draw(2, 3, 0).requires_grad_()
     label = torch.zeros(2, *SHAPE, dtype=torch.long)
-    conditional_divergence(own, draw(2, 3, 1), label, annotations([1, 1], [1, 0])).backward()
+    held(own, draw(2, 3, 1), label, annotations([1, 1], [1, 0])).backward()
     assert torch.equal(own.grad[0], torch.zeros_like(own.grad[0]))
     assert own.grad[1, [0, 2]].abs().max() > 1e-3
     assert torch.equal(own.grad[1, 1], torch.zeros(SHAPE))
@@ -77,7 +86,7 @@ def test_a_part_is_held_within_its_organ():
     p, q = conditional(received, [1, 2]), conditional(own, [1, 2])
     expected = (p * (p / q).log()).sum(1).mean()
     flags = annotations([1, 0, 1])
-    found = conditional_divergence(own, received, label, flags, TUMOUR_IN_LIVER)
+    found = held(own, received, label, flags, TUMOUR_IN_LIVER)
     torch.testing.assert_close(found, expected, **CLOSE)
 
 
@@ -85,7 +94,7 @@ def test_a_part_is_held_within_its_organ():
 def test_it_is_finite_for_huge_logits(scale):
     own = (scale * draw(1, 3, 0)).requires_grad_()
     label = torch.zeros(1, *SHAPE, dtype=torch.long)
-    loss = conditional_divergence(own, scale * draw(1, 3, 1), label, annotations([1, 0]))
+    loss = held(own, scale * draw(1, 3, 1), label, annotations([1, 0]))
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(own.grad).all()
@@ -95,5 +104,5 @@ def test_the_received_model_gets_no_gradient():
     received = draw(1, 3, 1).requires_grad_()
     label = torch.zeros(1, *SHAPE, dtype=torch.long)
     own = draw(1, 3, 0).requires_grad_()
-    conditional_divergence(own, received, label, annotations([1, 0])).backward()
+    held(own, received, label, annotations([1, 0])).backward()
     assert received.grad is None

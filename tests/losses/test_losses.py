@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.data.organs import IGNORED
-from fedvox.training.losses import SMOOTH, marginal_log_probabilities, segmentation_loss
+from fedvox.losses import LOSSES, build_loss
+from fedvox.losses.dice_ce import dice_ce
+from fedvox.losses.dice_focal import dice_focal
+from fedvox.losses.marginal import marginal_log_probabilities
+from fedvox.losses.settings import DiceFocalSettings
+from fedvox.losses.soft_dice import SMOOTH
+from fedvox.losses.target import Target
 
 SHAPE = (3, 4, 5)
 # float32 sums over at most 2 * 60 voxels, each rounded to 6e-8
@@ -19,6 +25,19 @@ def draw(batch: int, organs: int, seed: int = 0) -> tuple[torch.Tensor, torch.Te
 
 def annotations(*rows: list[int]) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.bool)
+
+
+def segmentation_loss(
+    logits: torch.Tensor,
+    label: torch.Tensor,
+    annotated: torch.Tensor,
+    name: str = "dice_ce",
+    parents: tuple[tuple[int, int], ...] = (),
+    ignores: bool = False,
+) -> torch.Tensor:
+    """A registered loss with the settings that it has by default."""
+    loss = build_loss(LOSSES.settings(name)())
+    return loss(logits, Target(label, annotated, parents, ignores))
 
 
 def plain_dice(p: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
@@ -271,3 +290,16 @@ def test_background_and_annotated_channels_sum_to_one_whatever_is_annotated(flag
     q = marginal_log_probabilities(logits, annotations(flags), parents).exp()
     used = [0, *(place + 1 for place, flag in enumerate(flags) if flag)]
     torch.testing.assert_close(q[:, used].sum(1), torch.ones(1, *SHAPE), **CLOSE)
+
+
+def test_names_are_dice_with_cross_entropy_and_with_focal_loss():
+    assert {"dice_ce", "dice_focal"} <= set(LOSSES)
+
+
+def test_the_focal_loss_takes_its_gamma_from_its_settings():
+    logits, label = draw(2, 2)
+    target = Target(label, annotations([1, 1], [1, 0]))
+    for gamma in (0.5, 3.0):
+        loss = build_loss(DiceFocalSettings(gamma=gamma))(logits, target)
+        assert torch.equal(loss, dice_focal(logits, target, gamma))
+    assert torch.equal(dice_focal(logits, target, 0.0), dice_ce(logits, target))

@@ -1,4 +1,4 @@
-"""Segmentation losses that leave alone what a site does not annotate.
+"""Probabilities of what a case tells apart: where every loss here begins.
 
 A voxel that a partially labelled site calls background may be any organ it does not annotate. The
 marginal form adds the probabilities of those organs to the background's before the loss, so that
@@ -18,18 +18,60 @@ Reference:
     mix cases with different annotations.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from fedvox.data.organs import IGNORED
+from fedvox.losses.target import Pairs, Target
 
-FOCAL_GAMMA = 2.0
-SMOOTH = 1e-5
 
-Pairs = Sequence[tuple[int, int]]
-"""Places ``(part, organ that it is a part of)`` among the organs, from 0."""
+@dataclass(frozen=True)
+class Marginals:
+    """A batch's marginal log-probabilities beside its labels.
+
+    Attributes:
+        log_probabilities: ``(B, 1 + O, X, Y, Z)``, from :func:`marginal_log_probabilities`.
+        label: ``(B, 1, X, Y, Z)`` int64; 0 where nobody annotated.
+        log_true: ``(B, 1, X, Y, Z)``, of the class that the label says.
+        known: ``(B, 1, X, Y, Z)`` bool, where somebody annotated; None for everywhere.
+    """
+
+    log_probabilities: torch.Tensor
+    label: torch.Tensor
+    log_true: torch.Tensor
+    known: torch.Tensor | None
+
+    def probabilities(self) -> torch.Tensor:
+        """``(B, 1 + O, X, Y, Z)``; 0 where nobody annotated."""
+        found = self.log_probabilities.exp()
+        return found if self.known is None else found.masked_fill(~self.known, 0)
+
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """The mean of ``(B, 1, X, Y, Z)`` over the voxels that somebody annotated; 0 without any.
+
+        Args:
+            values: one number per voxel.
+        """
+        if self.known is None:
+            return values.mean()
+        return values.masked_fill(~self.known, 0).sum() / self.known.sum().clamp(min=1)
+
+
+def marginals(logits: torch.Tensor, target: Target) -> Marginals:
+    """What a loss needs of logits and labels.
+
+    Args:
+        logits: ``(B, 1 + O, X, Y, Z)``.
+        target: the labels.
+    """
+    log_probabilities = marginal_log_probabilities(logits, target.annotated, target.parents)
+    label = target.label.long()[:, None]
+    known = label != IGNORED if target.ignores else None
+    if known is not None:
+        label = label.masked_fill(~known, 0)
+    return Marginals(log_probabilities, label, log_probabilities.gather(1, label), known)
 
 
 def marginal_log_probabilities(
@@ -93,68 +135,3 @@ def _merged(logits: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
     value = torch.logsumexp(fixed.masked_fill(others, float("-inf")), dim=1, keepdim=True)
     zero = (logits - fixed).masked_fill(others, 0).sum(dim=1, keepdim=True)
     return value + zero / members.sum(dim=1)[:, None, None, None, None]
-
-
-def segmentation_loss(
-    logits: torch.Tensor,
-    label: torch.Tensor,
-    annotated: torch.Tensor,
-    name: str = "dice_ce",
-    parents: Pairs = (),
-    ignores: bool = False,
-) -> torch.Tensor:
-    """Soft Dice plus cross-entropy, or plus focal loss, over the annotated organs.
-
-    ``1 − mean_o (2 Σ p_o g_o) / (Σ p_o + Σ g_o)`` over the batch, plus the mean over voxels of
-    ``−log p`` (cross-entropy) or ``−(1 − p)² log p`` (focal) of the true class.
-
-    Args:
-        logits: ``(B, 1 + O, X, Y, Z)``.
-        label: ``(B, X, Y, Z)`` integers, 0 is background.
-        annotated: ``(B, O)`` bool.
-        name: ``dice_ce`` or ``dice_focal``.
-        parents: parts among the organs, from :func:`fedvox.data.organs.parent_pairs`.
-        ignores: whether the label can hold :data:`fedvox.data.organs.IGNORED`: voxels that nobody
-            annotated, which stand in no sum and get no gradient.
-
-    Returns:
-        Scalar; 0 where nothing is annotated.
-    """
-    log_probabilities = marginal_log_probabilities(logits, annotated, parents)
-    target = label.long()[:, None]
-    known = target != IGNORED if ignores else None
-    if known is not None:
-        target = target.masked_fill(~known, 0)
-    true = log_probabilities.gather(1, target)
-    if name == "dice_focal":
-        true = (1 - true.exp()) ** FOCAL_GAMMA * true
-    probabilities = log_probabilities.exp()
-    if known is None:
-        return dice_loss(probabilities, target, annotated) - true.mean()
-    mean = true.masked_fill(~known, 0).sum() / known.sum().clamp(min=1)
-    return dice_loss(probabilities.masked_fill(~known, 0), target, annotated) - mean
-
-
-def dice_loss(
-    probabilities: torch.Tensor, target: torch.Tensor, annotated: torch.Tensor
-) -> torch.Tensor:
-    """Soft Dice loss over the batch, averaged over organs that some sample annotates.
-
-    Args:
-        probabilities: ``(B, 1 + O, X, Y, Z)``.
-        target: ``(B, 1, X, Y, Z)`` int64.
-        annotated: ``(B, O)`` bool.
-
-    Returns:
-        Scalar.
-    """
-    organs = annotated.shape[1]
-    truth = torch.stack([(target[:, 0] == organ + 1) for organ in range(organs)], dim=1)
-    used = annotated[:, :, None, None, None].to(probabilities.dtype)
-    predicted = probabilities[:, 1:] * used
-    axes = (0, 2, 3, 4)
-    overlap = (predicted * truth).sum(axes)
-    total = predicted.sum(axes) + (truth * used).sum(axes)
-    dice = (2 * overlap + SMOOTH) / (total + SMOOTH)
-    weight = annotated.any(0).to(dice.dtype)
-    return 1 - (dice * weight).sum() / weight.sum().clamp(min=1)
