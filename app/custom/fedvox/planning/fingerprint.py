@@ -19,7 +19,7 @@ from fedvox.data.check.organs import read_organs
 from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of
 from fedvox.data.images.volumes import load_image
-from fedvox.data.organs import CANONICAL, IGNORE, trained_as
+from fedvox.data.organs import CANONICAL
 
 AXES = ("r", "a", "s")
 SPACING = tuple(f"spacing_{axis}" for axis in AXES)
@@ -106,7 +106,7 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
     ((modality, path),) = case.images.items()
     image = load_image(path)
     check_modality(image, modality)
-    labels = read_organs(_with_organs(case, organs))
+    labels = read_organs(case, organs, every_file=False)
     if labels is not None:
         labels = on_axes_of(image, labels)
         check_same_grid(image, labels)
@@ -115,7 +115,7 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
     extent = [image.spacing[axis] * image.data.shape[axis] for axis in order]
     shares = None
     if modality == "ct" and labels is not None:
-        shares = _organ_shares(image, labels, _inside(case, organs))
+        shares = _organ_shares(image, labels, organs)
     return CaseFingerprint(_triple(spacing), _triple(extent), shares)
 
 
@@ -172,22 +172,8 @@ def quantile(shares: np.ndarray, bins: Bins, share: float) -> float:
     return float(bins.centres[min(place, bins.count - 1)])
 
 
-def _with_organs(case: Case, organs: Sequence[str]) -> Case:
-    """The case without label files that hold nothing of the job: a set may have a hundred."""
-    inside = {*_inside(case, organs), IGNORE}
-    kept = tuple(file for file in case.labels if set(file.values.values()) & inside)
-    return Case(case.id, case.patient, case.images, kept, case.split)
-
-
-def _inside(case: Case, organs: Sequence[str]) -> set[str | None]:
-    """Structures of the label that are, or are part of, an organ of the job."""
-    annotated = case.annotated()
-    return {organ for organ in annotated if trained_as(organ, organs, annotated)}
-
-
-def _organ_shares(image: Volume, labels: Volume, inside: set[str | None]) -> np.ndarray | None:
-    values = [CANONICAL.index(organ) + 1 for organ in inside if organ is not None]
-    voxels = image.data[np.isin(labels.data, values)]
+def _organ_shares(image: Volume, labels: Volume, organs: Sequence[str]) -> np.ndarray | None:
+    voxels = image.data[np.isin(labels.data, [CANONICAL.index(organ) + 1 for organ in organs])]
     if not voxels.size:
         return None
     return FEATURES[ORGAN_HU].histogram(voxels) / voxels.size

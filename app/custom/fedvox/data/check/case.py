@@ -121,7 +121,7 @@ class _Examination:
         self.outside: Finding | None = None
 
     def run(self, report: CaseReport) -> CaseReport:
-        self.labels = self._attempt("label", read_organs, self.case)
+        self.labels = self._attempt("label", read_organs, self.case, self.organs)
         report = self._look_at_label(report)
         for name, path in self.case.images.items():
             report = self._look_at_image(report, name, path)

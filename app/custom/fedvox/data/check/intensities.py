@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedvox.data.check.slabs import thinned
 from fedvox.data.images.modality import AIR_HU
+from fedvox.data.images.slabs import thinned
 from fedvox.data.images.tissue import filled_values, measured_values
 from fedvox.finding import WARN, Finding
 

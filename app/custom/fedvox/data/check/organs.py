@@ -1,16 +1,17 @@
 """A case's label files as one small map of the organs that FedVox knows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fedvox.data.cases.case import Case, LabelFile
-from fedvox.data.check.slabs import slabs
+from fedvox.data.cases.label_map import lay_over, showing_rule
 from fedvox.data.images import nifti
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels
+from fedvox.data.images.slabs import slabs
 from fedvox.data.images.volumes import load_image, load_label
-from fedvox.data.organs import CANONICAL, IGNORE, PARENTS
+from fedvox.data.organs import CANONICAL, IGNORED, PARENTS
 from fedvox.errors import DataError
 
 
@@ -36,8 +37,14 @@ class OrganMap(Volume):
         return self.ignored / max(1, self.data.size)
 
 
-def read_organs(case: Case) -> OrganMap | None:
-    """Merges the label files of a case, in the order in which training lays them over each other.
+def read_organs(case: Case, organs: Sequence[str] = (), every_file: bool = True) -> OrganMap | None:
+    """Merges the label files of a case by the rule of training.
+
+    Args:
+        case: from a reader.
+        organs: the job's: each voxel that training gives one of them has that one here. Elsewhere
+            lies what else the files name. Empty without a job.
+        every_file: False leaves files that hold nothing of the job closed, as training does.
 
     Returns:
         The organs on the first label's grid. None for a case without a label file.
@@ -47,8 +54,11 @@ def read_organs(case: Case) -> OrganMap | None:
         SeriesError: the image's series cannot be.
     """
     merged: Volume | None = None
-    ignored, overlaps, several = 0, {}, len(case.labels) > 1
+    rule = showing_rule(case, organs)
+    shared = np.zeros((256, 256), np.int64) if len(case.labels) > 1 else None
     for file in case.layers():
+        if not every_file and not rule.has_part_in(file):
+            continue
         label = _read(case, file)
         if merged is None:
             empty = np.zeros(label.data.shape, np.uint8, order="F")
@@ -57,12 +67,11 @@ def read_organs(case: Case) -> OrganMap | None:
             merged = replace(merged, conflict=label.conflict)
         label = on_axes_of(merged, label)
         check_same_grid(merged, label)
-        shared = np.zeros((len(CANONICAL) + 1,) * 2, np.int64)
-        ignored += _add(merged.data, label.data, file, shared if several else None)
-        overlaps.update(_overlaps(shared))
+        lay_over(merged.data, label.data, file, rule, shared)
     if merged is None:
         return None
-    return OrganMap(**vars(merged), ignored=ignored, overlaps=overlaps)
+    ignored = _without_ignored(merged.data) if case.ignores else 0
+    return OrganMap(**vars(merged), ignored=ignored, overlaps=_overlaps(shared))
 
 
 def _read(case: Case, file: LabelFile) -> Volume:
@@ -77,48 +86,25 @@ def _read(case: Case, file: LabelFile) -> Volume:
     return load_label(file.path, image)
 
 
-def _add(organs: np.ndarray, label: np.ndarray, file: LabelFile, shared: np.ndarray | None) -> int:
-    """Lays a label file over the map.
-
-    Args:
-        organs: the map, changed.
-        label: the file's voxels.
-        file: what they mean.
-        shared: gets voxels by the organ that lay there and the one that comes, ``(O + 1, O + 1)``;
-            None for a case's only file.
-
-    Returns:
-        Voxels that nobody annotated.
-    """
-    found = sorted({int(v) for part in slabs(label.shape) for v in np.unique(label[:, :, part])})
-    file.refuse_unknown(found)
-    names = {value: file.values[value] for value in found if value}
-    table = np.zeros(max([0, *names]) + 1, np.uint8)
-    for value, organ in names.items():
-        table[value] = CANONICAL.index(organ) + 1 if organ in CANONICAL else 0
-    open_values = [value for value, organ in names.items() if organ == IGNORE]
-    ignored = 0
-    for part in slabs(label.shape):
-        values = table[label[:, :, part]]
-        below, new = organs[:, :, part], values > 0
-        if shared is not None:
-            over = new & (below > 0)
-            np.add.at(shared, (below[over], values[over]), 1)
-        np.copyto(below, values, where=new)
-        if open_values:
-            unknown = np.isin(label[:, :, part], open_values)
-            below[unknown] = 0
-            ignored += int(unknown.sum())
-    return ignored
+def _without_ignored(organs: np.ndarray) -> int:
+    """Takes the voxels that nobody annotated out of the map and counts them."""
+    count = 0
+    for part in slabs(organs.shape):
+        unknown = organs[:, :, part] == IGNORED
+        count += int(unknown.sum())
+        organs[:, :, part][unknown] = 0
+    return count
 
 
-def _overlaps(shared: np.ndarray) -> dict[tuple[str, str], int]:
+def _overlaps(shared: np.ndarray | None) -> dict[tuple[str, str], int]:
     """Voxels that two masks share, but for a part inside its organ, where it belongs."""
-    found = {}
-    for below, above in np.argwhere(shared):
-        lost, won = CANONICAL[below - 1], CANONICAL[above - 1]
-        if lost != won and PARENTS.get(won) != lost:
-            found[lost, won] = int(shared[below, above])
+    found: dict[tuple[str, str], int] = {}
+    if shared is None:
+        return found
+    for loser, winner in np.argwhere(shared):
+        lost, won = CANONICAL[loser - 1], CANONICAL[winner - 1]
+        if PARENTS.get(won) != lost:
+            found[lost, won] = int(shared[loser, winner])
     return found
 
 

@@ -6,9 +6,9 @@ the other way round, looks like any other to a rule.
 
 import numpy as np
 
-from fedvox.data.check.slabs import thinned
 from fedvox.data.images.modality import AIR_HU
 from fedvox.data.images.nifti import Volume
+from fedvox.data.images.slabs import thinned
 from fedvox.data.images.tissue import measured_values
 from fedvox.data.organs import CANONICAL
 from fedvox.finding import WARN, Finding

@@ -14,7 +14,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from fedvox.data.check.slabs import thinned
+from fedvox.data.images.slabs import thinned
 from fedvox.data.images.tissue import filled_values
 
 BOXES = 8

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedvox.data.check.slabs import thinned
 from fedvox.data.images.nifti import Volume
+from fedvox.data.images.slabs import thinned
 from fedvox.data.images.tissue import measured_values
 from fedvox.errors import DataError
 

@@ -6,7 +6,7 @@ face was removed. Such voxels hold one number exactly, many times, and say nothi
 
 import numpy as np
 
-from fedvox.data.check.slabs import thinned
+from fedvox.data.images.slabs import thinned
 
 SAMPLE = 1_000_000
 FILLED_SHARE = 0.01

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedvox.data.check.slabs import VOXELS, slabs, thinned
+from fedvox.data.images.slabs import VOXELS, slabs, thinned
 
 
 @given(st.tuples(st.integers(2, 900), st.integers(2, 900), st.integers(2, 90)))
