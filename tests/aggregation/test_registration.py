@@ -8,10 +8,10 @@ from fedvox.aggregation.registration import (
     MAX_CASES,
     Registration,
     dominant_sites,
+    re_registered,
     refusals,
     registration_from,
     registration_text,
-    renewed,
     validation_gaps,
 )
 from fedvox.errors import ConfigError
@@ -214,9 +214,9 @@ def test_a_single_site_and_equal_weights_need_no_warning():
 
 def test_a_site_that_registers_again_never_counts_more_than_at_first():
     again = changed(cases=9, validation={"ct": 1, "mr": 50}, test={"ct": 9}, skipped=2)
-    now = renewed(GOOD, again)
+    now = re_registered(GOOD, again)
     assert (now.cases, now.validation, now.test, now.skipped) == (5, {"ct": 1}, {"ct": 3}, 2)
-    assert renewed(GOOD, GOOD) == GOOD
+    assert re_registered(GOOD, GOOD) == GOOD
 
 
 def test_modality_that_nobody_validates_is_named_before_training():

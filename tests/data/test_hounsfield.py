@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fedvox.data.images.modality import check_modality, tell_modality
+from fedvox.data.images.modality import check_modality, recognise_modality
 from fedvox.data.images.nifti import Volume
 from fedvox.errors import DataError
 
@@ -192,7 +192,7 @@ TOLD = [kind for kind in NO_UNITS if "MRI" not in kind and "0 to 4095" not in ki
 @pytest.mark.parametrize("known", [("ct",), ("ct", "mr")])
 def test_nor_is_it_recognised_as_a_ct_or_taken_for_an_mri(kind, known):
     with pytest.raises(DataError):
-        tell_modality(volume(NO_UNITS[kind][0]()), known)
+        recognise_modality(volume(NO_UNITS[kind][0]()), known)
 
 
 @pytest.mark.parametrize("kind", ["offset", "offset, circle at -2000", "offset of 32768"])
@@ -214,7 +214,7 @@ def test_adding_what_was_subtracted_twice_makes_a_ct():
 def test_padding_makes_no_ct_of_an_mri(value):
     scan = volume(padded(mri(), value))
     check_modality(scan, "mr")
-    assert tell_modality(scan, ("ct", "mr")).modality == "mr"
+    assert recognise_modality(scan, ("ct", "mr")).modality == "mr"
 
 
 @pytest.mark.parametrize("kind", ["abdomen", "circle at -3024", "air exactly -1000", "head"])
@@ -222,4 +222,4 @@ def test_a_ct_is_refused_as_mri_and_recognised(kind):
     scan = volume(SOUND[kind]())
     with pytest.raises(DataError, match="its modality is ct"):
         check_modality(scan, "mr")
-    assert tell_modality(scan, ("ct", "mr")).modality == "ct"
+    assert recognise_modality(scan, ("ct", "mr")).modality == "ct"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fedvox.doctor import host
-from fedvox.doctor.host import GIB, Needs, check_disk, check_gpu, check_ram, size
+from fedvox.doctor.host import GIB, Requirements, check_disk, check_gpu, check_ram, size
 from fedvox.doctor.run_check import run_check
 from fedvox.job.device import choose_device
 
@@ -41,7 +41,7 @@ def card(monkeypatch):
 @pytest.mark.parametrize("wanted", ["auto", "cuda"])
 def test_enough_gpu_memory_passes_with_figures(card, wanted):
     card(free=70.0)
-    finding = check_gpu(wanted, Needs())
+    finding = check_gpu(wanted, Requirements())
     assert (finding.check, finding.status, finding.remedy) == ("gpu", "PASS", "")
     assert finding.message == (
         "NVIDIA H100: 70.0 of 80.0 GiB free, 8 GiB asked for, as no round was measured"
@@ -50,7 +50,7 @@ def test_enough_gpu_memory_passes_with_figures(card, wanted):
 
 def test_a_gpu_in_use_by_others_is_a_warning_with_a_remedy(card):
     card(free=7.9)
-    finding = check_gpu("auto", Needs())
+    finding = check_gpu("auto", Requirements())
     assert finding.status == "WARN"
     assert "7.9 of 80.0 GiB free" in finding.message
     assert finding.remedy.startswith("end the other programs on it or ask for a job")
@@ -59,19 +59,19 @@ def test_a_gpu_in_use_by_others_is_a_warning_with_a_remedy(card):
 @pytest.mark.parametrize(("free", "status"), [(2.4, "WARN"), (2.6, "PASS")])
 def test_a_measured_round_decides_about_gpu_memory(card, free, status):
     card(free=free)
-    finding = check_gpu("cuda", Needs(gpu=2 * GIB))
+    finding = check_gpu("cuda", Requirements(gpu=2 * GIB))
     assert finding.status == status
     assert "training needs about 2.5 GiB" in finding.message
 
 
 def test_memory_that_the_doctor_itself_holds_counts_as_free(card):
     card(free=1.0, reserved=2.0)
-    assert check_gpu("cuda", Needs(gpu=2 * GIB)).status == "PASS"
+    assert check_gpu("cuda", Requirements(gpu=2 * GIB)).status == "PASS"
 
 
 def test_of_several_gpus_the_one_that_training_takes_is_looked_at(card):
     asked = card(free=3.0, count=4)
-    finding = check_gpu("auto", Needs())
+    finding = check_gpu("auto", Requirements())
     assert asked == [choose_device("auto")] * 2 == [torch.device("cuda")] * 2
     assert "GPU 0, the only one of 4 that training uses" in finding.message
     assert "CUDA_VISIBLE_DEVICES" in finding.remedy
@@ -84,7 +84,7 @@ def test_a_driver_that_fails_at_first_use_is_one_line_of_failure(card, monkeypat
         raise RuntimeError("CUDA driver version is insufficient\nfor /data/MUELLER")
 
     monkeypatch.setattr(host, "use_gpu", broken)
-    finding = run_check("gpu", lambda: check_gpu("auto", Needs()))
+    finding = run_check("gpu", lambda: check_gpu("auto", Requirements()))
     assert finding.status == "FAIL"
     assert "RuntimeError" in finding.message and finding.remedy
     assert "\n" not in finding.message and "MUELLER" not in finding.message
@@ -98,32 +98,32 @@ def test_the_first_use_computes_on_the_device():
 
 def test_a_job_for_a_gpu_where_none_is_usable_fails(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    finding = check_gpu("cuda", Needs())
+    finding = check_gpu("cuda", Requirements())
     assert (finding.status, finding.message) == (
         "FAIL",
         "the job asks for a GPU and none is usable",
     )
     assert "driver" in finding.remedy
-    assert check_gpu("auto", Needs()).status == "PASS"
+    assert check_gpu("auto", Requirements()).status == "PASS"
 
 
 def test_a_job_for_the_cpu_leaves_the_gpu_alone(card):
     asked = card(free=0.0)
-    finding = check_gpu("cpu", Needs())
+    finding = check_gpu("cpu", Requirements())
     assert finding.status == "PASS" and "not used" in finding.message
     assert asked == []
 
 
 @pytest.mark.parametrize(("free", "status"), [(3.9, "FAIL"), (4.1, "PASS")])
 def test_memory_is_compared_with_the_measured_peak_and_a_margin(free, status):
-    finding = check_ram(free * GIB, Needs(ram=2 * GIB))
+    finding = check_ram(free * GIB, Requirements(ram=2 * GIB))
     assert finding.status == status
     assert finding.message == f"{free} GiB available, training needs about 4.0 GiB"
 
 
 @pytest.mark.parametrize(("free", "status"), [(5.9, "FAIL"), (6.1, "PASS")])
 def test_without_a_round_a_usual_amount_of_memory_is_asked_for(free, status):
-    finding = check_ram(free * GIB, Needs())
+    finding = check_ram(free * GIB, Requirements())
     assert finding.status == status
     assert "6 GiB asked for, as no round was measured" in finding.message
 
@@ -145,7 +145,7 @@ def disk(monkeypatch):
 @pytest.mark.parametrize(("free", "status"), [(9.1, "PASS"), (1.8, "FAIL")])
 def test_disk_is_compared_with_what_the_cases_need(disk, tmp_path, free, status):
     disk(free)
-    finding = check_disk([tmp_path], tmp_path, Needs(cases=0.4 * GIB, state=0.2 * GIB))
+    finding = check_disk([tmp_path], tmp_path, Requirements(cases=0.4 * GIB, state=0.2 * GIB))
     assert finding.status == status
     assert finding.message == (
         f"{free} GiB free, prepared cases need about 0.4 GiB, with models, logs and results 1.8 GiB"
@@ -154,7 +154,7 @@ def test_disk_is_compared_with_what_the_cases_need(disk, tmp_path, free, status)
 
 def test_cases_that_lie_prepared_are_told(disk, tmp_path):
     disk(1.5)
-    finding = check_disk([tmp_path], tmp_path, Needs(cases=0.0))
+    finding = check_disk([tmp_path], tmp_path, Requirements(cases=0.0))
     assert (finding.status, finding.message) == (
         "PASS",
         "1.5 GiB free, all cases lie prepared, with models, logs and results 1.0 GiB",
@@ -166,20 +166,20 @@ def test_the_folder_that_is_short_is_the_one_that_is_named(disk, tmp_path):
     (tmp_path / "cache").mkdir()
     folders = [tmp_path / "kit", tmp_path / "cache"]
     disk(0, kit=0.9, cache=500)
-    finding = check_disk(folders, folders[1], Needs(cases=30 * GIB))
+    finding = check_disk(folders, folders[1], Requirements(cases=30 * GIB))
     assert (finding.status, finding.message) == (
         "FAIL",
         "0.9 GiB free, logs and results need 1.0 GiB",
     )
     disk(0, kit=1.1, cache=30)
-    finding = check_disk(folders, folders[1], Needs(cases=30 * GIB))
+    finding = check_disk(folders, folders[1], Requirements(cases=30 * GIB))
     assert finding.status == "FAIL" and "prepared cases need about 33 GiB" in finding.message
 
 
 @pytest.mark.parametrize(("free", "status"), [(9.9, "FAIL"), (10.1, "PASS")])
 def test_without_a_job_a_usual_amount_of_disk_is_asked_for(disk, tmp_path, free, status):
     disk(free)
-    finding = check_disk([tmp_path], tmp_path, Needs())
+    finding = check_disk([tmp_path], tmp_path, Requirements())
     assert finding.status == status
     assert "10 GiB asked for, as no job was measured" in finding.message
 

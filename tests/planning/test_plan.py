@@ -17,7 +17,7 @@ from fedvox.planning.fingerprint import FEATURES, CaseFingerprint, summarise_cas
 from fedvox.planning.plan import (
     CPU_VOXELS,
     LEAST_BATCH,
-    Memory,
+    FreeMemory,
     make_plan,
     planned_settings,
     read_plan,
@@ -32,7 +32,7 @@ JOB = job_from(
     }
 )
 KILOBYTE_A_VOXEL = StepMemory(fixed=0.0, per_voxel=1000.0)
-LARGE = Memory(bytes=1000 * GIB, site="site-1", gpu=True)
+LARGE = FreeMemory(bytes=1000 * GIB, site="site-1", gpu=True)
 
 
 def cases_of(modality, *sizes, extent=(100.0, 100.0, 100.0), hu=()):
@@ -63,7 +63,7 @@ def test_a_patch_is_a_multiple_and_its_step_fits(size, extent, levels, gib, gpu)
     job = dataclasses.replace(
         JOB, network=network, data=dataclasses.replace(JOB.data, patch=(64,) * 3)
     )
-    memory = Memory(bytes=gib * GIB, site="site-1", gpu=gpu)
+    memory = FreeMemory(bytes=gib * GIB, site="site-1", gpu=gpu)
     fingerprints = {"mr": cases_of("mr", size, extent=extent)}
     try:
         plan = make_plan(fingerprints, job, memory, KILOBYTE_A_VOXEL)
@@ -81,7 +81,7 @@ def test_a_patch_is_a_multiple_and_its_step_fits(size, extent, levels, gib, gpu)
 
 
 def test_the_smallest_site_is_named_where_its_memory_decides():
-    memory = Memory(bytes=GIB, site="site-7", gpu=True)
+    memory = FreeMemory(bytes=GIB, site="site-7", gpu=True)
     plan = make_plan({"mr": cases_of("mr", ONE)}, JOB, memory, KILOBYTE_A_VOXEL)
     assert math.prod(plan.patch) * 2 * 1000 <= 0.75 * GIB
     assert "1.0 GiB free at site-7" in plan.reasons.patch
@@ -96,7 +96,7 @@ def test_without_a_gpu_a_patch_stays_below_96_cubed():
 
 
 def test_a_network_that_fits_nowhere_is_an_error_with_a_remedy():
-    memory = Memory(bytes=1000, site="site-1", gpu=False)
+    memory = FreeMemory(bytes=1000, site="site-1", gpu=False)
     with pytest.raises(ConfigError, match=r"no patch fits: .* fewer 'network.channels'"):
         make_plan({"mr": cases_of("mr", ONE)}, JOB, memory, KILOBYTE_A_VOXEL)
 
@@ -105,7 +105,7 @@ def test_the_batch_grows_only_when_the_patch_covers_the_median_case():
     few, many = cases_of("mr", *[ONE] * 20), cases_of("mr", *[ONE] * 100)
     assert make_plan({"mr": few}, JOB, LARGE, KILOBYTE_A_VOXEL).batch == 2
     assert make_plan({"mr": many}, JOB, LARGE, KILOBYTE_A_VOXEL).batch == 5
-    tight = Memory(bytes=GIB, site="site-1", gpu=True)
+    tight = FreeMemory(bytes=GIB, site="site-1", gpu=True)
     assert make_plan({"mr": many}, JOB, tight, KILOBYTE_A_VOXEL).batch == 2
 
 

@@ -8,7 +8,7 @@ import pytest
 from fedvox.job.settings import job_from
 from fedvox.memory import GIB
 from fedvox.planning.fingerprint import CaseFingerprint, summarise_cases
-from fedvox.planning.plan import Memory, make_plan, read_plan
+from fedvox.planning.plan import FreeMemory, make_plan, read_plan
 from fedvox.planning.step_memory import StepMemory
 from fedvox.report.plan import plan_text, write_plan
 
@@ -21,7 +21,7 @@ def made():
     shares = np.eye(1, 1024, 260)[0]
     case = CaseFingerprint((0.8, 0.8, 5.0), (320.0, 320.0, 240.0), shares)
     fingerprints = {"ct": summarise_cases("ct", 6, [case] * 6)}
-    memory = Memory(8 * GIB, "site-1", gpu=False, sharing=2)
+    memory = FreeMemory(8 * GIB, "site-1", gpu=False, sharing=2)
     return fingerprints, make_plan(fingerprints, JOB, memory, StepMemory(0, 500), phantom=True)
 
 

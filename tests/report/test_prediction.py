@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from fedvox.data.images.modality import Told
+from fedvox.data.images.modality import ModalityGuess
 from fedvox.data.images.nifti import Volume
 from fedvox.inference.predict import Prediction, thinning
 from fedvox.report.overlay import ORGAN_COLOURS
@@ -17,7 +17,7 @@ DESCRIPTION = {"job": "fedgin", "round": 6, "hash": "ab", "phantom": False}
 def prediction(labels: np.ndarray, affine: np.ndarray) -> Prediction:
     return Prediction(
         labels=Volume(labels, affine, None),
-        told=Told("ct", "named by the user"),
+        told=ModalityGuess("ct", "named by the user"),
         voxels={organ: int((labels == i).sum()) for i, organ in enumerate(ORGANS, start=1)},
         picture=np.zeros(labels[thinning(labels.shape)].shape, np.float32),
         device="cpu",

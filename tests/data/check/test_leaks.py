@@ -9,7 +9,7 @@ import pytest
 from fedvox.data.cases.case import Case
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.leaks import equal_images, ordered, refuse_shared_patients
-from fedvox.data.check.signature import Turn
+from fedvox.data.check.signature import Reorientation
 from fedvox.data.check.site import check_site
 
 NEW = "schmidt_otto"
@@ -30,13 +30,13 @@ def plant(site, source: str, change) -> None:
     Path(site.split).write_text(json.dumps(split))
 
 
-def renewed(volume, data=None, affine=None):
+def saved_anew(volume, data=None, affine=None):
     data = np.asarray(volume.dataobj) if data is None else data
     return nib.Nifti1Image(data, volume.affine if affine is None else affine)
 
 
 def through_8_bits(volume):
-    result = renewed(volume, np.asarray(volume.dataobj, np.float64))
+    result = saved_anew(volume, np.asarray(volume.dataobj, np.float64))
     result.set_data_dtype(np.uint8)  # nibabel chooses slope and intercept
     return result
 
@@ -48,11 +48,11 @@ def reoriented(volume):
 @pytest.mark.parametrize(
     "change",
     [
-        renewed,
-        lambda v: renewed(v, affine=np.diag([2.0, -2, 5, 1])),
-        lambda v: renewed(v, np.asarray(v.dataobj).astype(np.float32)),
-        lambda v: renewed(v, 2.5 * np.asarray(v.dataobj) - 40),
-        lambda v: renewed(v, np.asarray(v.dataobj)[::-1, :, ::-1]),
+        saved_anew,
+        lambda v: saved_anew(v, affine=np.diag([2.0, -2, 5, 1])),
+        lambda v: saved_anew(v, np.asarray(v.dataobj).astype(np.float32)),
+        lambda v: saved_anew(v, 2.5 * np.asarray(v.dataobj) - 40),
+        lambda v: saved_anew(v, np.asarray(v.dataobj)[::-1, :, ::-1]),
         reoriented,
         through_8_bits,
     ],
@@ -70,7 +70,7 @@ def test_the_same_voxels_under_another_name_are_refused(site, report_of, change)
 
 
 def test_a_compressed_copy_is_found_too(site, report_of):
-    plant(site, "miller_anna_0", renewed)
+    plant(site, "miller_anna_0", saved_anew)
     for part in ("images", "labels"):
         path = Path(site.root) / part / f"{NEW}.nii.gz"
         nib.load(path).to_filename(path.with_suffix(""))
@@ -106,7 +106,7 @@ def test_a_case_that_is_refused_anyway_gives_no_twin(site):
 
 
 def test_a_file_that_is_gone_meanwhile_is_no_twin(tmp_path):
-    assert not equal_images(tmp_path / "a.nii", tmp_path / "b.nii", Turn((0, 1, 2), ()))
+    assert not equal_images(tmp_path / "a.nii", tmp_path / "b.nii", Reorientation((0, 1, 2), ()))
 
 
 def cases_of(*entries: tuple[str, str]) -> dict[str, list[Case]]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from fedvox.data.check.signature import SIMILAR, alike, same_voxels, signature
+from fedvox.data.check.signature import SIMILAR, candidate_pairs, same_voxels, signature
 
 
 def scan(seed: int, shape: tuple[int, ...] = (20, 24, 18)) -> np.ndarray:
@@ -18,7 +18,7 @@ def scan(seed: int, shape: tuple[int, ...] = (20, 24, 18)) -> np.ndarray:
 
 def found(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether the two are recognised as the same voxels."""
-    pairs = alike([signature(first), signature(second)])
+    pairs = candidate_pairs([signature(first), signature(second)])
     return any(same_voxels(first, second, turn) for _, _, turn in pairs)
 
 
@@ -52,7 +52,7 @@ def test_rounding_to_8_or_16_bits_hides_nothing(levels):
 
 def test_other_scans_are_others():
     scans = [scan(seed) for seed in range(40)]
-    assert alike([signature(image) for image in scans]) == []
+    assert candidate_pairs([signature(image) for image in scans]) == []
 
 
 def test_a_second_scan_of_the_same_anatomy_is_another():
@@ -78,7 +78,7 @@ def test_a_cropped_copy_is_not_found():
 def test_nearly_constant_images_are_not_confirmed():
     first, second = (np.zeros((16, 16, 16), np.float32) for _ in range(2))
     first[3, 3, 3] = second[3, 3, 3] = 1
-    (pair,) = alike([signature(first), signature(second)])
+    (pair,) = candidate_pairs([signature(first), signature(second)])
     places = np.zeros_like(first)
     assert not same_voxels(first, places, pair[2])
 
@@ -86,7 +86,7 @@ def test_nearly_constant_images_are_not_confirmed():
 def test_pairs_are_found_among_many_in_the_order_of_the_list():
     images = [scan(seed, (16, 18, 20)) for seed in range(6)]
     images += [images[1][:, ::-1], images[4].transpose(2, 0, 1), images[1] + 3]
-    pairs = [(i, j) for i, j, _ in alike([signature(image) for image in images])]
+    pairs = [(i, j) for i, j, _ in candidate_pairs([signature(image) for image in images])]
     assert pairs == [(1, 6), (1, 8), (4, 7), (6, 8)]
 
 

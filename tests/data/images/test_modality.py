@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fedvox.data.images.modality import check_modality, tell_modality
+from fedvox.data.images.modality import check_modality, recognise_modality
 from fedvox.data.images.nifti import Volume
 from fedvox.errors import DataError
 
@@ -33,20 +33,20 @@ def mr(scale: float = 300.0) -> Volume:
 
 @pytest.mark.parametrize("known", [("ct",), ("ct", "mr"), ("mr", "ct"), ("t1", "t2", "ct")])
 def test_air_tells_a_ct(known):
-    told = tell_modality(ct(air=0.4), known)
+    told = recognise_modality(ct(air=0.4), known)
     assert told.modality == "ct"
     assert told.reason == "40% of the scan lies below -300, as air in a CT does"
 
 
 def test_ct_is_refused_for_a_model_without_ct():
     with pytest.raises(DataError, match="as air in a CT does; the model was trained for mr"):
-        tell_modality(ct(air=0.4), ("mr",))
+        recognise_modality(ct(air=0.4), ("mr",))
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0, 2000.0, 1e5])
 @pytest.mark.parametrize("known", [("ct", "mr"), ("mr",)])
 def test_no_ct_is_the_models_only_other_modality(scale, known):
-    told = tell_modality(mr(scale), known)
+    told = recognise_modality(mr(scale), known)
     assert told.modality == "mr"
     assert "no air or fat as in a CT" in told.reason and "mr" in told.reason
 
@@ -54,17 +54,17 @@ def test_no_ct_is_the_models_only_other_modality(scale, known):
 def test_resampled_mri_with_a_few_values_below_zero_is_no_ct():
     image = mr()
     image.data[0, 0, :5] = -60
-    assert tell_modality(image, ("ct", "mr")).modality == "mr"
+    assert recognise_modality(image, ("ct", "mr")).modality == "mr"
 
 
 def test_contrasts_of_mri_are_not_guessed():
     with pytest.raises(DataError, match=r"which MRI it is; name its modality: t1, t2$"):
-        tell_modality(mr(), ("ct", "t1", "t2"))
+        recognise_modality(mr(), ("ct", "t1", "t2"))
 
 
 def test_no_ct_is_refused_for_a_model_of_ct_alone():
     with pytest.raises(DataError, match="trained for CT alone"):
-        tell_modality(mr(), ("ct",))
+        recognise_modality(mr(), ("ct",))
 
 
 @pytest.mark.parametrize("known", [("ct", "mr"), ("mr",)])
@@ -73,7 +73,7 @@ def test_no_ct_is_refused_for_a_model_of_ct_alone():
 )
 def test_what_may_be_a_ct_without_its_air_is_not_guessed(scan, known):
     with pytest.raises(DataError, match=f"whether it is a CT; name its modality: {known[0]}"):
-        tell_modality(scan, known)
+        recognise_modality(scan, known)
 
 
 def test_named_modality_is_held_against_the_numbers():
@@ -93,7 +93,7 @@ def test_labels_in_the_place_of_a_scan_are_refused(modality, organs):
     with pytest.raises(DataError, match=r"different numbers only, as labels do.*; put the scan"):
         check_modality(volume(labels), modality)
     with pytest.raises(DataError, match="as labels do"):
-        tell_modality(volume(labels), ("ct", "mr"))
+        recognise_modality(volume(labels), ("ct", "mr"))
 
 
 @pytest.mark.parametrize("bits", [4, 8])
@@ -109,7 +109,7 @@ def test_numbers_far_beyond_hu_are_refused(slope):
     with pytest.raises(DataError, match="far beyond what HU can be: a wrong slope"):
         check_modality(image, "ct")
     with pytest.raises(DataError, match="far beyond"):
-        tell_modality(image, ("ct", "mr"))
+        recognise_modality(image, ("ct", "mr"))
 
 
 def test_metal_and_padding_are_not_beyond_hu():
@@ -125,7 +125,7 @@ def test_a_series_of_another_modality_is_no_mri(told):
     with pytest.raises(DataError, match=r"DICOM header says .*; leave it out: CT and MRI only"):
         check_modality(image, "mr")
     with pytest.raises(DataError, match="DICOM header says"):
-        tell_modality(image, ("ct", "mr"))
+        recognise_modality(image, ("ct", "mr"))
 
 
 def test_a_series_that_names_another_modality_than_the_site_is_refused():

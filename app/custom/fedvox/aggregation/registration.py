@@ -109,22 +109,22 @@ def registration_from(values: Mapping[str, Any], site: str) -> Registration:
         raise ConfigError(f"{site} sent no readable registration; update its fedvox") from None
 
 
-def renewed(first: Registration, again: Registration) -> Registration:
+def re_registered(first: Registration, latest: Registration) -> Registration:
     """What counts when a site registers again, as after its restart: never more than at first.
 
     A site may lose cases in the course of a run; it may not raise its weight. Its claims and
-    reports are held against what it holds now (``again``).
+    reports are held against what it holds now (``latest``).
     """
     return replace(
-        again,
-        cases=min(first.cases, again.cases),
-        validation=_least(first.validation, again.validation),
-        test=_least(first.test, again.test),
+        latest,
+        cases=min(first.cases, latest.cases),
+        validation=_least(first.validation, latest.validation),
+        test=_least(first.test, latest.test),
     )
 
 
-def _least(first: Mapping[str, int], again: Mapping[str, int]) -> dict[str, int]:
-    return {name: min(first[name], count) for name, count in again.items() if name in first}
+def _least(first: Mapping[str, int], latest: Mapping[str, int]) -> dict[str, int]:
+    return {name: min(first[name], count) for name, count in latest.items() if name in first}
 
 
 def registration_text(own: Registration) -> str:

@@ -41,7 +41,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Worklist:
     """What a call will do.
 
     Attributes:
@@ -62,7 +62,7 @@ def is_folder_of_scans(path: Path) -> bool:
     return path.is_dir() and not is_series(path)
 
 
-def plan_one(task: Task, force: bool) -> Plan:
+def plan_one(task: Task, force: bool) -> Worklist:
     """Checks the files of a single scan.
 
     Args:
@@ -86,7 +86,7 @@ def plan_one(task: Task, force: bool) -> Plan:
         check_file(option, task.scan, path, force)
     if len({_real(path) for _, path in written}) < len(written):
         raise ConfigError("--output, --preview and --report name one file twice")
-    return Plan([task])
+    return Worklist([task])
 
 
 def _refuse_other_kinds(scan: Path) -> None:
@@ -102,7 +102,7 @@ def _refuse_other_kinds(scan: Path) -> None:
 
 def plan_folder(
     scans: Path, output: Path, preview: Path | None, report: Path | None, force: bool
-) -> Plan:
+) -> Worklist:
     """Lists the scans of a folder and names the files of each after it.
 
     Args:
@@ -148,7 +148,7 @@ def plan_folder(
             check_file(option, task.scan, path, force)
     mine = {_real(path) for path in folders.values()}
     left_out = sum(_real(path) not in mine for path in others)
-    return Plan(wanted, len(tasks) - len(wanted), left_out)
+    return Worklist(wanted, len(tasks) - len(wanted), left_out)
 
 
 def _refuse_scans(tasks: Sequence[Task]) -> None:
@@ -186,7 +186,7 @@ def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
     require_place(option, path)
 
 
-def refuse_exposed(plan: Plan) -> None:
+def refuse_exposed(worklist: Worklist) -> None:
     """Refuses pictures and records of patients where they would travel on.
 
     The files of a folder differ in nothing but the scan's name, so its first scan stands for all.
@@ -194,7 +194,7 @@ def refuse_exposed(plan: Plan) -> None:
     Raises:
         ConfigError: git would commit them, or a start-up kit takes them along.
     """
-    for task in plan.tasks[:1]:
+    for task in worklist.tasks[:1]:
         for option, path in task.files():
             if option in _SHOWS:
                 require_private(option, path, _SHOWS[option])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from fedvox.commands.predict_plan import Plan, Task
+from fedvox.commands.predict_plan import Task, Worklist
 from fedvox.commands.text import visible
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def run_one(
 
 def run_folder(
     predictor: "Predictor",
-    plan: Plan,
+    worklist: Worklist,
     options: "Options",
     description: Mapping[str, Any],
     as_json: bool,
@@ -72,7 +72,7 @@ def run_folder(
 
     Args:
         predictor: the model.
-        plan: scans and their files.
+        worklist: scans and their files.
         options: modality and extras.
         description: content of ``model.json``.
         as_json: prints all records.
@@ -84,7 +84,7 @@ def run_folder(
 
     records: dict[str, dict[str, Any]] = {}
     failed: dict[str, str] = {}
-    with tqdm(plan.tasks, unit="scan", disable=None) as bar:
+    with tqdm(worklist.tasks, unit="scan", disable=None) as bar:
         for task in bar:
             tell: Callable[[str], None] = bar.set_postfix_str
             try:
@@ -99,12 +99,14 @@ def run_folder(
             print(visible(f"note: {name}: {note}"), file=sys.stderr)
     _note_empty(list(records.values()))
     if as_json:
-        print(json.dumps({"scans": records, "failed": failed, "skipped": plan.skipped}, indent=2))
+        print(
+            json.dumps({"scans": records, "failed": failed, "skipped": worklist.skipped}, indent=2)
+        )
     else:
         _warn_of_phantoms(description)
         for record in records.values():
             print(record["output"])
-        print(_summary(plan, len(records), len(failed)))
+        print(_summary(worklist, len(records), len(failed)))
     for name, reason in failed.items():
         print(visible(f"failed: {name}: {reason}"), file=sys.stderr)
     return 1 if failed else 0
@@ -171,14 +173,16 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _summary(plan: Plan, done: int, failed: int) -> str:
+def _summary(worklist: Worklist, done: int, failed: int) -> str:
     parts = [f"{done} segmented"]
-    if plan.skipped:
-        parts.append(f"{plan.skipped} skipped, which exist already (--force segments them again)")
+    if worklist.skipped:
+        parts.append(
+            f"{worklist.skipped} skipped, which exist already (--force segments them again)"
+        )
     if failed:
         parts.append(f"{failed} failed")
-    if plan.others:
-        parts.append(f"left out as no scan: {plan.others} of the folder's entries")
+    if worklist.others:
+        parts.append(f"left out as no scan: {worklist.others} of the folder's entries")
     return "; ".join(parts)
 
 

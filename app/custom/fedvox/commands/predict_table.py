@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedvox.commands.predict_plan import Plan
+from fedvox.commands.predict_plan import Worklist
 from fedvox.errors import ConfigError
 
 TABLE = "labels.json"
 
 
-def write_table(folder: Path, plan: Plan, organs: Sequence[str], force: bool) -> None:
+def write_table(folder: Path, worklist: Worklist, organs: Sequence[str], force: bool) -> None:
     """Writes ``{"liver": 1, ...}`` before any scan is segmented; without scans to segment, nothing.
 
     Args:
         folder: of the labels.
-        plan: what the call will do.
+        worklist: what the call will do.
         organs: the model's, in label order.
         force: replaces a table of another model.
 
@@ -26,13 +26,13 @@ def write_table(folder: Path, plan: Plan, organs: Sequence[str], force: bool) ->
     from fedvox.files import PRIVATE, write_json
 
     path, table = folder / TABLE, {organ: value for value, organ in enumerate(organs, start=1)}
-    if not plan.tasks:
+    if not worklist.tasks:
         return
-    if any(task.report == path for task in plan.tasks):
+    if any(task.report == path for task in worklist.tasks):
         raise ConfigError(
             f"--report {path}: the table of label values gets this name; choose another folder"
         )
-    if plan.skipped and not path.exists() and not force:
+    if worklist.skipped and not path.exists() and not force:
         raise ConfigError(
             f"--output {folder}: it holds labels without a table ({TABLE}), so nobody can tell "
             "which organs they mean; choose another folder, or give --force to segment all again"

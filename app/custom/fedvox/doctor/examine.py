@@ -19,7 +19,7 @@ Check = tuple[str, Callable[[], Finding]]
 
 
 @dataclass(frozen=True)
-class Given:
+class Inputs:
     """What is to be examined, opened.
 
     Attributes:
@@ -63,7 +63,7 @@ def examine(
     given = _open(kit_folder, job_folder, site_file, root_ca)
     free = free_memory()
     if given.unwritten:
-        needs, about_data = host.Needs(), [UNWRITTEN]
+        needs, about_data = host.Requirements(), [UNWRITTEN]
     else:
         needs, about_data = examine_data(given.site, given.settings, job_folder, free, tell)
     findings = []
@@ -75,7 +75,7 @@ def examine(
 
 def _open(
     kit_folder: Path | None, job_folder: Path | None, site_file: Path | None, root_ca: str | None
-) -> Given:
+) -> Inputs:
     if root_ca is not None and not kit_folder:
         raise ConfigError("--root-ca is compared with a kit's root CA; name the kit with --kit")
     wanted = "" if root_ca is None else kit.read_fingerprint(root_ca)
@@ -91,7 +91,7 @@ def _open(
     except ConfigError as error:
         site = ConfigError(str(error).replace(f"{site_file.parent}/" if site_file else "\0", ""))
     lacks = site_file is not None and not site_file.exists()
-    return Given(opened, wanted, job_folder, settings, site, lacks and not named)
+    return Inputs(opened, wanted, job_folder, settings, site, lacks and not named)
 
 
 def _find_site_file(opened: kit.Kit | None) -> Path | None:
@@ -106,7 +106,7 @@ def _find_site_file(opened: kit.Kit | None) -> Path | None:
     return find_site_file(name, (local,)) or local / SITE_FILE
 
 
-def _host_checks(given: Given, free: float, needs: host.Needs) -> list[Check]:
+def _host_checks(given: Inputs, free: float, needs: host.Requirements) -> list[Check]:
     clock: list[Check] = [("clock", lambda: host.check_clock(_moments(given.kit)))]
     if given.kit and given.kit.kind == "admin":
         return clock  # nobody trains where a person looks on
@@ -124,7 +124,7 @@ def _host_checks(given: Given, free: float, needs: host.Needs) -> list[Check]:
     ]
 
 
-def _cache(given: Given) -> list[Path]:
+def _cache(given: Inputs) -> list[Path]:
     """The folder that the site file names for prepared volumes, if it names one."""
     site = given.site
     return [Path(site.cache)] if isinstance(site, SiteSettings) and site.cache else []
@@ -141,7 +141,7 @@ def _moments(opened: kit.Kit | None) -> list[tuple[str, dt.datetime]]:
     return moments
 
 
-def _version_checks(given: Given) -> list[Check]:
+def _version_checks(given: Inputs) -> list[Check]:
     """The installed versions, then the kit."""
     opened, place = given.kit, given.job_folder
     trains = opened is not None and opened.kind != "admin"
@@ -154,7 +154,7 @@ def _version_checks(given: Given) -> list[Check]:
     return checks
 
 
-def _kit_checks(opened: kit.Kit, given: Given) -> list[Check]:
+def _kit_checks(opened: kit.Kit, given: Inputs) -> list[Check]:
     cache, site = _cache(given), given.site
     real = isinstance(site, SiteSettings) and site.dataset != "phantom"
     kept: list[Check] = [("privacy", lambda: local.check_place(cache[0]))]

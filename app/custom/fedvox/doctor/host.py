@@ -36,7 +36,7 @@ def existing(path: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Needs:
+class Requirements:
     """Bytes that the job takes here, as measured; None where nothing was measured.
 
     Attributes:
@@ -52,7 +52,7 @@ class Needs:
     state: float = 0.0
 
 
-def check_disk(folders: Sequence[Path], store: Path, needs: Needs) -> Finding:
+def check_disk(folders: Sequence[Path], store: Path, needs: Requirements) -> Finding:
     """Free space where kit and results lie and where prepared cases go.
 
     Args:
@@ -89,7 +89,7 @@ def size(count: float) -> str:
     return f"{count / GIB:.1f} GiB" if count < 10 * GIB else f"{count / GIB:.0f} GiB"
 
 
-def check_ram(free: float, needs: Needs) -> Finding:
+def check_ram(free: float, needs: Requirements) -> Finding:
     """Does a round fit into the memory?
 
     Args:
@@ -142,7 +142,7 @@ def check_torch(trains: bool) -> Finding:
     )
 
 
-def check_gpu(wanted: str, needs: Needs) -> Finding:
+def check_gpu(wanted: str, needs: Requirements) -> Finding:
     """Is a GPU usable, and does a round fit into what is free of its memory?
 
     Of several GPUs it looks at the one that training takes.

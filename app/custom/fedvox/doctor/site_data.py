@@ -34,7 +34,7 @@ def examine_data(
     job_folder: Path | None,
     free: float,
     tell: Callable[[str], None],
-) -> tuple[host.Needs, list[Finding]]:
+) -> tuple[host.Requirements, list[Finding]]:
     """Findings about the data, and what the job was seen to take with it.
 
     Args:
@@ -45,14 +45,14 @@ def examine_data(
         tell: is called with the check's name before it runs.
     """
     if site is None:
-        return host.Needs(), []
+        return host.Requirements(), []
     if isinstance(site, ConfigError):
-        return host.Needs(), [_unreadable(site)]
+        return host.Requirements(), [_unreadable(site)]
     if not has_torch():
-        return host.Needs(), [_UNREAD]
+        return host.Requirements(), [_UNREAD]
     tell("data")
     if settings is None or job_folder is None:
-        return host.Needs(), _listing_findings(site)
+        return host.Requirements(), _listing_findings(site)
     return _job_findings(site, settings, job_folder, free)
 
 
@@ -73,7 +73,7 @@ def _unreadable(error: ConfigError) -> Finding:
 
 def _job_findings(
     site: SiteSettings, settings: JobSettings, job_folder: Path, free: float
-) -> tuple[host.Needs, list[Finding]]:
+) -> tuple[host.Requirements, list[Finding]]:
     foreign = set(site.modalities) - set(settings.data.modalities)
     if foreign:
         failed = Finding(
@@ -83,14 +83,14 @@ def _job_findings(
             f"{', '.join(settings.data.modalities)}",
             "change 'modalities' in the site file, or leave this job out",
         )
-        return host.Needs(), [failed]
+        return host.Requirements(), [failed]
     with tempfile.TemporaryDirectory() as name:
         return _measured(site, settings, job_folder, Path(name), free)
 
 
 def _measured(
     site: SiteSettings, settings: JobSettings, job_folder: Path, folder: Path, free: float
-) -> tuple[host.Needs, list[Finding]]:
+) -> tuple[host.Requirements, list[Finding]]:
     """Findings about a sample of the data, and what the job was seen to take with it."""
     from fedvox.doctor import data, measure
 
@@ -116,6 +116,6 @@ def _measured(
         if taken and taken[0].ready:
             findings.append(run_check("waiting", waited))
     if not rounds:
-        return host.Needs(), findings
-    needs = host.Needs(memory.bytes, rounds[0].gpu, taken[0].bytes_to_write, rounds[0].state)
+        return host.Requirements(), findings
+    needs = host.Requirements(memory.bytes, rounds[0].gpu, taken[0].bytes_to_write, rounds[0].state)
     return needs, findings

@@ -13,10 +13,10 @@ import fedvox
 from fedvox.aggregation.registration import (
     Registration,
     dominant_sites,
+    re_registered,
     refusals,
     registration_from,
     registration_text,
-    renewed,
     shared_sources,
     site_refusals,
 )
@@ -149,7 +149,7 @@ class Handshake(FLComponent):
     def _counted(self) -> dict[str, Registration]:
         """What counts of the sites that take part, by name."""
         known = sorted(self.registrations.items())
-        return {site: renewed(self._first.get(site, own), own) for site, own in known}
+        return {site: re_registered(self._first.get(site, own), own) for site, own in known}
 
     def _warn(self, run: ServerRun) -> None:
         """Notes, once each, whose cases outweigh those of all others together."""

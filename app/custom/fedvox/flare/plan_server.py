@@ -24,7 +24,7 @@ from fedvox.flare.run.server_run import server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
 from fedvox.flare.run.statistics import read_statistics, statistic_configs
 from fedvox.planning.fingerprint import SPACING, Fingerprint
-from fedvox.planning.plan import Memory, make_plan
+from fedvox.planning.plan import FreeMemory, make_plan
 from fedvox.planning.step_memory import measure_step
 from fedvox.privacy.forms import one_of, whole
 from fedvox.report.plan import plan_text, write_plan
@@ -213,7 +213,7 @@ def refuse_silent(held: list[str], fingerprints: dict[str, Fingerprint]) -> None
         )
 
 
-def smallest_memory(told: dict[str, dict[str, Any]], sharing: int) -> Memory:
+def smallest_memory(told: dict[str, dict[str, Any]], sharing: int) -> FreeMemory:
     """The site with the least memory.
 
     Args:
@@ -232,4 +232,4 @@ def smallest_memory(told: dict[str, dict[str, Any]], sharing: int) -> Memory:
         raise ConfigError("no site told how much memory it has; update their fedvox")
     site = min(sorted(known), key=lambda name: known[name])
     gpu = any(told[name].get("device") == "cuda" for name in known)
-    return Memory(known[site] / sharing, site, gpu, sharing)
+    return FreeMemory(known[site] / sharing, site, gpu, sharing)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_slabs
-from fedvox.data.images.modality import Told, check_modality, tell_modality
+from fedvox.data.images.modality import ModalityGuess, check_modality, recognise_modality
 from fedvox.data.images.nifti import FORMS_REMEDY, Volume
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import ConfigError, ModelError
@@ -56,7 +56,7 @@ class Prediction:
     """
 
     labels: Volume
-    told: Told
+    told: ModalityGuess
     voxels: dict[str, int]
     picture: np.ndarray | None
     device: str
@@ -148,11 +148,11 @@ class Predictor:
             notes=notes,
         )
 
-    def _modality(self, volume: Volume, wanted: str) -> Told:
+    def _modality(self, volume: Volume, wanted: str) -> ModalityGuess:
         if wanted == AUTO:
-            return tell_modality(volume, self.job.data.modalities)
+            return recognise_modality(volume, self.job.data.modalities)
         check_modality(volume, wanted)
-        return Told(wanted, "named by the user")
+        return ModalityGuess(wanted, "named by the user")
 
     def _slabs(
         self, image: torch.Tensor, progress: Callable[[str], None]

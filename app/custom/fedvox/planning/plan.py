@@ -79,7 +79,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Memory:
+class FreeMemory:
     """The memory that decides.
 
     Attributes:
@@ -103,7 +103,7 @@ class Memory:
 def make_plan(
     fingerprints: Mapping[str, Fingerprint],
     job: JobSettings,
-    memory: Memory,
+    memory: FreeMemory,
     step: StepMemory,
     phantom: bool = False,
 ) -> Plan:
@@ -181,7 +181,7 @@ def planned_settings(plan: Plan) -> dict[str, Any]:
     return values
 
 
-def _patch_reason(patch: Triple, whole: Triple, memory: Memory, step: StepMemory) -> str:
+def _patch_reason(patch: Triple, whole: Triple, memory: FreeMemory, step: StepMemory) -> str:
     if patch == whole:
         return "covers the median case"
     need = step.bytes(LEAST_BATCH * math.prod(patch)) / GIB

@@ -10,7 +10,7 @@ LINE = 0.18
 """Height of a legend's line in inches."""
 
 
-def dress(axes: Any, title: str = "", size: int = 11) -> None:
+def style_axes(axes: Any, title: str = "", size: int = 11) -> None:
     """A grid behind the data, an open frame, and a title at the left.
 
     Args:

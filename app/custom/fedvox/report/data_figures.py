@@ -9,7 +9,7 @@ import numpy as np
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.intensities import BINS, CT_RANGE
 from fedvox.data.organs import CANONICAL
-from fedvox.report.axes import INK, dress
+from fedvox.report.axes import INK, style_axes
 from fedvox.report.palette import ORGAN_COLOURS
 
 _LINE, _MARK = "#0b5c8c", "#b3480f"
@@ -58,7 +58,7 @@ def draw_grids(cases: Sequence[CaseReport], spacing: Sequence[float] | None) -> 
         ("Voxels along the axis", shapes),
     )
     for axes, (title, values) in zip(figure.subplots(1, 3), panels):
-        dress(axes, title)
+        style_axes(axes, title)
         for row in range(3):
             _scatter(axes, values[:, row], 2 - row, _LINE)
         axes.set_yticks([2, 1, 0], _AXES)
@@ -86,7 +86,7 @@ def draw_volumes(volumes: dict[str, list[float]]) -> bytes | None:
         return None
     figure = _figure(0.9 + 0.3 * len(organs))
     axes = figure.subplots()
-    dress(axes, "Volume in the label, ml")
+    style_axes(axes, "Volume in the label, ml")
     for row, organ in enumerate(reversed(organs)):
         values = np.array(volumes[organ])
         axes.plot([np.median(values)], [row], "|", ms=16, mew=2, c=INK)
@@ -110,7 +110,7 @@ def _draw_histogram(axes: Any, modality: str, shares: np.ndarray) -> None:
         axes.plot(places, row, lw=0.6, c=_LINE, alpha=max(0.08, 0.5 / len(shares) ** 0.5))
     axes.plot(places, np.median(shares, axis=0), lw=2, c=INK, label="median case")
     plural = "s" if len(shares) > 1 else ""
-    dress(axes, f"{modality.upper()}, {len(shares)} case{plural}")
+    style_axes(axes, f"{modality.upper()}, {len(shares)} case{plural}")
     ct, other = "intensity, HU", "intensity between the body's percentiles 0.5 and 99.5"
     axes.set_xlabel(ct if modality == "ct" else other, color=INK, fontsize=9)
     axes.set_ylabel("share of voxels", color=INK, fontsize=9)

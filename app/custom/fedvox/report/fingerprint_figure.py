@@ -8,7 +8,7 @@ import numpy as np
 
 from fedvox.planning.fingerprint import EXTENT, FEATURES, ORGAN_HU, SPACING, Fingerprint
 from fedvox.planning.plan import Plan
-from fedvox.report.axes import INK, dress
+from fedvox.report.axes import INK, style_axes
 
 _MARK = "#b3480f"
 _COLOURS = ("#0072B2", "#E69F00", "#555555")  # apart under every form of colour blindness
@@ -47,7 +47,7 @@ def draw_fingerprint(fingerprints: Mapping[str, Fingerprint], plan: Plan) -> byt
 def _draw_axes(
     panel: Any, own: Fingerprint, features: tuple[str, ...], title: str, marks: tuple[float, ...]
 ) -> None:
-    dress(panel, title, 10)
+    style_axes(panel, title, 10)
     for name, colour, axis in zip(features, _COLOURS, _AXES):
         _bars(panel, own, name, colour, axis)
     for mark, colour in zip(marks, _COLOURS):
@@ -60,7 +60,7 @@ def _draw_organs(panel: Any, own: Fingerprint, plan: Plan) -> None:
     if not own.counted.get(ORGAN_HU):
         panel.set_visible(False)
         return
-    dress(panel, "HU inside the organs", 10)
+    style_axes(panel, "HU inside the organs", 10)
     _bars(panel, own, ORGAN_HU, _COLOURS[0], "")
     for mark in plan.ct_window or ():
         panel.axvline(mark, color=_MARK, lw=1, ls="--")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import atomic_path
-from fedvox.report.axes import INK, LINE, dress, legend_below, plain_text
+from fedvox.report.axes import INK, LINE, legend_below, plain_text, style_axes
 from fedvox.report.rounds import mean_validation, number_of
 
 # Okabe and Ito's palette, which stays apart under the common forms of colour blindness.
@@ -177,4 +177,4 @@ def _dress(axes: Any, title: str, numbers: Sequence[int]) -> None:
     axes.set_xlabel(title, color=INK)
     axes.set_xlim(min(numbers) - 0.5, max(numbers) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    dress(axes)
+    style_axes(axes)

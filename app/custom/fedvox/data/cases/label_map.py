@@ -80,7 +80,7 @@ def showing_rule(case: Case, organs: Sequence[str] = ()) -> LabelRule:
     return LabelRule(tuple(organs) or CANONICAL, case.annotated(), values)
 
 
-def organ_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray:
+def merged_labels(case: Case, image: Volume, organs: Sequence[str]) -> np.ndarray:
     """Merges a case's label files into the job's values; what the job does not train becomes 0.
 
     Files that hold nothing of the job are not opened: TotalSegmentator has a hundred per case.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from fedvox.data.cases.case import Case
-from fedvox.data.cases.label_map import organ_labels
+from fedvox.data.cases.label_map import merged_labels
 from fedvox.data.cases.prepared import PreparedCase, find_prepared, prepared_path, read_prepared
 from fedvox.data.grid.to_grid import geometry_of, prepare_image, prepare_label
 from fedvox.data.images.modality import check_modality
@@ -55,7 +55,7 @@ def _prepare(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     images, digest, grid = _prepare_images(case, settings, key)
     geometry = geometry_of(grid, settings.spacing)
-    stored = organ_labels(case, grid, settings.organs)
+    stored = merged_labels(case, grid, settings.organs)
     label = prepare_label(stored, geometry, len(settings.organs), case.ignores)
     tensors = {
         "image": torch.stack(images),

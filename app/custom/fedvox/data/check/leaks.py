@@ -6,15 +6,15 @@ from pathlib import Path
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
-from fedvox.data.check.signature import Turn, alike, same_voxels
+from fedvox.data.check.signature import Reorientation, candidate_pairs, same_voxels
 from fedvox.data.images.volumes import load_image
 from fedvox.errors import DataError
 from fedvox.finding import FAIL, Finding
 
-Confirm = Callable[[Path, Path, Turn], bool]
+Confirm = Callable[[Path, Path, Reorientation], bool]
 
 
-def equal_images(first: Path, second: Path, turn: Turn) -> bool:
+def equal_images(first: Path, second: Path, turn: Reorientation) -> bool:
     """Reads two images and compares them voxel by voxel; a file that changed meanwhile is not."""
     try:
         return same_voxels(load_image(first).data, load_image(second).data, turn)
@@ -36,7 +36,7 @@ def refuse_twins(
         The reports, the later one of each pair with a problem.
     """
     marked = [(index, name) for index, report in enumerate(reports) for name in report.signatures]
-    pairs = alike([reports[index].signatures[name] for index, name in marked])
+    pairs = candidate_pairs([reports[index].signatures[name] for index, name in marked])
     result = list(reports)
     for one, other, turn in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
         (first, its), (second, own) = marked[one], marked[other]

@@ -35,7 +35,7 @@ Axes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Turn:
+class Reorientation:
     """A permutation of axes, then flips of some."""
 
     permutation: Axes
@@ -60,7 +60,7 @@ class Signature:
 
 
 @dataclass(frozen=True)
-class Tissue:
+class TissueThreshold:
     """Which voxels of an image are neither padding nor air.
 
     Attributes:
@@ -79,7 +79,7 @@ class Tissue:
         return mask
 
 
-def tissue_of(sample: np.ndarray) -> Tissue:
+def tissue_of(sample: np.ndarray) -> TissueThreshold:
     """Parts an image's voxels into tissue and the rest.
 
     Args:
@@ -91,7 +91,7 @@ def tissue_of(sample: np.ndarray) -> Tissue:
         values = values[~np.isin(values, filled)]
     low, high = np.percentile(values, (0.5, 99.5))
     if low == high:
-        return Tissue(-np.inf, filled[:0])
+        return TissueThreshold(-np.inf, filled[:0])
     counts, edges = np.histogram(values.clip(low, high), LEVELS, (low, high))
     below = np.cumsum(counts)[:-1]
     moment = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
@@ -102,8 +102,8 @@ def tissue_of(sample: np.ndarray) -> Tissue:
     floor = float(edges[1 + int(np.argmax(between))])
     upper = values[values > floor]
     if not upper.size or upper.min() == upper.max():  # of a drawing, the place tells all
-        return Tissue(-np.inf, filled[:0])
-    return Tissue(floor, filled)
+        return TissueThreshold(-np.inf, filled[:0])
+    return TissueThreshold(floor, filled)
 
 
 def signature(data: np.ndarray) -> Signature:
@@ -129,7 +129,7 @@ def sorted_axes(array: np.ndarray, shape: Axes) -> np.ndarray:
     return array.transpose(np.argsort(shape, kind="stable"))
 
 
-def alike(signatures: Sequence[Signature]) -> list[tuple[int, int, Turn]]:
+def candidate_pairs(signatures: Sequence[Signature]) -> list[tuple[int, int, Reorientation]]:
     """Pairs of images that may hold the same voxels.
 
     Returns:
@@ -146,12 +146,12 @@ def alike(signatures: Sequence[Signature]) -> list[tuple[int, int, Turn]]:
     return sorted(found, key=lambda pair: pair[:2])
 
 
-def same_voxels(first: np.ndarray, second: np.ndarray, turn: Turn) -> bool:
+def same_voxels(first: np.ndarray, second: np.ndarray, turn: Reorientation) -> bool:
     """Do two images hold the same voxels but for scale, offset and rounding of intensities?
 
     Args:
         first, second: images ``(X, Y, Z)``.
-        turn: from :func:`alike`.
+        turn: from :func:`candidate_pairs`.
     """
     one = sorted_axes(first, first.shape)
     other = turn.apply(sorted_axes(second, second.shape))
@@ -176,11 +176,11 @@ def _rounding(values: np.ndarray) -> float:
     return min(ROUNDING, step**2 / 24 / float(values.var())) if values.var() else 0.0
 
 
-def _pairs(boxes: np.ndarray, shape: Axes) -> Iterator[tuple[int, int, Turn]]:
+def _pairs(boxes: np.ndarray, shape: Axes) -> Iterator[tuple[int, int, Reorientation]]:
     """Pairs within a group of images of one shape, each with its best turn."""
     flat = boxes.reshape(len(boxes), -1)
     for start in range(0, len(boxes) - 1, CHUNK):
-        best: dict[tuple[int, int], tuple[float, Turn]] = {}
+        best: dict[tuple[int, int], tuple[float, Reorientation]] = {}
         for turn in _turns(shape):
             turned = np.stack([turn.apply(entry).ravel() for entry in boxes])
             products = flat[start : start + CHUNK] @ turned.T
@@ -193,13 +193,13 @@ def _pairs(boxes: np.ndarray, shape: Axes) -> Iterator[tuple[int, int, Turn]]:
             yield i, j, turn
 
 
-def _turns(shape: Axes) -> Iterator[Turn]:
+def _turns(shape: Axes) -> Iterator[Reorientation]:
     """All turns that leave the shape as it is: 8, 16 or 48."""
     for permutation in permutations(range(3)):
         if tuple(shape[axis] for axis in permutation) == shape:
             for count in range(4):
                 for flips in combinations(range(3), count):
-                    yield Turn(permutation, flips)
+                    yield Reorientation(permutation, flips)
 
 
 def _shares(length: int) -> np.ndarray:

@@ -19,7 +19,7 @@ otherwise. A property test compares both ways over random shapes."""
 
 
 @dataclass(frozen=True)
-class Step:
+class ResampleStep:
     """Output planes that one call makes from two neighbouring input planes.
 
     Attributes:
@@ -69,7 +69,7 @@ def _winners(scores: torch.Tensor) -> torch.Tensor:
     return labels
 
 
-def plan_steps(count: int, wanted: int) -> list[list[Step]]:
+def plan_steps(count: int, wanted: int) -> list[list[ResampleStep]]:
     """Which output planes lie between each input plane and the next one.
 
     Args:
@@ -80,14 +80,14 @@ def plan_steps(count: int, wanted: int) -> list[list[Step]]:
         One list for each input plane; beyond the last one lies a copy of it.
     """
     lower, share = _places(count, wanted)
-    plan: list[list[Step]] = [[] for _ in range(count)]
+    plan: list[list[ResampleStep]] = [[] for _ in range(count)]
     # Before plane 1 a share has more digits than 1 + 2 * share can hold, but there the ratio of
     # the whole volume leads to the same places.
     head = lower.count(0)
     if head:
-        plan[0].append(Step(0, head, kernel_ratio(count, wanted)))
+        plan[0].append(ResampleStep(0, head, kernel_ratio(count, wanted)))
     for index in range(head, wanted):
-        plan[lower[index]].append(Step(index, 1, 1 + 2 * share[index]))
+        plan[lower[index]].append(ResampleStep(index, 1, 1 + 2 * share[index]))
     return plan
 
 

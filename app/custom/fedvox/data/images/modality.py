@@ -58,7 +58,7 @@ GREY = 255
 
 
 @dataclass(frozen=True)
-class Told:
+class ModalityGuess:
     """A scan's modality and how it is known.
 
     Attributes:
@@ -85,7 +85,7 @@ def check_modality(volume: Volume, modality: str) -> None:
         raise DataError(f"{_air(volume.data)}; {IS_CT}")
 
 
-def tell_modality(volume: Volume, known: Sequence[str]) -> Told:
+def recognise_modality(volume: Volume, known: Sequence[str]) -> ModalityGuess:
     """Recognises a CT; anything else is told only where a single modality is left.
 
     Args:
@@ -101,7 +101,7 @@ def tell_modality(volume: Volume, known: Sequence[str]) -> Told:
     return told
 
 
-def _tell_by_numbers(volume: Volume, known: Sequence[str]) -> Told:
+def _tell_by_numbers(volume: Volume, known: Sequence[str]) -> ModalityGuess:
     values = measured_values(volume.data)
     _refuse_drawing(volume.data)
     others = [name for name in known if name != "ct"]
@@ -110,7 +110,7 @@ def _tell_by_numbers(volume: Volume, known: Sequence[str]) -> Told:
         if "ct" not in known:
             raise DataError(f"{reason}; the model was trained for {', '.join(known)}")
         _refuse_no_hounsfield(volume.data, values)
-        return Told("ct", reason)
+        return ModalityGuess("ct", reason)
     if _may_be_ct(volume.data, values):
         offset = _offset(values)
         lost = f"tissue lies around {offset}, as in a CT without its rescale intercept (subtract "
@@ -126,7 +126,7 @@ def _tell_by_numbers(volume: Volume, known: Sequence[str]) -> Told:
             f"name its modality: {', '.join(others)}"
         )
     reason = f"it has no air or fat as in a CT, and the model knows one other modality, {others[0]}"
-    return Told(others[0], reason)
+    return ModalityGuess(others[0], reason)
 
 
 def _refuse_told(told: str, modality: str) -> None:
