@@ -67,7 +67,17 @@ def examined(capsys):
 
 def test_a_persons_kit_is_checked_without_the_machine_that_trains(kits, examined):
     code, findings = examined(kits.kit(LEAD))
-    checks = {"clock", "versions", "kit", "ca", "certificate", "permissions", "dns", "port"}
+    checks = {
+        "clock",
+        "python",
+        "versions",
+        "kit",
+        "ca",
+        "certificate",
+        "permissions",
+        "dns",
+        "port",
+    }
     assert set(findings) == checks
     assert {name for name, f in findings.items() if f["status"] != "PASS"} == {"port"}
     admin_port = open_kit(kits.kit(kits.server)).targets[1][1]

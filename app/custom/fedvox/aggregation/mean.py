@@ -28,6 +28,13 @@ def weighted_mean(
     Reference:
         McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized
         Data", AISTATS 2017, algorithm 1.
+
+    Example:
+        >>> updates = {"a": {"w": np.array([1.0, 2.0])}, "b": {"w": np.array([5.0, 6.0])}}
+        >>> model = {"w": np.zeros(2, np.float32)}
+        >>> mean = weighted_mean(model, lambda site, name: updates[site][name], {"a": 3, "b": 1})
+        >>> mean["w"].tolist(), mean["w"].dtype.name
+        ([2.0, 3.0], 'float32')
     """
     total = sum(weights[site] for site in sorted(weights))
     result = {}

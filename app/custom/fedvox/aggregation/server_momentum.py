@@ -27,6 +27,13 @@ def momentum_step(
     Reference:
         Hsu, Qi and Brown, "Measuring the Effects of Non-Identical Data Distribution for Federated
         Visual Classification", 2019, arXiv:1909.06335.
+
+    Example:
+        >>> model, mean = {"w": np.array([0.0])}, {"w": np.array([1.0])}
+        >>> first, velocity = momentum_step(model, mean, {}, momentum=0.5)
+        >>> second, velocity = momentum_step(first, {"w": np.array([2.0])}, velocity, momentum=0.5)
+        >>> float(first["w"][0]), float(second["w"][0])
+        (1.0, 2.5)
     """
     following, kept = {}, {}
     for name, old in model.items():

@@ -2,6 +2,21 @@
 
 A rule sees every accepted update with its screened claims, may read tensors, and has the memory of
 the rounds before. One function each, one line in :data:`WEIGHING`.
+
+Example:
+    >>> claimed = {"a": (30, "ct"), "b": (10, "ct"), "c": (10, "mr")}
+    >>> updates = {
+    ...     site: Update(site, round=0, arrays={}, cases=cases, steps=50, modality=modality)
+    ...     for site, (cases, modality) in claimed.items()
+    ... }
+    >>> for rule in ("cases", "steps", "uniform", "modality_first"):
+    ...     shares = WEIGHING[rule](updates, lambda site, name: {}[name], {}, Memory())
+    ...     total = sum(share.weight for share in shares.values())
+    ...     print(rule, {site: round(share.weight / total, 3) for site, share in shares.items()})
+    cases {'a': 0.6, 'b': 0.2, 'c': 0.2}
+    steps {'a': 0.333, 'b': 0.333, 'c': 0.333}
+    uniform {'a': 0.333, 'b': 0.333, 'c': 0.333}
+    modality_first {'a': 0.375, 'b': 0.125, 'c': 0.5}
 """
 
 from collections.abc import Callable, Mapping

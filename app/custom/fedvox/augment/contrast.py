@@ -21,6 +21,13 @@ def keep_moments(changed: Tensor, original: Tensor) -> Tensor:
 
     Returns:
         ``(changed − mean) · std_before / (std + 1e-5) + mean_before`` per sample and channel.
+
+    Example:
+        >>> import torch
+        >>> original = torch.rand(1, 1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+        >>> kept = keep_moments(3 * original + 7, original)
+        >>> bool(torch.allclose(kept, original, atol=1e-3))
+        True
     """
     if changed is original:
         return original
@@ -40,6 +47,14 @@ def vary_contrast(image: Tensor, settings: ContrastSettings, generator: torch.Ge
     Returns:
         ``(image − mean) · c + mean + b · std`` with mean and standard deviation per sample and
         channel; c and b are uniform and the same for all channels of a sample.
+
+    Example:
+        >>> import torch
+        >>> from fedvox.seeding import generator
+        >>> image = torch.tensor([0.0, 1.0]).reshape(1, 1, 2, 1, 1)
+        >>> double = ContrastSettings(low=2.0, high=2.0, brightness=0.0)
+        >>> vary_contrast(image, double, generator(0)).flatten().tolist()
+        [-0.5, 1.5]
     """
     drawn = torch.rand(2, len(image), 1, 1, 1, 1, generator=generator)
     if settings == ContrastSettings(low=1.0, high=1.0, brightness=0.0):

@@ -163,6 +163,23 @@ class Gin:
 
     Args:
         settings: what to draw.
+
+    Example:
+        >>> import torch
+        >>> from fedvox.augment.settings import GinSettings
+        >>> from fedvox.seeding import generator
+        >>> gin = Gin(GinSettings(layers=2))
+        >>> x = torch.rand(2, 1, 8, 8, 8, generator=generator("example"))
+        >>> y = gin(x, generator(0, "site-1", 0, 0, "intensity"))
+        >>> y.shape
+        torch.Size([2, 1, 8, 8, 8])
+
+        Each sample looks otherwise and keeps its norm; the same address draws the same networks.
+
+        >>> bool((y != x).any()), bool(torch.isclose(y[0].norm(), x[0].norm(), rtol=1e-3))
+        (True, True)
+        >>> torch.equal(gin(x, generator(0, "site-1", 0, 0, "intensity")), y)
+        True
     """
 
     def __init__(self, settings: GinSettings) -> None:

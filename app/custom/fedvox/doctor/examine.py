@@ -142,10 +142,13 @@ def _moments(opened: kit.Kit | None) -> list[tuple[str, dt.datetime]]:
 
 
 def _version_checks(given: Inputs) -> list[Check]:
-    """The installed versions, then the kit."""
+    """Python and the installed versions, then the kit."""
     opened, place = given.kit, given.job_folder
     trains = opened is not None and opened.kind != "admin"
-    checks: list[Check] = [("versions", lambda: job.check_versions(place, trains))]
+    checks: list[Check] = [
+        ("python", host.check_python),
+        ("versions", lambda: job.check_versions(place, trains)),
+    ]
     if opened is None:
         return checks
     checks += _kit_checks(opened, given)

@@ -4,6 +4,7 @@ import datetime as dt
 import math
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,27 @@ DISK_MARGIN = 1.0 * GIB
 RAM_MARGIN = 1.0 * GIB
 """FLARE's two processes and the messages with the weights."""
 SHM_GIB = 1.0
+TESTED_PYTHON = ((3, 11),)
+"""The versions with which the tests run; others may work."""
 CLOCK_SLACK = dt.timedelta(minutes=5)
+
+
+def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Finding:
+    """Is this a Python with which the tests run? An older one cannot install fedvox.
+
+    Args:
+        version: of the interpreter.
+    """
+    own = ".".join(map(str, version))
+    if version[:2] in TESTED_PYTHON:
+        return passed("python", own)
+    tested = ", ".join(".".join(map(str, known)) for known in TESTED_PYTHON)
+    return Finding(
+        "python",
+        WARN,
+        f"{own}; fedvox is tested with {tested}",
+        f"take Python {tested}, or run one round of the job here first",
+    )
 
 
 def existing(path: Path) -> Path:

@@ -30,6 +30,11 @@ def max_directed(forth: np.ndarray, back: np.ndarray) -> float:
     Args:
         forth: distance of each surface voxel of the prediction to the reference's surface, mm.
         back: the same from the reference to the prediction.
+
+    Example:
+        >>> forth, back = np.array([0.0, 0.0, 0.0]), np.array([0.0, 0.0, 10.0])
+        >>> round(max_directed(forth, back), 2), round(both_directions(forth, back), 2)
+        (9.0, 7.5)
     """
     return max(_percentile(forth), _percentile(back))
 

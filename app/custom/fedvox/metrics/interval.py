@@ -33,6 +33,13 @@ def mean_interval(cases: int, mean: float, sd: float) -> tuple[float, float]:
 
     Reference:
         the delta method for a transformed mean, e.g. Casella & Berger, Statistical Inference, 5.5.4
+
+    Example:
+        >>> low, high = mean_interval(cases=10, mean=0.9, sd=0.05)
+        >>> round(low, 3), round(high, 3)  # further towards the middle than towards 1
+        (0.858, 0.931)
+        >>> mean_interval(cases=2, mean=0.9, sd=0.05)
+        (nan, nan)
     """
     if cases < FEWEST or not sd > _NO_SPREAD or not 0 < mean < 1:
         return math.nan, math.nan

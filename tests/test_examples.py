@@ -1,0 +1,28 @@
+"""The examples in docstrings of what a researcher calls first, carried out as doctests."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = (
+    "aggregation.mean",
+    "aggregation.server_momentum",
+    "aggregation.weighing",
+    "augment.contrast",
+    "augment.geometric",
+    "augment.gin",
+    "losses.dice_ce",
+    "losses.dice_focal",
+    "losses.distillation",
+    "losses.soft_dice",
+    "metrics.case",
+    "metrics.hd95",
+    "metrics.interval",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_do_what_they_say(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"fedvox.{name}"))
+    assert found.attempted > 0 and found.failed == 0
