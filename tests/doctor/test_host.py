@@ -9,7 +9,15 @@ import pytest
 import torch
 
 from fedvox.doctor import host
-from fedvox.doctor.host import GIB, Requirements, check_disk, check_gpu, check_ram, size
+from fedvox.doctor.host import (
+    GIB,
+    Requirements,
+    check_disk,
+    check_gpu,
+    check_python,
+    check_ram,
+    size,
+)
 from fedvox.doctor.run_check import run_check
 from fedvox.job.device import choose_device
 
@@ -212,3 +220,10 @@ def test_with_too_little_memory_no_round_is_tried(doctor, monkeypatch):
     _, findings = doctor()
     assert findings["waiting"]["status"] == "WARN"
     assert "6 GiB asked for" in findings["ram"]["message"]
+
+
+def test_a_python_that_the_tests_do_not_use_is_a_warning_and_no_refusal():
+    assert check_python((3, 11, 9)).status == "PASS"
+    newer = check_python((3, 13, 1))
+    assert newer.status == "WARN" and newer.message == "3.13.1; fedvox is tested with 3.11"
+    assert "take Python 3.11, or run one round" in newer.remedy
