@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fedvox.flare.jobs.allow_list import refusals
+from fedvox.flare.jobs.allow_list import refused_classes
 
 CONFIG = {"components": [{"id": "x", "path": "a.b.C", "args": {"d": {"class_path": "e.f"}}}]}
 
@@ -32,21 +32,21 @@ def resources(tmp_path):
     ],
 )
 def test_classes_that_the_list_lacks_are_named(resources, allowed, missing):
-    assert refusals(CONFIG, resources(*allowed)) == (missing, [])
+    assert refused_classes(CONFIG, resources(*allowed)) == (missing, [])
 
 
 @pytest.mark.parametrize("entry", ["a", " a.b", "a..b", "."])
 def test_a_list_that_flare_cannot_use_is_a_reason_of_its_own(resources, entry):
-    missing, (reason,) = refusals(CONFIG, resources("a.b.C", "e.f", entry))
+    missing, (reason,) = refused_classes(CONFIG, resources("a.b.C", "e.f", entry))
     assert missing == [] and reason.startswith("allow_list entr")
 
 
 def test_an_unknown_mode_is_a_reason(resources):
-    _, (reason,) = refusals(CONFIG, resources("a.", class_list_enforcement_mode="off"))
+    _, (reason,) = refused_classes(CONFIG, resources("a.", class_list_enforcement_mode="off"))
     assert "must be one of" in reason
 
 
 def test_a_short_name_is_a_reason(resources):
     parts = {"components": [{"id": "x", "name": "C"}]}
-    _, (reason,) = refusals(parts, resources("a."))
+    _, (reason,) = refused_classes(parts, resources("a."))
     assert "name is not allowed" in reason

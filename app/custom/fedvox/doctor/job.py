@@ -7,7 +7,7 @@ from typing import Any
 from fedvox.config import read_json
 from fedvox.doctor.kit import Kit, read_local
 from fedvox.finding import FAIL, WARN, Finding, passed
-from fedvox.flare.jobs.allow_list import refusals
+from fedvox.flare.jobs.allow_list import refused_classes
 from fedvox.flare.jobs.folder import CUSTOM
 from fedvox.flare.jobs.review import META, SIDES, job_problems, starts_own_program
 from fedvox.flare.jobs.versions import NOT_INSTALLED, differing, installed_versions, read_versions
@@ -53,7 +53,7 @@ def check_allow_list(job: Path, kit: Kit) -> Finding:
     if os.path.lexists(job / CUSTOM) or starts_own_program(meta, _flare_name(kit)):
         return _check_carried(job, kit)
     config = read_json(job / SIDES[kit.kind])
-    missing, refused = refusals(config, kit.folder / "local" / "resources.json")
+    missing, refused = refused_classes(config, kit.folder / "local" / "resources.json")
     if refused:
         return Finding(
             "allow-list",

@@ -15,7 +15,7 @@ import nibabel as nib
 import numpy as np
 
 from fedvox.data.images.nifti_forms import DAMAGED, check_offset, read_bytes
-from fedvox.data.images.nifti_grid import Grid, read_grid
+from fedvox.data.images.nifti_grid import HeaderGrid, read_grid
 from fedvox.errors import DataError
 
 # nibabel says on stderr what it finds in a header; what matters of it is refused here, in words.
@@ -172,7 +172,7 @@ def save_label(path: Path, labels: np.ndarray, like: Volume) -> None:
         nib.save(image, temporary)
 
 
-def _open(path: Path) -> tuple[Any, Grid]:
+def _open(path: Path) -> tuple[Any, HeaderGrid]:
     """A file's image, of which no voxel was read yet, and its grid."""
     if path.is_symlink() and not path.exists():
         raise DataError("the file is a link that leads nowhere; mend it or restore the file")

@@ -25,7 +25,7 @@ FARTHEST_MM = 1e5
 
 
 @dataclass(frozen=True)
-class Grid:
+class HeaderGrid:
     """A file's grid in the world.
 
     Attributes:
@@ -37,7 +37,7 @@ class Grid:
     conflict: str = ""
 
 
-def read_grid(header: Any, shape: tuple[int, ...]) -> Grid:
+def read_grid(header: Any, shape: tuple[int, ...]) -> HeaderGrid:
     """The sform where there is one, else the qform.
 
     The sform's voxel size must be the header's. One of 1 mm that is not was written without the
@@ -63,7 +63,7 @@ def read_grid(header: Any, shape: tuple[int, ...]) -> Grid:
         conflict = _conflict(_in_mm(sform, scale), _in_mm(qform, scale), shape)
     affine = _in_mm(affine, scale)
     _check_axes(affine, unit)
-    return Grid(affine, conflict)
+    return HeaderGrid(affine, conflict)
 
 
 def _code(header: Any, form: str) -> int:

@@ -21,7 +21,7 @@ class _Resources:
         return str(self.path)
 
 
-def refusals(config: dict[str, Any], resources: Path) -> tuple[list[str], list[str]]:
+def refused_classes(config: dict[str, Any], resources: Path) -> tuple[list[str], list[str]]:
     """Classes that the allow-list lacks, and FLARE's other reasons against the job or the list.
 
     Args:
