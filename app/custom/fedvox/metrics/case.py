@@ -1,4 +1,20 @@
-"""One case's segmentation against its reference: Dice, HD95 and NSD per organ."""
+"""One case's segmentation against its reference: Dice, HD95 and NSD per organ.
+
+Example:
+    >>> reference = np.zeros((20, 20, 20), np.uint8)
+    >>> reference[5:15, 5:15, 5:15] = 1
+    >>> shifted = np.roll(reference, 1, axis=2)  # by one slice of 2 mm
+    >>> organs = ("liver", "spleen")
+    >>> (liver,) = score_case(shifted, reference, organs, {"liver"}, (1.0, 1.0, 2.0))
+    >>> liver.organ, round(liver.dice, 3), liver.hd95_mm, liver.nsd
+    ('liver', 0.9, 2.0, 1.0)
+
+    A missed organ costs the whole diagonal; one that is in neither map has no score.
+
+    >>> liver, spleen = score_case(0 * reference, reference, organs, set(organs), (1, 1, 1))
+    >>> liver.dice, round(liver.hd95_mm, 1), spleen.dice
+    (0.0, 34.6, nan)
+"""
 
 import math
 import warnings
@@ -84,21 +100,6 @@ def score_case(
     Raises:
         DataError: the two maps are not 3D or differ in shape.
         ConfigError: there is no such convention of HD95.
-
-    Example:
-        >>> reference = np.zeros((20, 20, 20), np.uint8)
-        >>> reference[5:15, 5:15, 5:15] = 1
-        >>> shifted = np.roll(reference, 1, axis=2)  # by one slice of 2 mm
-        >>> organs = ("liver", "spleen")
-        >>> (liver,) = score_case(shifted, reference, organs, {"liver"}, (1.0, 1.0, 2.0))
-        >>> liver.organ, round(liver.dice, 3), liver.hd95_mm, liver.nsd
-        ('liver', 0.9, 2.0, 1.0)
-
-        A missed organ costs the whole diagonal; one that is in neither map has no score.
-
-        >>> liver, spleen = score_case(0 * reference, reference, organs, set(organs), (1, 1, 1))
-        >>> liver.dice, round(liver.hd95_mm, 1), spleen.dice
-        (0.0, 34.6, nan)
     """
     predicted, referred = _as_labels(prediction), _as_labels(reference)
     if predicted.shape != referred.shape or predicted.ndim != 3:
