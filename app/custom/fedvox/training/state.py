@@ -99,8 +99,9 @@ def drop_personal(folder: Path, versions: Collection[int]) -> None:
     """
     kept = _kept_personal(folder)
     wanted = {max((i for i in kept if i < version), default=None) for version in versions}
-    for index in sorted(set(kept) - wanted)[:-KEEP]:
-        kept[index].unlink()
+    for index in sorted(kept)[:-KEEP]:
+        if index not in wanted:
+            kept[index].unlink()
 
 
 def state_hash(folder: Path) -> str:
