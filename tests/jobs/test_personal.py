@@ -75,12 +75,12 @@ def test_no_normalisation_tensor_is_in_any_message_and_every_other_one_is(
     model = initial_model(job_settings(job))
     norm = norm_tensors(model) & set(weights_of(model))
     assert len(norm) >= 8
+    common = set(weights_of(model)) - norm
     lines = [line.split() for path in wire.iterdir() for line in path.read_text().splitlines()]
-    sent: dict[bool, set[str]] = {True: set(), False: set()}
-    for origin, *names in lines:
-        sent[origin.startswith("server")] |= set(names)
-    for from_server in (True, False):
-        assert sent[from_server] == set(weights_of(model)) - norm
+    for party in ("server", "site"):
+        own = [(int(count), names) for sender, count, *names in lines if sender == party]
+        assert {name for _, names in own for name in names} == common
+        assert max(count for count, _ in own) == len(common)
 
 
 def test_simulator_equals_the_in_process_reference_personal_tensors_included(
