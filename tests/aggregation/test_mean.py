@@ -17,7 +17,7 @@ CONTRIBUTIONS = st.lists(st.tuples(TENSOR, WEIGHT), min_size=1, max_size=6)
 def mean_of(contributions: dict[str, np.ndarray], weights: dict[str, float]) -> np.ndarray:
     first = next(iter(contributions.values()))
     model = {"w": np.zeros_like(first)}
-    return weighted_mean(model, lambda site, name: contributions[site], weights)["w"]
+    return weighted_mean(model, lambda site, name: contributions[site], lambda name: weights)["w"]
 
 
 def named(contributions) -> tuple[dict[str, np.ndarray], dict[str, float]]:

@@ -2,6 +2,7 @@ import json
 import logging
 
 import numpy as np
+import pytest
 import torch
 from nvflare.apis.analytix import AnalyticsData, AnalyticsDataType
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
@@ -10,12 +11,25 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import AppConstants
+from nvflare.app_common.decomposers import common_decomposers
+from nvflare.fuel.utils import fobs
 
 import fedvox
+from fedvox.errors import ConfigError
 from fedvox.flare.executor import FedVoxExecutor
+from fedvox.flare.outgoing import OutgoingFilter
+from fedvox.flare.received import ReceivedModel
 from fedvox.flare.run import messages
 from fedvox.flare.run.senders import TOKEN
+from fedvox.inference.model_files.model_file import read_model
+from fedvox.job.model import initial_model
+from fedvox.job.settings import job_from
+from fedvox.job.weights import weights_of
+from fedvox.networks.parts import norm_tensors
 from fedvox.tensors import weights_hash
+from fedvox.training.state import load_personal
+
+common_decomposers.register()
 
 
 def start(site) -> FedVoxExecutor:
@@ -208,3 +222,110 @@ def test_state_of_earlier_rounds_is_part_of_the_registration(site, weights, trai
     execute(executor, site, "train", train_task(weights))
     start(site)
     assert len(registration(site)["state"]) == 16
+
+
+@pytest.fixture
+def fedbn(party, tiny, phantom_site):
+    """A function to a site of a job whose normalisation stays at the sites."""
+    tiny["network"]["norm"] = "batch"
+    tiny["training"]["personal"] = ["norm"]
+
+    def make(name: str, modality: str):
+        made = party(name, job=tiny)
+        content = {
+            "dataset": "phantom",
+            "root": str(phantom_site(modality)),
+            "modalities": [modality],
+            "split": "dataset",
+            "share": "cases",
+        }
+        (made.root / "local" / "fedvox_site.json").write_text(json.dumps(content))
+        return made
+
+    return make
+
+
+@pytest.fixture
+def common(tiny):
+    """What the server holds of the network of such a job; the names of the rest."""
+    model = initial_model(job_from(tiny))
+    weights, norm = weights_of(model), norm_tensors(model)
+    return {n: a for n, a in weights.items() if n not in norm}, norm & set(weights)
+
+
+def names_in(message: Shareable, names) -> set[str]:
+    """Those names that FLARE's serialised message holds."""
+    content = fobs.dumps(message)
+    return {name for name in names if name.encode() in content}
+
+
+def test_no_normalisation_tensor_is_in_a_message_of_a_site(fedbn, common, train_task):
+    weights, norm = common
+    site = fedbn("site-1", "ct")
+    ReceivedModel().process(train_task(weights), site.context())
+    executor = start(site)
+    for task, data in (("train", train_task(weights)), ("submit_model", Shareable())):
+        result = execute(executor, site, task, data)
+        assert from_shareable(result).data.keys() == weights.keys()
+        sent = OutgoingFilter().process(result, site.context())
+        assert names_in(sent, weights) == set(weights)
+        assert names_in(sent, norm) == set()
+
+
+def test_a_site_s_policy_stops_personal_tensors_even_if_the_server_sent_them(
+    fedbn, common, train_task, tiny
+):
+    everything = weights_of(initial_model(job_from(tiny)))
+    site = fedbn("site-1", "ct")
+    start(site)
+    ReceivedModel().process(train_task(everything), site.context())
+    answer = DXO(DataKind.WEIGHTS, data=everything).to_shareable()
+    with pytest.raises(ConfigError, match=rf"hold {len(common[1])} tensors that stay at the site"):
+        OutgoingFilter().process(answer, site.context())
+
+
+def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
+    fedbn, common, train_task
+):
+    weights, norm = common
+    site = fedbn("site-1", "ct")
+    for index in (0, 1):
+        task = train_task(weights, index)
+        task.set_header(messages.KEPT, [index])
+        execute(start(site), site, "train", task)
+    task = validate_task(weights, "SRV_global_last")
+    task.set_header(messages.VERSION, 2)
+    answer = execute(start(site), site, "validate", task)
+    assert from_shareable(answer).data["rows"]
+    path = site.run_dir / "fedvox/own_model/global_last/model.safetensors"
+    kept = read_model(path)
+    (state,) = {p.parent for p in site.root.rglob("personal_00001.safetensors")}
+    assert kept.description["round"] == 2
+    expected = {**weights, **load_personal(state, 2)}
+    assert weights_hash(kept.weights) == weights_hash(expected)
+    assert set(expected) == set(weights) | norm
+    earlier = validate_task(weights, "SRV_global_best")
+    earlier.set_header(messages.VERSION, 1)
+    execute(start(site), site, "validate", earlier)
+    best = read_model(path.parents[1] / "global_best/model.safetensors")
+    assert weights_hash(best.weights) == weights_hash({**weights, **load_personal(state, 1)})
+    assert weights_hash(best.weights) != weights_hash(kept.weights)
+
+
+def test_the_registration_s_hash_tells_personal_tensors_apart(fedbn, common, train_task):
+    site = fedbn("site-1", "ct")
+    execute(start(site), site, "train", train_task(common[0]))
+    start(site)
+    before = registration(site)["state"]
+    (path,) = site.root.rglob("personal_00000.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    start(site)
+    assert registration(site)["state"] != before
+
+
+def test_a_personal_setting_that_fits_nothing_is_told_before_cases_are_prepared(party, tiny):
+    tiny["training"]["personal"] = ["*norm*"]
+    site = party("site-1", job=tiny)
+    executor = start(site)
+    assert "'training.personal' names '*norm*'" in registration(site)["error"]
+    assert executor.site is None

@@ -3,8 +3,11 @@ import pytest
 from nvflare.app_common.abstract.model import ModelLearnableKey, make_model_learnable
 
 from fedvox.aggregation.memory import Memory
-from fedvox.errors import ModelError
+from fedvox.errors import ConfigError, ModelError
 from fedvox.flare.persistor import SafetensorsPersistor
+from fedvox.job.model import initial_model
+from fedvox.job.weights import weights_of
+from fedvox.networks.parts import norm_tensors
 
 
 def loaded(server) -> dict[str, np.ndarray]:
@@ -62,3 +65,24 @@ def test_saving_after_the_aggregator_wrote_the_round_leaves_it_alone(server, wei
     before = path.stat().st_mtime_ns
     SafetensorsPersistor().save_model(make_model_learnable(weights, {}), server.context())
     assert path.stat().st_mtime_ns == before
+
+
+def test_global_model_lacks_what_stays_at_the_sites_also_after_a_restart(party, tiny, record):
+    tiny["network"]["norm"] = "batch"
+    tiny["training"]["personal"] = ["norm"]
+    server = party("server", job=tiny)
+    model = initial_model(server.run().job)
+    common = set(weights_of(model)) - norm_tensors(model)
+    first = loaded(server)
+    assert set(first) == common
+    trained = {name: array + 1 for name, array in first.items()}
+    server.run().state.finish_round(first, trained, record(0))
+    found = loaded(server)
+    assert set(found) == common
+    assert all(np.array_equal(found[name], array) for name, array in trained.items())
+
+
+def test_a_personal_setting_that_names_nothing_is_refused(party, tiny):
+    tiny["training"]["personal"] = ["encoder.*"]
+    with pytest.raises(ConfigError, match=r"names 'encoder\.\*', and no tensor of the network"):
+        loaded(party("server", job=tiny))

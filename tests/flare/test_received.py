@@ -141,3 +141,11 @@ def test_a_job_that_takes_the_note_s_place_is_refused(party):
     site.context().set_prop(RECEIVED, {}, private=False, sticky=True)
     with pytest.raises(ConfigError, match="belongs to fedvox"):
         ReceivedModel().process(carrying(MODEL), site.context())
+
+
+def test_after_a_restart_a_submitted_model_lacks_what_stays_at_the_site(party, tiny, weights):
+    tiny["training"]["personal"] = ["model.2.*"]
+    site = party("site-1", job=tiny)
+    kept = {name for name in weights if name.startswith("model.2.")}
+    assert kept
+    assert set(received_model(site.context())) == set(weights) - kept

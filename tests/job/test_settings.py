@@ -92,3 +92,12 @@ def test_patch_that_the_levels_do_not_divide_is_refused():
     }
     with pytest.raises(ConfigError, match=r"\[40, 56, 40\].*5 levels of.*multiple of 16"):
         job_from(job)
+
+
+def test_normalisation_that_holds_nothing_cannot_stay_at_the_sites():
+    job = MINIMAL | {"training": {"personal": ["norm"]}}
+    with pytest.raises(
+        ConfigError, match=r"'training.personal' is norm.*set 'network.norm' to batch"
+    ):
+        job_from(job)
+    assert job_from(job | {"network": {"norm": "batch"}}).training.personal == ("norm",)

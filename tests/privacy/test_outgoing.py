@@ -10,6 +10,7 @@ from fedvox.privacy.outgoing import (
     check_claims,
     check_report,
     check_same_model,
+    check_travelling,
     check_weights,
     signature_of,
 )
@@ -178,3 +179,9 @@ def test_what_could_name_a_patient_is_refused_without_naming_it(report):
 def test_the_policy_can_keep_rows_at_the_site():
     with pytest.raises(ConfigError, match="'share' to summary"):
         check_report({"rows": [ROW]}, FORM, False)
+
+
+def test_tensors_that_stay_at_the_site_are_refused_without_their_names():
+    check_travelling(["a", "b"], {"a", "b", "c"})
+    with pytest.raises(ConfigError, match="hold 2 tensors that stay at the site; nothing was sent"):
+        check_travelling(["a", "MUELLER", "b"], {"a"})

@@ -1,10 +1,18 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from fedvox.training.state import load_optimizer, save_optimizer, state_hash
+from fedvox.training.state import (
+    drop_personal,
+    load_optimizer,
+    load_personal,
+    save_optimizer,
+    save_personal,
+    state_hash,
+)
 
 
 def small_model() -> nn.Module:
@@ -131,3 +139,68 @@ def test_state_hash_tells_states_apart_and_is_empty_without_one(tmp_path):
 def test_files_of_other_names_are_not_states(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
     assert state_hash(tmp_path) == ""
+
+
+OWN = {"norm.weight": np.float32([1, 2])}
+
+
+def own_after(index: int) -> dict[str, np.ndarray]:
+    return {name: array + index for name, array in OWN.items()}
+
+
+def finish(folder: Path, index: int) -> None:
+    """What a site writes after a round."""
+    save_personal(own_after(index), folder, index)
+    save_optimizer(adamw(small_model()), folder, index)
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 3), (4, 3), (3, 2), (1, 0), (0, None)])
+def test_personal_tensors_are_those_that_belong_to_a_version_of_the_model(tmp_path, before, after):
+    for index in range(4):
+        finish(tmp_path, index)
+    found = load_personal(tmp_path, before)
+    assert {n: a.tolist() for n, a in found.items()} == (
+        {} if after is None else {n: a.tolist() for n, a in own_after(after).items()}
+    )
+
+
+def test_site_that_never_trained_has_no_personal_tensors(tmp_path):
+    assert load_personal(tmp_path / "nowhere") == {}
+
+
+def test_personal_tensors_of_a_round_that_was_not_finished_do_not_count(tmp_path):
+    finish(tmp_path, 0)
+    save_personal(own_after(1), tmp_path, 1)  # killed before the optimiser's state is written
+    assert load_personal(tmp_path)["norm.weight"].tolist() == [1, 2]
+    finish(tmp_path, 1)
+    assert load_personal(tmp_path)["norm.weight"].tolist() == [2, 3]
+
+
+def test_round_that_is_trained_again_drops_the_personal_tensors_that_came_after_it(tmp_path):
+    for index in (0, 1, 2, 1):
+        finish(tmp_path, index)
+    assert sorted(tmp_path.glob("personal_*"))[-1].name == "personal_00001.safetensors"
+
+
+def test_personal_tensors_of_versions_that_may_still_win_are_kept(tmp_path):
+    for index in range(9):
+        finish(tmp_path, index)
+    drop_personal(tmp_path, [2, 5, 9])
+    names = [path.name for path in sorted(tmp_path.glob("personal_*"))]
+    assert names == [f"personal_{i:05d}.safetensors" for i in (1, 4, 7, 8)]
+    for version in (2, 5, 9):
+        own = own_after(version - 1)["norm.weight"]
+        assert load_personal(tmp_path, version)["norm.weight"].tolist() == own.tolist()
+
+
+def test_state_hash_tells_personal_tensors_apart(tmp_path):
+    finish(tmp_path, 0)
+    first = state_hash(tmp_path)
+    save_personal(own_after(7), tmp_path, 0)
+    assert state_hash(tmp_path) != first
+
+
+def test_nobody_else_reads_the_personal_tensors(tmp_path):
+    finish(tmp_path / "site-1", 0)
+    (path,) = (tmp_path / "site-1").glob("personal_*")
+    assert path.stat().st_mode & 0o777 == 0o600

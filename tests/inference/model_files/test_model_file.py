@@ -11,6 +11,7 @@ from fedvox.errors import ModelError
 from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
 from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
+from fedvox.networks.parts import norm_tensors
 
 
 @pytest.fixture
@@ -182,3 +183,28 @@ def test_weights_that_are_no_numbers_are_refused_with_what_to_do(tiny_model, val
     write_model(tiny_model.parent, weights, describe_model(trained.job, weights, 1, True, ["ct"]))
     with pytest.raises(ModelError, match=r"1 of \d+ weight tensors hold NaN or inf.*; take the"):
         read_model(tiny_model)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_shared_part_of_a_model_is_refused_with_the_place_of_whole_ones(
+    make_job, tmp_path, whole
+):
+    job = make_job(network={"norm": "batch"}, training={"personal": ["norm"]})
+    model = initial_model(job)
+    weights = {
+        name: array
+        for name, array in weights_of(model).items()
+        if whole or name not in norm_tensors(model)
+    }
+    site = "site-1" if whole else ""
+    described = describe_model(job, weights, 3, True, ["ct"], site)
+    path = write_model(tmp_path, weights, described)
+    if whole:
+        assert read_model(path).description["site"] == "site-1"
+        return
+    with pytest.raises(ModelError, match=r"is norm\).*fedvox/own_model/.*says round 3$"):
+        read_model(path)
+
+
+def test_model_of_a_run_without_personal_tensors_names_no_site(written):
+    assert "site" not in read_model(written).description

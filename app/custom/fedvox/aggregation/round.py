@@ -2,13 +2,14 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen
@@ -39,6 +40,8 @@ class Round:
         steps: optimiser steps of a site in a round; the rule ``steps`` takes no other number.
         momentum: of the server's step from one model to the next.
         memory: what the round before left.
+        travelling: site -> tensors that it got and has to send, as it registered; who is not in it
+            has all. None where every site has all.
 
     Attributes:
         memory: what the next round needs, once the round is closed.
@@ -56,6 +59,7 @@ class Round:
         steps: int | None = None,
         momentum: float = 0.0,
         memory: Memory | None = None,
+        travelling: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.index = index
         self.model = model
@@ -68,6 +72,7 @@ class Round:
         self.aggregate = AGGREGATORS[aggregator]
         self.momentum = momentum
         self.memory = memory or Memory()
+        self.travelling = travelling
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
@@ -91,7 +96,8 @@ class Round:
         try:
             cases = self._entitled(update, own)
             self._keep_scores(update, own)
-            screen(update, self.model, self.index, self.accepted, cases, self.steps)
+            sent = self._sent_to(update.site)
+            screen(update, sent, self.index, self.accepted, cases, self.steps)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
             raise
@@ -103,7 +109,7 @@ class Round:
             "modality": update.modality,
             "train_loss": _finite(update.loss),
             "val_dice": self._site_dice(update.site),
-            "update_norm": _distance(update.arrays, self.model),
+            "update_norm": _distance(update.arrays, sent),
             "answer_seconds": round(time.monotonic() - self.started, 3),
             "train_seconds": _finite(round(update.seconds, 3)),
             "data_wait": _finite(round(update.data_wait, 4)),
@@ -132,6 +138,13 @@ class Round:
             raise UpdateRefused(f"claims to be of {update.modality}, registered {held}")
         return own.cases
 
+    def _sent_to(self, site: str) -> Arrays:
+        """The tensors of the global model that a site got."""
+        if self.travelling is None or site not in self.travelling:
+            return self.model
+        own = self.travelling[site]
+        return {name: array for name, array in self.model.items() if name in own}
+
     def _keep_scores(self, update: Update, own: Registration | None) -> None:
         """Keeps what the site says of the received model, once, as far as it is registered."""
         if update.round != self.index or update.site in self.scores:
@@ -146,7 +159,7 @@ class Round:
         return selection_score(pool_validation([self.scores.get(site, {})]))
 
     def close(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Weighs and averages what was accepted; without any update the model stays as it was.
+        """Weighs and averages what was accepted; what nobody sent stays as it was.
 
         Returns:
             The next global model and the round's record for ``rounds.jsonl``.
@@ -155,10 +168,9 @@ class Round:
         shares: dict[str, Share] = {}
         if self.accepted:
             shares = self.weigh(self.accepted, self._read, self.model, self.memory)
-            weights = {site: share.weight for site, share in shares.items()}
-            following, memory = self._step(self.aggregate(self.model, self._read, weights))
+            following, memory = self._step(shares)
             if all(np.isfinite(array).all() for array in following.values()):
-                model, self.memory = dict(following), memory
+                model, self.memory = model | dict(following), memory
             else:
                 for site in self.contributors:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
@@ -169,13 +181,17 @@ class Round:
     def _read(self, site: str, name: str) -> np.ndarray:
         return self.store.read(self.index, site, name)
 
-    def _step(self, mean: Arrays) -> tuple[Arrays, Memory]:
-        """The next model and what is remembered of this step."""
+    def _step(self, shares: Mapping[str, Share]) -> tuple[Arrays, Memory]:
+        """The next values of the tensors that somebody sent, and what is remembered of the step."""
+        weights = {site: share.weight for site, share in shares.items()}
+        owners = owner_shares(weights, self.travelling)
+        owned = {name: array for name, array in self.model.items() if owners(name)}
+        mean = self.aggregate(owned, self._read, owners)
         if not self.momentum:
             return mean, self.memory
         known = self.memory.arrays
         velocity = {n: known[f"{MOMENTUM}{n}"] for n in mean if f"{MOMENTUM}{n}" in known}
-        following, kept = momentum_step(self.model, mean, velocity, self.momentum)
+        following, kept = momentum_step(owned, mean, velocity, self.momentum)
         arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
         return following, Memory(arrays, self.memory.numbers)
 

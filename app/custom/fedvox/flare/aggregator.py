@@ -43,9 +43,10 @@ class FedVoxAggregator(Aggregator):
         index = int(fl_ctx.get_prop(AppConstants.CURRENT_ROUND))
         if self._round is None or self._round.index != index:
             run = server_run(fl_ctx)
+            model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
             self._round = Round(
                 index,
-                fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS],
+                model,
                 run.state.store,
                 run.job.training.client_weight,
                 run.registered,
@@ -54,6 +55,7 @@ class FedVoxAggregator(Aggregator):
                 run.job.training.steps,
                 run.job.training.server_momentum,
                 run.state.load_memory(),
+                run.travelling(model),
             )
         return self._round
 

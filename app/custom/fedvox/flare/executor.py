@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 from nvflare.apis.analytix import AnalyticsDataType
@@ -28,20 +27,20 @@ from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line
-from fedvox.flare.run.places import RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
+from fedvox.flare.run.places import OWN_MODEL, RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
 from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.senders import publish_token
 from fedvox.flare.run.site_setup import SiteSetup, set_up_site
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.job.device import prepare_device, to_device
-from fedvox.job.model import initial_model
+from fedvox.job.model import initial_model, job_parts
 from fedvox.job.settings import JobSettings
-from fedvox.job.weights import load_weights
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
-from fedvox.training.state import state_hash
+from fedvox.training.site_model import SiteModel, write_own_model
+from fedvox.training.state import drop_personal, state_hash
 
 logger = logging.getLogger(__name__)
 LOCAL_MODEL = "local_model.safetensors"
@@ -59,7 +58,7 @@ class FedVoxExecutor(Executor):
         self.job: JobSettings | None = None
         self.site: SiteSetup | None = None
         self.device: torch.device | None = None
-        self.model: nn.Module | None = None
+        self.model: SiteModel | None = None
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Opens the site and publishes its registration when the run starts."""
@@ -98,6 +97,7 @@ class FedVoxExecutor(Executor):
             check_carried(custom_dir(fl_ctx))
             label_map = label_map_hash(self.job.data.organs)
             self.device = prepare_device(self.job.training)
+            job_parts(self.job)  # a wrong 'training.personal' is told before cases are prepared
             self.site = set_up_site(fl_ctx, self.job)
         except Exception as error:
             reason = failure_line(site, error, "start")
@@ -123,14 +123,16 @@ class FedVoxExecutor(Executor):
 
     def _train(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         job, site, device = self._ready()
-        model = self._model_with(from_shareable(shareable).data)
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
+        model = self._model_with(shareable, index)
         update = local_update(
             model, site.data, job, index, site.state, device, stop=lambda: abort.triggered
         )
         if update is None:
             return make_reply(ReturnCode.TASK_ABORTED)
         write_arrays(site.state / LOCAL_MODEL, update.arrays, mode=PRIVATE)
+        if (versions := shareable.get_header(messages.KEPT)) is not None:
+            drop_personal(site.state, versions)
         logger.info(
             "%s: round %d of %d: loss %.3f, %.1f s, %.1f%% of them waiting for patches",
             fl_ctx.get_identity_name(),
@@ -150,13 +152,17 @@ class FedVoxExecutor(Executor):
 
     def _validate(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         job, site, device = self._ready()
-        model = self._model_with(from_shareable(shareable).data)
+        version = shareable.get_header(messages.VERSION)
+        model = self._model_with(shareable, version)
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
         name = model_name(owner)
         report = evaluation_report(model, name, site.data, job, device)
         if owner != name:
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT
             draw_site_pictures(model, name, site.data, job, device, folder)
+            if job.training.personal and version is not None:
+                folder = run_dir(fl_ctx) / RESULTS / OWN_MODEL / name
+                write_own_model(folder, model, site.data, job, version)
         return DXO(DataKind.METRICS, data=dict(report)).to_shareable()
 
     def _submit(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
@@ -173,12 +179,13 @@ class FedVoxExecutor(Executor):
             raise FedVoxError("the site could not open its data at the start of the run")
         return self.job, self.site, self.device
 
-    def _model_with(self, weights: Any) -> nn.Module:
-        job, _, device = self._ready()
+    def _model_with(self, task: Shareable, version: int | None) -> nn.Module:
+        """The model of a task with the site's own tensors, those that belong to its version."""
+        job, site, device = self._ready()
         if self.model is None:
-            self.model = to_device(initial_model(job), device)
-        load_weights(self.model, weights)
-        return self.model
+            network = to_device(initial_model(job), device)
+            self.model = SiteModel(network, site.data, job, site.state, device)
+        return self.model.load(from_shareable(task).data, version)
 
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}

@@ -7,13 +7,24 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
 from fedvox.errors import ConfigError
-from fedvox.flare.received import ReceivedModel, received_model, received_owner
+from fedvox.flare.received import (
+    ReceivedModel,
+    own_tensors,
+    received_model,
+    received_owner,
+)
 from fedvox.flare.run.failures import checked_kind
 from fedvox.flare.run.messages import FAILURE, META
 from fedvox.flare.run.places import is_simulator, load_job
 from fedvox.flare.run.report_form import report_form
 from fedvox.flare.run.statistics import MIN_CASES, checked_min_cases, checked_statistics
-from fedvox.privacy.outgoing import check_claims, check_report, check_same_model, check_weights
+from fedvox.privacy.outgoing import (
+    check_claims,
+    check_report,
+    check_same_model,
+    check_travelling,
+    check_weights,
+)
 
 _CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}
 
@@ -24,7 +35,8 @@ class OutgoingFilter(Filter):
     It stands in ``local/privacy.json`` and runs whatever filters a job names or omits. What it does
     not know it refuses: FLARE then reports the task as failed and sends nothing of the result.
     Weights leave only as tensors of the names, shapes and types of the model that the site was sent
-    (:mod:`fedvox.flare.received`); whether their numbers come from training nobody can tell here.
+    (:mod:`fedvox.flare.received`), and none that the job keeps at the sites; whether their numbers
+    come from training nobody can tell here.
     A report speaks of this site, of the model that the task brought, and of organs and modalities
     of the job only: each name is compared with the one that is known.
     A job's own result filters run after it; the site's allow-list names none.
@@ -59,6 +71,7 @@ class OutgoingFilter(Filter):
         if dxo.data_kind == DataKind.WEIGHTS:
             claims = (dxo.meta or {}).get(META)
             check_weights(dxo.data)
+            check_travelling(dxo.data, own_tensors(dxo.data, fl_ctx))
             check_same_model(dxo.data, received_model(fl_ctx))
             check_claims(claims or {}, load_job(fl_ctx).data.modalities)
             meta = {} if claims is None else {META: claims}

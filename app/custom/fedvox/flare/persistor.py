@@ -14,20 +14,24 @@ class SafetensorsPersistor(ModelPersistor):
     """Loads and keeps the global model as safetensors with its architecture checked."""
 
     def load_model(self, fl_ctx: FLContext) -> ModelLearnable:
-        """The newest checkpoint of this run, or the job's initial weights.
+        """The newest checkpoint of this run, or the job's initial weights, less what stays at the
+        sites.
 
         Raises:
+            ConfigError: ``training.personal`` does not fit the network.
             ModelError: the checkpoint belongs to another architecture, or it or the memory that
                 was written with it is damaged.
         """
         run = server_run(fl_ctx)
         model = initial_model(run.job)
+        common = run.parts.common(weights_of(model))
         saved = run.state.load_last()
         if saved is not None:
-            load_weights(model, saved)
+            load_weights(model, saved, common)
             run.state.load_memory()  # damage is told before anybody trains
             self.log_info(fl_ctx, f"resuming after round {run.state.version}")
-        return make_model_learnable(weights_of(model), {})
+        weights = weights_of(model)
+        return make_model_learnable({name: weights[name] for name in common}, {})
 
     def save_model(self, model: ModelLearnable, fl_ctx: FLContext) -> None:
         """Checks that the round's model is on disk; the aggregator writes it with its record.

@@ -1,6 +1,8 @@
 """Which model a site was sent: its owner and its tensors' names, shapes and types, noted by a
 site's filter."""
 
+from collections.abc import Collection
+
 from nvflare.apis.dxo import DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_context import FLContext
@@ -8,8 +10,9 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 
 from fedvox.errors import ConfigError
+from fedvox.flare.run.messages import REGISTRATION
 from fedvox.flare.run.places import load_job
-from fedvox.job.model import initial_model
+from fedvox.job.model import initial_model, job_parts
 from fedvox.job.weights import weights_of
 from fedvox.privacy.outgoing import Signature, signature_of
 
@@ -45,15 +48,31 @@ def received_model(fl_ctx: FLContext) -> Signature:
     """The model of this task, else the last one that this process received.
 
     A process that received none, as after a restart between the last round and the evaluation,
-    takes the network that the job describes.
+    takes what travels of the network that the job describes.
 
     Raises:
         ConfigError: no model was received and the job describes none.
     """
     noted: Signature | None = fl_ctx.get_prop(RECEIVED)
     if noted is None:
-        noted = signature_of(weights_of(initial_model(load_job(fl_ctx))))
+        weights = weights_of(initial_model(load_job(fl_ctx)))
+        own = own_tensors(weights, fl_ctx)
+        noted = signature_of({name: array for name, array in weights.items() if name in own})
     return noted or {}
+
+
+def own_tensors(names: Collection[str], fl_ctx: FLContext) -> frozenset[str]:
+    """Those of a model's tensors that travel between this site and the server.
+
+    Args:
+        names: all tensors of the job's network, or some.
+        fl_ctx: a context of the site; the modalities are those that it registered.
+
+    Raises:
+        ConfigError: the job describes no network, or its ``training.personal`` does not fit it.
+    """
+    registered = fl_ctx.get_prop(REGISTRATION) or {}
+    return job_parts(load_job(fl_ctx)).travelling(names, registered.get("modalities", ()))
 
 
 def received_owner(fl_ctx: FLContext) -> str:

@@ -51,7 +51,7 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
         site = client_task.client.name
         authenticate(site, client_task.result, fl_ctx)
         try:
-            client_task.result = read_site_model(client_task.result, server_run(fl_ctx))
+            client_task.result = read_site_model(client_task.result, site, server_run(fl_ctx))
         except (FedVoxError, *UNREADABLE) as error:
             server_run(fl_ctx).refuse(site, f"its own model {refusal_text(error)}")
         else:

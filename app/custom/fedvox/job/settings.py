@@ -17,6 +17,7 @@ from fedvox.losses import LOSSES
 from fedvox.losses.settings import LossSettings
 from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
 from fedvox.networks import NETWORKS
+from fedvox.networks.parts import NORM
 from fedvox.networks.settings import NetworkSettings
 
 
@@ -40,6 +41,8 @@ class TrainingSettings:
             ``modality_first``, the mean within each modality and then over modalities.
         server_momentum: share of the last round's step that the server adds to this round's
             (FedAvgM); 0 takes the mean as it is.
+        personal: tensors that stay at the site that trains them: ``norm`` for all of normalisation
+            layers (FedBN), anything else is a pattern of tensor names such as ``model.2.*``.
         most_cases: a site that registers more training cases, or more validation or test cases of
             one modality, is refused; the server cannot count them.
         aggregator: a registered aggregator.
@@ -61,6 +64,7 @@ class TrainingSettings:
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
     client_weight: str = setting("cases", choices=tuple(WEIGHING))
     server_momentum: float = setting(0.0, low=0.0, high=0.99)
+    personal: tuple[str, ...] = ()
     most_cases: int = setting(MAX_CASES, low=1, high=MAX_CASES)
     aggregator: str = "mean"
     threads: int = setting(1, low=1, high=256)
@@ -112,8 +116,14 @@ class JobSettings:
         """Checks what spans sections.
 
         Raises:
-            ConfigError: the network's levels do not divide the patch.
+            ConfigError: the network's levels do not divide the patch, or its normalisation layers
+                shall stay at the sites and hold nothing.
         """
+        if NORM in self.training.personal and self.network.norm_remedy:
+            raise ConfigError(
+                f"'training.personal' is {NORM}, and no normalisation layer of the network holds a "
+                f"tensor: {self.network.norm_remedy}"
+            )
         multiple = self.network.patch_multiple
         if any(edge % multiple for edge in self.data.patch):
             raise ConfigError(

@@ -1,6 +1,6 @@
 """A network's weights as plain arrays, the form in which they travel and rest."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
@@ -21,13 +21,22 @@ def weights_of(model: nn.Module) -> dict[str, np.ndarray]:
     }
 
 
-def load_weights(model: nn.Module, weights: Mapping[str, np.ndarray]) -> None:
+def load_weights(
+    model: nn.Module, weights: Mapping[str, np.ndarray], names: Collection[str] | None = None
+) -> None:
     """Loads weights into a model of exactly the same architecture.
+
+    Args:
+        model: the model; what is not loaded stays as it is.
+        weights: exactly the tensors that are loaded.
+        names: which these are; None for every floating tensor of the model.
 
     Raises:
         ModelError: a name or a shape differs; nothing is loaded then.
     """
     own = {n: t for n, t in model.state_dict().items() if t.is_floating_point()}
+    if names is not None:
+        own = {name: tensor for name, tensor in own.items() if name in names}
     missing, extra = set(own) - set(weights), set(weights) - set(own)
     if missing or extra:
         raise ModelError(

@@ -1,5 +1,6 @@
 """What every network's settings say, as plain numbers."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -22,3 +23,17 @@ class NetworkSettings:
     def levels(self) -> str:
         """The key, in words, that :attr:`patch_multiple` follows from."""
         return f"network '{self.name}'"
+
+    @property
+    def norm_remedy(self) -> str:
+        """What to change so that normalisation layers hold tensors; empty where they do."""
+        return ""
+
+    def owned(self, tensor: str, modalities: Collection[str]) -> bool:
+        """Whether a site has a tensor; here every site has every tensor.
+
+        Args:
+            tensor: its name in the network's state.
+            modalities: single modalities among the site's cases.
+        """
+        return True

@@ -46,6 +46,13 @@ class UNetSettings(NetworkSettings):
         """The levels are those of ``channels``."""
         return f"the {len(self.channels)} levels of 'network.channels'"
 
+    @property
+    def norm_remedy(self) -> str:
+        """MONAI's instance normalisation has neither weights nor running statistics."""
+        if self.norm == "batch":
+            return ""
+        return "instance normalisation holds none; set 'network.norm' to batch"
+
 
 def build_unet(settings: UNetSettings, in_channels: int, classes: int) -> "nn.Module":
     """Builds a 3D U-Net that maps ``(B, in_channels, X, Y, Z)`` to logits ``(B, classes, ...)``.

@@ -66,6 +66,23 @@ def check_same_model(weights: Mapping[str, np.ndarray], received: Signature) -> 
         )
 
 
+def check_travelling(weights: Collection[str], travelling: Collection[str]) -> None:
+    """No tensor leaves that the job keeps at the sites or that the site does not own.
+
+    Args:
+        weights: names of what would leave.
+        travelling: names of what travels between this site and the server.
+
+    Raises:
+        ConfigError: says how many tensors do not travel, without their names.
+    """
+    staying = len(set(weights) - set(travelling))
+    if staying:
+        raise ConfigError(
+            f"outgoing weights hold {staying} tensors that stay at the site; nothing was sent"
+        )
+
+
 def check_claims(claims: Any, modalities: Collection[str]) -> None:
     """As :func:`fedvox.privacy.forms.check_claims`, at the sender.
 

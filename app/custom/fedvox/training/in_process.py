@@ -3,9 +3,9 @@
 It calls the same rooms in the same order as the FLARE adapters, so its weights equal theirs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import UpdateRefused
 from fedvox.job.device import prepare_device, to_device
-from fedvox.job.model import initial_model
+from fedvox.job.model import initial_model, job_parts
 from fedvox.job.settings import JobSettings
-from fedvox.job.weights import load_weights, weights_of
+from fedvox.job.weights import weights_of
 from fedvox.training.local_update import case_counts, local_update, validation_report
+from fedvox.training.site_model import SiteModel
+from fedvox.training.state import load_personal
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,15 @@ class InProcessResult:
         best: weights of the best global model on validation cases.
         choice: which version that is, None when no site has validation cases.
         rounds: the records that ``rounds.jsonl`` holds.
+        personal: site -> its own tensors after the last round, where the job keeps some at the
+            sites; the weights above lack them.
     """
 
     last: Arrays
     best: Arrays
     choice: Best | None
     rounds: list[dict[str, Any]]
+    personal: Mapping[str, Arrays] = field(default_factory=dict)
 
 
 def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> InProcessResult:
@@ -49,7 +54,11 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     """
     device = prepare_device(job.training)
     model = to_device(initial_model(job), device)
-    weights: Arrays = weights_of(model)
+    initial = weights_of(model)
+    parts = job_parts(job, model)
+    weights: Arrays = {name: initial[name] for name in parts.common(initial)}
+    own = {s.name: SiteModel(model, s, job, folder / s.name, device) for s in sites}
+    travelling = {name: site.travelling for name, site in own.items()}
     validation = {site.name: case_counts(site.val) for site in sites}
     state = RunState(folder / "server")
     for index in range(job.training.rounds):
@@ -64,9 +73,10 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             job.training.steps,
             job.training.server_momentum,
             state.load_memory(),
+            travelling,
         )
         for site in sites:
-            load_weights(model, weights)
+            own[site.name].load(_part(weights, travelling[site.name]), index)
             update = local_update(model, site, job, index, folder / site.name, device)
             if update is not None:
                 with suppress(UpdateRefused):  # the round's record says why, as at the server
@@ -74,9 +84,17 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         following, record = current.close()
         state.finish_round(weights, following, record, current.memory)
         weights = following
-    load_weights(model, weights)
-    reports = {site.name: validation_report(model, site, job, device) for site in sites}
-    final = {name: checked_scores(own, validation[name])[0] for name, own in reports.items()}
+    reports = {}
+    for site in sites:
+        own[site.name].load(_part(weights, travelling[site.name]), state.version)
+        reports[site.name] = validation_report(model, site, job, device)
+    final = {name: checked_scores(told, validation[name])[0] for name, told in reports.items()}
     choice = state.course.with_last(state.version, final).best
     best = state.load_best() if choice and choice.version < state.version else weights
-    return InProcessResult(weights, best or weights, choice, state.rounds())
+    kept = {site.name: load_personal(folder / site.name) for site in sites}
+    return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
+
+
+def _part(weights: Arrays, names: Collection[str]) -> Arrays:
+    """What a site gets of the global model."""
+    return {name: array for name, array in weights.items() if name in names}

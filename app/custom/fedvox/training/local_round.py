@@ -11,10 +11,12 @@ from torch import nn
 
 from fedvox.data.cases.patches import Batch, draw_batch
 from fedvox.data.cases.prepared import PreparedCase
+from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
+from fedvox.job.weights import weights_of
 from fedvox.seeding import generator
 from fedvox.training.schedule import learning_rate
-from fedvox.training.state import load_optimizer, save_optimizer
+from fedvox.training.state import load_optimizer, save_optimizer, save_personal
 from fedvox.training.step import build_step
 
 
@@ -71,10 +73,11 @@ def train_round(
     """Trains a model, in place, for one round.
 
     Every draw depends on (seed, site, round, step) alone and the optimiser's state is read from and
-    written to ``state``, so the result does not depend on which process trains.
+    written to ``state``, so the result does not depend on which process trains. The personal
+    tensors after the round are written there too.
 
     Args:
-        model: the received global model, on the device.
+        model: the received global model with the site's own personal tensors, on the device.
         cases: the site's training cases.
         job: the job's settings.
         site: the site's name.
@@ -108,6 +111,9 @@ def train_round(
     bar.close()
     loss = float(total) / settings.steps
     seconds = time.monotonic() - start
+    parts = job_parts(job, model)
+    if own := {name: array for name, array in weights_of(model).items() if parts.personal(name)}:
+        save_personal(own, state, round_index)
     save_optimizer(step.optimizer, state, round_index)
     return LocalResult(loss, settings.steps, seconds, waits.seconds / max(seconds, 1e-9))
 

@@ -11,6 +11,7 @@ from fedvox.aggregation.update import Update
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.site.site_data import SiteData
 from fedvox.inference.evaluate import validate
+from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
 from fedvox.training.local_round import train_round
@@ -28,7 +29,8 @@ def local_update(
     """Validates the received model, trains it for one round and packs the result.
 
     Args:
-        model: holds the received global weights, on the device; trained in place.
+        model: holds the received global weights and the site's personal tensors, on the device;
+            trained in place.
         site: the site's cases.
         job: the job's settings.
         index: the round, from 0.
@@ -37,13 +39,15 @@ def local_update(
         stop: asked before each step; True ends the round without a result.
 
     Returns:
-        The update, or None when the round was stopped.
+        The update, of the tensors that travel only, or None when the round was stopped.
     """
     validation = validation_report(model, site, job, device)
     result = train_round(model, site.train, job, site.name, index, state, device, stop)
     if result is None:
         return None
-    arrays = weights_of(model)
+    weights = weights_of(model)
+    travelling = job_parts(job, model).travelling(weights, site.modalities)
+    arrays = {name: array for name, array in weights.items() if name in travelling}
     return Update(
         site=site.name,
         round=index,

@@ -1,20 +1,26 @@
-"""A site's optimiser state between rounds, on disk, so that no process has to live.
+"""A site's optimiser and personal tensors between rounds, on disk, so that no process has to live.
 
-The state after round r lies in its own file. Training round r again starts from the state after the
-last round before r, so a task that is sent twice gives the same numbers twice.
+The state after round r lies in files of its own. Training round r again starts from the state after
+the last round before r, so a task that is sent twice gives the same numbers twice. The personal
+tensors are written before the optimiser's state and count only once that is there, so a site that
+is killed in between finds the round before whole.
 """
 
 import hashlib
 import re
+from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from fedvox.aggregation.update import Arrays
 from fedvox.files import PRIVATE
-from fedvox.tensors import write_tensors
+from fedvox.tensors import write_arrays, write_tensors
 
 KEEP = 2
-_NAME = re.compile(r"optimizer_(\d+)\.safetensors$")
+OPTIMIZER = "optimizer"
+PERSONAL = "personal"
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> None:
@@ -28,7 +34,7 @@ def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
         for key, value in entries.items()
         if isinstance(value, torch.Tensor)
     }
-    write_tensors(folder / f"optimizer_{round_index:05d}.safetensors", tensors, mode=PRIVATE)
+    write_tensors(_path(folder, OPTIMIZER, round_index), tensors, mode=PRIVATE)
     saved = _saved(folder)
     kept = sorted(index for index in saved if index <= round_index)[-KEEP:]
     for index in set(saved) - set(kept):
@@ -56,14 +62,71 @@ def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
     return True
 
 
+def save_personal(arrays: Arrays, folder: Path, round_index: int) -> None:
+    """Writes the personal tensors after ``round_index`` atomically, before the optimiser's state.
+
+    Those of later rounds belong to a course that the server gave up, and are dropped.
+    """
+    for index, path in _saved(folder, PERSONAL).items():
+        if index > round_index:
+            path.unlink()
+    write_arrays(_path(folder, PERSONAL, round_index), arrays, mode=PRIVATE)
+
+
+def load_personal(folder: Path, before: int | None = None) -> dict[str, np.ndarray]:
+    """The site's newest personal tensors, or those that belong to a version of the global model.
+
+    Args:
+        folder: the site's state folder of this run.
+        before: rounds that the global model has behind it; None for the newest.
+
+    Returns:
+        Name -> array; empty before the site trained.
+    """
+    from safetensors.numpy import load_file
+
+    kept = _kept_personal(folder)
+    known = [index for index in kept if before is None or index < before]
+    return dict(load_file(str(kept[max(known)]))) if known else {}
+
+
+def drop_personal(folder: Path, versions: Collection[int]) -> None:
+    """Deletes the personal tensors that no version of the global model asks for any more.
+
+    Args:
+        folder: the site's state folder of this run.
+        versions: of the global model that the server keeps, since one of them may be the best.
+    """
+    kept = _kept_personal(folder)
+    wanted = {max((i for i in kept if i < version), default=None) for version in versions}
+    for index in sorted(kept)[:-KEEP]:
+        if index not in wanted:
+            kept[index].unlink()
+
+
 def state_hash(folder: Path) -> str:
     """Fingerprint of the newest saved state, empty when there is none."""
     saved = _saved(folder)
     if not saved:
         return ""
-    return hashlib.sha256(saved[max(saved)].read_bytes()).hexdigest()[:16]
+    newest = max(saved)
+    digest = hashlib.sha256(saved[newest].read_bytes())
+    if (path := _path(folder, PERSONAL, newest)).is_file():
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
-def _saved(folder: Path) -> dict[int, Path]:
-    found = ((_NAME.match(path.name), path) for path in folder.glob("optimizer_*.safetensors"))
+def _kept_personal(folder: Path) -> dict[int, Path]:
+    """Personal tensors by round, without those of a round that was not finished."""
+    last = max(_saved(folder), default=-1)
+    return {i: path for i, path in _saved(folder, PERSONAL).items() if i <= last}
+
+
+def _path(folder: Path, kind: str, round_index: int) -> Path:
+    return folder / f"{kind}_{round_index:05d}.safetensors"
+
+
+def _saved(folder: Path, kind: str = OPTIMIZER) -> dict[int, Path]:
+    name = re.compile(rf"{kind}_(\d+)\.safetensors$")
+    found = ((name.match(path.name), path) for path in folder.glob(f"{kind}_*.safetensors"))
     return {int(match.group(1)): path for match, path in found if match}

@@ -13,6 +13,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
         "fedvox.flare.aggregator.FedVoxAggregator",
         "fedvox.flare.handshake.Handshake",
         "fedvox.flare.locator.SafetensorsLocator",
+        "fedvox.flare.own_part.OwnPart",
         "fedvox.flare.persistor.SafetensorsPersistor",
         "fedvox.flare.plan_server.FedVoxStatistics",
         "fedvox.flare.plan_server.PlanWriter",

@@ -47,8 +47,10 @@ def read_report(result: Shareable, site: str, owner: str, fl_ctx: FLContext) -> 
     return dict(dxo.data)
 
 
-def read_site_model(result: Shareable, run: ServerRun) -> Shareable:
-    """A site's own model, made anew of its tensors, which are those of the global one.
+def read_site_model(result: Shareable, site: str, run: ServerRun) -> Shareable:
+    """A site's own model, made anew of its tensors: of the global model those that it owns.
+
+    The others, which another site may own, are those of the last global model.
 
     What else came with it, as the DXO's meta data, would go to disk and to all sites. Of a result
     that says that there is none the return code is left: FLARE notes it.
@@ -63,10 +65,12 @@ def read_site_model(result: Shareable, run: ServerRun) -> Shareable:
     if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict):
         raise FormError("is no set of weights")
     try:
-        screen_schema(dxo.data, run.state.load_last() or {})
+        last = run.state.load_last() or {}
+        own = run.travelling(last).get(site, frozenset(last))
+        screen_schema(dxo.data, {name: array for name, array in last.items() if name in own})
     except UpdateRefused as refusal:
         raise FormError(f"does not fit: {refusal}") from None
-    return DXO(DataKind.WEIGHTS, data=dict(dxo.data)).to_shareable()
+    return DXO(DataKind.WEIGHTS, data={**last, **dxo.data}).to_shareable()
 
 
 def refusal_text(error: Exception) -> str:

@@ -9,6 +9,10 @@ from fedvox.privacy.forms import CLAIMS, check_claims
 
 REGISTRATION = "fedvox_registration"
 MEMORY = "fedvox_memory"
+VERSION = "fedvox_version"
+"""Header of a task: rounds that its model has behind it."""
+KEPT = "fedvox_kept_versions"
+"""Header of a task: versions of the global model that may still be asked for."""
 FAILURE = "fedvox_failure"
 TASK_TRAIN = "train"
 TASK_VALIDATE = "validate"

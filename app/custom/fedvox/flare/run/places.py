@@ -16,6 +16,8 @@ SIMULATOR_JOB = "simulate_job"
 RESULTS = "fedvox"
 STATE = "fedvox_state"
 SITE_REPORT = "site_report"
+OWN_MODEL = "own_model"
+"""A site's complete models, where the job keeps tensors at the sites; they never leave."""
 
 
 def workspace_of(fl_ctx: FLContext) -> Workspace:

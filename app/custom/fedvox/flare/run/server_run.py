@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 
 from nvflare.apis.fl_context import FLContext
@@ -10,7 +11,9 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.run_state import RunState
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.places import load_job, results_dir, state_dir
+from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
+from fedvox.networks.parts import Parts
 from fedvox.report.failure import Failure
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,24 @@ class ServerRun:
         self.phantom = False
         self.modalities: list[str] = []
         self.refused: list[dict[str, str]] = []
+
+    @cached_property
+    def parts(self) -> Parts:
+        """Which tensors of the job's network a site has, and which stay there.
+
+        Raises:
+            ConfigError: ``training.personal`` does not fit the network.
+        """
+        return job_parts(self.job)
+
+    def travelling(self, names: Collection[str]) -> dict[str, frozenset[str]]:
+        """Site -> tensors that it gets and sends, as it registered, of the sites that take part.
+
+        Args:
+            names: the tensors of the global model.
+        """
+        own = {site: registration.modalities for site, registration in self.admitted.items()}
+        return {site: self.parts.travelling(names, held) for site, held in own.items()}
 
     def refuse(self, site: str, reason: str) -> None:
         """Logs, and keeps once for the results, what is not taken from a site in the evaluation."""

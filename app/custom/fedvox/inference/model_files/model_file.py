@@ -52,7 +52,12 @@ class TrainedModel:
 
 
 def describe_model(
-    job: JobSettings, weights: Arrays, version: int, phantom: bool, modalities: list[str]
+    job: JobSettings,
+    weights: Arrays,
+    version: int,
+    phantom: bool,
+    modalities: list[str],
+    site: str = "",
 ) -> dict[str, Any]:
     """The content of ``model.json``.
 
@@ -62,6 +67,7 @@ def describe_model(
         version: rounds that the model has behind it.
         phantom: True when phantom data trained it.
         modalities: modality sets of the sites that trained it.
+        site: whose personal tensors are among the weights, of a job that keeps some at the sites.
     """
     settings = to_mapping(job)
     return {
@@ -77,6 +83,7 @@ def describe_model(
         "normalisation": dict(NORMALISATION),
         "hash": model_hash(weights, settings),
         "settings": settings,
+        **({"site": site} if site else {}),
     }
 
 
@@ -102,7 +109,7 @@ def read_model(path: Path) -> TrainedModel:
 
     Raises:
         ModelError: missing, damaged, of another or an older format, weights that do not match, or
-            that are no numbers.
+            that are no numbers; or the part of a model that sites complete.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -138,6 +145,7 @@ def read_model(path: Path) -> TrainedModel:
             f"{path}: weights or settings are not those that model.json describes; copy both again"
         )
     _refuse_broken(path, weights)
+    _refuse_incomplete(path, job, description)
     return TrainedModel(job, weights, description)
 
 
@@ -156,4 +164,15 @@ def _refuse_broken(path: Path, weights: Arrays) -> None:
         raise ModelError(
             f"{path}: {broken} of {len(weights)} weight tensors hold NaN or infinite values, the "
             "training ran away; take the model of another run or round"
+        )
+
+
+def _refuse_incomplete(path: Path, job: JobSettings, description: Mapping[str, Any]) -> None:
+    """The global model of a run whose sites kept tensors: with initial ones it finds nothing."""
+    if job.training.personal and not description.get("site"):
+        raise ModelError(
+            f"{path}: this is the part of a model that all sites share; the rest stayed at the "
+            f"sites ('training.personal' is {', '.join(job.training.personal)}). Each site has its "
+            "own complete model in its run folder, fedvox/own_model/: of the two there take the "
+            f"one whose model.json says round {description['round']}"
         )

@@ -1,0 +1,117 @@
+"""FedBN under `nvflare simulator`: what is sent, what stays, and the in-process reference."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from fedvox.data.site.site_data import open_site
+from fedvox.errors import ModelError
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.folder import job_settings
+from fedvox.flare.run.site_setup import phantom_site
+from fedvox.inference.model_files.model_file import read_model
+from fedvox.job.model import initial_model
+from fedvox.job.weights import weights_of
+from fedvox.networks.parts import norm_tensors
+from fedvox.training.in_process import run_in_process
+
+pytestmark = pytest.mark.system
+JOBS = Path(__file__).parents[2] / "jobs"
+TINY = [
+    "data.spacing=[12,12,12]",
+    "data.patch=[16,16,16]",
+    "network.channels=[4,8]",
+    "network.norm=batch",
+    "phantom.train=3",
+    "phantom.val=1",
+    "phantom.test=1",
+    "phantom.spacing_mm=12",
+    "training.personal=norm",
+    "training.rounds=2",
+    "training.steps=3",
+]
+SITES = ("site-1", "site-2")
+THREADS = ("-n", "2", "-t", "2")
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export_job(JOBS / "fedgin", tmp_path_factory.mktemp("job"), "pinned", TINY, "fedbn")
+
+
+@pytest.fixture(scope="module")
+def wire(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("wire")
+
+
+@pytest.fixture(scope="module")
+def work(job: Path, wire: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    work = tmp_path_factory.mktemp("work")
+    paths = (str(Path(__file__).parent / "wire"), os.environ.get("PYTHONPATH", ""))
+    run = subprocess.run(
+        [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-w", str(work), *THREADS],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "WIRE": str(wire)},
+        cwd=work.parent,
+    )
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
+    return work
+
+
+def own_models(work: Path, site: str) -> Path:
+    return work / site / "simulate_job/fedvox/own_model"
+
+
+def test_no_normalisation_tensor_is_in_any_message_and_every_other_one_is(
+    job: Path, work: Path, wire: Path
+) -> None:
+    model = initial_model(job_settings(job))
+    norm = norm_tensors(model) & set(weights_of(model))
+    assert len(norm) >= 8
+    common = set(weights_of(model)) - norm
+    lines = [line.split() for path in wire.iterdir() for line in path.read_text().splitlines()]
+    for party in ("server", "site"):
+        own = [(int(count), names) for sender, count, *names in lines if sender == party]
+        assert {name for _, names in own for name in names} == common
+        assert max(count for count, _ in own) == len(common)
+
+
+def test_simulator_equals_the_in_process_reference_personal_tensors_included(
+    job: Path, work: Path, tmp_path: Path
+) -> None:
+    settings = job_settings(job)
+    sites = []
+    for name in SITES:
+        site = phantom_site(name, settings.phantom, tmp_path / name / "phantom")
+        sites.append(open_site(name, site, settings.data, tmp_path / name))
+    reference = run_in_process(sites, settings, tmp_path / "run")
+    (path,) = work.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors")
+    simulated = load_file(str(path))
+    assert simulated.keys() == reference.last.keys()
+    assert all(np.array_equal(simulated[n], array) for n, array in reference.last.items())
+    for name in SITES:
+        complete = read_model(own_models(work, name) / "global_last/model.safetensors").weights
+        expected = {**reference.last, **reference.personal[name]}
+        assert complete.keys() == expected.keys()
+        assert all(np.array_equal(complete[n], array) for n, array in expected.items())
+
+
+def test_each_site_has_its_own_complete_model_and_the_server_s_is_refused(work: Path) -> None:
+    models = [
+        read_model(own_models(work, name) / "global_last/model.safetensors") for name in SITES
+    ]
+    assert [model.description["site"] for model in models] == list(SITES)
+    name = "model.0.adn.N.running_mean"
+    assert not np.array_equal(models[0].weights[name], models[1].weights[name])
+    for path in own_models(work, "site-1").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0 or path.parent.stat().st_mode & 0o077 == 0
+    with pytest.raises(ModelError, match="own_model"):
+        read_model(work / "server/simulate_job/fedvox/model.safetensors")
+    assert not list((work / "server").rglob("own_model"))
