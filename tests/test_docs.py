@@ -26,7 +26,8 @@ from fedvox.errors import UpdateRefused
 from fedvox.flare.jobs.folder import find_job, list_jobs
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.job.settings import JobSettings
-from fedvox.metrics.table import METRICS_COLUMNS, SUMMARY_COLUMNS
+from fedvox.metrics.columns import names
+from fedvox.metrics.table import MetricRow, SummaryRow
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "provisioning/policies"
@@ -289,7 +290,7 @@ def test_everything_that_a_registration_carries_is_documented() -> None:
 
 def test_columns_of_the_tables_are_documented() -> None:
     text = (DOCS / "researcher.md").read_text()
-    assert ",".join(METRICS_COLUMNS) in text and ",".join(SUMMARY_COLUMNS) in text
+    assert ",".join(names(MetricRow)) in text and ",".join(names(SummaryRow)) in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

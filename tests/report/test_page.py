@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from metric_values import scores as values
 from PIL import Image
 
 from fedvox.aggregation.round import round_text
@@ -26,7 +27,9 @@ VOID = {"meta", "img", "br", "line", "link", "hr", "input"}
 
 def scores(model: str, site: str, modality: str, mean: float, cases: int = 4) -> list[MetricRow]:
     return [
-        MetricRow(model, site, "test", modality, f"c{c}", "liver", mean + 0.01 * c, 3.5, 0.9, 50)
+        MetricRow(
+            model, site, "test", modality, f"c{c}", "liver", values(mean + 0.01 * c, 3.5, 0.9), 50
+        )
         for c in range(cases)
     ]
 
@@ -43,7 +46,14 @@ def three_hospitals(model: str = "global_best") -> list[MetricRow]:
 def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
     rows = [
         MetricRow(
-            model, "site-1", "test", modality, f"c{case}", organ, 0.8 + 0.01 * case, 3.5, 0.9, 50
+            model,
+            "site-1",
+            "test",
+            modality,
+            f"c{case}",
+            organ,
+            values(0.8 + 0.01 * case, 3.5, 0.9),
+            50,
         )
         for model in ("global_best", "site-1")
         for modality in ("ct", "mr")
@@ -163,11 +173,9 @@ def test_picture_is_named_with_its_model_and_its_site_as_they_are(tmp_path):
 
 def test_every_text_is_escaped(tmp_path):
     write_run(tmp_path, reason=EVIL)
-    rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, 1.0, 0.5, 3)]
-    rows.append(SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3))
-    rows += [
-        SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3, site + EVIL) for site in "ab"
-    ]
+    rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, {}, 3)]
+    rows.append(SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, {}, 3))
+    rows += [SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, {}, 3, site + EVIL) for site in "ab"]
     record = {"job": EVIL, "job_id": EVIL, "written": EVIL, "fedvox_version": EVIL}
     (tmp_path / "run.json").write_text(json.dumps(record | {"sites": [{"site": EVIL}]}))
     write_csv(tmp_path / "summary.csv", rows, SummaryRow)
@@ -234,7 +242,7 @@ def test_numbers_for_people():
 
 def test_regions_stand_behind_the_structures_and_before_the_mean():
     organs = ("tumour_whole", "tumour_core", "tumour_oedema", "liver")
-    rows = [MetricRow("m", "a", "test", "flair", "c", o, 0.5, 1.0, 0.5, 9) for o in organs]
+    rows = [MetricRow("m", "a", "test", "flair", "c", o, values(0.5), 9) for o in organs]
     headings = re.findall(r'scope="col"[^>]*>([^<]+)<', comparison(summarise(rows)))
     assert headings[3:] == ["Liver", "Tumour oedema", "Tumour whole", "Tumour core", "Mean"]
 

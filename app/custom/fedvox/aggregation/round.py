@@ -1,6 +1,5 @@
 """One round at the server: screen, store, weigh, average, record."""
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.attachment import merge_attached, screen_attached
+from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen
@@ -92,6 +93,7 @@ class Round:
             cases = self._entitled(update, own)
             self._keep_scores(update, own)
             screen(update, self.model, self.index, self.accepted, cases, self.steps)
+            screen_attached(update.attached)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
             raise
@@ -100,15 +102,12 @@ class Round:
         most = update.cases if counted is None else min(update.cases, counted)
         self.contributors[update.site] = {
             "site": update.site,
-            "modality": update.modality,
-            "train_loss": _finite(update.loss),
+            **recorded(update),
             "val_dice": self._site_dice(update.site),
             "update_norm": _distance(update.arrays, self.model),
             "answer_seconds": round(time.monotonic() - self.started, 3),
-            "train_seconds": _finite(round(update.seconds, 3)),
-            "data_wait": _finite(round(update.data_wait, 4)),
             "bytes_up": _size(update.arrays),
-            "bytes_down": update.down_bytes,
+            "bytes_down": _size({name: self.model[name] for name in update.arrays}),
         }
         self.accepted[update.site] = replace(update, cases=most, arrays={})
 
@@ -158,7 +157,7 @@ class Round:
             weights = {site: share.weight for site, share in shares.items()}
             following, memory = self._step(self.aggregate(self.model, self._read, weights))
             if all(np.isfinite(array).all() for array in following.values()):
-                model, self.memory = dict(following), memory
+                model, self.memory = dict(following), merge_attached(self.accepted, memory)
             else:
                 for site in self.contributors:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
@@ -223,11 +222,6 @@ def round_text(record: Mapping[str, Any], rounds: int) -> str:
         + (f"nothing from {', '.join(record['missing'])}; " if record["missing"] else "")
         + f"{record['seconds']:.0f} s"
     )
-
-
-def _finite(value: float) -> float | None:
-    """A claimed number as JSON can hold it."""
-    return value if math.isfinite(value) else None
 
 
 def _distance(arrays: Arrays, model: Arrays) -> float:

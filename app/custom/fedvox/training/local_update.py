@@ -43,11 +43,10 @@ def local_update(
     result = train_round(model, site.train, job, site.name, index, state, device, stop)
     if result is None:
         return None
-    arrays = weights_of(model)
     return Update(
         site=site.name,
         round=index,
-        arrays=arrays,
+        arrays=weights_of(model),
         cases=len(site.train),
         steps=result.steps,
         modality=",".join(site.modalities),
@@ -55,7 +54,6 @@ def local_update(
         seconds=result.seconds,
         data_wait=result.data_wait,
         validation=validation,
-        down_bytes=sum(array.nbytes for array in arrays.values()),
     )
 
 
