@@ -46,19 +46,11 @@ def fields():
 
 
 def test_the_record_holds_claims_under_their_keys_rounded_and_without_nan():
-    assert recorded(UPDATE) == {
-        "modality": "ct,mr",
-        "train_loss": 0.75,
-        "train_seconds": 12.346,
-        "data_wait": 0.0123,
-    }
+    told = {"modality": "ct,mr", "train_loss": 0.75, "train_seconds": 12.346, "data_wait": 0.0123}
+    assert told.items() <= recorded(UPDATE).items()
     silent = Update(site="a", arrays={})
-    assert recorded(silent) == {
-        "modality": "",
-        "train_loss": None,
-        "train_seconds": 0.0,
-        "data_wait": None,
-    }
+    told = {"modality": "", "train_loss": None, "train_seconds": 0.0, "data_wait": None}
+    assert told.items() <= recorded(silent).items()
 
 
 def test_a_number_that_is_none_is_read_as_not_a_number():

@@ -64,7 +64,7 @@ def test_record_says_who_contributed_how_much_and_why(open_round, model, update_
     assert record["validation"] == {"ct": pytest.approx(0.7), "mr": 0.25}
     assert record["scores"] == {"a": {"ct": [0.9, 2]}, "b": {"ct": [0.5, 2], "mr": [0.25, 1]}}
     assert 0 <= record["contributors"][1].pop("answer_seconds") <= record["seconds"]
-    assert record["contributors"][1] == {
+    expected = {
         "site": "b",
         "modality": "ct,mr",
         "weight": 0.75,
@@ -77,6 +77,7 @@ def test_record_says_who_contributed_how_much_and_why(open_round, model, update_
         "bytes_up": 36,
         "bytes_down": 36,
     }
+    assert expected.items() <= record["contributors"][1].items()
     assert record["contributors"][0]["weight"] == 0.25
     json.dumps({key: record[key] for key in ("refused", "validation")}, allow_nan=False)
 
