@@ -186,6 +186,8 @@ SECTIONS = {
     "rights": rights(),
     "claims": claims_table(),
     "metrics": metrics_table(),
+    "metrics.csv": f"```\n{','.join(names(MetricRow))}\n```\n",
+    "summary.csv": f"```\n{','.join(names(SummaryRow))}\n```\n",
 }
 
 

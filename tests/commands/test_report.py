@@ -2,7 +2,7 @@ import argparse
 import json
 
 import pytest
-from metric_values import scores
+from metric_values import means, scores
 
 from fedvox.commands import report
 from fedvox.errors import ConfigError
@@ -36,7 +36,7 @@ def test_report_draws_figures_and_page_and_prints_the_path(tmp_path, capsys):
 
 def test_summary_of_the_run_is_left_alone(tmp_path):
     write_csv(tmp_path / "metrics.csv", [ROW], MetricRow)
-    kept = SummaryRow("global_best", "ct", "liver", 0.5, 0.4, 0.6, {"hd95": 1.0, "nsd": 0.5}, 7)
+    kept = SummaryRow("global_best", "ct", "liver", 0.5, 0.4, 0.6, means(), 7)
     write_csv(tmp_path / "summary.csv", [kept], SummaryRow)
     assert call(tmp_path) == 0
     assert read_csv(tmp_path / "summary.csv", SummaryRow) == [kept]

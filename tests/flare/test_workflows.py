@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from metric_values import scores
+from metric_values import means, scores
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind
@@ -52,7 +52,7 @@ def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee00") -> dic
 def shared(model: str, site: str) -> dict[str, object]:
     interval = (0.5, 0.25, 0.75)
     return to_dict(
-        SharedSummary(model, site, "test", "ct", "liver", 9, *interval, {"hd95": 4.0, "nsd": 0.75})
+        SharedSummary(model, site, "test", "ct", "liver", 9, *interval, means(4.0, 0.75))
     )
 
 

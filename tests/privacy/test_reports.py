@@ -41,7 +41,7 @@ FORM = ReportForm(
     structures=("liver", "spleen"),
     mean="mean",
     modalities=("ct", "mr", "t1", "flair"),
-    row_columns=forms(MetricRow),
+    row_columns={name: forms(MetricRow)[name] for name in ROW},
     shared_columns={name: forms(SharedSummary)[name] for name in SHARED},
     cases={"val": {"ct": 1}, "test": {"ct": 3, "t1": 1, "t1+flair": 1}},
 )

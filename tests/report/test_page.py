@@ -9,9 +9,12 @@ from PIL import Image
 
 from fedvox.aggregation.round import round_text
 from fedvox.errors import ConfigError
+from fedvox.metrics import METRICS
 from fedvox.metrics.hd95 import TITLES
+from fedvox.metrics.metric import Masks, Metric
 from fedvox.metrics.summary import reduce_rows, summarise
 from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
+from fedvox.privacy.forms import share
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
 from fedvox.report.run_record import SiteCases, write_run_record
@@ -348,3 +351,15 @@ def test_damaged_record_of_the_run_is_named(tmp_path):
         (tmp_path / "run.json").write_text(broken)
         with pytest.raises(ConfigError, match=r"run\.json"):
             write_report(tmp_path)
+
+
+def test_a_further_metric_says_what_it_is(tmp_path, monkeypatch):
+    def ratio(masks: Masks) -> float:
+        """Ratio of volumes, ``|P| < |R|``."""
+        return 1.0
+
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS.items()))
+    METRICS.register("ratio")(Metric(ratio, "Ratio", share(), "higher", missed=0.0, invented=0.0))
+    write_run(tmp_path)
+    page = write_report(tmp_path).read_text()
+    assert "<strong>Ratio</strong>: Ratio of volumes, |P| &lt; |R|. Higher is better." in page

@@ -7,6 +7,7 @@ from typing import Any
 
 from fedvox.files import write_text
 from fedvox.metrics import other_metrics
+from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import BEST, LAST
 from fedvox.report.course import rounds_table
 from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
@@ -114,13 +115,16 @@ def _methods(run: RunFiles) -> str:
         if tolerance is not None
         else "",
         further="".join(
-            f"\n<li><strong>{escape(metric.heading)}</strong>: {escape(metric.meaning)} "
-            f"{metric.better.capitalize()} is better.</li>"
-            for name, metric in other_metrics()
-            if name not in _EXPLAINED
+            f"\n{_explained(metric)}" for name, metric in other_metrics() if name not in _EXPLAINED
         ),
         warning=f" <strong>{escape(note)}.</strong>" if note else "",
     )
+
+
+def _explained(metric: Metric) -> str:
+    meaning = escape(metric.meaning.replace("``", ""))
+    better = metric.better.capitalize()
+    return f"<li><strong>{escape(metric.heading)}</strong>: {meaning} {better} is better.</li>"
 
 
 def _footer(run: RunFiles) -> str:
