@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedvox.aggregation.claims import Claims
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
@@ -26,7 +27,9 @@ from fedvox.errors import UpdateRefused
 from fedvox.flare.jobs.folder import find_job, list_jobs
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.job.settings import JobSettings
-from fedvox.metrics.table import METRICS_COLUMNS, SUMMARY_COLUMNS
+from fedvox.metrics import METRICS
+from fedvox.metrics.columns import names
+from fedvox.metrics.table import MetricRow, SummaryRow
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "provisioning/policies"
@@ -155,11 +158,46 @@ def section_table(field: dataclasses.Field, hint: type) -> str:
     return HEADER + "".join(named_rows(field, f"{field.name}."))
 
 
+def claims_table() -> str:
+    """What a site claims of its update, and where it stands in ``rounds.jsonl``."""
+    texts = described(Claims)
+    return "| key | claim | meaning |\n|---|---|---|\n" + "".join(
+        f"| {f'`contributors.{key}`' if (key := own.metadata['record']) else '-'} "
+        f"| `{own.name}` | {texts[own.name]} |\n"
+        for own in dataclasses.fields(Claims)
+    )
+
+
+def metrics_table() -> str:
+    """Every metric with its column and its values where a mask is empty."""
+    columns = ("metric", "column", "meaning", "better", "reference only", "prediction only")
+    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    return head + "".join(
+        f"| {metric.title} | `{metric.column(name)}` | {plain(metric.meaning)} | {metric.better} "
+        f"| {empty(metric.missed)} | {empty(metric.invented)} |\n"
+        for name, metric in METRICS.items()
+    )
+
+
+def empty(value: float | str) -> str:
+    """A metric's value of an empty mask."""
+    if isinstance(value, str):
+        return f"{value} of the image in mm"
+    return "NaN" if value != value else f"{value:g}"
+
+
 SECTIONS = {
     f"training.json/{field.name}": section_table(field, hint)
     for field in dataclasses.fields(JobSettings)
     if dataclasses.is_dataclass(hint := typing.get_type_hints(JobSettings)[field.name])
-} | {"fedvox_site.json": table(SiteSettings), "rights": rights()}
+} | {
+    "fedvox_site.json": table(SiteSettings),
+    "rights": rights(),
+    "claims": claims_table(),
+    "metrics": metrics_table(),
+    "metrics.csv": f"```\n{','.join(names(MetricRow))}\n```\n",
+    "summary.csv": f"```\n{','.join(names(SummaryRow))}\n```\n",
+}
 
 
 def renewed(text: str) -> str:
@@ -168,7 +206,8 @@ def renewed(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/researcher.md", "docs/hospital-it.md", "provisioning/README.md"]
+    "page",
+    ["docs/researcher.md", "docs/hospital-it.md", "docs/operator.md", "provisioning/README.md"],
 )
 def test_tables_are_those_of_the_code(page: str) -> None:
     text = (ROOT / page).read_text()
@@ -299,7 +338,7 @@ def test_everything_that_a_registration_carries_is_documented() -> None:
 
 def test_columns_of_the_tables_are_documented() -> None:
     text = (DOCS / "researcher.md").read_text()
-    assert ",".join(METRICS_COLUMNS) in text and ",".join(SUMMARY_COLUMNS) in text
+    assert ",".join(names(MetricRow)) in text and ",".join(names(SummaryRow)) in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -2,12 +2,13 @@ import argparse
 import json
 
 import pytest
+from metric_values import means, scores
 
 from fedvox.commands import report
 from fedvox.errors import ConfigError
 from fedvox.metrics.table import MetricRow, SummaryRow, read_csv, write_csv
 
-ROW = MetricRow("global_best", "site-1", "test", "ct", "a1", "liver", 0.9, 4.5, 0.75, 1000)
+ROW = MetricRow("global_best", "site-1", "test", "ct", "a1", "liver", scores(0.9, 4.5, 0.75), 1000)
 ROUND = {"round": 0, "contributors": [{"site": "site-1", "train_loss": 0.5}], "validation": {}}
 
 
@@ -35,7 +36,7 @@ def test_report_draws_figures_and_page_and_prints_the_path(tmp_path, capsys):
 
 def test_summary_of_the_run_is_left_alone(tmp_path):
     write_csv(tmp_path / "metrics.csv", [ROW], MetricRow)
-    kept = SummaryRow("global_best", "ct", "liver", 0.5, 0.4, 0.6, 1.0, 0.5, 7)
+    kept = SummaryRow("global_best", "ct", "liver", 0.5, 0.4, 0.6, means(), 7)
     write_csv(tmp_path / "summary.csv", [kept], SummaryRow)
     assert call(tmp_path) == 0
     assert read_csv(tmp_path / "summary.csv", SummaryRow) == [kept]

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from metric_values import scores
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.shareable import Shareable, make_reply
@@ -147,7 +148,7 @@ def test_an_unknown_return_code_carries_no_text(party):
 
 def evaluation(site: str, model: str) -> Shareable:
     """A report as a site makes it, of one case."""
-    row = MetricRow(model, site, "test", "ct", "3f9a3f9a", "liver", 0.5, 4.0, 0.75, 100)
+    row = MetricRow(model, site, "test", "ct", "3f9a3f9a", "liver", scores(0.5, 4.0, 0.75), 100)
     data = {"validation": {"ct": [0.5, 1]}, "rows": [to_dict(row)], "shared": []}
     return sent(DataKind.METRICS, data)
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from metric_values import means, scores
 from nvflare.apis.client import Client
 from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.dxo import DXO, DataKind
@@ -44,13 +45,15 @@ JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 
 def row(model: str, site: str, dice: float = 0.5, case: str = "c0ffee00") -> dict[str, object]:
     return to_dict(
-        MetricRow(model, site, "test", "ct", case, "liver", dice, 4.0, 0.75, gt_voxels=100)
+        MetricRow(model, site, "test", "ct", case, "liver", scores(dice, 4.0, 0.75), 100)
     )
 
 
 def shared(model: str, site: str) -> dict[str, object]:
     interval = (0.5, 0.25, 0.75)
-    return to_dict(SharedSummary(model, site, "test", "ct", "liver", 9, *interval, 4.0, 0.75))
+    return to_dict(
+        SharedSummary(model, site, "test", "ct", "liver", 9, *interval, means(4.0, 0.75))
+    )
 
 
 def report(rows=(), summaries=(), validation=None) -> Shareable:

@@ -27,7 +27,8 @@ def test_a_prediction_where_nobody_annotated_is_neither_right_nor_wrong(liver):
     reference[12:] = IGNORED
     prediction[12:] = 1
     found = score(prediction, reference)
-    assert (found.dice, found.hd95_mm, found.nsd, found.gt_voxels) == (1.0, 0.0, 1.0, 64)
+    assert found.scores == {"dice": 1.0, "hd95": 0.0, "nsd": 1.0}
+    assert found.gt_voxels == 64
 
 
 def test_scores_far_from_such_voxels_are_those_of_the_rest(liver):
@@ -42,15 +43,15 @@ def test_a_surface_that_is_cut_by_them_is_not_measured(liver):
     reference[6:] = IGNORED
     found = score(liver, reference)
     assert (found.dice, found.gt_voxels) == (1.0, 32)
-    assert math.isnan(found.hd95_mm) and math.isnan(found.nsd)
+    assert math.isnan(found.scores["hd95"]) and math.isnan(found.scores["nsd"])
 
 
 def test_an_organ_that_was_missed_keeps_its_penalties(liver):
     reference = liver.copy()
     reference[6:] = IGNORED
     found = score(np.zeros_like(liver), reference)
-    assert (found.dice, found.nsd) == (0.0, 0.0)
-    assert found.hd95_mm == pytest.approx(math.dist((0, 0, 0), liver.shape))
+    assert (found.dice, found.scores["nsd"]) == (0.0, 0.0)
+    assert found.scores["hd95"] == pytest.approx(math.dist((0, 0, 0), liver.shape))
 
 
 def test_a_case_of_which_nothing_is_annotated_is_no_evidence(liver):

@@ -28,13 +28,13 @@ def test_box_shifted_by_two_voxels(axis):
     assert score.gt_voxels == 1000
     assert score.dice == pytest.approx(0.8)  # 8 of 10 layers shared
     # The leading face, 100 of 488 surface voxels, lies 2 voxels off: more than 5 percent.
-    assert score.hd95_mm == pytest.approx(2 * SPACING[axis])
+    assert score.scores["hd95"] == pytest.approx(2 * SPACING[axis])
 
 
 def test_nsd_counts_surface_voxels_within_the_tolerance():
     one_off = np.roll(box(5, 5, 5), 1, axis=0)
     inside, outside = (
-        score_case(one_off, box(5, 5, 5), ORGANS, {"liver"}, SPACING, tolerance)[0].nsd
+        score_case(one_off, box(5, 5, 5), ORGANS, {"liver"}, SPACING, tolerance)[0].scores["nsd"]
         for tolerance in (2.0, 1.9)
     )
     assert inside == 1.0
@@ -47,7 +47,7 @@ def test_equal_masks_score_perfectly_for_tensors_and_arrays():
     labels = box(3, 3, 3)
     for prediction in (labels, torch.from_numpy(labels).long()):
         (score,) = score_case(prediction, labels, ORGANS, {"liver"}, SPACING)
-        assert (score.dice, score.hd95_mm, score.nsd) == (1.0, 0.0, 1.0)
+        assert score.scores == {"dice": 1.0, "hd95": 0.0, "nsd": 1.0}
 
 
 def test_only_annotated_organs_are_scored_in_label_order():
@@ -60,22 +60,22 @@ def test_only_annotated_organs_are_scored_in_label_order():
 def test_organ_absent_from_both_is_no_evidence():
     empty = np.zeros((8, 8, 8), dtype=np.int64)
     (score,) = score_case(empty, empty, ORGANS, {"liver"}, SPACING)
-    assert all(math.isnan(value) for value in (score.dice, score.hd95_mm, score.nsd))
+    assert all(math.isnan(value) for value in score.scores.values())
     assert score.gt_voxels == 0
 
 
 def test_invented_organ_scores_zero_and_leaves_hd95_out():
     labels = box(3, 3, 3)
     (score,) = score_case(labels, np.zeros_like(labels), ORGANS, {"liver"}, SPACING)
-    assert (score.dice, score.nsd, score.gt_voxels) == (0.0, 0.0, 0)
-    assert math.isnan(score.hd95_mm)
+    assert (score.dice, score.scores["nsd"], score.gt_voxels) == (0.0, 0.0, 0)
+    assert math.isnan(score.scores["hd95"])
 
 
 def test_missed_organ_costs_the_image_diagonal():
     labels = box(3, 3, 3)
     (score,) = score_case(np.zeros_like(labels), labels, ORGANS, {"liver"}, SPACING)
-    assert (score.dice, score.nsd, score.gt_voxels) == (0.0, 0.0, 1000)
-    assert score.hd95_mm == pytest.approx(math.hypot(80.0, 45.0, 72.0))
+    assert (score.dice, score.scores["nsd"], score.gt_voxels) == (0.0, 0.0, 1000)
+    assert score.scores["hd95"] == pytest.approx(math.hypot(80.0, 45.0, 72.0))
 
 
 def test_cropping_changes_no_value(monkeypatch):
@@ -163,14 +163,14 @@ def test_hd95_is_the_larger_directed_percentile_unless_the_other_convention_is_n
         ({"hd95": "both_directions"}, together),
     ):
         (score,) = score_case(*spur(), ORGANS, {"liver"}, SPACING, **options)
-        assert score.hd95_mm == pytest.approx(expected, rel=1e-5)
+        assert score.scores["hd95"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_hd95_is_that_of_monai():
     prediction, reference = (torch.from_numpy(mask)[None, None].float() for mask in spur())
     expected = compute_hausdorff_distance(prediction, reference, percentile=95, spacing=SPACING)
     (score,) = score_case(*spur(), ORGANS, {"liver"}, SPACING)
-    assert score.hd95_mm == pytest.approx(float(expected), rel=1e-5)
+    assert score.scores["hd95"] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_unknown_convention_of_hd95_is_refused_with_the_known_ones():

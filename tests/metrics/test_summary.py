@@ -3,6 +3,7 @@ import random
 
 import numpy as np
 import pytest
+from metric_values import scores
 
 from fedvox.metrics.interval import mean_interval
 from fedvox.metrics.summary import reduce_rows, summarise
@@ -12,13 +13,16 @@ from fedvox.metrics.table import ALL_SITES, MetricRow, SharedSummary, SummaryRow
 def row(
     case: str, organ: str, dice: float, *, site="site-1", split="test", modality="ct", hd=1.0
 ) -> MetricRow:
-    return MetricRow("global_best", site, split, modality, case, organ, dice, hd, dice, 10)
+    return MetricRow("global_best", site, split, modality, case, organ, scores(dice, hd, dice), 10)
 
 
 def shared(site: str, cases: int, mean: float, sd: float = math.nan, hd: int = 0) -> SharedSummary:
     ends = (mean - 0.2, mean + 0.2)
     return SharedSummary(
-        "m", site, "test", "ct", "liver", cases, mean, *ends, mean, mean, sd, hd, cases
+        *("m", site, "test", "ct", "liver", cases, mean, *ends),
+        means={"hd95": mean, "nsd": mean},
+        dice_sd=sd,
+        counts={"hd95": hd, "nsd": cases},
     )
 
 
@@ -60,13 +64,13 @@ def test_nan_is_left_out_and_not_counted():
     liver, _ = pooled([*rows, row("d", "liver", 0.0, hd=math.nan)])
     assert liver.cases == 3
     assert liver.dice_mean == pytest.approx(1.4 / 3)
-    assert liver.hd95_mm_mean == 1.0
+    assert liver.means["hd95"] == 1.0
 
 
 def test_group_without_evidence_is_nan_with_no_cases():
     liver, mean = pooled([row("a", "liver", math.nan, hd=math.nan)])
     assert liver.cases == mean.cases == 0
-    assert all(math.isnan(v) for v in (liver.dice_mean, liver.dice_low, liver.hd95_mm_mean))
+    assert all(math.isnan(v) for v in (liver.dice_mean, liver.dice_low, liver.means["hd95"]))
 
 
 def test_order_of_rows_does_not_matter():
@@ -115,7 +119,7 @@ def three_sites() -> list[MetricRow]:
 def test_summaries_give_the_numbers_of_the_rows_to_the_last_digit():
     rows = three_sites()
     direct = summarise(rows)
-    assert direct[0].hd95_mm_mean == pytest.approx((50 + 10 + 5 * 30) / 7)
+    assert direct[0].means["hd95"] == pytest.approx((50 + 10 + 5 * 30) / 7)
     for sharing in ({"a", "b", "c"}, {"a"}, {"b", "c"}):
         parts = reduce_rows([r for r in rows if r.site in sharing])
         mixed = summarise([r for r in rows if r.site not in sharing], parts)
@@ -163,19 +167,19 @@ def test_two_cases_have_no_interval_however_they_came(parts):
 @pytest.mark.parametrize("cases", [-5, -3, -1, 0])
 def test_count_below_zero_neither_crashes_nor_counts(cases):
     good = [row(f"c{i}", "liver", 0.1 * i + 0.5) for i in range(3)]
-    part = SharedSummary("global_best", "b", "test", "ct", "liver", cases, 0.5, 0.4, 0.6, 4.0, 0.5)
+    part = SharedSummary("global_best", "b", "test", "ct", "liver", cases, 0.5, 0.4, 0.6, {})
     assert pooled(good, [part]) == pooled(good)
 
 
 def test_infinite_hd95_is_none():
     rows = [row("a", "liver", 0.5, hd=math.inf), row("b", "liver", 0.7, hd=4.0)]
-    assert pooled(rows)[0].hd95_mm_mean == 4.0
+    assert pooled(rows)[0].means["hd95"] == 4.0
 
 
 def test_hd95_of_a_site_without_any_does_not_count():
     (both,) = pooled([], [shared("a", 30, 0.6, 0.1), shared("b", 10, 0.8, 0.1, hd=4)])
-    assert both.hd95_mm_mean == 0.8  # the helper gives the mean Dice for HD95 too
-    assert both.nsd_mean == pytest.approx(0.65)
+    assert both.means["hd95"] == 0.8  # the helper gives the mean Dice for HD95 too
+    assert both.means["nsd"] == pytest.approx(0.65)
 
 
 def test_pooled_rows_come_first_then_each_site_by_name():
@@ -208,7 +212,7 @@ def test_rows_of_a_site_speak_of_its_cases_only():
     liver = {g.site: g for g in summarise(rows) if g.organ == "liver"}
     assert {site: g.cases for site, g in liver.items()} == {"all": 15, "a": 9, "b": 1, "c": 5}
     assert liver["b"].dice_mean == 0.9 and math.isnan(liver["b"].dice_low)
-    assert liver["a"].hd95_mm_mean == 50.0
+    assert liver["a"].means["hd95"] == 50.0
 
 
 def test_per_case_rows_and_shared_means_combine():

@@ -2,11 +2,11 @@ import csv
 import math
 
 import pytest
+from metric_values import means, scores
 
 from fedvox.errors import ConfigError
+from fedvox.metrics.columns import columns, names
 from fedvox.metrics.table import (
-    METRICS_COLUMNS,
-    SUMMARY_COLUMNS,
     MetricRow,
     SharedSummary,
     SummaryRow,
@@ -16,15 +16,19 @@ from fedvox.metrics.table import (
     write_csv,
 )
 
-ROW = MetricRow("global_best", "site-1", "test", "ct", "a1", "liver", 0.9, 4.5, 0.75, 1000)
-EMPTY = MetricRow("site-1", "site-2", "test", "t1+flair", "b,2", "aorta", *[math.nan] * 3, 0)
+MEANS = means()
+FIRST = ("", "dice", "hd95", "nsd")
+ROW = MetricRow("global_best", "site-1", "test", "ct", "a1", "liver", scores(0.9, 4.5, 0.75), 1000)
+EMPTY = MetricRow(
+    "site-1", "site-2", "test", "t1+flair", "b,2", "aorta", scores(*[math.nan] * 3), 0
+)
 
 
 def test_columns_are_the_published_ones():
-    assert ",".join(METRICS_COLUMNS) == (
+    assert ",".join(own.name for own in columns(MetricRow) if own.metric in FIRST) == (
         "model,site,split,modality,case,organ,dice,hd95_mm,nsd,gt_voxels"
     )
-    assert ",".join(SUMMARY_COLUMNS) == (
+    assert ",".join(own.name for own in columns(SummaryRow) if own.metric in FIRST) == (
         "model,modality,organ,dice_mean,dice_low,dice_high,hd95_mm_mean,nsd_mean,cases,site"
     )
 
@@ -41,7 +45,9 @@ def test_csv_round_trip_keeps_nan_and_commas(tmp_path):
 
 def test_csv_keeps_six_significant_digits(tmp_path):
     write_csv(
-        tmp_path / "s.csv", [SummaryRow("m", "ct", "mean", 2 / 3, 0, 1, 1e3, 0.5, 2)], SummaryRow
+        tmp_path / "s.csv",
+        [SummaryRow("m", "ct", "mean", 2 / 3, 0, 1, means(hd95=1e3), 2)],
+        SummaryRow,
     )
     assert (tmp_path / "s.csv").read_text().splitlines()[
         1
@@ -50,7 +56,7 @@ def test_csv_keeps_six_significant_digits(tmp_path):
 
 def test_no_rows_give_a_heading_only(tmp_path):
     write_csv(tmp_path / "m.csv", [], MetricRow)
-    assert (tmp_path / "m.csv").read_text() == ",".join(METRICS_COLUMNS) + "\n"
+    assert (tmp_path / "m.csv").read_text() == ",".join(names(MetricRow)) + "\n"
     assert read_csv(tmp_path / "m.csv", MetricRow) == []
 
 
@@ -64,7 +70,9 @@ def test_failed_write_leaves_the_old_file(tmp_path):
 
 
 def test_dict_round_trip_is_plain():
-    shared = SharedSummary("m", "site-1", "test", "mr", "mean", 3, 0.5, 0.4, 0.6, math.nan, 0.7)
+    shared = SharedSummary(
+        "m", "site-1", "test", "mr", "mean", 3, 0.5, 0.4, 0.6, means(math.nan, 0.7)
+    )
     values = to_dict(shared)
     assert values["hd95_mm_mean"] is None
     assert to_dict(from_dict(SharedSummary, values)) == values
@@ -86,9 +94,9 @@ def test_errors_name_the_file_and_the_line(tmp_path):
 
 def test_summary_of_an_older_run_speaks_of_all_sites(tmp_path):
     path = tmp_path / "summary.csv"
-    path.write_text(",".join(SUMMARY_COLUMNS[:-1]) + "\nm,ct,mean,0.5,0.4,0.6,9,0.5,3\n")
+    path.write_text(",".join(names(SummaryRow)[:-1]) + "\nm,ct,mean,0.5,0.4,0.6,9,0.5,3\n")
     assert [row.site for row in read_csv(path, SummaryRow)] == ["all"]
-    path.write_text(",".join(SUMMARY_COLUMNS[1:]) + "\nct,mean,0.5,0.4,0.6,9,0.5,3,all\n")
+    path.write_text(",".join(names(SummaryRow)[1:]) + "\nct,mean,0.5,0.4,0.6,9,0.5,3,all\n")
     with pytest.raises(ConfigError, match="needs exactly the columns"):
         read_csv(path, SummaryRow)
 
@@ -96,7 +104,7 @@ def test_summary_of_an_older_run_speaks_of_all_sites(tmp_path):
 @pytest.mark.parametrize("text", ["=1+1", "+49", "-a", "@SUM(A1)", "'quoted", "'=1"])
 def test_no_cell_is_a_formula_to_a_spreadsheet_and_every_text_comes_back(tmp_path, text):
     path = tmp_path / "s.csv"
-    row = SummaryRow(text, text, text, 0.5, 0.4, 0.6, 1.0, 0.5, 3, text)
+    row = SummaryRow(text, text, text, 0.5, 0.4, 0.6, MEANS, 3, text)
     write_csv(path, [row], SummaryRow)
     with path.open(encoding="utf-8", newline="") as stream:
         cells = list(csv.reader(stream))[1]
@@ -106,7 +114,7 @@ def test_no_cell_is_a_formula_to_a_spreadsheet_and_every_text_comes_back(tmp_pat
 
 @pytest.mark.parametrize("letter", ["\t", "\r", "\n", "\x1b", "\x00"])
 def test_control_character_neither_breaks_a_row_nor_hides_a_formula(tmp_path, letter):
-    row = SummaryRow(f"{letter}=1", "ct", "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3, f"a{letter}b")
+    row = SummaryRow(f"{letter}=1", "ct", "mean", 0.5, 0.4, 0.6, MEANS, 3, f"a{letter}b")
     write_csv(tmp_path / "s.csv", [row], SummaryRow)
     (read,) = read_csv(tmp_path / "s.csv", SummaryRow)
     assert (read.model, read.site) == ("?=1", "a?b")

@@ -2,6 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from metric_values import scores
 
 from fedvox.data.organs import CANONICAL, REGIONS
 from fedvox.metrics.summary import reduce_rows, summarise
@@ -10,7 +11,7 @@ from fedvox.metrics.text_table import format_sites, format_table
 
 
 def row(model: str, site: str, case: int, dice: float, modality="ct", organ="liver") -> MetricRow:
-    return MetricRow(model, site, "test", modality, f"c{case}", organ, dice, 1.0, dice, 10)
+    return MetricRow(model, site, "test", modality, f"c{case}", organ, scores(dice, 1.0, dice), 10)
 
 
 def run(cases: int = 4, sites: int = 2) -> list[MetricRow]:
@@ -72,7 +73,7 @@ def test_a_missing_interval_of_enough_cases_is_explained_without_guessing():
     two = [replace(row, site=site) for site in "ab" for row in reduce_rows(own)]
     table = format_table(summarise([], two))
     assert "no interval where the cases do not differ, or no site tells their spread" in table
-    alike = [replace(row, dice=0.0) for row in run(4, 1) if row.model == "global_best"]
+    alike = [replace(row, scores=scores(0.0)) for row in run(4, 1) if row.model == "global_best"]
     assert format_table(summarise(alike)).endswith("no interval where the cases do not differ")
 
 
@@ -123,7 +124,7 @@ def test_many_sites_get_a_narrow_table_with_their_own_models():
 
 def test_single_site_has_no_table_by_site():
     assert format_sites(summarise(run(sites=1))) == ""
-    assert format_sites([SummaryRow("m", "ct", "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3)]) == ""
+    assert format_sites([SummaryRow("m", "ct", "mean", 0.5, 0.4, 0.6, {}, 3)]) == ""
 
 
 @pytest.mark.parametrize("letter", ["\x1b", "\r", "\n", "\u202e"])

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from fedvox.aggregation.update import Update
 from fedvox.errors import ConfigError
-from fedvox.flare.run.messages import claims_of
+from fedvox.metrics.columns import forms
+from fedvox.metrics.table import MetricRow, SharedSummary
 from fedvox.privacy.outgoing import (
-    check_claims,
     check_report,
     check_same_model,
     check_travelling,
@@ -28,8 +27,8 @@ FORM = ReportForm(
     structures=("liver", "kidney_left"),
     mean="mean",
     modalities=JOB,
-    row_columns=tuple(ROW),
-    shared_columns=tuple(MEAN),
+    row_columns={name: forms(MetricRow)[name] for name in ROW},
+    shared_columns={name: forms(SharedSummary)[name] for name in MEAN},
 )
 
 
@@ -91,58 +90,6 @@ def test_tensors_of_another_model_are_counted_and_not_named(change, words):
 @pytest.mark.parametrize("data", [None, {}, [np.zeros(2)], {"a": [0.5]}, {"a": "text"}])
 def test_what_is_no_mapping_of_arrays_has_no_signature(data):
     assert signature_of(data) is None
-
-
-def test_claims_of_a_trained_update_pass():
-    update = Update(
-        "site-1", 3, {}, 24, 400, "ct,mr", float("nan"), 12.5, 0.01, {"ct": (0.5, 2)}, 10**8
-    )
-    check_claims(claims_of(update), JOB)
-
-
-def test_claims_pass():
-    claims = {"cases": 3, "loss": 0.1, "modality": "flair,t1", "validation": {"ct": [0.5, 2]}}
-    check_claims(claims, JOB)
-
-
-@pytest.mark.parametrize(
-    "claims",
-    [
-        {"patients": 3},
-        {"modality": "Anna Mueller"},
-        {"modality": "/data"},
-        {"cases": [1, 2]},
-        {"cases": {"a": 1}},
-        {"validation": {"ct": [0.5, 2, "x"]}},
-        {"validation": {"a b": [0.5, 2]}},
-        {"validation": [1]},
-        {"cases": "Mueller_Hans"},
-        {"cases": 3.5},
-        {"cases": True},
-        {"cases": None},
-        {"steps": 19531231},
-        {"steps": -1},
-        {"seconds": 1e14},
-        {"data_wait": 19531231},
-        {"data_wait": "x"},
-        {"loss": "x"},
-        {"down_bytes": 10**13},
-        {"modality": "ct" + ",mr" * 70_000},
-        {"modality": 3},
-        {"validation": {"ct": ["Hans_Mueller", 3]}},
-        {"validation": {"ct": [0.5, 19531231]}},
-        {"validation": {"ct": [2.0, 3]}},
-        {"validation": {"ct": [None, 3]}},
-        {"modality": "t2"},
-        {"modality": "ct,ct"},
-        {"modality": "t1+flair"},
-        {"validation": {"ct+mr": [0.5, 2]}},
-        [1],
-    ],
-)
-def test_unknown_claims_are_refused(claims):
-    with pytest.raises(ConfigError, match="nothing was sent"):
-        check_claims(claims, JOB)
 
 
 def test_reports_pass():

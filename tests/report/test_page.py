@@ -4,13 +4,17 @@ import json
 import re
 
 import pytest
+from metric_values import scores as values
 from PIL import Image
 
 from fedvox.aggregation.round import round_text
 from fedvox.errors import ConfigError
+from fedvox.metrics import METRICS
 from fedvox.metrics.hd95 import TITLES
+from fedvox.metrics.metric import Masks, Metric
 from fedvox.metrics.summary import reduce_rows, summarise
 from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
+from fedvox.privacy.forms import share
 from fedvox.report.html import byte_size, duration, escape, interval_bar, number, tint
 from fedvox.report.page import PHANTOM_BANNER, write_report
 from fedvox.report.run_record import SiteCases, write_run_record
@@ -26,7 +30,9 @@ VOID = {"meta", "img", "br", "line", "link", "hr", "input"}
 
 def scores(model: str, site: str, modality: str, mean: float, cases: int = 4) -> list[MetricRow]:
     return [
-        MetricRow(model, site, "test", modality, f"c{c}", "liver", mean + 0.01 * c, 3.5, 0.9, 50)
+        MetricRow(
+            model, site, "test", modality, f"c{c}", "liver", values(mean + 0.01 * c, 3.5, 0.9), 50
+        )
         for c in range(cases)
     ]
 
@@ -43,7 +49,14 @@ def three_hospitals(model: str = "global_best") -> list[MetricRow]:
 def write_run(folder, phantom: bool = True, reason: str = "32 cases") -> None:
     rows = [
         MetricRow(
-            model, "site-1", "test", modality, f"c{case}", organ, 0.8 + 0.01 * case, 3.5, 0.9, 50
+            model,
+            "site-1",
+            "test",
+            modality,
+            f"c{case}",
+            organ,
+            values(0.8 + 0.01 * case, 3.5, 0.9),
+            50,
         )
         for model in ("global_best", "site-1")
         for modality in ("ct", "mr")
@@ -163,11 +176,9 @@ def test_picture_is_named_with_its_model_and_its_site_as_they_are(tmp_path):
 
 def test_every_text_is_escaped(tmp_path):
     write_run(tmp_path, reason=EVIL)
-    rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, 1.0, 0.5, 3)]
-    rows.append(SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3))
-    rows += [
-        SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, 1.0, 0.5, 3, site + EVIL) for site in "ab"
-    ]
+    rows = [SummaryRow(EVIL, EVIL, EVIL, 0.5, 0.4, 0.6, {}, 3)]
+    rows.append(SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, {}, 3))
+    rows += [SummaryRow(EVIL, EVIL, "mean", 0.5, 0.4, 0.6, {}, 3, site + EVIL) for site in "ab"]
     record = {"job": EVIL, "job_id": EVIL, "written": EVIL, "fedvox_version": EVIL}
     (tmp_path / "run.json").write_text(json.dumps(record | {"sites": [{"site": EVIL}]}))
     write_csv(tmp_path / "summary.csv", rows, SummaryRow)
@@ -234,7 +245,7 @@ def test_numbers_for_people():
 
 def test_regions_stand_behind_the_structures_and_before_the_mean():
     organs = ("tumour_whole", "tumour_core", "tumour_oedema", "liver")
-    rows = [MetricRow("m", "a", "test", "flair", "c", o, 0.5, 1.0, 0.5, 9) for o in organs]
+    rows = [MetricRow("m", "a", "test", "flair", "c", o, values(0.5), 9) for o in organs]
     headings = re.findall(r'scope="col"[^>]*>([^<]+)<', comparison(summarise(rows)))
     assert headings[3:] == ["Liver", "Tumour oedema", "Tumour whole", "Tumour core", "Mean"]
 
@@ -340,3 +351,15 @@ def test_damaged_record_of_the_run_is_named(tmp_path):
         (tmp_path / "run.json").write_text(broken)
         with pytest.raises(ConfigError, match=r"run\.json"):
             write_report(tmp_path)
+
+
+def test_a_further_metric_says_what_it_is(tmp_path, monkeypatch):
+    def ratio(masks: Masks) -> float:
+        """Ratio of volumes, ``|P| < |R|``."""
+        return 1.0
+
+    monkeypatch.setattr(METRICS, "_entries", dict(METRICS.items()))
+    METRICS.register("ratio")(Metric(ratio, "Ratio", share(), "higher", missed=0.0, invented=0.0))
+    write_run(tmp_path)
+    page = write_report(tmp_path).read_text()
+    assert "<strong>Ratio</strong>: Ratio of volumes, |P| &lt; |R|. Higher is better." in page

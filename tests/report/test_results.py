@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from metric_values import scores
 
 from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.metrics.table import MetricRow
@@ -20,7 +21,7 @@ def written(folder, number: int, rows: list[MetricRow]) -> str:
 
 def rows() -> list[MetricRow]:
     return [
-        MetricRow(model, site, "test", "ct", f"c{case}", "liver", dice + 0.1 * case, 1.0, 0.5, 9)
+        MetricRow(model, site, "test", "ct", f"c{case}", "liver", scores(dice + 0.1 * case), 9)
         for model in ("global_best", "global_last")
         for site, dice in (("a", 0.7), ("b", 0.3))
         for case in range(2)

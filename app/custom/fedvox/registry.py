@@ -1,4 +1,4 @@
-"""Named builders: one line registers a new augmentation, network, reader or aggregator."""
+"""Named entries: one line registers a new augmentation, network, reader, aggregator or metric."""
 
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from fedvox.errors import ConfigError
 from fedvox.suggest import hint
 
-T = TypeVar("T", bound=Callable[..., object])
+T = TypeVar("T")
 
 
 class Registry(Generic[T]):
@@ -64,3 +64,7 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))
+
+    def items(self) -> list[tuple[str, T]]:
+        """Names and entries in the order of their registration."""
+        return list(self._entries.items())

@@ -46,7 +46,7 @@ CLAIMS: list[dict[str, Any]] = [
     {"loss": "low"},
     {"seconds": float("-inf")},
     {"data_wait": 1e30},
-    {"down_bytes": 2**63},
+    {"steps": 2**63},
     {"note": "MUELLER"},
 ]
 

@@ -1,6 +1,5 @@
 """One round at the server: screen, store, weigh, average, record."""
 
-import math
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -9,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.attachment import merge_attached, screen_attached
+from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
@@ -98,6 +99,7 @@ class Round:
             self._keep_scores(update, own)
             sent = self._sent_to(update.site)
             screen(update, sent, self.index, self.accepted, cases, self.steps)
+            screen_attached(update.attached)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
             raise
@@ -106,15 +108,12 @@ class Round:
         most = update.cases if counted is None else min(update.cases, counted)
         self.contributors[update.site] = {
             "site": update.site,
-            "modality": update.modality,
-            "train_loss": _finite(update.loss),
+            **recorded(update),
             "val_dice": self._site_dice(update.site),
             "update_norm": _distance(update.arrays, sent),
             "answer_seconds": round(time.monotonic() - self.started, 3),
-            "train_seconds": _finite(round(update.seconds, 3)),
-            "data_wait": _finite(round(update.data_wait, 4)),
             "bytes_up": _size(update.arrays),
-            "bytes_down": update.down_bytes,
+            "bytes_down": _size({name: self.model[name] for name in update.arrays}),
         }
         self.accepted[update.site] = replace(update, cases=most, arrays={})
 
@@ -170,7 +169,8 @@ class Round:
             shares = self.weigh(self.accepted, self._read, self.model, self.memory)
             following, memory = self._step(shares)
             if all(np.isfinite(array).all() for array in following.values()):
-                model, self.memory = model | dict(following), memory
+                model = model | dict(following)
+                self.memory = merge_attached(self.accepted, memory)
             else:
                 for site in self.contributors:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
@@ -239,11 +239,6 @@ def round_text(record: Mapping[str, Any], rounds: int) -> str:
         + (f"nothing from {', '.join(record['missing'])}; " if record["missing"] else "")
         + f"{record['seconds']:.0f} s"
     )
-
-
-def _finite(value: float) -> float | None:
-    """A claimed number as JSON can hold it."""
-    return value if math.isfinite(value) else None
 
 
 def _distance(arrays: Arrays, model: Arrays) -> float:

@@ -14,7 +14,7 @@ from nvflare.app_common.app_event_type import AppEventType
 from fedvox.aggregation.round import Round, round_text
 from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.errors import FedVoxError
-from fedvox.flare.run.messages import META, UNREADABLE, update_from
+from fedvox.flare.run.messages import ATTACHED, META, UNREADABLE, update_from
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_run import server_run
 from fedvox.privacy.forms import MOST, FormError
@@ -75,7 +75,8 @@ class FedVoxAggregator(Aggregator):
                 claims = dxo.get_meta_prop(META) or {}
                 run = server_run(fl_ctx)
                 modalities = run.job.data.modalities
-                update = update_from(site, claims, dxo.data, _whole(claimed), modalities)
+                beside = dxo.get_meta_prop(ATTACHED)
+                update = update_from(site, claims, dxo.data, _whole(claimed), modalities, beside)
                 current.accept(update, run.admitted.get(site))
             except FormError as error:
                 current.refuse(site, str(error))

@@ -17,6 +17,7 @@ from nvflare.app_common.app_constant import AppConstants
 from torch import nn
 
 import fedvox
+from fedvox.aggregation.claims import claims_of
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
@@ -143,12 +144,10 @@ class FedVoxExecutor(Executor):
             100 * update.data_wait,
         )
         self._send_metrics(update, fl_ctx)
-        result = DXO(
-            DataKind.WEIGHTS,
-            data=dict(update.arrays),
-            meta={messages.META: messages.claims_of(update)},
-        )
-        return result.to_shareable()
+        meta: dict[str, Any] = {messages.META: claims_of(update)}
+        if update.attached:
+            meta[messages.ATTACHED] = {name: dict(own) for name, own in update.attached.items()}
+        return DXO(DataKind.WEIGHTS, data=dict(update.arrays), meta=meta).to_shareable()
 
     def _validate(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         job, site, device = self._ready()

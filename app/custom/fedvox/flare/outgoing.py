@@ -1,11 +1,15 @@
 """What may leave a site: a filter of the site's policy, not of the job."""
 
+from typing import Any
+
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
+from fedvox.aggregation.attachment import check_leaving
+from fedvox.aggregation.claims import check_claims
 from fedvox.errors import ConfigError
 from fedvox.flare.received import (
     ReceivedModel,
@@ -14,16 +18,17 @@ from fedvox.flare.received import (
     received_owner,
 )
 from fedvox.flare.run.failures import checked_kind
-from fedvox.flare.run.messages import FAILURE, META
+from fedvox.flare.run.messages import ATTACHED, FAILURE, META
 from fedvox.flare.run.places import is_simulator, load_job
 from fedvox.flare.run.report_form import report_form
+from fedvox.flare.run.site_setup import find_site
 from fedvox.flare.run.statistics import MIN_CASES, checked_min_cases, checked_statistics
 from fedvox.privacy.outgoing import (
-    check_claims,
     check_report,
     check_same_model,
     check_travelling,
     check_weights,
+    leaving,
 )
 
 _CODES = {value for name, value in vars(ReturnCode).items() if name.isupper()}
@@ -36,7 +41,8 @@ class OutgoingFilter(Filter):
     not know it refuses: FLARE then reports the task as failed and sends nothing of the result.
     Weights leave only as tensors of the names, shapes and types of the model that the site was sent
     (:mod:`fedvox.flare.received`), and none that the job keeps at the sites; whether their numbers
-    come from training nobody can tell here.
+    come from training nobody can tell here. What travels beside them leaves only where the site
+    file lists it under ``attachments``.
     A report speaks of this site, of the model that the task brought, and of organs and modalities
     of the job only: each name is compared with the one that is known.
     A job's own result filters run after it; the site's allow-list names none.
@@ -44,7 +50,7 @@ class OutgoingFilter(Filter):
     Args:
         share_cases: False forbids per-case rows even where the site file says ``cases``.
         min_cases: of a modality of which fewer training cases have a feature, a plan run's
-            fingerprint says nothing.
+            fingerprint says nothing; nor does an attachment of an update speak of fewer.
 
     Raises:
         ConfigError: ``min_cases`` is no whole number from 1.
@@ -73,8 +79,10 @@ class OutgoingFilter(Filter):
             check_weights(dxo.data)
             check_travelling(dxo.data, own_tensors(dxo.data, fl_ctx))
             check_same_model(dxo.data, received_model(fl_ctx))
-            check_claims(claims or {}, load_job(fl_ctx).data.modalities)
+            with leaving("update"):
+                check_claims(claims or {}, load_job(fl_ctx).data.modalities)
             meta = {} if claims is None else {META: claims}
+            meta |= self._attached((dxo.meta or {}).get(ATTACHED), fl_ctx)
         elif dxo.data_kind == DataKind.METRICS:
             form = report_form(
                 load_job(fl_ctx), str(fl_ctx.get_identity_name()), received_owner(fl_ctx)
@@ -89,6 +97,15 @@ class OutgoingFilter(Filter):
             raise ConfigError("an outgoing result has an unknown kind; nothing was sent")
         # Made anew from what was checked: headers and parts that nobody looked at stay here.
         return DXO(dxo.data_kind, data=dxo.data, meta=meta).to_shareable()
+
+    def _attached(self, attached: Any, fl_ctx: FLContext) -> dict[str, Any]:
+        """What travels beside the weights, checked; nothing of it where there is none."""
+        if attached is None:
+            return {}
+        listed = find_site(fl_ctx, load_job(fl_ctx))[0].attachments
+        with leaving("update"):
+            check_leaving(attached, listed, self.min_cases)
+        return {ATTACHED: attached}
 
 
 def _failed(code: str, told: object) -> Shareable:

@@ -7,11 +7,12 @@ from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
+from fedvox.aggregation.claims import read_scores
 from fedvox.aggregation.selection import ModalityScores
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.incoming import read_report, refusal_text
 from fedvox.flare.run.late_results import UnusedLateResults
-from fedvox.flare.run.messages import MODEL_LAST, UNREADABLE, validation_from
+from fedvox.flare.run.messages import MODEL_LAST, UNREADABLE
 from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.run_end import disk_text, opened_run, task_failure, watch_end
@@ -119,7 +120,7 @@ class WriteResults(UnusedLateResults):
         report = read_report(result, site, owner, fl_ctx)
         rows = [from_dict(MetricRow, row) for row in report["rows"]]
         shared = [from_dict(SharedSummary, row) for row in report["shared"]]
-        validation = validation_from(report["validation"])
+        validation = read_scores(report["validation"])
         if (site, owner) in self.heard:
             raise FormError("came twice")
         self.heard.add((site, owner))

@@ -78,7 +78,7 @@ def score_cases(
     split: str,
     device: torch.device,
 ) -> list[MetricRow]:
-    """Dice, HD95 and NSD of every case on the scanner's own grid.
+    """Every metric of every case on the scanner's own grid.
 
     Args:
         model: the model to score.
@@ -110,9 +110,7 @@ def score_cases(
                 modality=case.modality,
                 case=case.code,
                 organ=score.organ,
-                dice=score.dice,
-                hd95_mm=score.hd95_mm,
-                nsd=score.nsd,
+                scores=score.scores,
                 gt_voxels=score.gt_voxels,
             )
             for score in scores

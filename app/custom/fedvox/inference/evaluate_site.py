@@ -16,7 +16,7 @@ from fedvox.metrics.table import MetricRow
 def evaluate_model(
     trained: TrainedModel, site: SiteData, split: str = "test", progress: bool = False
 ) -> list[MetricRow]:
-    """Dice, HD95 and NSD of every case of a part, on the scanner's own grid.
+    """Every metric of every case of a part, on the scanner's own grid.
 
     The tables call the model ``global_best``, as that of the run which wrote its file.
 

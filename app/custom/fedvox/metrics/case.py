@@ -1,4 +1,4 @@
-"""One case's segmentation against its reference: Dice, HD95 and NSD per organ.
+"""One case's segmentation against its reference: every metric per organ.
 
 Example:
     >>> reference = np.zeros((20, 20, 20), np.uint8)
@@ -17,19 +17,18 @@ Example:
 """
 
 import math
-import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from fedvox.data.organs import mask_of, scored_structures
 from fedvox.errors import DataError
-from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
-
-NSD_TOLERANCE_MM = 2.0
-"""Surfaces closer than this count as agreeing: about one voxel of a routine abdominal scan."""
+from fedvox.metrics import MAIN, METRICS
+from fedvox.metrics.hd95 import MAX_DIRECTED
+from fedvox.metrics.metric import NSD_TOLERANCE_MM, Masks
 
 _MARGIN = 2
 """Voxels kept around an organ; its surface is then the same as in the whole image."""
@@ -41,18 +40,18 @@ class OrganScore:
 
     Attributes:
         organ: canonical name, or a region's.
-        dice: overlap, 0 to 1, or NaN.
-        hd95_mm: 95th percentile of the surface distance in mm, by one of the conventions of
-            :data:`fedvox.metrics.hd95.HD95`, or NaN.
-        nsd: normalised surface Dice, 0 to 1, or NaN; counted in surface voxels.
+        scores: metric of :data:`fedvox.metrics.METRICS` -> value, NaN for no evidence.
         gt_voxels: voxels of the organ in the reference.
     """
 
     organ: str
-    dice: float
-    hd95_mm: float
-    nsd: float
+    scores: Mapping[str, float]
     gt_voxels: int
+
+    @property
+    def dice(self) -> float:
+        """Dice, 0 to 1, or NaN."""
+        return self.scores[MAIN]
 
 
 def score_case(
@@ -76,7 +75,8 @@ def score_case(
     present   empty      0    image diagonal, mm 0
     ========= ========== ==== ================== ===
 
-    NaN means no evidence and is left out of means. A missed organ costs the whole image diagonal,
+    Another metric states its own values (``invented``, ``missed``); both empty is NaN for all. NaN
+    means no evidence and is left out of means. A missed organ costs the whole image diagonal,
     so that a model cannot improve its mean HD95 by leaving difficult organs out.
 
     Where a case annotates an organ but not a part of it that the job trains (a liver without its
@@ -110,10 +110,10 @@ def score_case(
     diagonal = math.dist(
         (0.0, 0.0, 0.0), [n * s for n, s in zip(referred.shape, spacing, strict=True)]
     )
-    how = (spacing, nsd_tolerance_mm, hd95, diagonal)
+    how = {"spacing": spacing, "nsd_tolerance_mm": nsd_tolerance_mm, "hd95": hd95}
     return [
-        _score_organ(organ, mask_of(predicted, values), mask_of(referred, values), *how)
-        for organ, values in scored_structures(organs, annotated).items()
+        _score_organ(organ, mask_of(predicted, own), mask_of(referred, own), how, diagonal)
+        for organ, own in scored_structures(organs, annotated).items()
     ]
 
 
@@ -142,45 +142,17 @@ def _score_organ(
     organ: str,
     predicted: np.ndarray,
     referred: np.ndarray,
-    spacing: tuple[float, float, float],
-    tolerance: float,
-    convention: str,
+    how: Mapping[str, Any],
     diagonal: float,
 ) -> OrganScore:
+    """The metrics of one organ; ``how`` holds what :class:`Masks` needs beside the masks."""
     voxels, found = int(referred.sum()), bool(predicted.any())
     if not voxels:
-        score = 0.0 if found else math.nan
-        return OrganScore(organ, score, math.nan, score, 0)
-    if not found:
-        return OrganScore(organ, 0.0, diagonal, 0.0, voxels)
-    box = union_box(predicted, referred, _MARGIN)
-    dice, hd95, nsd = _measure(predicted[box], referred[box], spacing, tolerance, convention)
-    return OrganScore(organ, dice, hd95, nsd, voxels)
-
-
-def _measure(
-    predicted: np.ndarray,
-    referred: np.ndarray,
-    spacing: tuple[float, float, float],
-    tolerance: float,
-    convention: str,
-) -> tuple[float, float, float]:
-    """Dice, HD95 in mm and NSD of two masks, neither of them empty."""
-    # Imported here: MONAI takes seconds to load, and client processes that only train need not pay.
-    from monai.metrics import compute_dice, compute_surface_dice
-    from monai.metrics.utils import get_edge_surface_distance
-
-    # MONAI calls its own function in a way that it will drop itself; users can do nothing about it.
-    warnings.filterwarnings("ignore", r".*get_mask_edges:always_return_as_numpy", FutureWarning)
-    ours, theirs = (  # (X, Y, Z) -> (B=1, C=1, X, Y, Z)
-        torch.from_numpy(np.ascontiguousarray(mask, dtype=np.float32))[None, None]
-        for mask in (predicted, referred)
-    )
-    dice = compute_dice(ours, theirs, include_background=True)
-    _, (forth, back), _ = get_edge_surface_distance(
-        ours[0, 0], theirs[0, 0], spacing=spacing, symmetric=True
-    )
-    nsd = compute_surface_dice(
-        ours, theirs, class_thresholds=[tolerance], include_background=True, spacing=spacing
-    )
-    return float(dice), HD95[convention](forth.numpy(), back.numpy()), float(nsd)
+        scores = {name: metric.invented if found else math.nan for name, metric in METRICS.items()}
+    elif not found:
+        scores = {name: metric.without_prediction(diagonal) for name, metric in METRICS.items()}
+    else:
+        box = union_box(predicted, referred, _MARGIN)
+        masks = Masks(predicted[box], referred[box], **how)
+        scores = {name: metric.measure(masks) for name, metric in METRICS.items()}
+    return OrganScore(organ, scores, voxels)

@@ -9,23 +9,24 @@ numbers come out whether a site shared rows or a summary:
 
 The interval follows from N, M and S (:func:`fedvox.metrics.interval.mean_interval`). A site with
 two cases does not tell s, which would give both values away; the spread within the other sites
-stands in for it, and where no site tells one, there is no interval. HD95 and NSD are weighted by
-the cases that have one: an invented organ has a Dice and no HD95.
+stands in for it, and where no site tells one, there is no interval. The other metrics are weighted
+by the cases that have a value: an invented organ has a Dice and no HD95.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from fedvox.data.organs import REGIONS
+from fedvox.metrics import MAIN, METRICS, other_metrics
 from fedvox.metrics.interval import FEWEST, mean_interval, spread
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, MetricRow, SharedSummary, SummaryRow
 
 TEST_SPLIT = "test"
-_Scores = tuple[float, float, float]  # Dice, HD95 in mm, NSD
+_Scores = Mapping[str, float]  # metric -> value
 _Key = tuple[str, str, str]  # model, modality, organ
 
 
@@ -39,14 +40,13 @@ class _Mean:
 
 @dataclass(frozen=True)
 class _Estimate:
-    """Mean Dice with its spread and interval, mean HD95 in mm and mean NSD of some cases."""
+    """Mean Dice with its spread and interval, and the means of the other metrics, of some cases."""
 
     dice: _Mean
     sd: float
     low: float
     high: float
-    hd95_mm: _Mean
-    nsd: _Mean
+    others: Mapping[str, _Mean]
 
 
 def summarise(
@@ -133,23 +133,25 @@ def _by_site(rows: Iterable[MetricRow]) -> dict[str, list[MetricRow]]:
 
 
 def _by_group(rows: Iterable[MetricRow]) -> dict[_Key, list[_Scores]]:
-    """Per model, modality and organ: one triple of scores per case, ``mean`` over organs added.
+    """Per model, modality and organ: the scores of each case, ``mean`` over organs added.
 
     Regions unite organs that count already, so they do not enter the mean.
     """
     cases: dict[_Key, dict[str, list[_Scores]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        scores = (row.dice, row.hd95_mm, row.nsd)
         for organ in (row.organ,) if row.organ in REGIONS else (row.organ, MEAN_ORGAN):
-            cases[row.model, row.modality, organ][row.case].append(scores)
+            cases[row.model, row.modality, organ][row.case].append(row.scores)
     return {
         key: [_mean_scores(group[case]) for case in sorted(group)] for key, group in cases.items()
     }
 
 
 def _mean_scores(scores: Sequence[_Scores]) -> _Scores:
-    dice, hd95, nsd = (_mean(column).value for column in zip(*scores, strict=True))
-    return dice, hd95, nsd
+    return {name: _mean(_values(name, scores)).value for name in METRICS}
+
+
+def _values(metric: str, scores: Iterable[_Scores]) -> list[float]:
+    return [own.get(metric, math.nan) for own in scores]
 
 
 def _mean(values: Iterable[float]) -> _Mean:
@@ -169,24 +171,22 @@ def _pool(parts: Iterable[_Mean]) -> _Mean:
 
 
 def _estimate(scores: Sequence[_Scores]) -> _Estimate:
-    dice, hd95, nsd = zip(*scores, strict=True)
+    dice = _values(MAIN, scores)
     mean = _mean(dice)
     sd = spread(value for value in dice if not math.isnan(value))
     low, high = mean_interval(mean.cases, mean.value, sd)
-    return _Estimate(mean, sd, low, high, _mean(hd95), _mean(nsd))
+    others = {name: _mean(_values(name, scores)) for name, _ in other_metrics()}
+    return _Estimate(mean, sd, low, high, others)
 
 
 def _of_shared(part: SharedSummary) -> _Estimate:
     ends = (part.dice_low, part.dice_high)
     low, high = ends if part.cases >= FEWEST else (math.nan, math.nan)
-    return _Estimate(
-        _told(part.dice_mean, part.cases),
-        part.dice_sd,
-        low,
-        high,
-        _told(part.hd95_mm_mean, part.hd95_cases),
-        _told(part.nsd_mean, part.nsd_cases),
-    )
+    others = {
+        name: _told(part.means.get(name, math.nan), part.counts.get(name, 0))
+        for name, _ in other_metrics()
+    }
+    return _Estimate(_told(part.dice_mean, part.cases), part.dice_sd, low, high, others)
 
 
 def _told(value: float, cases: int) -> _Mean:
@@ -203,8 +203,8 @@ def _combine(parts: Sequence[_Estimate]) -> _Estimate:
         dice = _pool(part.dice for part in known)
         sd = _pooled_sd(known, dice)
         low, high = mean_interval(dice.cases, dice.value, sd)
-    hd95, nsd = _pool(part.hd95_mm for part in parts), _pool(part.nsd for part in parts)
-    return _Estimate(dice, sd, low, high, hd95, nsd)
+    others = {name: _pool(part.others[name] for part in parts) for name, _ in other_metrics()}
+    return _Estimate(dice, sd, low, high, others)
 
 
 def _pooled_sd(parts: Sequence[_Estimate], mean: _Mean) -> float:
@@ -230,8 +230,7 @@ def _summary_row(key: _Key, site: str, part: _Estimate) -> SummaryRow:
         part.dice.value,
         part.low,
         part.high,
-        part.hd95_mm.value,
-        part.nsd.value,
+        {name: mean.value for name, mean in part.others.items()},
         cases=part.dice.cases,
         site=site,
     )
@@ -249,9 +248,7 @@ def _shared_summary(site: str, split: str, key: _Key, part: _Estimate) -> Shared
         dice_mean=part.dice.value,
         dice_low=part.low,
         dice_high=part.high,
-        hd95_mm_mean=part.hd95_mm.value,
-        nsd_mean=part.nsd.value,
+        means={name: mean.value for name, mean in part.others.items()},
         dice_sd=part.sd if part.dice.cases >= FEWEST else math.nan,
-        hd95_cases=part.hd95_mm.cases,
-        nsd_cases=part.nsd.cases,
+        counts={name: mean.cases for name, mean in part.others.items()},
     )

@@ -1,7 +1,6 @@
 """The three tables of a run as frozen rows, and as CSV files that any other tool can read."""
 
 import csv
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,12 @@ from typing import Any, TypeVar
 from fedvox.cells import printable, quoted, unquoted
 from fedvox.errors import ConfigError
 from fedvox.files import atomic_path
+from fedvox.metrics import MAIN
+from fedvox.metrics.columns import ABSENT, column, columns, per_metric
+from fedvox.privacy.forms import CODE, SPLITS, one_of, share, text, whole
+
+NAME = text(200)
+"""Who or what a row speaks of; a report compares it with the names that its reader knows."""
 
 R = TypeVar("R", bound="MetricRow | SummaryRow | SharedSummary")
 
@@ -35,22 +40,23 @@ class MetricRow:
         modality: e.g. ``ct``, or a subset as ``t1+flair``.
         case: keyed fingerprint of the case, never a file name.
         organ: canonical name.
-        dice: 0 to 1, or NaN.
-        hd95_mm: mm, or NaN.
-        nsd: 0 to 1, or NaN.
+        scores: metric -> value, or NaN; one column each, such as ``hd95_mm``.
         gt_voxels: voxels of the organ in the reference.
     """
 
-    model: str
-    site: str
-    split: str
-    modality: str
-    case: str
-    organ: str
-    dice: float
-    hd95_mm: float
-    nsd: float
-    gt_voxels: int
+    model: str = column(NAME)
+    site: str = column(NAME)
+    split: str = column(one_of(SPLITS))
+    modality: str = column(NAME)
+    case: str = column(CODE)
+    organ: str = column(NAME)
+    scores: Mapping[str, float] = per_metric("{column}", main=True)
+    gt_voxels: int = column(whole(10**10))
+
+    @property
+    def dice(self) -> float:
+        """Dice, 0 to 1, or NaN."""
+        return self.scores[MAIN]
 
 
 @dataclass(frozen=True)
@@ -65,22 +71,21 @@ class SummaryRow:
         dice_low: lower end of the 95% interval of ``dice_mean``; NaN where there is none, see
             :func:`fedvox.metrics.interval.mean_interval`.
         dice_high: upper end of the 95% interval.
-        hd95_mm_mean: mm, or NaN; over the cases that have one.
-        nsd_mean: 0 to 1, or NaN.
+        means: every other metric -> its mean over the cases that have a value, or NaN; one column
+            each, such as ``hd95_mm_mean``.
         cases: cases with a Dice, i.e. with evidence.
         site: a site's name, or ``all``, which is also what a table without this column speaks of.
     """
 
-    model: str
-    modality: str
-    organ: str
-    dice_mean: float
-    dice_low: float
-    dice_high: float
-    hd95_mm_mean: float
-    nsd_mean: float
-    cases: int
-    site: str = ALL_SITES
+    model: str = column(NAME)
+    modality: str = column(NAME)
+    organ: str = column(NAME)
+    dice_mean: float = column(share())
+    dice_low: float = column(share())
+    dice_high: float = column(share())
+    means: Mapping[str, float] = per_metric("{column}_mean")
+    cases: int = column(whole())
+    site: str = column(NAME, ALL_SITES)
 
 
 @dataclass(frozen=True)
@@ -92,33 +97,26 @@ class SharedSummary:
     Attributes:
         dice_sd: standard deviation of the cases' Dice (n - 1); NaN for fewer than 3 cases, whose
             values it would give away.
-        hd95_cases: cases behind ``hd95_mm_mean``.
-        nsd_cases: cases behind ``nsd_mean``.
+        counts: every other metric -> cases behind its mean; one column each, ``hd95_cases``.
     """
 
-    model: str
-    site: str
-    split: str
-    modality: str
-    organ: str
-    cases: int
-    dice_mean: float
-    dice_low: float
-    dice_high: float
-    hd95_mm_mean: float
-    nsd_mean: float
-    dice_sd: float = math.nan
-    hd95_cases: int = 0
-    nsd_cases: int = 0
-
-
-METRICS_COLUMNS = tuple(field.name for field in dataclasses.fields(MetricRow))
-SUMMARY_COLUMNS = tuple(field.name for field in dataclasses.fields(SummaryRow))
+    model: str = column(NAME)
+    site: str = column(NAME)
+    split: str = column(one_of(SPLITS))
+    modality: str = column(NAME)
+    organ: str = column(NAME)
+    cases: int = column(whole())
+    dice_mean: float = column(share())
+    dice_low: float = column(share())
+    dice_high: float = column(share())
+    means: Mapping[str, float] = per_metric("{column}_mean")
+    dice_sd: float = column(share(), math.nan)
+    counts: Mapping[str, int] = per_metric("{name}_cases", kind=int, optional=True)
 
 
 def to_dict(row: MetricRow | SummaryRow | SharedSummary) -> dict[str, Any]:
-    """The row as plain JSON types; NaN becomes None, which JSON can hold."""
-    values = dataclasses.asdict(row)
+    """The row as plain JSON types, one entry per column; NaN becomes None, which JSON can hold."""
+    values = {own.name: own.value_of(row) for own in columns(type(row))}
     return {name: None if _is_nan(value) else value for name, value in values.items()}
 
 
@@ -127,19 +125,27 @@ def from_dict(cls: type[R], values: Mapping[str, Any], where: str = "row") -> R:
 
     Args:
         cls: :class:`MetricRow`, :class:`SummaryRow` or :class:`SharedSummary`.
-        values: every column of ``cls``, those of :class:`SummaryRow` and :class:`SharedSummary`
-            with a default may be missing; a number that is None or empty is NaN.
+        values: every column of ``cls``; those of :class:`SummaryRow` and :class:`SharedSummary`
+            with a default may be missing, and so may those of any metric but Dice: files of runs
+            before it was registered lack it. A number that is None or empty is NaN.
         where: what to name in errors.
 
     Raises:
         ConfigError: a column is missing or unknown, or a value is not a number.
     """
-    fields = {field.name: field.type for field in dataclasses.fields(cls)}
-    later = {f.name for f in dataclasses.fields(cls) if f.default is not dataclasses.MISSING}
-    if not fields.keys() - later <= set(values) <= fields.keys():
-        raise ConfigError(f"{where}: needs exactly the columns {', '.join(fields)}")
+    known = columns(cls)
+    names = {own.name for own in known}
+    if not {own.name for own in known if own.required} <= set(values) <= names:
+        listed = ", ".join(own.name for own in known)
+        raise ConfigError(f"{where}: needs exactly the columns {listed}")
+    row: dict[str, Any] = {own.field: {} for own in known if own.metric}
     try:
-        return cls(**{name: _parse(fields[name], value) for name, value in values.items()})
+        for own in known:
+            if own.metric:
+                row[own.field][own.metric] = own.parsed(values.get(own.name, ABSENT))
+            elif own.name in values:
+                row[own.field] = own.parsed(values[own.name])
+        return cls(**row)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}; write the file again") from None
 
@@ -162,9 +168,10 @@ def write_csv(
         temporary.open("w", encoding="utf-8", newline="") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(field.name for field in dataclasses.fields(cls))
+        known = columns(cls)
+        writer.writerow(own.name for own in known)
         for row in rows:
-            writer.writerow(_cell(value) for value in dataclasses.astuple(row))
+            writer.writerow(_cell(own.value_of(row)) for own in known)
 
 
 def read_csv(path: Path, cls: type[R]) -> list[R]:
@@ -198,11 +205,3 @@ def _cell(value: Any) -> str:
 
 def _unquoted(line: Mapping[Any, Any]) -> dict[Any, Any]:
     return {k: unquoted(v) if isinstance(v, str) else v for k, v in line.items()}
-
-
-def _parse(kind: Any, value: Any) -> Any:
-    if kind is float:
-        return math.nan if value in (None, "") else float(value)
-    if value is None:
-        raise ValueError("a cell is missing")
-    return kind(value)

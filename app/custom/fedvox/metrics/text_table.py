@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 from fedvox.cells import printable
 from fedvox.data.structures import STRUCTURES
+from fedvox.metrics import other_metrics
 from fedvox.metrics.interval import FEWEST, gap_text
+from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import (
     BEST,
     LAST,
@@ -44,16 +46,21 @@ def format_table(
     cells = {(row.model, row.modality, row.organ): row for row in rows}
     organs = sorted({row.organ for row in rows} - {MEAN_ORGAN}, key=_heading_order)
     headings = ["model", "modality", "cases", *(short_name(organ) for organ in organs)]
-    lines = [[*headings, "mean [95% interval]"]]
+    further = [(name, metric) for name, metric in other_metrics() if metric.console]
+    lines = [[*headings, "mean [95% interval]", *(f"mean {m.title}" for _, m in further)]]
     for model in ordered_models(row.model for row in rows):
         for modality in sorted({row.modality for row in rows if row.model == model}):
             mean = cells.get((model, modality, MEAN_ORGAN))
             found = (cells.get((model, modality, organ)) for organ in organs)
             dice = [_digits(row.dice_mean) if row else "-" for row in found]
             title = model_title(model, last_is_best)
-            lines.append([title, modality, str(mean.cases if mean else 0), *dice, _interval(mean)])
+            start = [title, modality, str(mean.cases if mean else 0)]
+            means = [_further(mean, name, metric) for name, metric in further]
+            lines.append([*start, *dice, _interval(mean), *means])
     data = "phantom data, not patients; test cases" if phantom else "test cases"
-    return "\n".join([f"Dice ({data})", *_align(lines), *_notes(summary, last_is_best)])
+    return "\n".join(
+        [f"Dice ({data})", *_align(lines, (0, 1, len(headings))), *_notes(summary, last_is_best)]
+    )
 
 
 def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> str:
@@ -86,7 +93,7 @@ def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> s
         title = model_title(models[0], last_is_best)
         low = _digits(worst.cells[models[0]].dice_mean)
         end = [f"lowest of {title}: {low} at {printable(worst.site)}, {worst.modality}"]
-    return "\n".join(["Mean Dice over organs by site", *_align(cells, last_is_number=True), *end])
+    return "\n".join(["Mean Dice over organs by site", *_align(cells, (0, 1)), *end])
 
 
 def _notes(summary: Sequence[SummaryRow], last_is_best: bool) -> list[str]:
@@ -133,11 +140,16 @@ def _interval(row: SummaryRow | None) -> str:
     return f"{row.dice_mean:.3f} [{row.dice_low:.3f}, {row.dice_high:.3f}]"
 
 
-def _align(lines: Sequence[Sequence[str]], last_is_number: bool = False) -> list[str]:
-    """Pads the columns: names to the left, numbers to the right, under a rule."""
+def _further(row: SummaryRow | None, name: str, metric: Metric) -> str:
+    """The mean of a metric that the console shows beside Dice."""
+    value = row.means.get(name, math.nan) if row else math.nan
+    return "-" if math.isnan(value) else f"{value:.{metric.digits}f}"
+
+
+def _align(lines: Sequence[Sequence[str]], left: Sequence[int]) -> list[str]:
+    """Pads the columns, those of ``left`` to the left, the others to the right, under a rule."""
     lines = [[printable(cell) for cell in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = (0, 1) if last_is_number else (0, 1, len(widths) - 1)
     aligned = []
     for line in lines:
         cells = [

@@ -51,6 +51,11 @@ def number(low: float, high: float, infinite: bool = False) -> Form:
     return allowed
 
 
+def share() -> Form:
+    """A number from 0 to 1, by a rounding error above it at most."""
+    return number(0.0, 1.0 + 1e-9)
+
+
 def word(pattern: str) -> Form:
     """A text that is wholly of a pattern; the pattern bounds its length."""
     form = re.compile(pattern)
@@ -117,55 +122,8 @@ def counts(form: Form, most: int) -> Form:
     return allowed
 
 
-SHARE = number(0.0, 1.0 + 1e-9)
 CODE = word("(?:phantom-)?[0-9a-f]{8,64}")
 """A case: keyed fingerprint of its voxels, never a file name."""
-CLAIM_FORMS: Mapping[str, Form] = {
-    "round": whole(),
-    "cases": whole(),
-    "steps": whole(),
-    "loss": number(-1e9, 1e9, infinite=True),
-    "seconds": number(0.0, 1e7),
-    "data_wait": SHARE,
-    "down_bytes": whole(10**12),
-}
-"""What an update claims beside ``modality`` and ``validation``."""
-COLUMN_FORMS: Mapping[str, Form] = {
-    "split": one_of(SPLITS),
-    "case": CODE,
-    "cases": whole(),
-    "gt_voxels": whole(10**10),
-    "dice": SHARE,
-    "dice_mean": SHARE,
-    "dice_low": SHARE,
-    "dice_high": SHARE,
-    "dice_sd": SHARE,
-    "hd95_cases": whole(),
-    "nsd_cases": whole(),
-    "nsd": SHARE,
-    "nsd_mean": SHARE,
-    "hd95_mm": number(0.0, 1e5),
-    "hd95_mm_mean": number(0.0, 1e5),
-}
-"""Columns of the tables whose form does not depend on who speaks of what."""
-CLAIMS = frozenset((*CLAIM_FORMS, "modality", "validation"))
-
-
-def check_claims(claims: Any, modalities: Collection[str]) -> None:
-    """Numbers in their ranges, modalities of the job and validation scores under known names.
-
-    Args:
-        claims: what an update says of itself.
-        modalities: the job's.
-
-    Raises:
-        FormError: an unknown name or a value of another form.
-    """
-    if not isinstance(claims, Mapping) or not set(claims) <= CLAIMS:
-        raise FormError("claims more than is known")
-    forms = {**CLAIM_FORMS, "modality": modalities_of(modalities)}
-    check_fields({k: v for k, v in claims.items() if k != "validation"}, forms, "claims:")
-    check_scores(claims.get("validation", {}), modalities)
 
 
 def check_scores(
@@ -188,7 +146,7 @@ def check_scores(
             raise FormError("holds validation scores of another modality")
         if not isinstance(pair, list | tuple) or len(pair) != 2:
             raise FormError("holds unreadable validation scores")
-        if pair[0] is None or not SHARE(pair[0]) or math.isnan(pair[0]):
+        if pair[0] is None or not share()(pair[0]) or math.isnan(pair[0]):
             raise FormError("holds a validation Dice outside 0 to 1")
         if not whole(most(modality))(pair[1]):
             raise FormError("speaks of more validation cases than there are")

@@ -1,7 +1,8 @@
 """What may leave a site as the result of a task: weights, claims, evaluation reports, no more."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -83,26 +84,27 @@ def check_travelling(weights: Collection[str], travelling: Collection[str]) -> N
         )
 
 
-def check_claims(claims: Any, modalities: Collection[str]) -> None:
-    """As :func:`fedvox.privacy.forms.check_claims`, at the sender.
-
-    Raises:
-        ConfigError: an unknown name or a value of another form.
-    """
-    _checked("update", lambda: forms.check_claims(claims, modalities))
-
-
 def check_report(report: Any, form: reports.ReportForm, share_cases: bool) -> None:
     """As :func:`fedvox.privacy.reports.check_report`, at the sender.
 
     Raises:
         ConfigError: an unknown part, a value of another form, or per-case rows where forbidden.
     """
-    _checked("report", lambda: reports.check_report(report, form, share_cases))
+    with leaving("report"):
+        reports.check_report(report, form, share_cases)
 
 
-def _checked(what: str, check: Callable[[], None]) -> None:
+@contextmanager
+def leaving(what: str) -> Iterator[None]:
+    """Around a check of form at the sender: what fails it stays.
+
+    Args:
+        what: what is about to leave, such as ``report``.
+
+    Raises:
+        ConfigError: the check refused.
+    """
     try:
-        check()
+        yield
     except forms.FormError as error:
         raise ConfigError(f"an outgoing {what} {error}; nothing was sent") from None

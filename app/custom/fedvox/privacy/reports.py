@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedvox.privacy.forms import (
-    COLUMN_FORMS,
     Form,
     FormError,
     check_fields,
@@ -32,8 +31,8 @@ class ReportForm:
         structures: organs of the job and the regions that unite some of them.
         mean: what stands in place of an organ where a row speaks of the mean over organs.
         modalities: of the job.
-        row_columns: columns of a per-case row, all of them needed.
-        shared_columns: columns of a summary, all of them needed.
+        row_columns: columns of a per-case row with their forms, all of them needed.
+        shared_columns: columns of a summary with their forms, all of them needed.
         cases: split -> modality -> cases that the site has; what is not named has none. None where
             that is not known: then a stated maximum holds.
     """
@@ -43,8 +42,8 @@ class ReportForm:
     structures: Collection[str]
     mean: str
     modalities: Collection[str]
-    row_columns: Collection[str]
-    shared_columns: Collection[str]
+    row_columns: Mapping[str, Form]
+    shared_columns: Mapping[str, Form]
     cases: Mapping[str, Mapping[str, int]] | None = None
 
     def most(self, split: str, modality: str) -> int:
@@ -90,11 +89,11 @@ def check_report(report: Any, form: ReportForm, share_cases: bool = True) -> Non
 
 def _check_rows(rows: Any, form: ReportForm) -> None:
     """Each structure of a case once, and no more cases than the site has."""
-    forms = _forms(form, form.structures)
+    forms = _forms(form, form.row_columns, form.structures)
     cases: set[tuple[str, str, str]] = set()
     seen: set[tuple[str, str, str, str]] = set()
     for row in _listed(rows, form.total * len(form.structures)):
-        _check_row(row, form.row_columns, forms)
+        _check_row(row, forms)
         case = (row["split"], row["modality"], row["case"])
         _add_once(seen, (*case, row["organ"]))
         cases.add(case)
@@ -106,10 +105,10 @@ def _check_rows(rows: Any, form: ReportForm) -> None:
 def _check_shared(rows: Any, form: ReportForm) -> None:
     """Summaries of at most as many cases as the site has, all modalities together."""
     organs = {*form.structures, form.mean}
-    forms = _forms(form, organs)
+    forms = _forms(form, form.shared_columns, organs)
     seen: set[tuple[str, str, str]] = set()
     for row in _listed(rows, form.total * len(organs)):
-        _check_row(row, form.shared_columns, forms)
+        _check_row(row, forms)
         _add_once(seen, (row["split"], row["modality"], row["organ"]))
         _check_means(row)
         if row["cases"] > form.most(row["split"], row["modality"]):
@@ -130,31 +129,34 @@ def _listed(rows: Any, most: int) -> Sequence[Any]:
     return rows
 
 
-def _check_row(row: Any, columns: Collection[str], forms: Mapping[str, Form]) -> None:
-    if not isinstance(row, Mapping) or set(row) != set(columns):
+def _check_row(row: Any, forms: Mapping[str, Form]) -> None:
+    if not isinstance(row, Mapping) or set(row) != set(forms):
         raise FormError("holds a row of other columns")
     check_fields(row, forms, "holds a row whose")
 
 
-def _forms(form: ReportForm, organs: Collection[str]) -> dict[str, Form]:
-    return {
-        **COLUMN_FORMS,
+def _forms(
+    form: ReportForm, columns: Mapping[str, Form], organs: Collection[str]
+) -> dict[str, Form]:
+    """Forms of the columns; where a column names somebody, the names that are known."""
+    known = {
         "site": one_of((form.site,)),
         "model": one_of((form.model,)),
         "modality": one_of(form.modalities),
         "organ": one_of(organs),
     }
+    return {**columns, **{name: own for name, own in known.items() if name in columns}}
 
 
 def _check_means(row: Mapping[str, Any]) -> None:
     """A mean over cases is a number, one over none is not; an interval has two ends or none.
 
-    Where a summary counts the cases of HD95 and NSD apart, they are among those with a Dice.
+    Where a summary counts the cases of another metric apart, they are among those with a Dice.
     """
     mean, low, high = (_known(row.get(f"dice_{name}")) for name in ("mean", "low", "high"))
     if "dice_mean" in row and (mean is None) != (row["cases"] == 0):
         raise FormError("holds a mean over no case, or none over some")
-    if any(row.get(f"{score}_cases", 0) > row["cases"] for score in ("hd95", "nsd")):
+    if any(count > row["cases"] for name, count in row.items() if name.endswith("_cases")):
         raise FormError("holds a mean over more cases than have a Dice")
     if low is None and high is None:
         return

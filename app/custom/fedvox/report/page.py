@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fedvox.files import write_text
+from fedvox.metrics import other_metrics
+from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import BEST, LAST
 from fedvox.report.course import rounds_table
 from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
@@ -18,6 +20,9 @@ PHANTOM_BANNER = "Phantom data: a test instrument, not evidence about patients"
 
 _PICTURE = re.compile(rf"({BEST}|{LAST})_(.+)_(\d+)")
 """As :func:`fedvox.report.site_pictures` calls its files."""
+
+_EXPLAINED = ("hd95", "nsd")
+"""Metrics of which the text below speaks; of others it holds what they say of themselves."""
 
 _METHODS = """<ul>
 <li><strong>Test cases only.</strong> The best model is chosen on validation cases; the scores
@@ -32,7 +37,7 @@ site with two cases keeps s, and the spread within the other sites stands in for
 convention: compare like with like.</li>
 <li><strong>NSD</strong> is the share of both surfaces that lies within the tolerance of the
 other{tolerance}. Surfaces are counted in voxels of the scan: with a tolerance below every edge of
-its voxels only voxels that coincide count, and NSD is then too low.{warning}</li>
+its voxels only voxels that coincide count, and NSD is then too low.{warning}</li>{further}
 <li><strong>Empty masks.</strong> Organ in neither reference nor prediction: no evidence, left out.
 Organ invented: Dice and NSD 0, no HD95. Organ missed: Dice and NSD 0, HD95 is the diagonal of the
 image, so that leaving an organ out cannot improve the mean.</li>
@@ -109,8 +114,17 @@ def _methods(run: RunFiles) -> str:
         tolerance=f" (here {escape(tolerance)} mm, the job's evaluation.nsd_tolerance_mm)"
         if tolerance is not None
         else "",
+        further="".join(
+            f"\n{_explained(metric)}" for name, metric in other_metrics() if name not in _EXPLAINED
+        ),
         warning=f" <strong>{escape(note)}.</strong>" if note else "",
     )
+
+
+def _explained(metric: Metric) -> str:
+    meaning = escape(metric.meaning.replace("``", ""))
+    better = metric.better.capitalize()
+    return f"<li><strong>{escape(metric.heading)}</strong>: {meaning} {better} is better.</li>"
 
 
 def _footer(run: RunFiles) -> str:

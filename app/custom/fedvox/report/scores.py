@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from fedvox.data.organs import CANONICAL, REGIONS
+from fedvox.metrics import other_metrics
 from fedvox.metrics.interval import FEWEST, gap_text
 from fedvox.metrics.models import (
     BEST,
@@ -212,8 +213,7 @@ def _organ_table(modality: str, rows: Sequence[SummaryRow]) -> str:
         ("Organ", False),
         ("0 to 1", False),
         ("Dice [95%]", True),
-        ("HD95, mm", True),
-        ("NSD", True),
+        *((metric.title, True) for _, metric in other_metrics()),
         ("Cases", True),
     ]
     ordered = sorted(rows, key=lambda row: _organ_order(row.organ))
@@ -225,11 +225,14 @@ def _organ_line(row: SummaryRow) -> str:
     known = interval(row) != "no interval"
     low, high = (row.dice_low, row.dice_high) if known else (row.dice_mean, row.dice_mean)
     dice = f"{number(row.dice_mean)} {interval(row)}" if row.cases else "no evidence"
+    others = "".join(
+        f'<td class="n">{number(row.means.get(name, math.nan), metric.digits)}</td>'
+        for name, metric in other_metrics()
+    )
     return (
         f'<tr{total}><th scope="row">{escape(_plain(row.organ))}</th>'
         f"<td>{interval_bar(row.dice_mean, low, high)}</td>"
-        f'<td class="n">{dice}</td><td class="n">{number(row.hd95_mm_mean, 1)}</td>'
-        f'<td class="n">{number(row.nsd_mean)}</td><td class="n">{row.cases}</td></tr>'
+        f'<td class="n">{dice}</td>{others}<td class="n">{row.cases}</td></tr>'
     )
 
 

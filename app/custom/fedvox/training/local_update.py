@@ -59,7 +59,6 @@ def local_update(
         seconds=result.seconds,
         data_wait=result.data_wait,
         validation=validation,
-        down_bytes=sum(array.nbytes for array in arrays.values()),
     )
 
 

@@ -25,6 +25,8 @@ class SiteSettings:
         cache: folder for prepared tensors and state; empty means the run folder.
         max_bad_fraction: share of unusable cases above which the site stops.
         share: ``cases`` lets per-case rows leave the site, ``summary`` only means.
+        attachments: what updates may carry beside the weights, by name; empty lets nothing of it
+            leave.
         workers: cases prepared at the same time; 0 is as many as cores and memory allow.
     """
 
@@ -35,6 +37,7 @@ class SiteSettings:
     cache: str = setting("")
     max_bad_fraction: float = setting(0.05, low=0.0, high=1.0)
     share: str = setting("summary", choices=("cases", "summary"))
+    attachments: tuple[str, ...] = setting(())
     workers: int = setting(0, low=0, high=256)
 
     def __post_init__(self) -> None:

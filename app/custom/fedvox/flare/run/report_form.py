@@ -1,17 +1,14 @@
 """What an evaluation report may speak of, as the sending site and the server both know it."""
 
 from collections.abc import Mapping
-from dataclasses import fields
 
 from fedvox.aggregation.registration import Registration
 from fedvox.data.organs import scored_structures
 from fedvox.flare.run.messages import MODEL_BEST, MODEL_LAST, SERVER_PREFIX
 from fedvox.job.settings import JobSettings
+from fedvox.metrics.columns import forms
 from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary
 from fedvox.privacy.reports import ReportForm
-
-_ROW = frozenset(field.name for field in fields(MetricRow))
-_SHARED = frozenset(field.name for field in fields(SharedSummary))
 
 
 def model_name(owner: str) -> str:
@@ -42,7 +39,7 @@ def report_form(
         structures=frozenset(scored_structures(organs, organs)),
         mean=MEAN_ORGAN,
         modalities=frozenset(job.data.modalities),
-        row_columns=_ROW,
-        shared_columns=_SHARED,
+        row_columns=forms(MetricRow),
+        shared_columns=forms(SharedSummary),
         cases=cases,
     )
