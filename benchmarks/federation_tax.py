@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,26 +21,27 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
+from fedvox.errors import FedVoxError
+from fedvox.flare.loopback.simulate import simulate
+
 JOBS = Path(__file__).parents[1] / "jobs"
 
 
-def simulate(job: Path, work: Path) -> tuple[float, list[float]]:
+def timed_rounds(job: Path, work: Path) -> tuple[float, list[float]]:
     """Runs the job.
 
     Returns:
         Seconds from the first round's start to the last one's end by the log's own clock, the
         handover between rounds included, and per round the seconds of the slowest site's training.
     """
-    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-n", "2", "-t", "2"]
-    log = work.parent / f"{work.name}.log"
-    with log.open("w") as stream:
-        done = subprocess.run([*command, "-w", str(work)], stdout=stream, stderr=stream)
-    if done.returncode:  # the log is about to be deleted
-        sys.exit("the simulator failed; its last lines:\n" + log.read_text()[-3000:])
-    lines = log.read_text().splitlines()
+    lines: list[str] = []
+    try:
+        results = simulate(job, 2, work, threads=2, tell=lines.append)
+    except FedVoxError as error:  # the log is about to be deleted
+        sys.exit(f"{error}; its last lines:\n" + "\n".join(lines[-30:]))
     start = next(_clock(line) for line in lines if line.endswith("Round 0 started."))
     end = next(_clock(line) for line in lines if "Finished ScatterAndGather Training" in line)
-    records = (work / "server/simulate_job/fedvox/rounds.jsonl").read_text().splitlines()
+    records = (results / "rounds.jsonl").read_text().splitlines()
     parts = [json.loads(record)["contributors"] for record in records]
     training = [max(entry["train_seconds"] for entry in part) for part in parts if part]
     return (end - start).total_seconds(), training
@@ -96,7 +96,7 @@ def main() -> int:
         job = export_job(JOBS / "fedgin", work / "job", "pinned", overrides)
         federated, alone, outside = [], [], []
         for repeat in range(repeats):
-            seconds, training = simulate(job, work / f"simulator{repeat}")
+            seconds, training = timed_rounds(job, work / f"simulator{repeat}")
             federated.append(seconds)
             outside.append((seconds - sum(training)) / len(training))
             with ProcessPoolExecutor(2) as pool:

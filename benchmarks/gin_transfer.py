@@ -28,13 +28,10 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     from fedvox.augment import INTENSITY
     from fedvox.data.site.site_data import SiteData, open_site
     from fedvox.flare.run.site_setup import phantom_site
-    from fedvox.inference.evaluate import score_cases
-    from fedvox.job.device import prepare_device, to_device
-    from fedvox.job.model import initial_model
     from fedvox.job.settings import read_job
-    from fedvox.job.weights import load_weights
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN
+    from fedvox.training.arms import score_models
     from fedvox.training.in_process import run_in_process
 
     job = read_job(JOB)
@@ -55,14 +52,7 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
             settings = phantom_site(site, phantom, work / "data" / site)
             sites.append(open_site(site, settings, job.data, work / "state" / site))
         result = run_in_process(sites[:2], job, work / "run")
-        device = prepare_device(job.training)
-        model = to_device(initial_model(job), device)
-        load_weights(model, result.last)
-        rows = [
-            row
-            for site_data in (sites[0], sites[2])
-            for row in score_cases(model, arm, site_data.test, job, site_data.name, "test", device)
-        ]
+        rows = score_models({arm: result.last}, [sites[0], sites[2]], job)
     return {
         row.modality: row.dice_mean
         for row in summarise(rows)

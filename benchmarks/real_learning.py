@@ -12,16 +12,17 @@ Example:
 import argparse
 import csv
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fedvox.data.readers.msd import read
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.flare.jobs.export import export_job
+from fedvox.flare.loopback.simulate import results_folder, simulate
 from fedvox.seeding import generator
 
 JOB = Path(__file__).parents[1] / "jobs/fedgin"
@@ -39,49 +40,41 @@ SITES = 4
 TEST, VALIDATION = 10, 3
 
 
-def write_sites(folder: Path, data: Path, limit: int | None) -> None:
-    """Writes one site file and one split file per site; cases are dealt out in a seeded order."""
+def write_sites(folder: Path, data: Path, limit: int | None) -> dict[str, SiteSettings]:
+    """Describes the sites and writes a split file for each; cases are dealt out in seeded order."""
     import torch
 
     ids = [case.id for case in read(data, ["mr"])][:limit]
     order = torch.randperm(len(ids), generator=generator(0, "real_learning")).tolist()
     shuffled = [ids[index] for index in order]
+    sites = {}
     for index in range(SITES):
         own = shuffled[index::SITES]
         test, val = (TEST, VALIDATION) if limit is None else (1, 1)
         split = {"test": own[:test], "val": own[test : test + val], "train": own[test + val :]}
-        (folder / f"split-{index + 1}.json").write_text(json.dumps(split))
-        site = {
-            "dataset": "msd",
-            "root": str(data.resolve()),
-            "modalities": ["mr"],
-            "split": f"split-{index + 1}.json",
-            "share": "cases",
-        }
-        (folder / f"site-{index + 1}.json").write_text(json.dumps(site))
+        path = folder / f"split-{index + 1}.json"
+        path.write_text(json.dumps(split))
+        root = str(data.resolve())
+        sites[f"site-{index + 1}"] = SiteSettings(
+            "msd", root, ("mr",), split=str(path), share="cases"
+        )
+    return sites
 
 
-def simulate(
-    command: list[str], environment: dict[str, str], work: Path, kept: dict[str, Path | None]
-) -> None:
-    """Runs the simulator; what it prints names no file that is about to be deleted.
+def teller(work: Path, out: Path | None) -> Callable[[str], None]:
+    """Prints lines, but for those that name something that is about to be deleted.
 
     Args:
-        command: to run.
-        environment: of the process.
-        work: temporary folder; lines that name something in it are left out.
-        kept: folders in it -> where they are kept, or None.
+        work: temporary folder.
+        out: where the run's files are kept, or None.
     """
-    environment = {**environment, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            for folder, place in kept.items():
-                line = line.replace(folder, str(place)) if place else line
-            if str(work) not in line:
-                print(line, end="", flush=True)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+
+    def tell(line: str) -> None:
+        line = line.replace(str(results_folder(work)), str(out)) if out else line
+        if str(work) not in line:
+            print(line, flush=True)
+
+    return tell
 
 
 def number(cell: str) -> float | None:
@@ -105,15 +98,11 @@ def main() -> int:
     if args.quick:
         overrides += ["training.rounds=1", "training.steps=2"]
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
-        write_sites(work, args.data, 12 if args.quick else None)
+        work = Path(name).resolve()
+        sites = write_sites(work, args.data, 12 if args.quick else None)
         job = export_job(JOB, work / "job", "pinned", overrides, "hippocampus")
-        command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job)]
-        command += ["-n", str(SITES), "-t", "2", "-w", str(work / "run")]
         start = time.monotonic()
-        environment = {**os.environ, "FEDVOX_SITE": str(work / "{site}.json")}
-        results = work / "run/server/simulate_job/fedvox"
-        simulate(command, environment, work, {str(results): args.out})
+        results = simulate(job, sites, work, threads=2, tell=teller(work, args.out))
         seconds = time.monotonic() - start
         with (results / "summary.csv").open() as stream:
             found = [r for r in csv.DictReader(stream) if r["site"] == "all"]

@@ -79,11 +79,8 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
     """Trains one arm on the CT and returns Dice per organ on the MRI."""
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import read_site_file
-    from fedvox.inference.evaluate import score_cases
-    from fedvox.job.device import prepare_device, to_device
-    from fedvox.job.model import initial_model
     from fedvox.job.settings import job_from
-    from fedvox.job.weights import load_weights
+    from fedvox.training.arms import score_models
     from fedvox.training.in_process import run_in_process
 
     job = job_from(job_mapping(augmentation, steps, seed, threads))
@@ -99,10 +96,7 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
             for modality in ("ct", "mr")
         }
         result = run_in_process([sites["ct"]], job, work / "run")
-        device = prepare_device(job.training)
-        model = to_device(initial_model(job), device)
-        load_weights(model, result.last)
-        rows = score_cases(model, augmentation, sites["mr"].test, job, "mr", "test", device)
+        rows = score_models({augmentation: result.last}, [sites["mr"]], job)
     return {row.organ: row.dice for row in rows}
 
 

@@ -7,12 +7,10 @@ from fedvox.aggregation.registration import (
     LONGEST_ERROR,
     MAX_CASES,
     Registration,
-    dominant_sites,
     re_registered,
     refusals,
     registration_from,
     registration_text,
-    validation_gaps,
 )
 from fedvox.errors import ConfigError
 
@@ -195,23 +193,6 @@ def test_a_job_may_say_how_many_cases_a_site_can_have(own):
     assert refusals({"a": changed(cases=50)}, *args) == []
 
 
-def test_a_site_with_more_than_nine_tenths_of_the_cases_is_named_with_the_remedy():
-    few = changed(cases=10, validation={"ct": 1, "mr": 1})
-    alone = changed(cases=90, validation={"ct": 9})
-    assert dominant_sites({"a": few, "b": alone}) == []
-    training, validation = dominant_sites({"a": few, "b": changed(cases=91, validation={"ct": 10})})
-    assert training.startswith("b registered 91 of all 101 training cases: the mean is almost its")
-    assert "'training.client_weight' to uniform or 'training.most_cases'" in training
-    assert validation.startswith("b registered 10 of all 11 validation cases of ct: its word")
-    assert "'training.most_cases'" in validation
-
-
-def test_a_single_site_and_equal_weights_need_no_warning():
-    many = changed(cases=99, validation={})
-    assert dominant_sites({"a": many}) == []
-    assert dominant_sites({"a": many, "b": changed(cases=1, validation={})}, by_cases=False) == []
-
-
 def test_a_site_that_registers_again_never_counts_more_than_at_first():
     again = changed(cases=9, validation={"ct": 1, "mr": 50}, test={"ct": 9}, skipped=2)
     now = re_registered(GOOD, again)
@@ -219,18 +200,47 @@ def test_a_site_that_registers_again_never_counts_more_than_at_first():
     assert re_registered(GOOD, GOOD) == GOOD
 
 
-def test_modality_that_nobody_validates_is_named_before_training():
-    mr = changed(modalities=("mr",), validation={"mr": 0})
-    (line,) = validation_gaps({"a": GOOD, "b": mr})
-    assert line.startswith("no site has a validation case of mr: it has no say")
-    (line,) = validation_gaps({"a": changed(validation={}), "b": mr})
-    assert line.startswith("no site has a validation case: the last model will be taken")
-    assert (
-        validation_gaps({"a": GOOD, "b": changed(modalities=("mr",), validation={"mr": 1})}) == []
-    )
-    assert validation_gaps({}) == []
-
-
 def test_what_a_site_holds_is_one_line():
     assert registration_text(GOOD) == "5 training cases (ct), 2 ct for validation"
     assert registration_text(changed(validation={})) == "5 training cases (ct), none for validation"
+    tests = changed(cases=0, external=True, validation={}, test={"ct": 3})
+    assert registration_text(tests) == "it only tests (3 ct)"
+
+
+OUTSIDE = changed(cases=0, annotated=(), validation={}, external=True, source="folder-2")
+
+
+def test_a_site_that_only_tests_is_admitted_beside_one_that_trains():
+    assert judged(a=GOOD, outside=OUTSIDE) == []
+
+
+def test_a_job_that_no_site_trains_is_refused_with_the_remedy():
+    (message, *_) = judged(b=OUTSIDE, a=dataclasses.replace(OUTSIDE, source="folder-3"))
+    assert message.startswith("no site trains: a, b only test (their 'split' says so); add a site")
+    assert "fedvox evaluate" in message
+    assert refusals({"b": OUTSIDE}, "1.0.0", "abc", (), ("ct",)) == []  # others may still come
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"external": False}, "clinic: no usable training case; check its site file"),
+        ({"test": {}}, "clinic only tests and has no usable test case; check its site file"),
+        ({"test": {"ct": 0}}, "clinic only tests and has no usable test case; check its site file"),
+        ({"cases": 1}, "clinic says that it only tests and registers cases to train or to choose"),
+        ({"validation": {"ct": 1}}, "clinic says that it only tests and registers cases to train"),
+        ({"modalities": ("mr",), "test": {"mr": 3}}, "clinic holds mr, the job uses ct"),
+        ({"version": "0.1"}, "clinic runs fedvox 0.1"),
+    ],
+)
+def test_what_an_external_site_must_be(values, message):
+    own = dataclasses.replace(OUTSIDE, **values)
+    (found,) = refusals({"clinic": own, "a": GOOD}, "1.0.0", "abc", ("liver",), ("ct",))
+    assert found.startswith(message)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_who_only_tests_does_not_train_later_in_the_run(turned):
+    first, again = (GOOD, OUTSIDE) if turned else (OUTSIDE, GOOD)
+    now = renewed(first, again)
+    assert now.external and (now.cases, now.validation) == (0, {})

@@ -45,3 +45,20 @@ def test_a_part_of_the_split_without_a_case_is_a_hint_with_what_to_do(brats, tmp
     assert split(site, tmp_path, train=names[0], val=names[1], test=names[2]).status == PASS
     found = split(site, tmp_path, val=names[1], test=names[2])
     assert found.status == FAIL and "list cases under 'train'" in found.remedy
+    assert 'says so with "split": "test"' in found.remedy
+    found = split(site, tmp_path, test=names[2])
+    assert (found.status, found.message) == (
+        PASS,
+        "cases: 1 test; the site only tests, it does not train",
+    )
+    assert split(site, tmp_path, test=[]).status == FAIL
+    assert check_split(dataclasses.replace(site, split="test")).message.startswith("cases: 3 test")
+
+
+def test_a_site_that_only_tests_is_told_that_no_round_was_measured(place, doctor, complaints):
+    path = place.local / "fedvox_site.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "split": "test"}))
+    _, findings = doctor()
+    assert not {"data", "split", "labels", "waiting"} & complaints(findings), findings
+    assert findings["split"]["message"].endswith("the site only tests, it does not train")
+    assert findings["waiting"]["message"] == "the site only tests: no round was measured"

@@ -329,3 +329,18 @@ def test_a_personal_setting_that_fits_nothing_is_told_before_cases_are_prepared(
     executor = start(site)
     assert "'training.personal' names '*norm*'" in registration(site)["error"]
     assert executor.site is None
+def test_a_site_that_only_tests_says_so_and_trains_nothing(site, weights, train_task, caplog):
+    path = site.root / "local/fedvox_site.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "split": "test"}))
+    executor = start(site)
+    told = registration(site)
+    assert (told["external"], told["cases"], told["validation"]) == (True, 0, {})
+    assert told["test"] == {"ct": 6} and told["annotated"] == []
+    report = from_shareable(execute(executor, site, "validate", validate_task(weights, "a"))).data
+    assert {row["split"] for row in report["rows"]} == {"test"}
+    assert len({row["case"] for row in report["rows"]}) == 6
+    assert report["validation"] == {}
+    refused = execute(executor, site, "train", train_task(weights))
+    assert refused.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    assert "the site only tests" in errors(caplog)[-1]
+    assert not list(site.root.rglob("optimizer_*"))

@@ -78,6 +78,53 @@ def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     assert run.modalities == ["ct", "mr"]
 
 
+OUTSIDE = {"cases": 0, "annotated": (), "validation": {}, "test": {"ct": 3}, "external": True}
+
+
+def test_a_site_that_only_tests_takes_part_and_trains_nothing(server, arrive):
+    server.engine.clients = ["site-1", "outside"]
+    handshake = Handshake(timeout=3600)
+    arrive(handshake, "site-1", registration("site-1"))
+    mr = {"modalities": ("mr",), "test": {"mr": 3}}
+    arrive(handshake, "outside", registration("outside", **OUTSIDE | mr))
+    handshake.wait(1, server.context(), Signal())
+    run = server.run()
+    assert run.registered == {"site-1": 4}
+    assert (run.external, run.sites) == ({"outside"}, ["outside", "site-1"])
+    assert run.cases == {"site-1": (2, 0), "outside": (0, 3)}
+    assert run.modalities == ["ct"]
+    assert run.asked_sites(["site-1", "outside"], 1) == ["site-1"]
+    assert run.take_notes() == []
+
+
+def test_a_job_that_no_site_trains_is_refused_at_once(server, arrive):
+    server.engine.clients = ["outside"]
+    handshake = Handshake(timeout=3600)
+    arrive(handshake, "outside", registration("outside", **OUTSIDE))
+    with pytest.raises(ConfigError, match="no site trains: outside only test"):
+        handshake.wait(1, server.context(), Signal())
+
+
+def test_a_site_that_only_tests_is_not_one_of_those_that_are_needed(server, arrive):
+    server.engine.clients = ["site-1", "outside"]
+    handshake = Handshake(timeout=0.0)
+    arrive(handshake, "site-1", registration("site-1"))
+    arrive(handshake, "outside", registration("outside", **OUTSIDE))
+    reason = "1 of 2 needed sites registered within 0 s; outside: no training, tests only; check"
+    with pytest.raises(ConfigError, match=reason):
+        handshake.wait(2, server.context(), Signal())
+
+
+def test_a_site_that_only_tests_may_come_late_and_does_not_train_after_a_restart(server, arrive):
+    handshake = started(server, arrive, "site-1")
+    arrive(handshake, "outside", registration("outside", **OUTSIDE))
+    run = server.run()
+    assert run.take_notes() == ["outside came after the start and takes part: it only tests (3 ct)"]
+    arrive(handshake, "outside", registration("outside"))
+    assert (run.registered, run.external) == ({"site-1": 4}, {"outside"})
+    assert run.validation["outside"] == {}
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

@@ -152,3 +152,12 @@ def test_a_simulator_site_uses_announced_phantoms(party, caplog):
     told = public(simulated)[messages.REGISTRATION]
     assert (told["phantom"], told["modalities"], told["cases"]) == (True, ["mr"], 2)
     assert "USING PHANTOM DATA" in caplog.text
+
+
+def test_nothing_is_planned_by_a_site_that_only_tests(site):
+    path = site.root / "local/fedvox_site.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "split": "test"}))
+    start(site)
+    told = public(site)[messages.REGISTRATION]
+    assert (told["external"], told["cases"], told["test"]) == (True, 0, {"ct": 6})
+    assert messages.MEMORY not in public(site)

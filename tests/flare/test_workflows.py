@@ -425,6 +425,43 @@ def test_site_that_did_not_evaluate_is_named_and_fails_the_simulator(
     assert len(told) == 1 and "b did not evaluate global_last" in told[0]
 
 
+def test_a_site_that_only_tests_stands_in_the_tables_and_not_among_those_that_trained(
+    trained, deliver
+):
+    server, _ = trained
+    server.run().external, server.run().cases = frozenset({"outside"}), {"outside": (0, 1)}
+    results = WriteResults()
+    for site in ("a", "outside"):
+        rows = [row(model, site) for model in ("global_best", "global_last")]
+        for model, own in zip(("SRV_global_best", "SRV_global_last"), rows):
+            deliver(results, site, model, report([own]))
+        server.run().registered.pop("outside", None)
+    results.control_flow(Signal(), server.context())
+    assert server.engine.panics == []
+    folder = server.run().results
+    found = {(entry.model, entry.site) for entry in read_csv(folder / "metrics.csv", MetricRow)}
+    assert found == {(m, s) for m in ("global_best", "global_last") for s in ("a", "outside")}
+    final = final_record(server)
+    assert (final["registered"], final["external"], final["missing"]) == (["a"], ["outside"], [])
+    sites = {
+        entry["site"]: entry for entry in json.loads((folder / "run.json").read_text())["sites"]
+    }
+    assert (sites["outside"]["external"], sites["outside"]["train"]) == (True, 0)
+    assert not sites["a"]["external"]
+    page = (folder / "report.html").read_text()
+    assert "outside (external)" in page and "1 of them external (only tests)" in page
+    assert "a (external)" not in page
+
+
+def test_an_external_site_that_did_not_evaluate_is_named(trained, caplog):
+    server, _ = trained
+    server.run().registered, server.run().external = {"a": 3}, frozenset({"outside"})
+    results = WriteResults()
+    results.last_validation["a"] = {"ct": (0.5, 1)}
+    results.control_flow(Signal(), server.context())
+    assert "outside did not evaluate global_last" in caplog.records[-1].message
+
+
 def test_simulator_workspace_with_a_blank_in_its_path_is_refused(party, training):
     server = party("out of reach/server", job_id="simulate_job")
     training.start_controller(server.context())

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +9,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from fedvox.data.site.site_data import open_site
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.errors import FedVoxError
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
+from fedvox.flare.loopback.simulate import simulate
 from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.training.in_process import run_in_process
@@ -43,27 +43,8 @@ FILES = {
 }
 
 
-def simulate(
-    job: Path, work: Path, threads: int = 2, sites: int = 2, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-w", str(work)]
-    return subprocess.run(
-        [*command, "-n", str(sites), "-t", str(threads)],
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        env={**os.environ, **environment},
-        cwd=work.parent,
-    )
-
-
-def last_error(run: subprocess.CompletedProcess[str]) -> str:
-    errors = [line for line in (run.stdout + run.stderr).splitlines() if " - ERROR - " in line]
-    return errors[-1] if errors else ""
-
-
 def results(work: Path) -> Path:
-    return work / "server/simulate_job/fedvox"
+    return work / "run/server/simulate_job/fedvox"
 
 
 def summary(folder: Path) -> dict[tuple[str, str, str], float]:
@@ -79,18 +60,17 @@ def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parallel(tiny_job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    work = tmp_path_factory.mktemp("parallel") / "work"
-    run = simulate(tiny_job, work, threads=2)
-    assert run.returncode == 0, run.stdout[-3000:]
-    (work / "output.txt").write_text(run.stdout)
+    work = tmp_path_factory.mktemp("parallel")
+    lines: list[str] = []
+    assert simulate(tiny_job, 2, work, threads=2, tell=lines.append) == results(work)
+    (work / "output.txt").write_text("\n".join(lines))
     return work
 
 
 @pytest.fixture(scope="module")
 def swapped(tiny_job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    work = tmp_path_factory.mktemp("swapped") / "work"
-    run = simulate(tiny_job, work, threads=1)
-    assert run.returncode == 0, run.stdout[-3000:]
+    work = tmp_path_factory.mktemp("swapped")
+    simulate(tiny_job, 2, work, threads=1)
     return work
 
 
@@ -133,7 +113,7 @@ def test_curves_have_a_point_for_each_round(parallel: Path, swapped: Path) -> No
 def test_fewer_threads_than_sites_give_the_same_numbers(parallel: Path, swapped: Path) -> None:
     ours, theirs = (
         load_file(
-            str(next(work.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors")))
+            str(next(work.glob("run/server/simulate_job/fedvox_state/*/model_00002.safetensors")))
         )
         for work in (parallel, swapped)
     )
@@ -150,7 +130,7 @@ def test_simulator_equals_the_in_process_reference(
         settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
         sites.append(open_site(name, settings, job.data, tmp_path / name))
     reference = run_in_process(sites, job, tmp_path / "run")
-    path = next(parallel.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors"))
+    path = next(parallel.glob("run/server/simulate_job/fedvox_state/*/model_00002.safetensors"))
     simulated = load_file(str(path))
     assert simulated.keys() == reference.last.keys()
     for name, array in reference.last.items():
@@ -165,10 +145,9 @@ def test_simulator_equals_the_in_process_reference(
 def test_an_organ_nobody_annotates_is_refused_before_training(tmp_path: Path) -> None:
     changes = [*TINY, "data.organs=liver,stomach"]
     job = export_job(JOBS / "fedgin", tmp_path, "pinned", changes, "unannotated")
-    run = simulate(job, tmp_path / "work")
-    assert run.returncode != 0
     reason = "no site annotates stomach; take it out of 'data.organs'"
-    assert reason in last_error(run)
+    with pytest.raises(FedVoxError, match=reason):
+        simulate(job, 2, tmp_path / "work")
     failure = json.loads((results(tmp_path / "work") / "failure.json").read_text())
     assert failure["stage"] == "start" and reason in failure["reason"]
     assert reason.replace("'", "&#x27;") in (results(tmp_path / "work") / "report.html").read_text()
@@ -182,9 +161,8 @@ def test_an_unknown_key_is_named_before_training(tiny_job: Path, tmp_path: Path)
     shutil.copytree(tiny_job, job)
     path = job / "app/config/training.json"
     path.write_text(path.read_text().replace('"rounds"', '"roundz"'))
-    run = simulate(job, tmp_path / "work")
-    assert run.returncode != 0
-    assert "unknown key 'training.roundz'" in last_error(run)
+    with pytest.raises(FedVoxError, match=r"unknown key 'training\.roundz'"):
+        simulate(job, 2, tmp_path / "work")
     failure = json.loads((results(tmp_path / "work") / "failure.json").read_text())
     assert "unknown key 'training.roundz'" in failure["reason"]
 
@@ -192,14 +170,7 @@ def test_an_unknown_key_is_named_before_training(tiny_job: Path, tmp_path: Path)
 def test_two_sites_that_read_one_folder_are_refused(
     tiny_job: Path, parallel: Path, tmp_path: Path
 ) -> None:
-    site = {
-        "dataset": "phantom",
-        "root": str(parallel / "site-1/simulate_job/phantom"),
-        "modalities": ["ct"],
-        "split": "dataset",
-    }
-    path = tmp_path / "fedvox_site.json"
-    path.write_text(json.dumps(site))
-    run = simulate(tiny_job, tmp_path / "work", FEDVOX_SITE=str(path))
-    assert run.returncode != 0
-    assert "site-1 and site-2 read the same data folder" in last_error(run)
+    root = str(parallel / "run/site-1/simulate_job/phantom")
+    site = SiteSettings(dataset="phantom", root=root, modalities=("ct",), split="dataset")
+    with pytest.raises(FedVoxError, match="site-1 and site-2 read the same data folder"):
+        simulate(tiny_job, {"site-1": site, "site-2": site}, tmp_path / "work")

@@ -111,6 +111,13 @@ def test_each_site_has_a_line_and_the_worst_is_named():
     assert end == "lowest of global_best: 0.815 at site-2, mr"
 
 
+def test_a_site_that_only_tests_is_marked_and_explained():
+    *_, second, note, _ = format_sites(summarise(run()), external={"site-2"}).splitlines()
+    assert second.startswith("site-2 (external)  mr")
+    assert note == "external: the site trains nothing, so its cases are new to every model"
+    assert "external" not in format_sites(summarise(run()), external={"site-9"})
+
+
 def test_model_scored_on_fewer_cases_than_others_says_so():
     rows = [r for r in run() if (r.model, r.site, r.case) != ("global_last", "site-2", "c0")]
     assert "0.820 (n=3)" in format_sites(summarise(rows))

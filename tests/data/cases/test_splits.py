@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.data.cases.case import Case
-from fedvox.data.cases.splits import SPLITS, hash_bucket, hash_split, split_cases
+from fedvox.data.cases.splits import SPLITS, hash_bucket, hash_split, only_tests, split_cases
 from fedvox.errors import ConfigError, DataError
 
 
@@ -158,5 +158,38 @@ def test_a_list_of_folds_is_told_what_to_copy(tmp_path):
 
 @pytest.mark.parametrize("rule", ["Hash", "dataset ", "random"])
 def test_a_misspelt_rule_is_told_the_rules(tmp_path, rule):
-    with pytest.raises(ConfigError, match="no such split file; 'split' is hash, dataset or a file"):
+    with pytest.raises(
+        ConfigError, match="no such split file; 'split' is hash, dataset, test or a"
+    ):
         split_cases([], str(tmp_path / rule))
+
+
+def test_every_case_of_a_site_that_only_tests_is_a_test_case():
+    split = split_cases([case("a"), case("b", None, "train")], "test")
+    assert ids(split) == {"train": [], "val": [], "test": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "external"),
+    [
+        ({"test": ["a"]}, True),
+        ({"test": []}, True),
+        ({"test": ["a"], "allow_overlap": False}, True),
+        ({"test": ["a"], "train": []}, False),
+        ({"test": ["a"], "val": []}, False),
+        ({"val": ["a"]}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_split_that_names_nothing_but_test_says_so(tmp_path, content, external):
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    assert only_tests(str(tmp_path / "split.json")) is external
+
+
+def test_a_rule_that_leaves_nothing_to_train_does_not_say_so():
+    assert [only_tests(rule) for rule in ("hash", "dataset", "test")] == [False, False, True]
+
+
+def test_a_split_that_is_not_there_says_nothing(tmp_path):
+    with pytest.raises(ConfigError, match="no such split file"):
+        only_tests(str(tmp_path / "Test"))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.data.check.site import check_site, code_key
+from fedvox.data.check.summary import headline
 from fedvox.data.readers import STRAYS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import write_quarantine
@@ -85,6 +86,28 @@ def test_site_without_a_case_to_validate_or_to_test_says_what_to_do(site):
     assert problem.remedy == "list cases under 'val' in the split file, each in one part only"
     resplit(site, train=["miller_anna_0"], val=["miller_anna_1"], test=["miller_anna_2"])
     assert check_site(site).problems == ()
+
+
+def test_a_site_that_only_tests_lacks_nothing_and_is_said_to_train_nothing(site):
+    resplit(site, test=["miller_anna_0", "miller_anna_1"])
+    for own, count in ((site, 2), (dataclasses.replace(site, split="test"), 5)):
+        report = check_site(own)
+        assert report.problems == () and report.external and report.usable("test") == count
+        assert headline(report).startswith(
+            f"{count} of {count} cases can be used: 0 train, 0 val, {count} test; the site only tes"
+        )
+    resplit(site, train=[], test=["miller_anna_0"])
+    (problem, *_) = check_site(site).problems
+    assert problem.status == FAIL and 'a site that only tests says so with "split": "test"' in (
+        problem.remedy
+    )
+
+
+def test_a_site_that_only_tests_needs_a_usable_test_case(site):
+    damage(site, *(f"miller_anna_{number}" for number in range(5)))
+    report = check_site(dataclasses.replace(site, split="test", max_bad_fraction=1.0))
+    assert found(report) == [("cases", FAIL)]
+    assert "no case of 5 can be used for testing" in report.problems[0].message
 
 
 def test_hash_that_leaves_parts_empty_asks_for_a_split_file(site):

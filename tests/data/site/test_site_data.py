@@ -105,6 +105,30 @@ def test_site_without_a_training_case_is_refused(site, tmp_path):
         open_site("a", site, SETTINGS, tmp_path)
 
 
+def test_site_whose_cases_happen_to_be_test_cases_is_told_how_to_say_so(site, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"train": [], "test": NAMES}))
+    with pytest.raises(DataError, match=r'no training case.*a site that only tests .*"split": "te'):
+        open_site("a", site, SETTINGS, tmp_path)
+
+
+@pytest.mark.parametrize("listed", [NAMES[:3], None])
+def test_site_that_only_tests_needs_no_other_part(site, tmp_path, listed):
+    if listed is None:
+        site = dataclasses.replace(site, split="test")
+    else:
+        (tmp_path / "split.json").write_text(json.dumps({"test": listed}))
+    data = open_site("a", site, SETTINGS, tmp_path)
+    assert data.external
+    assert (len(data.train), len(data.val), len(data.test)) == (0, 0, len(listed or NAMES))
+    assert data.annotated == frozenset()
+
+
+def test_site_that_only_tests_and_has_no_test_case_is_refused(site, tmp_path):
+    (tmp_path / "split.json").write_text(json.dumps({"test": []}))
+    with pytest.raises(DataError, match="a: no test case among 0; check 'root' and 'split'"):
+        open_site("a", site, SETTINGS, tmp_path)
+
+
 def test_site_whose_training_cases_are_all_bad_is_refused(site, tmp_path):
     damage(site, *NAMES[:7])
     with pytest.raises(DataError, match="no training case among 10"):

@@ -43,7 +43,7 @@ def test_absolute_paths_stay(write_site, tmp_path):
     assert (site.root, site.cache, site.split) == (str(tmp_path), "/scratch/x", "/lists/split.json")
 
 
-@pytest.mark.parametrize("split", ["hash", "dataset"])
+@pytest.mark.parametrize("split", ["hash", "dataset", "test"])
 def test_named_splits_are_not_taken_for_files(write_site, split):
     assert read_site_file(write_site(split=split)).split == split
 

@@ -29,9 +29,6 @@ MAX_CASES = 100_000
 """Cases that a site may register for training, and per modality for validation or test, where the
 job does not say fewer (``training.most_cases``)."""
 
-DOMINANT = 0.9
-"""Share of all cases from which the run warns of the one site that holds them."""
-
 
 @dataclass(frozen=True)
 class Registration:
@@ -44,6 +41,7 @@ class Registration:
         modalities: modality sets of all its cases, those for validation and test included, e.g.
             ``["ct"]``.
         cases: usable training cases.
+        external: the site only tests, as its split says: it trains nothing and chooses no model.
         validation: modality -> usable validation cases; they are the site's say in the choice of
             the best model.
         test: modality -> usable test cases; reports of the site may speak of no more.
@@ -60,6 +58,7 @@ class Registration:
     annotated: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
     cases: int = 0
+    external: bool = False
     validation: Mapping[str, int] = field(default_factory=dict)
     test: Mapping[str, int] = field(default_factory=dict)
     skipped: int = 0
@@ -82,6 +81,7 @@ _FORMS = {
     "annotated": several(one_of(CANONICAL), len(CANONICAL)),
     "modalities": several(modality_set(MODALITIES), SETS),
     "cases": whole(),
+    "external": lambda value: isinstance(value, bool),
     "validation": counts(modality_set(MODALITIES), SETS),
     "test": counts(modality_set(MODALITIES), SETS),
     "skipped": whole(),
@@ -112,12 +112,14 @@ def registration_from(values: Mapping[str, Any], site: str) -> Registration:
 def re_registered(first: Registration, latest: Registration) -> Registration:
     """What counts when a site registers again, as after its restart: never more than at first.
 
-    A site may lose cases in the course of a run; it may not raise its weight. Its claims and
-    reports are held against what it holds now (``latest``).
+    A site may lose cases in the course of a run; it may not raise its weight, and one that only
+    tested does not train later. Its claims and reports are held against what it holds now
+    (``latest``).
     """
     return replace(
         latest,
         cases=min(first.cases, latest.cases),
+        external=first.external or latest.external,
         validation=_least(first.validation, latest.validation),
         test=_least(first.test, latest.test),
     )
@@ -129,64 +131,14 @@ def _least(first: Mapping[str, int], latest: Mapping[str, int]) -> dict[str, int
 
 def registration_text(own: Registration) -> str:
     """What a site holds, in one line for the log and the rounds' notes."""
+    if own.external:
+        tests = ", ".join(f"{n} {name}" for name, n in sorted(own.test.items()) if n)
+        return f"it only tests ({tests or 'no case'})"
     counts = ", ".join(f"{n} {name}" for name, n in sorted(own.validation.items()) if n)
     return (
         f"{own.cases} training cases ({', '.join(own.modalities)}), "
         f"{counts or 'none'} for validation"
     )
-
-
-def dominant_sites(registrations: Mapping[str, Registration], by_cases: bool = True) -> list[str]:
-    """Sites whose word alone decides, one line each with the remedy; none among fewer than two.
-
-    Args:
-        registrations: what counts of the sites that take part.
-        by_cases: training cases weigh the updates.
-    """
-    found = []
-    if by_cases and (top := _dominant({site: own.cases for site, own in registrations.items()})):
-        found.append(
-            f"{top}training cases: the mean is almost its update alone; if that is not so, set "
-            "'training.client_weight' to uniform or 'training.most_cases' to what a site can have"
-        )
-    for name in sorted({name for own in registrations.values() for name in own.validation}):
-        held = {site: own.validation.get(name, 0) for site, own in registrations.items()}
-        if top := _dominant(held):
-            found.append(
-                f"{top}validation cases of {name}: its word almost alone chooses the best model "
-                f"for {name}; if that is not so, set 'training.most_cases' to what a site can have"
-            )
-    return found
-
-
-def _dominant(cases: Mapping[str, int]) -> str:
-    """Who holds more than nine tenths, as the beginning of a line; empty where nobody does."""
-    holders = {site: count for site, count in cases.items() if count > 0}
-    total = sum(holders.values())
-    top = max(sorted(holders), key=lambda site: holders[site], default="")
-    if len(holders) < 2 or holders[top] <= DOMINANT * total:
-        return ""
-    return f"{top} registered {holders[top]} of all {total} "
-
-
-def validation_gaps(registrations: Mapping[str, Registration]) -> list[str]:
-    """Modalities that are trained and that no site validates, one line each with the remedy."""
-    trained = {part for own in registrations.values() for part in own.modalities}
-    held = {
-        name for own in registrations.values() for name, count in own.validation.items() if count
-    }
-    if not registrations or not trained - held:
-        return []
-    if not held:
-        return [
-            "no site has a validation case: the last model will be taken without a choice; "
-            "give sites validation cases ('split' in the site file)"
-        ]
-    return [
-        f"no site has a validation case of {name}: it has no say in the choice of the best model; "
-        "give a site that holds it validation cases ('split' in the site file)"
-        for name in sorted(trained - held)
-    ]
 
 
 def refusals(
@@ -203,7 +155,7 @@ def refusals(
         registrations: site -> registration.
         version: the server's ``fedvox`` version.
         label_map: hash of the server's organ list.
-        organs: the job's organs.
+        organs: the job's organs; empty as long as further sites may come.
         modalities: modalities that the job can use.
         most: cases that one site may register, as the job says.
     """
@@ -212,6 +164,8 @@ def refusals(
         found += site_refusals(site, registration, version, label_map, modalities, most)
     if not found:
         found += shared_sources(registrations)
+    if not found and organs:
+        found += _untrained(registrations)
         found += _unannotated(registrations, organs)
     return found
 
@@ -231,8 +185,8 @@ def site_refusals(
         return [own.error if own.error.startswith(site) else f"{site}: {own.error}"]
     if own.label_map != label_map:
         return [f"{site} has another label map; submit the job again to all sites"]
-    if own.cases < 1:
-        return [f"{site}: no usable training case; check its site file"]
+    if unusable := _unusable(site, own):
+        return [unusable]
     largest = max((own.cases, *own.validation.values(), *own.test.values()))
     if largest > most:
         return [
@@ -240,6 +194,20 @@ def site_refusals(
             "check its site file or leave the site out"
         ]
     return _foreign(site, own, modalities)
+
+
+def _unusable(site: str, own: Registration) -> str:
+    """Why a site has nothing to do in the job; a site that only tests says so itself."""
+    if not own.external:
+        return "" if own.cases > 0 else f"{site}: no usable training case; check its site file"
+    if own.cases or any(own.validation.values()):
+        return (
+            f"{site} says that it only tests and registers cases to train or to choose with; "
+            "update its fedvox or leave the site out"
+        )
+    if not any(own.test.values()):
+        return f"{site} only tests and has no usable test case; check its site file"
+    return ""
 
 
 def _foreign(site: str, own: Registration, modalities: tuple[str, ...]) -> list[str]:
@@ -279,6 +247,15 @@ def shared_sources(registrations: Mapping[str, Registration]) -> list[str]:
                 "with FEDVOX_SITE=/path/{site}.json"
             ]
     return []
+
+
+def _untrained(registrations: Mapping[str, Registration]) -> list[str]:
+    if not registrations or not all(own.external for own in registrations.values()):
+        return []
+    return [
+        f"no site trains: {', '.join(sorted(registrations))} only test (their 'split' says so); "
+        "add a site that trains, or score a model that is there with fedvox evaluate"
+    ]
 
 
 def _unannotated(registrations: Mapping[str, Registration], organs: tuple[str, ...]) -> list[str]:

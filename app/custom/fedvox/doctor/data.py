@@ -8,11 +8,11 @@ from pathlib import Path
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.cases.prepared import PreparedCase
-from fedvox.data.cases.splits import SPLITS, split_cases
+from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
 from fedvox.data.check.site_problems import empty_parts, fill_parts
 from fedvox.data.readers import READERS
 from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import count_prepared, refuse_channels
+from fedvox.data.site.site_data import ONLY_TESTS, count_prepared, refuse_channels
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import DataError
 from fedvox.finding import FAIL, WARN, Finding, passed
@@ -111,16 +111,25 @@ def check_listing(site: SiteSettings) -> Finding:
 
 
 def check_split(site: SiteSettings) -> Finding:
-    """Has every part of the split a case?"""
+    """Has every part of the split a case? A site that only tests has one part."""
     split = split_cases(list_cases(site), site.split)
+    if only_tests(site.split):
+        return _check_tests(len(split["test"]))
     empty = [part for part in SPLITS if not split[part]]
     if "train" in empty:
-        remedy = "list cases under 'train' in a split file (docs/data.md, Splits)"
+        remedy = "list cases under 'train' in a split file (docs/data.md, Splits)" + ONLY_TESTS
         return Finding("split", FAIL, "no case stands under 'train'", remedy)
     if empty:
         return Finding("split", WARN, empty_parts(empty), fill_parts(empty, site.split))
     counts = ", ".join(f"{len(split[part])} {part}" for part in SPLITS)
     return passed("split", f"cases: {counts}")
+
+
+def _check_tests(cases: int) -> Finding:
+    if not cases:
+        message = "the site only tests, and no case stands under 'test'"
+        return Finding("split", FAIL, message, "list cases under 'test' in the split file")
+    return passed("split", f"cases: {cases} test; the site only tests, it does not train")
 
 
 def check_data(sample: Sample) -> Finding:

@@ -22,7 +22,7 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name
-from fedvox.errors import FedVoxError
+from fedvox.errors import DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
@@ -113,6 +113,7 @@ class FedVoxExecutor(Executor):
             annotated=tuple(sorted(data.annotated)),
             modalities=tuple(data.modalities),
             cases=len(data.train),
+            external=data.external,
             validation=case_counts(data.val),
             test=case_counts(data.test),
             skipped=len(data.skipped),
@@ -124,6 +125,8 @@ class FedVoxExecutor(Executor):
 
     def _train(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         job, site, device = self._ready()
+        if site.data.external:
+            raise DataError("the site only tests, as its 'split' says; the server asked for more")
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         model = self._model_with(shareable, index)
         update = local_update(

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from nvflare.apis.event_type import EventType
@@ -12,7 +13,6 @@ from nvflare.apis.signal import Signal
 import fedvox
 from fedvox.aggregation.registration import (
     Registration,
-    dominant_sites,
     re_registered,
     refusals,
     registration_from,
@@ -20,11 +20,12 @@ from fedvox.aggregation.registration import (
     shared_sources,
     site_refusals,
 )
+from fedvox.aggregation.site_notes import dominant_sites
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import REGISTRATION
 from fedvox.flare.run.senders import TOKEN, is_sender
-from fedvox.flare.run.server_run import ServerRun, server_run
+from fedvox.flare.run.server_run import ServerRun, only_test, server_run
 
 MOST_CHANGES = 10
 """Changed registrations that are read of one site in a run; a site changes them by a restart."""
@@ -76,7 +77,7 @@ class Handshake(FLComponent):
         """Waits until all connected sites have registered, then judges.
 
         Args:
-            min_sites: sites that the job needs at least.
+            min_sites: training sites that the job needs at least.
             fl_ctx: FLARE context of the workflow.
             abort_signal: ends the wait.
 
@@ -89,14 +90,17 @@ class Handshake(FLComponent):
             with self._lock:
                 seen = dict(self.registrations)
             self._judge(seen, fl_ctx)
-            if len(names) >= min_sites and names <= set(seen):
+            training = _training(seen)
+            enough = len(training) if training else len(names)  # a job that none trains ends now
+            if min(enough, len(names)) >= min_sites and names <= set(seen):
                 break
             if time.monotonic() > deadline:
-                if len(seen) < min_sites:
+                if len(training) < min_sites:
                     raise ConfigError(
-                        f"{len(seen)} of {min_sites} needed sites registered within "
-                        f"{self.timeout:g} s{_awaited(names - set(seen))}; check that the others "
-                        "run and can reach the server"
+                        f"{len(training)} of {min_sites} needed sites registered within "
+                        f"{self.timeout:g} s{only_test(set(seen) - set(training))}"
+                        f"{_awaited(names - set(seen))}; check that the others run and can reach "
+                        "the server"
                     )
                 break
             time.sleep(0.2)
@@ -163,7 +167,8 @@ class Handshake(FLComponent):
         """Tells the other components who takes part, in dictionaries that nobody changes."""
         admitted, counted = dict(sorted(self.registrations.items())), self._counted()
         run.admitted = admitted
-        run.registered = {site: own.cases for site, own in counted.items()}
+        run.registered = {site: counted[site].cases for site in _training(counted)}
+        run.external = frozenset(counted) - frozenset(run.registered)
         run.validation = {site: dict(own.validation) for site, own in counted.items()}
         run.cases = {
             site: (sum(own.validation.values()), sum(own.test.values()))
@@ -171,7 +176,7 @@ class Handshake(FLComponent):
         }
         run.coarse = {site: own.coarse for site, own in admitted.items() if own.coarse > 0}
         run.phantom = run.phantom or any(own.phantom for own in admitted.values())
-        held = {name for own in admitted.values() for name in own.modalities}
+        held = {name for site in run.registered for name in admitted[site].modalities}
         run.modalities = sorted({*run.modalities, *held})
 
     def _judge(
@@ -191,6 +196,11 @@ def _read(values: object, site: str) -> Registration:
         return registration_from(values if isinstance(values, dict) else {}, site)
     except ConfigError as error:
         return Registration(fedvox.__version__, "", error=str(error))
+
+
+def _training(registrations: Mapping[str, Registration]) -> list[str]:
+    """Sites that do not only test."""
+    return [site for site, own in registrations.items() if not own.external]
 
 
 def _awaited(sites: set[str]) -> str:

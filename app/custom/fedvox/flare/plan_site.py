@@ -1,6 +1,7 @@
 """The site's side of a plan run: its fingerprint, and how much memory a step may take."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class PlanExecutor(Executor):
             registration = self._start(fl_ctx).to_dict()
             fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
             publish_token(fl_ctx)
-            if self.job is not None:
+            if self.job is not None and not registration["external"]:
                 memory = site_memory(self.job)
                 fl_ctx.set_prop(messages.MEMORY, memory, private=False, sticky=True)
 
@@ -110,6 +111,8 @@ class PlanExecutor(Executor):
             annotated=tuple(cases.annotated(job.data.organs)),
             modalities=tuple(cases.modalities),
             cases=len(cases.cases),
+            external=cases.external,
+            test=dict(Counter(case.modality for case in cases.tests)),
             skipped=cases.quarantined,
             phantom=cases.phantom,
             source=cases.source,

@@ -1,6 +1,8 @@
 """The evaluation workflow: every model at every site that takes part."""
 
-from nvflare.apis.controller_spec import ClientTask
+from typing import Any
+
+from nvflare.apis.controller_spec import ClientTask, Task
 from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
@@ -16,9 +18,9 @@ from fedvox.flare.run.server_run import server_run
 
 
 class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
-    """CrossSiteModelEval that asks the sites that take part, and for their own models only when
-    ``training.json`` says so. Where the job sets no time (0), it waits as long as
-    :func:`fedvox.aggregation.waiting.evaluation_timeout` says.
+    """CrossSiteModelEval that asks the sites that take part, also those that only test. Sites that
+    train are asked for their own models when ``training.json`` says so. Where the job sets no time
+    (0), it waits as long as :func:`fedvox.aggregation.waiting.evaluation_timeout` says.
 
     Whose model a result speaks of is what the task says, not the result; results are not written
     to disk, and a site's own model only after it was compared with the global one.
@@ -26,6 +28,7 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
 
     _validation_timeout: int
     _submit_model_timeout: int
+    _owners: list[str]
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads the switch, the sites and the measured rounds before the base class starts."""
@@ -34,9 +37,10 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
         site_models = run.job.evaluation.site_models
         self._submit_model_task_name = TASK_SUBMIT if site_models else ""
         connected = {client.name for client in self._engine.get_clients()}
-        sites = sorted(set(run.registered) & connected)
+        sites = sorted(set(run.sites) & connected)
         self._participating_clients = sites
-        models = (2 if run.state.best else 1) + (len(sites) if site_models else 0)
+        self._owners = [site for site in sites if site in run.registered]
+        models = (2 if run.state.best else 1) + (len(self._owners) if site_models else 0)
         seconds = evaluation_timeout(run.state.rounds(), models, list(run.cases.values()))
         self._validation_timeout = self._validation_timeout or seconds
         self._submit_model_timeout = self._submit_model_timeout or seconds
@@ -46,6 +50,13 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
             f"waited for {self._validation_timeout} s",
         )
         super().start_controller(fl_ctx)
+
+    def broadcast(self, task: Task, fl_ctx: FLContext, **kwargs: Any) -> None:
+        """Sends a task as the base class does; who only tests has no model of its own to give."""
+        if task.name == TASK_SUBMIT:
+            kwargs |= {"targets": self._owners, "min_responses": len(self._owners)}
+        if kwargs["targets"]:
+            super().broadcast(task=task, fl_ctx=fl_ctx, **kwargs)
 
     def _receive_local_model_cb(self, client_task: ClientTask, fl_ctx: FLContext) -> None:
         site = client_task.client.name

@@ -51,7 +51,7 @@ class WriteResults(UnusedLateResults):
         result = fl_ctx.get_prop(AppConstants.VALIDATION_RESULT)
         site = str(fl_ctx.get_prop(AppConstants.DATA_CLIENT))
         owner = str(fl_ctx.get_prop(AppConstants.MODEL_OWNER))
-        if site not in server_run(fl_ctx).registered:
+        if site not in server_run(fl_ctx).sites:
             self.log_error(fl_ctx, f"result of {site} is not used: it is not registered")
             return
         code = result.get_return_code()

@@ -1,12 +1,13 @@
 """How each model does at each site: the numbers behind the per-hospital tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from fedvox.metrics.models import ordered_models
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 
+EXTERNAL_NOTE = "external: the site trains nothing, so its cases are new to every model"
 Cells = dict[str, SummaryRow]
 """Model -> its row."""
 
@@ -38,6 +39,11 @@ def site_lines(summary: Sequence[SummaryRow]) -> list[SiteLine]:
         if row.site != ALL_SITES and row.organ == MEAN_ORGAN:
             groups.setdefault((row.site, row.modality), {})[row.model] = row
     return [SiteLine(*key, groups[key]) for key in sorted(groups)]
+
+
+def site_title(site: str, external: Collection[str]) -> str:
+    """A site's name as tables show it: who only tests is external to the training."""
+    return f"{site} (external)" if site in external else site
 
 
 def site_models(lines: Sequence[SiteLine]) -> list[str]:

@@ -1,7 +1,7 @@
 """The Dice table of a run as text for a terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from fedvox.cells import printable
 from fedvox.data.structures import STRUCTURES
@@ -17,7 +17,14 @@ from fedvox.metrics.models import (
     ordered_models,
     shown_rows,
 )
-from fedvox.metrics.site_table import SiteLine, site_lines, site_models, worst_line
+from fedvox.metrics.site_table import (
+    EXTERNAL_NOTE,
+    SiteLine,
+    site_lines,
+    site_models,
+    site_title,
+    worst_line,
+)
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 
 _MOST_COLUMNS = 8
@@ -63,12 +70,15 @@ def format_table(
     )
 
 
-def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> str:
+def format_sites(
+    summary: Sequence[SummaryRow], last_is_best: bool = False, external: Collection[str] = ()
+) -> str:
     """How each model does at each site, as text; empty for fewer than two sites and modalities.
 
     Args:
         summary: rows of :func:`summarise`.
         last_is_best: as for :func:`format_table`.
+        external: sites that only test.
 
     Returns:
         Lines without a final newline; with many sites, or long names, only the global models and
@@ -86,13 +96,13 @@ def format_sites(summary: Sequence[SummaryRow], last_is_best: bool = False) -> s
     for line in lines:
         shown = [*columns, *([line.site] if narrow else [])]
         dice = [_site_cell(line, line.cells.get(model)) for model in shown]
-        cells.append([line.site, line.modality, str(line.cases), *dice])
+        cells.append([site_title(line.site, external), line.modality, str(line.cases), *dice])
     worst = worst_line(lines, models[0])
-    end = []
+    end = [EXTERNAL_NOTE] if {line.site for line in lines} & set(external) else []
     if worst:
         title = model_title(models[0], last_is_best)
         low = _digits(worst.cells[models[0]].dice_mean)
-        end = [f"lowest of {title}: {low} at {printable(worst.site)}, {worst.modality}"]
+        end += [f"lowest of {title}: {low} at {printable(worst.site)}, {worst.modality}"]
     return "\n".join(["Mean Dice over organs by site", *_align(cells, (0, 1)), *end])
 
 

@@ -5,7 +5,7 @@ Listing is quick and done when a run starts; reading takes as long as ``fedvox c
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ import numpy as np
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.prepare_all import count_workers
-from fedvox.data.cases.splits import split_cases
+from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import listed_cases, refuse_channels, source_of
+from fedvox.data.site.site_data import PURPOSES, listed_cases, refuse_channels, source_of
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
@@ -34,7 +34,8 @@ class TrainingCases:
     """A site's training cases, listed and not yet read.
 
     Attributes:
-        cases: those that are not in quarantine.
+        cases: those that are not in quarantine; none of a site that only tests.
+        tests: test cases of a site that only tests.
         quarantined: number of those that are.
         phantom: True when the data are phantoms.
         source: as in :class:`fedvox.data.site.site_data.SiteData`.
@@ -44,11 +45,17 @@ class TrainingCases:
     quarantined: int = 0
     phantom: bool = False
     source: str = field(default="")
+    tests: Sequence[Case] = ()
+
+    @property
+    def external(self) -> bool:
+        """Whether the site only tests: nothing is planned by its cases."""
+        return bool(self.tests)
 
     @property
     def modalities(self) -> list[str]:
         """Modalities among the cases, sorted."""
-        return sorted({case.modality for case in self.cases})
+        return sorted({case.modality for case in (*self.cases, *self.tests)})
 
     def annotated(self, organs: Sequence[str]) -> list[str]:
         """Organs of the job that the cases' label tables name, sorted."""
@@ -56,24 +63,26 @@ class TrainingCases:
 
 
 def list_training_cases(name: str, site: SiteSettings) -> TrainingCases:
-    """Lists what a site would train on.
+    """Lists what a site would train on, or what one that only tests would test with.
 
     Raises:
         ConfigError: a case has several modalities, or the split is wrong.
-        DataError: no training case, or a listing that cannot be read.
+        DataError: no such case, or a listing that cannot be read.
     """
     listed = listed_cases(site)
     refuse_channels(listed)
-    train = split_cases(listed, site.split)["train"]
-    left_out = quarantined(site, train)
-    cases = [case for case in train if case.id not in left_out]
+    part = "test" if only_tests(site.split) else "train"
+    placed = split_cases(listed, site.split)[part]
+    left_out = quarantined(site, placed)
+    cases = [case for case in placed if case.id not in left_out]
     if not cases:
         raise DataError(
-            f"{name}: no training case among {len(listed)}; check 'root' and 'split' in the site "
-            "file"
+            f"{name}: no {PURPOSES[part]} case among {len(listed)}; check 'root' and 'split' in "
+            "the site file"
         )
     phantom = site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file()
-    return TrainingCases(cases, len(left_out), phantom, source_of(site, listed))
+    kept = TrainingCases(cases, len(left_out), phantom, source_of(site, listed))
+    return kept if part == "train" else replace(kept, cases=(), tests=cases)
 
 
 def read_fingerprints(

@@ -31,7 +31,7 @@ def run_facts(run: RunFiles) -> tuple[str, str]:
     ]
     trained = training_rounds(run.rounds)
     second = [
-        _sites_text(site_modalities(run)),
+        _sites_text(site_modalities(run)) + _external_text(run),
         f"{trained} round{'' if trained == 1 else 's'}",
         _cases_text(run),
     ]
@@ -82,6 +82,12 @@ def _sites_text(sites: Mapping[str, tuple[str, ...]]) -> str:
     )
     parts = ", ".join(f"{count} with {names}" for names, count in sorted(counts.items()))
     return f"{len(sites)} site{'' if len(sites) == 1 else 's'}" + (f" ({parts})" if parts else "")
+
+
+def _external_text(run: RunFiles) -> str:
+    """Who of the sites trains nothing."""
+    count = len(run.external)
+    return f", {count} of them external (only test{'s' if count == 1 else ''})" if count else ""
 
 
 def _cases_text(run: RunFiles) -> str:

@@ -102,7 +102,7 @@ def _result(run: RunFiles) -> str:
 def _hospitals(run: RunFiles) -> str:
     if not run.summary:
         return ""
-    table = hospitals(run.summary, site_modalities(run), run.last_is_best)
+    table = hospitals(run.summary, site_modalities(run), run.last_is_best, run.external)
     return table or "<p>This summary.csv is of an older version and holds no result per site.</p>"
 
 

@@ -86,7 +86,7 @@ def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> 
     parts = [
         head,
         format_table(summary, phantom, run.last_is_best),
-        format_sites(summary, run.last_is_best),
+        format_sites(summary, run.last_is_best, run.external),
         _unscored(summary, run),
         printable(tolerance_note(run)),
         f"results: {folder}\nreport:  {page}",

@@ -78,6 +78,12 @@ class RunFiles:
         return trained > 0 and self.model.get("round") == trained
 
     @property
+    def external(self) -> frozenset[str]:
+        """Sites that only test, as ``run.json`` tells."""
+        sites = self.record.sites if self.record else ()
+        return frozenset(site.site for site in sites if site.external)
+
+    @property
     def chosen(self) -> int | None:
         """Rounds that the chosen model has behind it, None where ``model.json`` is missing."""
         number = self.model.get("round")

@@ -24,6 +24,7 @@ class SiteCases:
         val: validation cases.
         test: test cases.
         coarse: test cases with every voxel edge above the tolerance of NSD.
+        external: the site only tests.
     """
 
     site: str
@@ -31,6 +32,7 @@ class SiteCases:
     val: int = 0
     test: int = 0
     coarse: int = 0
+    external: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The report's sections on segmentation scores: headline, models, hospitals, every organ."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from fedvox.data.organs import CANONICAL, REGIONS
 from fedvox.metrics import other_metrics
@@ -15,7 +15,14 @@ from fedvox.metrics.models import (
     ordered_models,
     shown_rows,
 )
-from fedvox.metrics.site_table import SiteLine, site_lines, site_models, worst_line
+from fedvox.metrics.site_table import (
+    EXTERNAL_NOTE,
+    SiteLine,
+    site_lines,
+    site_models,
+    site_title,
+    worst_line,
+)
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 from fedvox.report.html import escape, interval_bar, number, table, tint
 
@@ -73,7 +80,10 @@ def comparison(summary: Sequence[SummaryRow], last_is_best: bool = False) -> str
 
 
 def hospitals(
-    summary: Sequence[SummaryRow], sites: Iterable[str] = (), last_is_best: bool = False
+    summary: Sequence[SummaryRow],
+    sites: Iterable[str] = (),
+    last_is_best: bool = False,
+    external: Collection[str] = (),
 ) -> str:
     """Mean Dice of every model at every site, the lowest of the headline's model named.
 
@@ -81,6 +91,7 @@ def hospitals(
         summary: rows of ``summary.csv``.
         sites: all sites of the run; those without any score get a line that says so.
         last_is_best: the last global model was chosen.
+        external: sites that only test.
     """
     lines = site_lines(shown_rows(summary, last_is_best))
     if not lines:
@@ -89,7 +100,7 @@ def hospitals(
     headings = [("Site", False), ("Modality", False), ("Cases", True)]
     headings += [(model_title(model, last_is_best), True) for model in models]
     worst = worst_line(lines, models[0])
-    rows = [_site_row(line, models, line == worst) for line in lines]
+    rows = [_site_row(line, models, line == worst, external) for line in lines]
     scored = {line.site for line in lines}
     rows += [
         f'<tr class="first"><th scope="row">{escape(site)}</th><td colspan="{len(models) + 2}">no '
@@ -98,8 +109,9 @@ def hospitals(
         for site in sorted(set(sites) - scored)
     ]
     caption = "Mean Dice over organs on each site's test cases"
+    note = f'<p class="soft small">{EXTERNAL_NOTE.capitalize()}.</p>'
     return f'{_worst_text(worst, models[0], last_is_best)}<div class="scroll">' + (
-        f"{table(caption, headings, rows)}</div>"
+        f"{table(caption, headings, rows)}</div>{note if scored & set(external) else ''}"
     )
 
 
@@ -162,7 +174,7 @@ def _comparison_line(
     )
 
 
-def _site_row(line: SiteLine, models: Sequence[str], worst: bool) -> str:
+def _site_row(line: SiteLine, models: Sequence[str], worst: bool, external: Collection[str]) -> str:
     cells = ""
     for place, model in enumerate(models):
         row = line.cells.get(model)
@@ -172,7 +184,7 @@ def _site_row(line: SiteLine, models: Sequence[str], worst: bool) -> str:
         lowest = worst and not place
         cells += f'<td class="n"{tint(dice)}>{f"<strong>{text}</strong>" if lowest else text}</td>'
     return (
-        f'<tr class="first"><th scope="row">{escape(line.site)}</th>'
+        f'<tr class="first"><th scope="row">{escape(site_title(line.site, external))}</th>'
         f'<td>{escape(line.modality.upper())}</td><td class="n">{line.cases}</td>{cells}</tr>'
     )
 

@@ -14,7 +14,7 @@ from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best, checked_scores
 from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
-from fedvox.errors import UpdateRefused
+from fedvox.errors import ConfigError, UpdateRefused
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.model import initial_model, job_parts
 from fedvox.job.settings import JobSettings
@@ -48,10 +48,16 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     """Trains one model over the sites, one after the other, in this process.
 
     Args:
-        sites: opened sites; one site is local training, a merged one centralised training.
+        sites: opened sites; those that only test take no part.
         job: the job's settings.
         folder: for optimiser states and updates in waiting.
+
+    Raises:
+        ConfigError: no site trains.
     """
+    sites = [site for site in sites if not site.external]
+    if not sites:
+        raise ConfigError("no site trains: all only test ('split'); add a site that trains")
     device = prepare_device(job.training)
     model = to_device(initial_model(job), device)
     initial = weights_of(model)

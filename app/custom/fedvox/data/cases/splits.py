@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
 from fedvox.errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")
+NAMED = ("hash", "dataset", "test")
+"""Rules with a name; any other is a file."""
 
 
 def split_cases(cases: Sequence[Case], rule: str) -> dict[str, list[Case]]:
@@ -16,7 +19,7 @@ def split_cases(cases: Sequence[Case], rule: str) -> dict[str, list[Case]]:
 
     Args:
         cases: all cases of a site.
-        rule: ``hash``, ``dataset``, or the path of a JSON file
+        rule: ``hash``, ``dataset``, ``test`` (every case), or the path of a JSON file
             ``{"train": [ids], "val": [ids], "test": [ids], "allow_overlap": false}``; cases that a
             file does not list are left out.
 
@@ -32,7 +35,23 @@ def split_cases(cases: Sequence[Case], rule: str) -> dict[str, list[Case]]:
                 "the data set has no split of its own; use 'split': \"hash\" or a split file"
             )
         return _by(cases, lambda case: str(case.split))
+    if rule == "test":
+        return _by(cases, lambda case: "test")
     return _from_file(cases, Path(rule))
+
+
+def only_tests(rule: str) -> bool:
+    """Whether a split says that its site does not train and only tests.
+
+    That is ``test``, or a file in which ``test`` stands alone: a file with an empty ``train`` or
+    ``val``, or a rule that happens to leave no case for training, does not say so.
+
+    Raises:
+        ConfigError: the split file cannot be read.
+    """
+    if rule in NAMED:
+        return rule == "test"
+    return set(_read(Path(rule))) & set(SPLITS) == {"test"}
 
 
 def hash_split(patient: str) -> str:
@@ -54,12 +73,13 @@ def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[n
     return result
 
 
-def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
+def _read(path: Path) -> dict[str, Any]:
     # Errors leave the site: they name the file without its folder, and neither keys nor cases.
     where = path.name
     if not path.exists():
         raise ConfigError(
-            f"{where}: there is no such split file; 'split' is hash, dataset or a file that exists"
+            f"{where}: there is no such split file; 'split' is {', '.join(NAMED)} or a file that "
+            "exists"
         )
     _refuse_folds(path, where)
     content = read_json(path, where)
@@ -68,6 +88,11 @@ def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
         raise ConfigError(
             f"{where}: unknown keys ({len(unknown)}); allowed: train, val, test, allow_overlap"
         )
+    return content
+
+
+def _from_file(cases: Sequence[Case], path: Path) -> dict[str, list[Case]]:
+    where, content = path.name, _read(path)
     allow_overlap = content.get("allow_overlap", False)
     if not isinstance(allow_overlap, bool):
         raise ConfigError(f"{where}: 'allow_overlap' must be true or false; mend the file")

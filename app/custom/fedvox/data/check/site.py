@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
-from fedvox.data.cases.splits import split_cases
+from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
 from fedvox.data.check.refusal import refusal
@@ -37,6 +37,7 @@ class SiteReport:
         sources: the cases behind the reports, in the same order; nothing of them is printed.
         outside: cases of the data set that no part lists.
         strays: what lies in the data folder and belongs to no case.
+        external: whether the site only tests.
     """
 
     cases: tuple[CaseReport, ...]
@@ -48,6 +49,7 @@ class SiteReport:
     sources: tuple[Case, ...] = ()
     outside: tuple[Case, ...] = ()
     strays: tuple[Stray, ...] = ()
+    external: bool = False
 
     def usable(self, part: str = "") -> int:
         """Number of cases that training would use, of one part or of all."""
@@ -109,7 +111,8 @@ def check_site(
     if site.split == "dataset":
         reports = refuse_shared_patients(cases, reports)
     strays = strays_of(site)
-    problems += site_problems(site, job, cases, reports, strays)
+    external = not problems and only_tests(site.split)
+    problems += site_problems(site, job, cases, reports, strays, external)
     inside = {case.id for case in cases}
     return SiteReport(
         cases=tuple(reports),
@@ -121,6 +124,7 @@ def check_site(
         sources=tuple(cases),
         outside=tuple(case for case in listed if case.id not in inside),
         strays=tuple(strays),
+        external=external,
     )
 
 

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.splits import NAMED
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.table_problems import has_fixed_table, table_problems
 from fedvox.data.readers import STRAYS
 from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
+from fedvox.data.site.site_data import ONLY_TESTS
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.finding import FAIL, WARN, Finding
 
@@ -27,6 +29,7 @@ def site_problems(
     cases: Sequence[Case],
     reports: Sequence[CaseReport],
     strays: Sequence[Stray],
+    external: bool = False,
 ) -> list[Finding]:
     """Judges all cases together.
 
@@ -36,12 +39,11 @@ def site_problems(
         cases: those of the split.
         reports: what was seen of each, in the same order.
         strays: what belongs to no case.
+        external: the site only tests, as its split says.
     """
     found = [
         _too_many(site, reports),
-        _no_training(site, reports),
-        *map(_emptied, ("val", "test"), [reports] * 2),
-        _without(site, reports),
+        *(_about_parts(site, reports) if not external else [_no_test(reports)]),
         _overlap(reports),
         *(_unfit(job, cases) if job else ()),
         *table_problems(job, cases, reports),
@@ -64,6 +66,20 @@ def _too_many(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding | No
     )
 
 
+def _about_parts(site: SiteSettings, reports: Sequence[CaseReport]) -> list[Finding | None]:
+    """What a site that trains lacks."""
+    emptied = map(_emptied, ("val", "test"), [reports] * 2)
+    return [_no_training(site, reports), *emptied, _without(site, reports)]
+
+
+def _no_test(reports: Sequence[CaseReport]) -> Finding | None:
+    """A site that only tests needs a test case, and nothing else."""
+    if any(not (report.refused or report.quarantined) for report in reports):
+        return None
+    message = f"no case of {len(reports)} can be used for testing, and the site does not train"
+    return Finding("cases", FAIL, message, "mend one, or look at 'root' and 'split'")
+
+
 def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding | None:
     usable = [report for report in reports if not (report.refused or report.quarantined)]
     placed = any(report.parts for report in reports)
@@ -72,7 +88,7 @@ def _no_training(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding |
     message = f"no case of {len(reports)} can be used for training"
     remedy = "mend cases under 'train', or look at 'root' and 'split' in the site file"
     if reports and not any("train" in report.parts for report in reports):
-        remedy = fill_parts(["train"], site.split)
+        remedy = fill_parts(["train"], site.split) + ONLY_TESTS
     elif reports and not usable:
         remedy = "mend one of the cases above"
     return Finding("cases", FAIL, message, remedy)
@@ -112,7 +128,7 @@ def fill_parts(empty: Sequence[str], split: str) -> str:
         split: as the site file has it.
     """
     parts = " and ".join(f"'{part}'" for part in empty)
-    if split not in ("hash", "dataset"):
+    if split not in NAMED:
         return f"list cases under {parts} in the split file, each in one part only"
     reason = "few patients leave parts empty" if split == "hash" else "the set's own split has none"
     return (

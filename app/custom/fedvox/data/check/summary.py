@@ -64,6 +64,7 @@ def headline(report: SiteReport) -> str:
         f"{report.usable(part)} {part}" for part in SPLITS if any(c.parts for c in report.cases)
     )
     text = f"{report.usable()} of {total} cases can be used" + (f": {parts}" if parts else "")
+    text += "; the site only tests, it does not train" if report.external else ""
     return text + (f"; {report.unlisted} are not in the split" if report.unlisted else "")
 
 
@@ -93,6 +94,7 @@ def to_mapping(report: SiteReport) -> dict[str, Any]:
     return {
         "status": FAIL if report.failed else WARN if findings(report) else "PASS",
         "phantom": report.phantom,
+        "external": report.external,
         "cases": len(report.cases),
         "usable": {"all": report.usable(), **{part: report.usable(part) for part in SPLITS}},
         "refused": sum(case.refused for case in report.cases),

@@ -9,7 +9,7 @@ from pathlib import Path
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.prepare_all import count_workers, prepare_cases
 from fedvox.data.cases.prepared import PreparedCase, prepared_path
-from fedvox.data.cases.splits import SPLITS, split_cases
+from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined
@@ -28,6 +28,8 @@ from fedvox.files import private_folder, remove_unfinished
 PREPARED = "prepared"
 PURPOSES = {"train": "training", "val": "validation", "test": "test"}
 """What the cases of each part are called."""
+ONLY_TESTS = '; a site that only tests says so with "split": "test"'
+"""How a site says that it does not mean to train."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class SiteData:
         train, val, test: prepared cases.
         share: ``cases`` or ``summary``, as the site file says.
         phantom: True when the data are phantoms.
+        external: True when the site only tests: it trains nothing, and no model is chosen by it.
         skipped: fingerprint -> reason of each case that could not be used or is in quarantine.
         source: fingerprint of machine, folder, split and cases, to notice that two sites read the
             same.
@@ -50,6 +53,7 @@ class SiteData:
     test: Sequence[PreparedCase]
     share: str = "cases"
     phantom: bool = False
+    external: bool = False
     skipped: dict[str, str] = field(default_factory=dict)
     source: str = ""
 
@@ -75,7 +79,7 @@ def open_site(
     settings: DataSettings,
     state: Path,
     progress: bool = False,
-    needs: str = "train",
+    needs: str = "",
 ) -> SiteData:
     """Opens a site's data set and prepares every case that is not in quarantine.
 
@@ -88,7 +92,8 @@ def open_site(
         settings: the job's data settings.
         state: the site's state folder; prepared cases lie under ``site.cache`` if set, else here.
         progress: shows a progress bar on a terminal.
-        needs: the part that must have a case; a site that only tests has none to train.
+        needs: the part that must have a case; without it ``train``, of a site that only tests
+            ``test``.
 
     Raises:
         ConfigError: a case has several modalities.
@@ -99,6 +104,8 @@ def open_site(
 
     cases = listed_cases(site)
     refuse_channels(cases)
+    external = only_tests(site.split)
+    needs = needs or ("test" if external else "train")
     split = split_cases(cases, site.split)
     folder = _open_cache(Path(site.cache) if site.cache else state)
     key = site_key(folder.parent, site)
@@ -120,6 +127,7 @@ def open_site(
         test=prepared["test"],
         share=site.share,
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
+        external=external,
         skipped=skipped,
         source=source_of(site, cases),
     )
@@ -241,9 +249,11 @@ def _refuse_unusable(
         )
     if not prepared[needs]:
         reason = next(iter(skipped.values()), "")
+        tests = needs == "train" and prepared["test"]
         raise DataError(
             f"{name}: no {PURPOSES[needs]} case among {total}; check 'root' and 'split' in the "
             "site file"
+            + (ONLY_TESTS if tests else "")
             + (f"; {len(skipped)} are unusable, the first since {reason}" if reason else "")
             + (f"; {left_out} more are in quarantine" if left_out else "")
         )

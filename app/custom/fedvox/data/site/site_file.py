@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.config import build, read_json, setting
+from fedvox.data.cases.splits import NAMED
 from fedvox.data.organs import MODALITIES
 from fedvox.errors import ConfigError
 
@@ -21,7 +22,8 @@ class SiteSettings:
         dataset: name of a reader.
         root: folder that the reader opens.
         modalities: modalities that the site holds.
-        split: ``hash`` (by patient, 70/10/20), ``dataset`` (its own) or a JSON file of case lists.
+        split: ``hash`` (by patient, 70/10/20), ``dataset`` (its own), ``test`` (the site does not
+            train, all its cases are test cases) or a JSON file of case lists.
         cache: folder for prepared tensors and state; empty means the run folder.
         max_bad_fraction: share of unusable cases above which the site stops.
         share: ``cases`` lets per-case rows leave the site, ``summary`` only means.
@@ -56,10 +58,10 @@ def read_site_file(path: Path) -> SiteSettings:
     if content.get("root") == "":
         raise ConfigError(f"{path}: 'root' is empty; name the folder of the data")
     if content.get("split") == "":
-        raise ConfigError(f"{path}: 'split' is empty; allowed: hash, dataset or a file's name")
+        raise ConfigError(f"{path}: 'split' is empty; allowed: {', '.join(NAMED)} or a file's name")
     for key in ("root", "cache", "split"):
         value = content.get(key)
-        named = key == "split" and value in ("hash", "dataset")
+        named = key == "split" and value in NAMED
         # What is no text is left to build(), which says so.
         if isinstance(value, str) and value and not named:
             content[key] = _absolute(path, key, value)

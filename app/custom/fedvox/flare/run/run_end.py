@@ -121,7 +121,7 @@ def _write(folder: Path, failure: Failure, waiting: Path) -> None:
 
 
 def _names(run: ServerRun, fl_ctx: FLContext) -> set[str]:
-    return {client.name for client in fl_ctx.get_engine().get_clients()} | set(run.registered)
+    return {client.name for client in fl_ctx.get_engine().get_clients()} | set(run.sites)
 
 
 def _named(text: str, names: set[str]) -> tuple[str, ...]:

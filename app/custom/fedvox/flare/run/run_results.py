@@ -85,7 +85,7 @@ def write_evaluated(
     version = state.version if best is None else best.version
     last_is_best = version == state.version
     _write_model(run, version, True, choice_text(best, course))
-    missing = sorted(set(run.registered) - set(validation))
+    missing = sorted(set(run.sites) - set(validation))
     rounds = [*state.rounds(), _final_record(run, scores, True, missing)]
     _mark(rounds, version)
     write_rounds(run.results / "rounds.jsonl", rounds)
@@ -101,8 +101,14 @@ def write_evaluated(
 
 def _write_record(run: ServerRun) -> None:
     sites = (
-        SiteCases(site, train, *run.cases.get(site, (0, 0)), run.coarse.get(site, 0))
-        for site, train in run.registered.items()
+        SiteCases(
+            site,
+            run.registered.get(site, 0),
+            *run.cases.get(site, (0, 0)),
+            coarse=run.coarse.get(site, 0),
+            external=site in run.external,
+        )
+        for site in run.sites
     )
     write_run_record(run.results, run.job.name, run.job_id, sites)
 
@@ -115,7 +121,7 @@ def gaps_text(run: ServerRun, heard: Collection[str], failed: Mapping[str, str])
         heard: sites that evaluated it.
         failed: site -> why its evaluation failed.
     """
-    gaps = sorted(set(run.registered) - set(heard))
+    gaps = sorted(set(run.sites) - set(heard))
     if not gaps:
         return ""
     refused = {entry["site"] for entry in run.refused}
@@ -181,6 +187,7 @@ def _final_record(
         "refused": list(run.refused),
         "missing": missing,
         "registered": sorted(run.registered),
+        "external": sorted(run.external),
         "notes": run.take_notes() if evaluated else list(run.notes),
         "validation": pool_validation(list(scores.values())),
         "scores": {s: {m: [d, n] for m, (d, n) in own.items()} for s, own in scores.items()},

@@ -32,12 +32,13 @@ class ServerRun:
         results: folder that comes back with the job.
         admitted: site -> what it holds now, of the sites that take part, filled by the handshake;
             claims and reports are held against it.
-        registered: site -> training cases that count of these sites.
+        registered: site -> training cases that count, of those of these sites that train.
+        external: those of these sites that only test.
         validation: site -> modality -> validation cases that count.
         cases: site -> its validation and test cases now.
         coarse: site -> test cases with every voxel edge above NSD's tolerance, if any.
         phantom: True when any site uses phantom data.
-        modalities: modality sets that the sites hold.
+        modalities: modality sets that the sites hold which train.
         notes: what happened since the last record of a round, for the next one.
         stage: what the run is doing: ``start``, ``training``, ``evaluation``, ``results``.
         awaited: sites that were asked in the open round and have not answered.
@@ -62,6 +63,7 @@ class ServerRun:
         self.results.mkdir(parents=True, exist_ok=True)
         self.admitted: dict[str, Registration] = {}
         self.registered: dict[str, int] = {}
+        self.external: frozenset[str] = frozenset()
         self.coarse: dict[str, int] = {}
         self.validation: dict[str, dict[str, int]] = {}
         self.cases: dict[str, tuple[int, int]] = {}
@@ -86,6 +88,10 @@ class ServerRun:
         """
         own = {site: registration.modalities for site, registration in self.admitted.items()}
         return {site: self.parts.travelling(names, held) for site, held in own.items()}
+    @property
+    def sites(self) -> list[str]:
+        """All sites that take part, those that only test too, by name."""
+        return sorted({*self.registered, *self.external})
 
     def refuse(self, site: str, reason: str) -> None:
         """Logs, and keeps once for the results, what is not taken from a site in the evaluation."""
@@ -109,7 +115,7 @@ class ServerRun:
     def asked_sites(
         self, connected: Collection[str], least: int, among: Collection[str] | None = None
     ) -> list[str]:
-        """Sites that get a task: those that take part, as far as enough of them are connected.
+        """Sites that get a training task: those that train, as far as enough are connected.
 
         Args:
             connected: sites that FLARE knows.
@@ -123,13 +129,18 @@ class ServerRun:
         if len(admitted) < least:
             raise FedVoxError(
                 f"{len(admitted)} of {least} needed sites take part "
-                f"({', '.join(admitted) or 'none'}); the server's log and the rounds' notes say "
-                "why the others do not"
+                f"({', '.join(admitted) or 'none'}){only_test(self.external)}; the server's log "
+                "and the rounds' notes say why the others do not"
             )
         there = [site for site in admitted if site in set(connected)]
         asked = there if len(there) >= least else admitted
         known = [site for site in asked if among is None or site in among]
         return known if len(known) >= least else asked
+
+
+def only_test(sites: Collection[str]) -> str:
+    """Adds to a count of sites who is not counted, since it trains nothing."""
+    return f"; {', '.join(sorted(sites))}: no training, tests only" if sites else ""
 
 
 def server_run(fl_ctx: FLContext) -> ServerRun:

@@ -1,0 +1,84 @@
+import dataclasses
+
+import pytest
+
+from fedvox.errors import ConfigError
+from fedvox.inference.evaluate import score_cases
+from fedvox.job.model import initial_model
+from fedvox.job.weights import load_weights, weights_of
+from fedvox.tensors import weights_hash
+from fedvox.training.arms import ARMS, merged, score_models
+from fedvox.training.in_process import run_in_process
+from fedvox.training.local_round import train_round
+
+
+@pytest.fixture(scope="module")
+def external(open_phantom):
+    site = open_phantom("mr", "site-3")
+    return dataclasses.replace(site, train=[], val=[], external=True)
+
+
+@pytest.fixture
+def one_round(make_job):
+    return make_job(training={"rounds": 1, "steps": 1, "server_momentum": 0.5})
+
+
+def test_a_local_arm_is_plain_training_without_a_servers_momentum(
+    sites, make_job, tmp_path, cpu, monkeypatch
+):
+    job = make_job(training={"rounds": 2, "steps": 1, "server_momentum": 0.5})
+    last = {}
+
+    def last_model(own, settings, folder):
+        result = run_in_process(own, settings, folder)
+        last[own[0].name] = result.last
+        return result
+
+    monkeypatch.setattr("fedvox.training.arms.run_in_process", last_model)
+    ARMS["local"](sites[:1], job, tmp_path / "arm")
+    model = initial_model(job)
+    for index in range(2):
+        train_round(model, sites[0].train, job, "site-1", index, tmp_path / "plain", cpu)
+    assert weights_hash(last["site-1"]) == weights_hash(weights_of(model))
+
+
+def test_centralised_training_sees_every_case(sites):
+    together = merged(sites)
+    assert (len(together.train), len(together.val), len(together.test)) == (6, 2, 4)
+    assert together.modalities == ["ct", "mr"] and together.phantom
+
+
+@pytest.mark.parametrize(
+    ("arm", "models"),
+    [
+        ("local", {"site-1", "site-2"}),
+        ("centralised", {"centralised"}),
+        ("federated", {"global_best", "global_last"}),
+    ],
+)
+def test_an_arm_names_its_models_and_an_external_site_changes_none(
+    sites, one_round, external, tmp_path, arm, models
+):
+    found = [
+        {name: weights_hash(own) for name, own in ARMS[arm](who, one_round, folder).items()}
+        for who, folder in (([*sites, external], tmp_path / "with"), (sites, tmp_path / "without"))
+    ]
+    assert set(found[0]) == models and found[0] == found[1]
+
+
+@pytest.mark.parametrize("arm", ["centralised", "federated"])
+def test_nothing_trains_without_a_site_that_trains(external, one_round, tmp_path, arm):
+    with pytest.raises(ConfigError, match=r"no site trains.*add a site that trains"):
+        ARMS[arm]([external], one_round, tmp_path)
+
+
+def test_every_model_is_scored_at_every_site_that_only_tests_too(sites, job, external, cpu):
+    first, second = (initial_model(dataclasses.replace(job)) for _ in range(2))
+    models = {"a": weights_of(first), "b": weights_of(second)}
+    rows = score_models(models, [*sites, external], job)
+    assert {(row.model, row.site) for row in rows} == {
+        (model, site) for model in "ab" for site in ("site-1", "site-2", "site-3")
+    }
+    load_weights(first, models["a"])
+    alone = score_cases(first, "a", external.test, job, "site-3", "test", cpu)
+    assert [row for row in rows if (row.model, row.site) == ("a", "site-3")] == alone
