@@ -48,7 +48,7 @@ def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, i
     import nibabel as nib
     import numpy as np
 
-    from fedvox.phantoms.tissue import ORGANS
+    from fedvox.phantoms.abdomen.tissue import ORGANS
     from fedvox.phantoms.writer import oriented_grid, scan
 
     spacing = np.array([320 / shape[0], 320 / shape[1], 320 / shape[2]])
@@ -78,7 +78,7 @@ def fedvox_items(work: Path) -> Sequence[Any]:
     from fedvox.data.settings import DataSettings
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import SiteSettings
-    from fedvox.phantoms.tissue import ORGANS
+    from fedvox.phantoms.abdomen.tissue import ORGANS
 
     settings = DataSettings(organs=tuple(ORGANS), spacing=(SPACING,) * 3)
     cases: list[Any] = []

@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from PIL import Image
 
-from fedvox.phantoms.tissue import ORGANS
+from fedvox.phantoms.abdomen.tissue import ORGANS
 from fedvox.phantoms.writer import PHANTOM_NOTE, oriented_grid, scan
 from fedvox.report.organ_names import write_names
 from fedvox.report.palette import ORGAN_COLOURS

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
+from fedvox.phantoms.abdomen.anatomy import draw_anatomy, tissue_volume
 from fedvox.phantoms.render import CONTRASTS, render
-from fedvox.phantoms.tissue import Tissue
+from fedvox.phantoms.abdomen.tissue import Tissue
 
 
 @pytest.fixture(scope="module")

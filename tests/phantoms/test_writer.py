@@ -6,7 +6,7 @@ import pytest
 
 from fedvox.errors import ConfigError
 from fedvox.phantoms import writer
-from fedvox.phantoms.tissue import ORGANS
+from fedvox.phantoms.abdomen.tissue import ORGANS
 from fedvox.phantoms.writer import oriented_grid, scan, site_grid, write_phantom_site
 
 COUNTS = {"train": 1, "val": 1, "test": 1}

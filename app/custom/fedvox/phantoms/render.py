@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from fedvox.errors import ConfigError
-from fedvox.phantoms.tissue import Tissue
+from fedvox.phantoms.abdomen.tissue import Tissue
 from fedvox.seeding import derive_seed
 
 CONTRASTS = ("ct", "mr_t1", "mr_t2")

@@ -17,9 +17,9 @@ from tqdm import tqdm
 from fedvox.data.cases.splits import SPLITS
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
-from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
+from fedvox.phantoms.abdomen.anatomy import draw_anatomy, tissue_volume
 from fedvox.phantoms.render import render
-from fedvox.phantoms.tissue import ORGANS, organ_labels
+from fedvox.phantoms.abdomen.tissue import ORGANS, organ_labels
 from fedvox.seeding import derive_seed
 from fedvox.suggest import hint
 

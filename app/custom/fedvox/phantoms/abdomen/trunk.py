@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedvox.phantoms.shapes import Mask, Points
-from fedvox.phantoms.tissue import Tissue
+from fedvox.phantoms.abdomen.tissue import Tissue
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
-from fedvox.phantoms.tissue import ORGANS, Tissue, organ_labels
+from fedvox.phantoms.abdomen.anatomy import draw_anatomy, tissue_volume
+from fedvox.phantoms.abdomen.tissue import ORGANS, Tissue, organ_labels
 
 SHAPE = (48, 48, 48)
 AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])

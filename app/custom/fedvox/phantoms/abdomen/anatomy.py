@@ -19,8 +19,8 @@ from fedvox.phantoms.shapes import (
     draw_tube,
     draw_warp,
 )
-from fedvox.phantoms.tissue import Tissue
-from fedvox.phantoms.trunk import Trunk, draw_trunk, paint_couch, paint_trunk
+from fedvox.phantoms.abdomen.tissue import Tissue
+from fedvox.phantoms.abdomen.trunk import Trunk, draw_trunk, paint_couch, paint_trunk
 from fedvox.seeding import derive_seed
 
 

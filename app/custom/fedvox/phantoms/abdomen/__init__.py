@@ -1,0 +1,1 @@
+"""The abdomen: six organs, bowel, vessels and the trunk around them."""
