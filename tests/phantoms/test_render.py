@@ -3,8 +3,8 @@ import pytest
 
 from fedvox.errors import ConfigError
 from fedvox.phantoms.abdomen.anatomy import draw_anatomy, tissue_volume
-from fedvox.phantoms.render import CONTRASTS, render
 from fedvox.phantoms.abdomen.tissue import Tissue
+from fedvox.phantoms.render import CONTRASTS, render
 
 
 @pytest.fixture(scope="module")

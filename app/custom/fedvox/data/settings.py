@@ -38,29 +38,3 @@ class DataSettings:
             low, high = getattr(self, name)
             if not low < high:
                 raise ConfigError(f"'data.{name}' must rise, not [{low}, {high}]")
-
-
-@dataclass(frozen=True)
-class PhantomSettings:
-    """Phantom data that simulator sites without a site file get.
-
-    Attributes:
-        modalities: site k gets entry (k - 1) mod n.
-        train, val, test: cases per site.
-        seed: seed of the anatomies; part of each case's address.
-        size_mm: edge of the cubic field of view in mm.
-        spacing_mm: mean voxel size in mm; each site deviates from it in its own way.
-    """
-
-    modalities: tuple[str, ...] = setting(("ct", "mr"), choices=("ct", "mr", "mr_t1", "mr_t2"))
-    train: int = setting(24, low=1, high=10000)
-    val: int = setting(4, low=0, high=10000)
-    test: int = setting(10, low=0, high=10000)
-    seed: int = setting(0, low=0)
-    size_mm: float = setting(288.0, low=100.0, high=600.0)
-    spacing_mm: float = setting(6.0, low=1.0, high=12.0)
-
-    def __post_init__(self) -> None:
-        """Checks that a site can get a modality."""
-        if not self.modalities:
-            raise ConfigError("'phantom.modalities' is empty; list at least one")
