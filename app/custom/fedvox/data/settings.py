@@ -1,5 +1,6 @@
 """What a job fixes about images: organs, grid, patch and intensity window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedvox.config import setting
@@ -14,6 +15,8 @@ class DataSettings:
     Attributes:
         organs: canonical organ names; organ i has label value i + 1, 0 is background.
         modalities: modalities that the job can use.
+        channels: input channels of the network by modality; each case has an image of each. Empty:
+            each case is one image, whatever its modality.
         spacing: voxel size of the training grid in mm, in RAS axis order.
         patch: training patch and sliding window size in voxels of that grid.
         ct_window: lower and upper HU; CT is clipped to it and scaled to [0, 1].
@@ -23,6 +26,7 @@ class DataSettings:
 
     organs: tuple[str, ...]
     modalities: tuple[str, ...] = setting(("ct", "mr"), choices=MODALITIES)
+    channels: tuple[str, ...] = setting((), choices=MODALITIES)
     spacing: tuple[float, float, float] = setting((6.0, 6.0, 6.0), low=0.1, high=20.0)
     patch: tuple[int, int, int] = setting((48, 48, 48), low=8, high=512)
     ct_window: tuple[float, float] = setting((-160.0, 240.0), low=-2000.0, high=4000.0)
@@ -34,7 +38,37 @@ class DataSettings:
         check_organs(self.organs)
         if not self.modalities:
             raise ConfigError("'data.modalities' is empty; list at least one modality")
+        self._check_channels()
         for name in ("ct_window", "mr_percentiles"):
             low, high = getattr(self, name)
             if not low < high:
                 raise ConfigError(f"'data.{name}' must rise, not [{low}, {high}]")
+
+    def _check_channels(self) -> None:
+        if len(set(self.channels)) != len(self.channels):
+            raise ConfigError("'data.channels' names a modality twice; name each once")
+        if self.channels and set(self.channels) != set(self.modalities):
+            raise ConfigError(
+                f"'data.modalities' is {list(self.modalities)} and 'data.channels' "
+                f"{list(self.channels)}; with channels the job's modalities are its channels: "
+                "list the same under both"
+            )
+
+    @property
+    def in_channels(self) -> int:
+        """Input channels of the network."""
+        return max(1, len(self.channels))
+
+    @property
+    def modality_sets(self) -> tuple[str, ...]:
+        """What a case of the job can be of, as it stands in tables: ``ct``, or ``t1+flair``."""
+        return (joined(self.channels),) if self.channels else self.modalities
+
+
+def joined(modalities: Sequence[str]) -> str:
+    """A modality set as it stands in tables, e.g. ``"t1+flair"``.
+
+    Args:
+        modalities: in the order of the channels.
+    """
+    return "+".join(modalities)

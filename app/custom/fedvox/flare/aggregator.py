@@ -72,7 +72,7 @@ class FedVoxAggregator(Aggregator):
                 dxo = _weights(shareable)
                 claims = dxo.get_meta_prop(META) or {}
                 run = server_run(fl_ctx)
-                modalities = run.job.data.modalities
+                modalities = run.job.data.modality_sets
                 update = update_from(site, claims, dxo.data, _whole(claimed), modalities)
                 current.accept(update, run.admitted.get(site))
             except FormError as error:

@@ -8,4 +8,5 @@ from fedvox.networks import build_network
 
 def initial_model(job: JobSettings) -> nn.Module:
     """The network with the job's initial weights, on the CPU."""
-    return build_network(job.network, len(job.data.organs) + 1, job.training.seed)
+    classes = len(job.data.organs) + 1
+    return build_network(job.network, classes, job.training.seed, job.data.in_channels)

@@ -13,10 +13,12 @@ import numpy as np
 
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import refuse_missing
 from fedvox.data.cases.prepare_all import count_workers
 from fedvox.data.cases.splits import split_cases
+from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import listed_cases, refuse_channels, source_of
+from fedvox.data.site.site_data import job_cases, source_of
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
@@ -38,32 +40,39 @@ class TrainingCases:
         quarantined: number of those that are.
         phantom: True when the data are phantoms.
         source: as in :class:`fedvox.data.site.site_data.SiteData`.
+        channels: of the job; a case that lacks one is unusable.
     """
 
     cases: Sequence[Case]
     quarantined: int = 0
     phantom: bool = False
     source: str = field(default="")
+    channels: tuple[str, ...] = ()
 
     @property
     def modalities(self) -> list[str]:
-        """Modalities among the cases, sorted."""
-        return sorted({case.modality for case in self.cases})
+        """Modality sets among the usable cases, sorted."""
+        needed = set(self.channels)
+        return sorted({case.modality for case in self.cases if needed <= set(case.images)})
 
     def annotated(self, organs: Sequence[str]) -> list[str]:
         """Organs of the job that the cases' label tables name, sorted."""
         return sorted({o for case in self.cases for o in case.annotated()} & set(organs))
 
 
-def list_training_cases(name: str, site: SiteSettings) -> TrainingCases:
+def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -> TrainingCases:
     """Lists what a site would train on.
 
+    Args:
+        name: the site's name.
+        site: the site file.
+        settings: the job's data settings.
+
     Raises:
-        ConfigError: a case has several modalities, or the split is wrong.
+        ConfigError: the site's modalities do not fit the job, or the split is wrong.
         DataError: no training case, or a listing that cannot be read.
     """
-    listed = listed_cases(site)
-    refuse_channels(listed)
+    listed = job_cases(site, settings)
     train = split_cases(listed, site.split)["train"]
     left_out = quarantined(site, train)
     cases = [case for case in train if case.id not in left_out]
@@ -73,7 +82,7 @@ def list_training_cases(name: str, site: SiteSettings) -> TrainingCases:
             "file"
         )
     phantom = site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file()
-    return TrainingCases(cases, len(left_out), phantom, source_of(site, listed))
+    return TrainingCases(cases, len(left_out), phantom, source_of(site, listed), settings.channels)
 
 
 def read_fingerprints(
@@ -102,6 +111,7 @@ def read_fingerprints(
 
     def read(case: Case) -> CaseFingerprint | str | None:
         try:
+            refuse_missing(case, listed.channels)
             return None if stop() else case_fingerprint(case, organs)
         except DataError as error:
             return str(error)

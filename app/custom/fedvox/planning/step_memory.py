@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from fedvox.data.organs import parent_pairs
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
-from fedvox.networks import build_network
 from fedvox.training.losses import segmentation_loss
 
 BACKWARD = 3.0
@@ -65,7 +65,7 @@ def kept_bytes(job: JobSettings, patch: tuple[int, int, int]) -> int:
             kept[_address(tensor)] = tensor  # kept alive, so that no address is used twice
         return tensor
 
-    image = torch.zeros(1, 1, *patch, device="meta")
+    image = torch.zeros(1, job.data.in_channels, *patch, device="meta")
     label = torch.zeros(1, *patch, dtype=torch.uint8, device="meta")
     annotated = torch.ones(1, len(organs), dtype=torch.bool, device="meta")
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -79,8 +79,7 @@ def weight_bytes(job: JobSettings) -> int:
 
 
 def _network(job: JobSettings) -> torch.nn.Module:
-    model = build_network(job.network, len(job.data.organs) + 1, job.training.seed)
-    return model.to("meta")
+    return initial_model(job).to("meta")
 
 
 def _address(tensor: torch.Tensor) -> int:

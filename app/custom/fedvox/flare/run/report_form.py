@@ -41,7 +41,7 @@ def report_form(
         model=model_name(owner),
         structures=frozenset(scored_structures(organs, organs)),
         mean=MEAN_ORGAN,
-        modalities=frozenset(job.data.modalities),
+        modalities=frozenset(job.data.modality_sets),
         row_columns=_ROW,
         shared_columns=_SHARED,
         cases=cases,

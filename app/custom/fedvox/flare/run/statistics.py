@@ -16,7 +16,6 @@ from nvflare.app_common.statistics.min_count_cleanser import MinCountCleanser
 from nvflare.app_common.statistics.statisitcs_objects_decomposer import fobs_registration
 from nvflare.fuel.utils import fobs
 
-from fedvox.data.organs import MODALITIES
 from fedvox.errors import ConfigError
 from fedvox.planning.fingerprint import FEATURES, Fingerprint, features_of
 from fedvox.privacy.statistics import COUNT, FAILURES, HISTOGRAM, check_complete, check_statistics
@@ -45,7 +44,7 @@ class FingerprintStatistics(Statistics):
 
     Args:
         fingerprints: modality -> what the site's training cases gave.
-        modalities: the job's; one that the site lacks is reported as 0 cases.
+        modalities: modality sets of the job; one that the site lacks is reported as 0 cases.
     """
 
     def __init__(self, fingerprints: Mapping[str, Fingerprint], modalities: Sequence[str]) -> None:
@@ -102,19 +101,22 @@ def checked_min_cases(value: Any) -> int:
     return value
 
 
-def checked_statistics(data: Any, min_cases: int, site: str) -> dict[str, Any]:
+def checked_statistics(
+    data: Any, min_cases: int, site: str, modalities: Sequence[str]
+) -> dict[str, Any]:
     """A plan task's result, made anew from what was checked, with small groups taken out.
 
     Args:
         data: content of the result's DXO.
         min_cases: a feature of a modality that fewer cases have is reported as 0 cases.
         site: the site's name, for FLARE's log.
+        modalities: modality sets that a case of the job can be of.
 
     Raises:
         ConfigError: it is not of the known form.
     """
     task, statistics = unpack(data)
-    check_statistics(statistics, EDGES, MODALITIES)
+    check_statistics(statistics, EDGES, modalities)
     cleanse(statistics, min_cases, site)
     return pack(task, statistics)
 

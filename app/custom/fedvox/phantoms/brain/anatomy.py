@@ -40,4 +40,5 @@ def draw_patient(seed: int) -> BrainPatient:
         seed: the patient; equal seeds give equal patients.
     """
     rng = np.random.default_rng(derive_seed(seed, "phantom-brain"))
-    return BrainPatient(draw_head(rng), draw_tumour(rng), draw_warp(rng, shift_mm=1.5))
+    head = draw_head(rng)
+    return BrainPatient(head, draw_tumour(rng, head), draw_warp(rng, shift_mm=1.5))

@@ -65,8 +65,15 @@ class Head:
         tissues[inside] = self._paint_inside(points[:, inside])
         return tissues
 
+    def depth(self, points: Points) -> Points:
+        """About how far below the surface of the brain points of shape (3, N) lie, mm."""
+        return self.scale * self._depth(points / np.float32(self.scale))
+
+    def _depth(self, points: Points) -> Points:
+        return (1 - _radius(points, 0.0)) * np.float32(min(DURA)) - np.float32(self.fluid)
+
     def _paint_inside(self, points: Points) -> Ids:
-        depth = (1 - _radius(points, 0.0)) * np.float32(min(DURA)) - np.float32(self.fluid)
+        depth = self._depth(points)
         tissues = np.full(len(depth), Tissue.FLUID, np.uint8)
         self._paint_hind(tissues, points, depth > 0)
         upper = np.flatnonzero((depth > 0) & _is_cerebrum(points))

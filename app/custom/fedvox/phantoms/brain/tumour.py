@@ -1,16 +1,19 @@
 """A glioma of three nested parts: necrotic core, enhancing rim around it, oedema around both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fedvox.phantoms.body import Ids
 from fedvox.phantoms.brain.folds import Waves, draw_waves
+from fedvox.phantoms.brain.head import Head
 from fedvox.phantoms.brain.tissue import Tissue
 from fedvox.phantoms.shapes import Ellipsoid, Points, draw_ellipsoid
 
 FINGERS = 0.16
 """Share by which oedema reaches farther or less far, in waves."""
+MARGIN_MM = 3.0
+"""Least distance of the core from the surface of the brain."""
 CORTEX = 0.45
 """How far oedema spreads in grey matter, as a share of its spread in white matter."""
 
@@ -52,14 +55,15 @@ class Tumour:
             tissues[near[mask]] = tissue
 
 
-def draw_tumour(rng: np.random.Generator) -> Tumour:
+def draw_tumour(rng: np.random.Generator, head: Head) -> Tumour:
     """Draws a tumour in one hemisphere: about 25 to 45 mm across, its oedema up to 100 mm.
 
     Args:
         rng: source of randomness.
+        head: the tumour's core lies wholly inside its brain.
     """
     side = rng.choice((-1.0, 1.0))
-    centre = (side * rng.uniform(24, 38), rng.uniform(-42, 42), rng.uniform(-4, 32))
+    centre = (side * rng.uniform(22, 40), rng.uniform(-45, 45), rng.uniform(-6, 34))
     radius = rng.uniform(14, 20)
     rim = draw_ellipsoid(
         rng,
@@ -69,7 +73,19 @@ def draw_tumour(rng: np.random.Generator) -> Tumour:
         tilt_degrees=40.0,
         roughness=0.04,
     )
-    return Tumour(rim, rng.uniform(0.5, 0.66), rng.uniform(1.6, 2.15), draw_waves(rng, 5, 14, 30))
+    necrosis, oedema = rng.uniform(0.5, 0.66), rng.uniform(1.6, 2.15)
+    return Tumour(_moved_inside(rim, side, head), necrosis, oedema, draw_waves(rng, 5, 14, 30))
+
+
+def _moved_inside(rim: Ellipsoid, side: float, head: Head) -> Ellipsoid:
+    """Moves a rim towards the middle of its hemisphere until it keeps off the surface."""
+    middle = np.array([side * 24, 0, 8], np.float32)
+    low, high = rim.bounds()
+    needed = float((high - low).max()) / 2 + MARGIN_MM
+    centre = rim.centre
+    while head.depth(centre[:, None])[0] < needed:
+        centre = middle + np.float32(0.95) * (centre - middle)
+    return replace(rim, centre=centre)
 
 
 def _close(points: Points, shape: Ellipsoid, factor: float) -> "np.ndarray":
