@@ -1,7 +1,7 @@
 import pytest
 
 from fedvox.config import build
-from fedvox.data.settings import DataSettings, PhantomSettings
+from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
 
 
@@ -30,9 +30,3 @@ def test_impossible_image_settings_are_refused_with_the_file(changes, words):
     with pytest.raises(ConfigError, match=words) as caught:
         build(DataSettings, {"organs": ["liver"], **changes}, "training.json")
     assert str(caught.value).startswith("training.json: ")
-
-
-def test_phantom_site_needs_a_training_case():
-    assert build(PhantomSettings, {}, "training.json") == PhantomSettings()
-    with pytest.raises(ConfigError, match="'train' is 0; it must be at least 1"):
-        build(PhantomSettings, {"train": 0}, "training.json")

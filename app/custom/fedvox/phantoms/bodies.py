@@ -3,11 +3,14 @@
 import importlib
 import pkgutil
 from functools import cache
+from typing import TYPE_CHECKING
 
 import fedvox.phantoms
 from fedvox.errors import ConfigError
-from fedvox.phantoms.body import Body
 from fedvox.suggest import hint
+
+if TYPE_CHECKING:
+    from fedvox.phantoms.body import Body
 
 DEFAULT = "abdomen"
 
@@ -19,7 +22,7 @@ def body_names() -> tuple[str, ...]:
     return tuple(sorted(module.name for module in found if module.ispkg))
 
 
-def body_named(name: str) -> Body:
+def body_named(name: str) -> "Body":
     """A body by its name.
 
     Raises:

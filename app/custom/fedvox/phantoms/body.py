@@ -78,6 +78,7 @@ class Body:
         draw: a seed -> one patient.
         layout: how a site stores it.
         sites: what the sites of ``fedvox phantom`` hold unless told otherwise.
+        job: the job in ``jobs/`` that trains on it.
         stripped: tissues that are cut away before anybody sees an image: exactly 0 there.
         size_mm: side of the field of view that holds it, mm.
         spacing_mm: mean voxel spacing, mm.
@@ -90,6 +91,7 @@ class Body:
     draw: Callable[[int], Patient]
     layout: Layout
     sites: tuple[str, ...]
+    job: str
     stripped: Collection[int] = ()
     size_mm: float = 288.0
     spacing_mm: float = 6.0

@@ -19,6 +19,7 @@ BODY = Body(
     draw=draw_anatomy,
     layout=PLAIN,
     sites=("ct", "mr"),
+    job="fedgin",
     size_mm=288.0,
     spacing_mm=6.0,
 )

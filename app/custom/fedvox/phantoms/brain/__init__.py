@@ -16,6 +16,7 @@ BODY = Body(
     draw=draw_patient,
     layout=BRATS,
     sites=(_ALL, _ALL),
+    job="brats",
     stripped=OUTSIDE,
     size_mm=200.0,
     spacing_mm=3.0,
