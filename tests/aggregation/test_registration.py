@@ -121,8 +121,8 @@ def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
         ),
         (
             changed(modalities=("ct", "ct+mr")),
-            "clinic holds cases of several modalities (ct+mr), the networks take one; list one "
-            "under 'modalities' in its site file or leave the site out",
+            "clinic holds cases of ct+mr, each case of the job is of ct or mr; mend 'modalities' "
+            "in its site file or leave the site out",
         ),
         (
             changed(validation={"ct": 2, "mr": 1}),

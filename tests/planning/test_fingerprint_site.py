@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import DataError
 from fedvox.planning.fingerprint_site import (
@@ -15,6 +16,7 @@ from fedvox.planning.fingerprint_site import (
 )
 
 ORGANS = ("liver", "spleen")
+DATA = DataSettings(ORGANS)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def spoil(site, name):
 
 
 def test_only_training_cases_are_listed(site):
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     assert [case.id for case in listed.cases] == ["a", "b", "c"]
     assert listed.modalities == ["mr"]
     assert listed.annotated(("liver", "pancreas")) == ["liver"]
@@ -47,14 +49,14 @@ def test_only_training_cases_are_listed(site):
 
 def test_test_cases_are_never_opened(site):
     spoil(site, "e")
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     found = read_fingerprints("site-1", site, listed, ORGANS)
     assert found["mr"].cases == found["mr"].counted["spacing_r"] == 3
 
 
 def test_too_many_unusable_cases_stop_the_site_without_a_name(site):
     spoil(site, "b")
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     with pytest.raises(DataError, match="1 of 3 training cases are unusable") as error:
         read_fingerprints("site-1", site, listed, ORGANS)
     assert "b.nii" not in str(error.value)
@@ -65,7 +67,7 @@ def test_an_unusable_case_counts_as_one_that_nothing_was_taken_from(site):
 
     spoil(site, "b")
     site = dataclasses.replace(site, max_bad_fraction=0.5)
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     found = read_fingerprints("site-1", site, listed, ORGANS)
     assert (found["mr"].cases, found["mr"].counted["extent_s"]) == (3, 2)
 
@@ -73,16 +75,16 @@ def test_an_unusable_case_counts_as_one_that_nothing_was_taken_from(site):
 def test_a_site_without_training_cases_is_refused(site, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": [], "val": ["a"], "test": []}))
     with pytest.raises(DataError, match="site-1: no training case among 5"):
-        list_training_cases("site-1", site)
+        list_training_cases("site-1", site, DATA)
 
 
 def test_stopped_work_has_no_result(site):
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     assert read_fingerprints("site-1", site, listed, ORGANS, lambda: True) is None
 
 
 def test_what_is_kept_comes_back_and_is_private(site, tmp_path):
-    found = read_fingerprints("site-1", site, list_training_cases("site-1", site), ORGANS)
+    found = read_fingerprints("site-1", site, list_training_cases("site-1", site, DATA), ORGANS)
     path = tmp_path / "kept.json"
     assert kept_fingerprints(path) is None
     write_fingerprints(path, found)

@@ -16,6 +16,7 @@ from nvflare.app_common.statistics.min_count_cleanser import MinCountCleanser
 from nvflare.app_common.statistics.statisitcs_objects_decomposer import fobs_registration
 from nvflare.fuel.utils import fobs
 
+from fedvox.data.organs import MODALITIES
 from fedvox.errors import ConfigError
 from fedvox.planning.fingerprint import FEATURES, Fingerprint, features_of
 from fedvox.privacy.statistics import COUNT, FAILURES, HISTOGRAM, check_complete, check_statistics
@@ -102,7 +103,7 @@ def checked_min_cases(value: Any) -> int:
 
 
 def checked_statistics(
-    data: Any, min_cases: int, site: str, modalities: Sequence[str]
+    data: Any, min_cases: int, site: str, modalities: Sequence[str] = MODALITIES
 ) -> dict[str, Any]:
     """A plan task's result, made anew from what was checked, with small groups taken out.
 
