@@ -1,13 +1,15 @@
 """A site's training cases, listed at once and read when they are asked for."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.errors import DataError
+from fedvox.errors import ConfigError, DataError
 from fedvox.planning.fingerprint_site import (
     kept_fingerprints,
     list_training_cases,
@@ -63,8 +65,6 @@ def test_too_many_unusable_cases_stop_the_site_without_a_name(site):
 
 
 def test_an_unusable_case_counts_as_one_that_nothing_was_taken_from(site):
-    import dataclasses
-
     spoil(site, "b")
     site = dataclasses.replace(site, max_bad_fraction=0.5)
     listed = list_training_cases("site-1", site, DATA)
@@ -100,3 +100,23 @@ def test_what_is_damaged_is_read_again(tmp_path, text):
     path = tmp_path / "kept.json"
     path.write_text(text)
     assert kept_fingerprints(path) is None
+
+
+def test_a_job_with_channels_is_planned_from_whole_cases(brats_site, channel_job, tmp_path):
+    root = shutil.copytree(brats_site, tmp_path / "brats")
+    split = tmp_path / "split.json"
+    names = [f"BraTS2021_0000{number}" for number in range(4)]
+    split.write_text(json.dumps({"train": names}))
+    order = ("flair", "t1", "t2")
+    site = SiteSettings("brats", str(root), order, str(split), max_bad_fraction=0.5)
+    (root / names[1] / f"{names[1]}_t1.nii.gz").unlink()
+    listed = list_training_cases("site-1", site, channel_job.data)
+    assert listed.modalities == ["t1+t2+flair"]
+    found = read_fingerprints("site-1", site, listed, channel_job.data.organs)
+    assert set(found) == {"t1+t2+flair"} and found["t1+t2+flair"].counted["spacing_r"] == 3
+    strict = dataclasses.replace(site, max_bad_fraction=0.0)
+    with pytest.raises(DataError, match=r"1 of 4 training cases .* no image of t1"):
+        read_fingerprints("site-1", strict, listed, channel_job.data.organs)
+    lacking = dataclasses.replace(site, modalities=("t1", "flair"))
+    with pytest.raises(ConfigError, match="add t2 to 'modalities'"):
+        list_training_cases("site-1", lacking, channel_job.data)
