@@ -51,6 +51,7 @@ def random_batch(patch: int, size: int) -> Batch:
         torch.rand(size, 1, patch, patch, patch, generator=source),
         torch.randint(0, 7, (size, patch, patch, patch), generator=source).to(torch.uint8),
         torch.ones(size, len(ORGANS), dtype=torch.bool),
+        torch.ones(size, 1, dtype=torch.bool),
     )
 
 

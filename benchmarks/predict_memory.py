@@ -33,12 +33,14 @@ def write_scan(path: Path, shape: tuple[int, int, int], enlarge: int) -> None:
     import nibabel as nib
     import numpy as np
 
-    from fedvox.phantoms.writer import oriented_grid, scan
+    from fedvox.phantoms.abdomen import BODY
+    from fedvox.phantoms.grid import oriented_grid
+    from fedvox.phantoms.scan import scan
 
     spacing = 0.8 * 512 / shape[0], 0.8 * 512 / shape[1], 300 / shape[2]
     coarse = [-(-size // enlarge) for size in shape]
     grid = oriented_grid(coarse, np.array(spacing) * enlarge, (0, 0, 0), "LPS")
-    data, _ = scan(0, "ct", grid)
+    (data,), _ = scan(BODY, 0, ["ct"], grid)
     x, y, z = shape
     for axis in range(3):
         data = np.repeat(data, enlarge, axis=axis)

@@ -48,8 +48,9 @@ def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, i
     import nibabel as nib
     import numpy as np
 
-    from fedvox.phantoms.tissue import ORGANS
-    from fedvox.phantoms.writer import oriented_grid, scan
+    from fedvox.phantoms.abdomen import BODY
+    from fedvox.phantoms.grid import oriented_grid
+    from fedvox.phantoms.scan import scan
 
     spacing = np.array([320 / shape[0], 320 / shape[1], 320 / shape[2]])
     affine = oriented_grid(shape, spacing, (0, 0, 0), "LPS").affine
@@ -57,9 +58,8 @@ def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, i
     names = [f"{modality}_{number:02d}" for number in range(cases)]
     for number, name in enumerate(names):
         contrast = CONTRASTS[modality][number % len(CONTRASTS[modality])]
-        image, label = (
-            np.kron(part, np.ones((4, 4, 4), part.dtype)) for part in scan(number, contrast, small)
-        )
+        (drawn,), labels = scan(BODY, number, [contrast], small)
+        image, label = (np.kron(part, np.ones((4, 4, 4), part.dtype)) for part in (drawn, labels))
         noise = np.random.default_rng(number).normal(0, 12, shape).astype(np.int16)
         image = image + noise if modality == "ct" else np.maximum(image + noise, 0)
         for part, data in (("images", image), ("labels", label)):
@@ -68,7 +68,7 @@ def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, i
             volume.set_sform(affine, 1)
             volume.set_qform(affine, 1)
             nib.save(volume, folder / part / f"{name}.nii.gz")
-    table = {organ: value for value, organ in enumerate(ORGANS, start=1)}
+    table = {organ: value for value, organ in enumerate(BODY.organs, start=1)}
     (folder / "labels.json").write_text(json.dumps(table))
     (folder / "split.json").write_text(json.dumps({"train": names}))
 
@@ -78,7 +78,7 @@ def fedvox_items(work: Path) -> Sequence[Any]:
     from fedvox.data.settings import DataSettings
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import SiteSettings
-    from fedvox.phantoms.tissue import ORGANS
+    from fedvox.phantoms.abdomen.tissue import ORGANS
 
     settings = DataSettings(organs=tuple(ORGANS), spacing=(SPACING,) * 3)
     cases: list[Any] = []

@@ -14,8 +14,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from PIL import Image
 
-from fedvox.phantoms.tissue import ORGANS
-from fedvox.phantoms.writer import PHANTOM_NOTE, oriented_grid, scan
+from fedvox.phantoms.abdomen import BODY
+from fedvox.phantoms.abdomen.tissue import ORGANS
+from fedvox.phantoms.grid import oriented_grid
+from fedvox.phantoms.scan import scan
+from fedvox.phantoms.writer import PHANTOM_NOTE
 from fedvox.report.organ_names import write_names
 from fedvox.report.palette import ORGAN_COLOURS
 
@@ -35,7 +38,8 @@ def main() -> None:
     figure.subplots_adjust(0.04, 0.08, 0.995, 0.96, wspace=0.03, hspace=0.03)
     grid = oriented_grid([SIZE] * 3, [SPACING_MM] * 3, [0.0] * 3, "RAS")
     for row, (contrast, title) in zip(axes, ROWS, strict=True):
-        _draw_row(row, contrast, title, *scan(PATIENT, contrast, grid))
+        (image,), labels = scan(BODY, PATIENT, [contrast], grid)
+        _draw_row(row, contrast, title, image, labels)
     for axis, title in zip(axes[0], ("axial", "coronal", "axial with labels"), strict=True):
         axis.set_title(title, fontsize=10)
     handles = [

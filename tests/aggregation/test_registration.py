@@ -119,8 +119,8 @@ def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
         ),
         (
             changed(modalities=("ct", "ct+mr")),
-            "clinic holds cases of several modalities (ct+mr), the networks take one; list one "
-            "under 'modalities' in its site file or leave the site out",
+            "clinic holds cases of ct+mr, each case of the job is of ct or mr; mend 'modalities' "
+            "in its site file or leave the site out",
         ),
         (
             changed(validation={"ct": 2, "mr": 1}),
@@ -242,5 +242,5 @@ def test_what_an_external_site_must_be(values, message):
 @pytest.mark.parametrize("turned", [False, True])
 def test_who_only_tests_does_not_train_later_in_the_run(turned):
     first, again = (GOOD, OUTSIDE) if turned else (OUTSIDE, GOOD)
-    now = renewed(first, again)
+    now = re_registered(first, again)
     assert now.external and (now.cases, now.validation) == (0, {})

@@ -19,7 +19,9 @@ from fedvox.flare.jobs.export import export_job
 
 ROOT = Path(__file__).parents[2]
 OUT = "--output o.nii.gz"
-SCAN = f"--model MODEL --input ct.nii.gz --modality ct {OUT}"
+NO_SCAN = f"--model MODEL --modality ct {OUT}"
+SCAN = f"{NO_SCAN} --input ct.nii.gz"
+NAMED = f"--model MODEL {OUT} --input t1=ct.nii.gz"
 EXPORT = "job export fedgin --out new"
 
 GENERAL = [
@@ -31,7 +33,7 @@ GENERAL = [
     ("xyz", "unknown command 'xyz'; choose phantom, check, doctor, job, predict, evaluate, "),
 ]
 PREDICT = [
-    ("", "missing: --model, --input, --modality, --output; see 'fedvox predict --help'"),
+    ("", "missing: --model, --input, --output; see 'fedvox predict --help'"),
     ("--bogus", "unknown option --bogus; see 'fedvox predict --help'"),
     ("--modle MODEL", "unknown option --modle; did you mean --model?"),
     ("--Model MODEL", "did you mean --model?"),
@@ -53,18 +55,26 @@ PREDICT = [
     (f"{SCAN} --model model.json", "it holds no weights; name model.safetensors"),
     (f"{SCAN} --model text.txt", "it holds no weights; give the model.safetensors of a run"),
     (f"{SCAN} --model ''", "--model: is empty; name a folder or file"),
-    (f"{SCAN} --input nope.nii.gz", "holds none of that name"),
-    (f"{SCAN} --input a/b/c.nii.gz", "of its path only"),
-    (f"{SCAN} --input '*.nii.gz'", "no file matches the pattern; name one path, or the folder"),
-    (rf"{SCAN} --input 'C:\scans\x.nii.gz'", "it looks like a Windows path"),
-    (f"{SCAN} --input ' ct.nii.gz'", "it begins or ends with a blank or a quote; take it out"),
-    (f"{SCAN} --input ~nobody-here/ct.nii.gz", "there is no such user here"),
-    (f"{SCAN} --input text.txt", "it is a text; give a NIfTI file, or the folder of a DICOM"),
-    (f"{SCAN} --input text.nii.gz", "it is a text"),
-    (f"{SCAN} --input picture.png", "it is a PNG picture"),
-    (f"{SCAN} --input one.dcm", "a single DICOM file; name the folder that holds the files of"),
-    (f"{SCAN} --input folder --output x", "it holds neither NIfTI files nor folders of DICOM"),
-    (f"{SCAN} --input folder", "--input is a folder of scans, so name a folder"),
+    (f"{NO_SCAN} --input nope.nii.gz", "holds none of that name"),
+    (f"{NO_SCAN} --input a/b/c.nii.gz", "of its path only"),
+    (f"{NO_SCAN} --input '*.nii.gz'", "no file matches the pattern; name one path, or the folder"),
+    (rf"{NO_SCAN} --input 'C:\scans\x.nii.gz'", "it looks like a Windows path"),
+    (f"{NO_SCAN} --input ' ct.nii.gz'", "it begins or ends with a blank or a quote; take it out"),
+    (f"{NO_SCAN} --input ~nobody-here/ct.nii.gz", "there is no such user here"),
+    (f"{NO_SCAN} --input text.txt", "it is a text; give a NIfTI file, or the folder of a DICOM"),
+    (f"{NO_SCAN} --input text.nii.gz", "it is a text"),
+    (f"{NO_SCAN} --input picture.png", "it is a PNG picture"),
+    (f"{NO_SCAN} --input one.dcm", "a single DICOM file; name the folder that holds the files of"),
+    (f"{NO_SCAN} --input folder --output x", "it holds neither NIfTI files nor folders of DICOM"),
+    (f"{NO_SCAN} --input folder", "--input is a folder of scans, so name a folder"),
+    (f"{SCAN} --input mr.nii.gz", "each needs its channel's name, as in --input t1=t1.nii.gz --in"),
+    (f"{SCAN} --input t2=mr.nii.gz", "each needs its channel's name"),
+    (f"{NAMED} --input t1=mr.nii.gz", "--input t1=... is given twice; name one scan per channel"),
+    (f"{NAMED} --modality ct", "--modality: each --input names its own already; leave --mod"),
+    (f"{NAMED} --input t2=ct.nii.gz", "names 2 scans, the model takes one of ct, mr; give --input"),
+    (f"{NAMED}", "--modality t1: the model was trained for ct, mr"),
+    (f"--model MODEL {OUT} --input ct.nii.gz", "--modality is missing; name ct, mr or auto"),
+    (f"--model MODEL {OUT} --input t1=no.nii.gz", "holds none of that name"),
     (f"{SCAN} --output ct.nii.gz --force", "it is the scan itself; choose another name"),
     (f"{SCAN} --output labels", "--output labels: the name must end in .nii or .nii.gz"),
     (f"{SCAN} --output folder/", "the name must end in .nii or .nii.gz"),

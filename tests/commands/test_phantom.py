@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands import phantom
+from fedvox.data.cases.splits import split_cases
+from fedvox.data.readers import brats
 from fedvox.data.readers.phantom import read
 from fedvox.data.site.site_file import read_site_file
 from fedvox.errors import ConfigError
@@ -113,3 +115,20 @@ def test_empty_out_is_a_usage_error(out, capsys):
     with pytest.raises(SystemExit):
         call("--out", out)
     assert "--out: is empty; name a folder" in capsys.readouterr().err
+
+
+def test_brains_come_as_a_site_of_brats_would_describe_them(tmp_path, capsys):
+    out = tmp_path / "data"
+    assert small(out, "--body", "brain", "--sites", "t1+t1ce+t2+flair,flair+t1") == 0
+    for number, modalities in ((1, ("t1", "t1ce", "t2", "flair")), (2, ("flair", "t1"))):
+        settings = read_site_file(out / f"site-{number}.json")
+        assert (settings.dataset, settings.modalities) == ("brats", modalities)
+        cases = brats.read(Path(settings.root), modalities)
+        assert [len(part) for part in split_cases(cases, settings.split).values()] == [1, 1, 1]
+    assert "nvflare simulator jobs/brats -n 2 -t 2" in capsys.readouterr().out
+
+
+def test_contrast_of_a_brain_is_refused_in_an_abdomen(tmp_path):
+    with pytest.raises(ConfigError, match="'flair'; choose one of: ct, mr"):
+        small(tmp_path / "data", "--sites", "flair")
+    assert list(tmp_path.iterdir()) == []

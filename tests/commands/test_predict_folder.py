@@ -230,7 +230,7 @@ def test_unexpected_failure_of_one_scan_does_not_stop_the_others(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from fedvox.inference import predict as room
+    from fedvox.data.cases import channels as room
 
     load_image = room.load_image
 

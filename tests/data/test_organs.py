@@ -17,7 +17,7 @@ from fedvox.data.organs import (
     trained_as,
 )
 from fedvox.errors import ConfigError
-from fedvox.phantoms.tissue import ORGANS
+from fedvox.phantoms.abdomen.tissue import ORGANS
 
 
 @pytest.mark.parametrize(

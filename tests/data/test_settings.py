@@ -1,7 +1,7 @@
 import pytest
 
 from fedvox.config import build
-from fedvox.data.settings import DataSettings, PhantomSettings
+from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
 
 
@@ -18,6 +18,15 @@ def test_organs_are_the_only_required_key():
         ({"organs": []}, "'data.organs' is empty"),
         ({"modalities": []}, "'data.modalities' is empty"),
         ({"modalities": ["pet"]}, "allowed: ct, mr, t1, t1ce, t2, flair"),
+        ({"channels": ["t1", "pet"]}, "'channels' is 'pet'; allowed: ct, mr, t1"),
+        (
+            {"channels": ["t1", "t1"], "modalities": ["t1"]},
+            "'data.channels' names a modality twice",
+        ),
+        (
+            {"channels": ["t1", "flair"]},
+            r"with channels the job's modalities are its channels: list",
+        ),
         ({"ct_window": [240, -160]}, "'data.ct_window' must rise"),
         ({"mr_percentiles": [50, 50]}, "'data.mr_percentiles' must rise"),
         ({"mr_percentiles": [0, 101]}, "at most 100"),
@@ -32,7 +41,9 @@ def test_impossible_image_settings_are_refused_with_the_file(changes, words):
     assert str(caught.value).startswith("training.json: ")
 
 
-def test_phantom_site_needs_a_training_case():
-    assert build(PhantomSettings, {}, "training.json") == PhantomSettings()
-    with pytest.raises(ConfigError, match="'train' is 0; it must be at least 1"):
-        build(PhantomSettings, {"train": 0}, "training.json")
+def test_channels_decide_input_and_what_a_case_is_of():
+    one = build(DataSettings, {"organs": ["liver"], "modalities": ["ct", "mr"]}, "training.json")
+    assert (one.channels, one.in_channels, one.modality_sets) == ((), 1, ("ct", "mr"))
+    names = {"modalities": ["flair", "t1"], "channels": ["t1", "flair"]}
+    two = build(DataSettings, {"organs": ["liver"], **names}, "training.json")
+    assert (two.in_channels, two.modality_sets) == (2, ("t1+flair",))

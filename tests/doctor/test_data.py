@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.doctor.data import check_split, list_cases
 from fedvox.errors import ConfigError
@@ -22,7 +23,7 @@ def brats(tmp_path):
 def test_several_modalities_per_case_are_refused_before_a_round_is_tried(brats):
     assert len(list_cases(SiteSettings("brats", str(brats), ("flair",)))) == 1
     with pytest.raises(ConfigError, match=r"2 modalities \(t1, flair\).*list one under"):
-        list_cases(SiteSettings("brats", str(brats), ("t1", "flair")))
+        list_cases(SiteSettings("brats", str(brats), ("t1", "flair")), DataSettings(("liver",)))
 
 
 def split(site, tmp_path, **parts):

@@ -329,6 +329,8 @@ def test_a_personal_setting_that_fits_nothing_is_told_before_cases_are_prepared(
     executor = start(site)
     assert "'training.personal' names '*norm*'" in registration(site)["error"]
     assert executor.site is None
+
+
 def test_a_site_that_only_tests_says_so_and_trains_nothing(site, weights, train_task, caplog):
     path = site.root / "local/fedvox_site.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "split": "test"}))

@@ -31,13 +31,13 @@ def test_labels_are_those_of_the_whole_score_volume(trained, scan, job, cpu):
     geometry = geometry_of(volume, job.data.spacing)
     image = prepare_image(volume, "ct", geometry, job.data)
     scores = predict_scores(initial_model(job), image[None], job, cpu)
-    found = Predictor(trained).predict(scan, Options("ct"))
+    found = Predictor(trained).predict({"ct": scan})
     assert np.array_equal(found.labels.data, restore_labels(scores, geometry))
     assert found.labels.data.any()
 
 
 def test_voxels_are_counted_per_organ(trained, scan):
-    found = Predictor(trained).predict(scan, Options("ct"))
+    found = Predictor(trained).predict({"ct": scan})
     assert found.voxels == {
         "liver": int((found.labels.data == 1).sum()),
         "spleen": int((found.labels.data == 2).sum()),
@@ -47,14 +47,14 @@ def test_voxels_are_counted_per_organ(trained, scan):
 
 def test_a_predictor_segments_one_scan_after_the_other(trained, scan):
     predictor = Predictor(trained)
-    first, second = (predictor.predict(scan, Options("auto")).labels.data for _ in range(2))
+    first, second = (predictor.predict({"auto": scan}).labels.data for _ in range(2))
     assert np.array_equal(first, second)
 
 
 def test_picture_is_kept_only_when_it_is_wanted(trained, scan):
     predictor = Predictor(trained)
-    assert predictor.predict(scan, Options("ct")).picture is None
-    picture = predictor.predict(scan, Options("ct", picture=True)).picture
+    assert predictor.predict({"ct": scan}).picture is None
+    picture = predictor.predict({"ct": scan}, Options(picture=True)).picture
     assert np.array_equal(picture, load_image(scan).data)
 
 
@@ -66,7 +66,7 @@ def test_large_scans_are_thinned_for_pictures():
 
 def test_progress_counts_to_the_end(trained, scan):
     told: list[str] = []
-    Predictor(trained).predict(scan, Options("ct"), told.append)
+    Predictor(trained).predict({"ct": scan}, progress=told.append)
     assert told[0] == "reading the scan"
     assert told[1] == "segmenting on the CPU"
     assert told[-1] == "segmenting on the CPU: 100%"
@@ -74,12 +74,12 @@ def test_progress_counts_to_the_end(trained, scan):
 
 def test_unknown_modality_is_refused_before_the_scan_is_read(trained, tmp_path):
     with pytest.raises(ConfigError, match="--modality pet: the model was trained for ct, mr"):
-        Predictor(trained).predict(tmp_path / "none.nii", Options("pet"))
+        Predictor(trained).predict({"pet": tmp_path / "none.nii"})
 
 
 def test_contradicting_modality_is_refused(trained, scan):
     with pytest.raises(DataError, match="its modality is ct"):
-        Predictor(trained).predict(scan, Options("mr"))
+        Predictor(trained).predict({"mr": scan})
 
 
 def test_full_gpu_memory_is_named(trained, scan):
@@ -90,7 +90,7 @@ def test_full_gpu_memory_is_named(trained, scan):
     predictor = Predictor(trained)
     predictor._model = Full()
     with pytest.raises(ConfigError, match="the GPU has too little free memory for windows of 16x1"):
-        predictor.predict(scan, Options("ct"))
+        predictor.predict({"ct": scan})
 
 
 def test_scores_that_are_no_numbers_are_refused_and_not_called_background(job, scan):
@@ -98,4 +98,4 @@ def test_scores_that_are_no_numbers_are_refused_and_not_called_background(job, s
         name: array * np.float32(1e30) for name, array in weights_of(initial_model(job)).items()
     }
     with pytest.raises(ModelError, match="scores are NaN or infinite"):
-        Predictor(TrainedModel(job, weights, {})).predict(scan, Options("ct"))
+        Predictor(TrainedModel(job, weights, {})).predict({"ct": scan})

@@ -2,9 +2,17 @@ import numpy as np
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
-from fedvox.phantoms.render import CONTRASTS, render
-from fedvox.phantoms.tissue import Tissue
+from fedvox.phantoms import render as rendering
+from fedvox.phantoms.abdomen import BODY
+from fedvox.phantoms.abdomen.anatomy import draw_anatomy
+from fedvox.phantoms.abdomen.tissue import Tissue
+from fedvox.phantoms.volume import tissue_volume
+
+CONTRASTS = ("ct", "mr_t1", "mr_t2")
+
+
+def render(tissues: np.ndarray, contrast: str, seed: int, supersampling: int = 1) -> np.ndarray:
+    return rendering.render(tissues, BODY.contrast(contrast), seed, supersampling)
 
 
 @pytest.fixture(scope="module")

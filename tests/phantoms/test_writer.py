@@ -6,8 +6,11 @@ import pytest
 
 from fedvox.errors import ConfigError
 from fedvox.phantoms import writer
-from fedvox.phantoms.tissue import ORGANS
-from fedvox.phantoms.writer import oriented_grid, scan, site_grid, write_phantom_site
+from fedvox.phantoms.abdomen import BODY
+from fedvox.phantoms.abdomen.tissue import ORGANS
+from fedvox.phantoms.grid import oriented_grid, site_grid
+from fedvox.phantoms.scan import scan
+from fedvox.phantoms.writer import write_phantom_site
 
 COUNTS = {"train": 1, "val": 1, "test": 1}
 
@@ -96,10 +99,10 @@ def test_kidneys_lie_on_the_right_side_in_world_coordinates(sites):
 def test_labels_in_ras_do_not_depend_on_the_stored_orientation():
     lengths, spacing, centre = (30, 34, 32), (9.0, 8.5, 9.5), (3.0, -2.0, 1.0)
     reference = oriented_grid(lengths, spacing, centre, "RAS")
-    _, expected = scan(7, "ct", reference)
+    _, expected = scan(BODY, 7, ["ct"], reference)
     for axes in ("LPS", "PIR", "ASL"):
         grid = oriented_grid(lengths, spacing, centre, axes)
-        _, labels = scan(7, "ct", grid)
+        _, labels = scan(BODY, 7, ["ct"], grid)
         back = nib.as_closest_canonical(nib.Nifti1Image(labels, grid.affine))
         assert nib.aff2axcodes(grid.affine) == tuple(axes)
         assert np.allclose(back.affine, reference.affine)

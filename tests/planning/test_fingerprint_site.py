@@ -1,12 +1,15 @@
 """A site's training cases, listed at once and read when they are asked for."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
 
+from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.errors import DataError
+from fedvox.errors import ConfigError, DataError
 from fedvox.planning.fingerprint_site import (
     kept_fingerprints,
     list_training_cases,
@@ -15,6 +18,7 @@ from fedvox.planning.fingerprint_site import (
 )
 
 ORGANS = ("liver", "spleen")
+DATA = DataSettings(ORGANS)
 
 
 @pytest.fixture
@@ -38,7 +42,7 @@ def spoil(site, name):
 
 
 def test_only_training_cases_are_listed(site):
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     assert [case.id for case in listed.cases] == ["a", "b", "c"]
     assert listed.modalities == ["mr"]
     assert listed.annotated(("liver", "pancreas")) == ["liver"]
@@ -47,25 +51,23 @@ def test_only_training_cases_are_listed(site):
 
 def test_test_cases_are_never_opened(site):
     spoil(site, "e")
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     found = read_fingerprints("site-1", site, listed, ORGANS)
     assert found["mr"].cases == found["mr"].counted["spacing_r"] == 3
 
 
 def test_too_many_unusable_cases_stop_the_site_without_a_name(site):
     spoil(site, "b")
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     with pytest.raises(DataError, match="1 of 3 training cases are unusable") as error:
         read_fingerprints("site-1", site, listed, ORGANS)
     assert "b.nii" not in str(error.value)
 
 
 def test_an_unusable_case_counts_as_one_that_nothing_was_taken_from(site):
-    import dataclasses
-
     spoil(site, "b")
     site = dataclasses.replace(site, max_bad_fraction=0.5)
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     found = read_fingerprints("site-1", site, listed, ORGANS)
     assert (found["mr"].cases, found["mr"].counted["extent_s"]) == (3, 2)
 
@@ -73,16 +75,16 @@ def test_an_unusable_case_counts_as_one_that_nothing_was_taken_from(site):
 def test_a_site_without_training_cases_is_refused(site, tmp_path):
     (tmp_path / "split.json").write_text(json.dumps({"train": [], "val": ["a"], "test": []}))
     with pytest.raises(DataError, match="site-1: no training case among 5"):
-        list_training_cases("site-1", site)
+        list_training_cases("site-1", site, DATA)
 
 
 def test_stopped_work_has_no_result(site):
-    listed = list_training_cases("site-1", site)
+    listed = list_training_cases("site-1", site, DATA)
     assert read_fingerprints("site-1", site, listed, ORGANS, lambda: True) is None
 
 
 def test_what_is_kept_comes_back_and_is_private(site, tmp_path):
-    found = read_fingerprints("site-1", site, list_training_cases("site-1", site), ORGANS)
+    found = read_fingerprints("site-1", site, list_training_cases("site-1", site, DATA), ORGANS)
     path = tmp_path / "kept.json"
     assert kept_fingerprints(path) is None
     write_fingerprints(path, found)
@@ -98,3 +100,23 @@ def test_what_is_damaged_is_read_again(tmp_path, text):
     path = tmp_path / "kept.json"
     path.write_text(text)
     assert kept_fingerprints(path) is None
+
+
+def test_a_job_with_channels_is_planned_from_whole_cases(brats_site, channel_job, tmp_path):
+    root = shutil.copytree(brats_site, tmp_path / "brats")
+    split = tmp_path / "split.json"
+    names = [f"BraTS2021_0000{number}" for number in range(4)]
+    split.write_text(json.dumps({"train": names}))
+    order = ("flair", "t1", "t2")
+    site = SiteSettings("brats", str(root), order, str(split), max_bad_fraction=0.5)
+    (root / names[1] / f"{names[1]}_t1.nii.gz").unlink()
+    listed = list_training_cases("site-1", site, channel_job.data)
+    assert listed.modalities == ["t1+t2+flair"]
+    found = read_fingerprints("site-1", site, listed, channel_job.data.organs)
+    assert set(found) == {"t1+t2+flair"} and found["t1+t2+flair"].counted["spacing_r"] == 3
+    strict = dataclasses.replace(site, max_bad_fraction=0.0)
+    with pytest.raises(DataError, match=r"1 of 4 training cases .* no image of t1"):
+        read_fingerprints("site-1", strict, listed, channel_job.data.organs)
+    lacking = dataclasses.replace(site, modalities=("t1", "flair"))
+    with pytest.raises(ConfigError, match="add t2 to 'modalities'"):
+        list_training_cases("site-1", lacking, channel_job.data)

@@ -145,7 +145,7 @@ def test_loss_of_the_round_is_the_mean_over_its_steps(sites, job, state, recorde
 def test_waiting_is_what_passes_until_the_next_batch_is_there(monkeypatch):
     now = iter([0.0, 2.0, 10.0, 13.0, 20.0, 21.0])  # waits of 2, 3 and, to the end, 1 s
     monkeypatch.setattr(local_round.time, "monotonic", lambda: next(now))
-    batch = Batch(torch.zeros(1), torch.ones(1), torch.ones(1, dtype=torch.bool))
+    batch = Batch(torch.zeros(1), torch.ones(1), *[torch.ones(1, dtype=torch.bool)] * 2)
     waits = Waits()
     taken = list(waits.over(iter([batch, batch]), torch.device("cpu")))
     assert waits.seconds == 6.0

@@ -49,14 +49,18 @@ def test_organ_that_the_table_lacks_is_not_annotated(case, cache):
 
 def test_two_modalities_become_two_channels_on_one_grid(case, cache, tmp_path, write_nifti):
     both = {"t1": case.images["ct"], "flair": case.images["ct"]}
-    result = prepare_case(dataclasses.replace(case, images=both), SETTINGS, cache, KEY)
+    names = tuple(both)
+    settings = dataclasses.replace(SETTINGS, modalities=names, channels=names)
+    result = prepare_case(dataclasses.replace(case, images=both), settings, cache, KEY)
     assert result.modality == "t1+flair" and result.tensor("image").shape == (2, 10, 11, 12)
     shifted = nib.load(case.images["ct"]).affine.copy()
     shifted[0, 3] += 20
     other = write_nifti(tmp_path / "b.nii.gz", load_image(case.images["ct"]).data, shifted)
     both["flair"] = other
     with pytest.raises(DataError, match=r"20\.0 mm"):
-        prepare_case(dataclasses.replace(case, images=both), SETTINGS, cache, KEY)
+        prepare_case(dataclasses.replace(case, images=both), settings, cache, KEY)
+    with pytest.raises(DataError, match="the case has no image of flair"):
+        prepare_case(dataclasses.replace(case, images={"t1": other}), settings, cache, KEY)
 
 
 def test_code_is_an_hmac_of_the_voxels_and_not_of_the_name(case, cache, tmp_path):

@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 
-from fedvox.data.cases import prepare
+from fedvox.data.cases import channels
 from fedvox.data.cases.case import LabelFile
 from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.cases.prepared import prepared_path
@@ -26,7 +26,7 @@ def no_reading(monkeypatch):
         def fail(path):
             raise AssertionError("the image was read again")
 
-        monkeypatch.setattr(prepare, "load_image", fail)
+        monkeypatch.setattr(channels, "load_image", fail)
 
     return switch
 

@@ -182,7 +182,7 @@ def test_organ_that_the_table_names_and_nobody_outlined_is_a_hint(site):
 @pytest.mark.parametrize(
     ("change", "check", "words"),
     [
-        ({"modalities": ("ct",)}, "modality", "the job uses ct, the site holds mr"),
+        ({"modalities": ("ct",)}, "modality", "the site holds mr, the job uses ct"),
         ({"organs": ("pancreas", "aorta")}, "organs", "no case annotates an organ of the job"),
     ],
 )

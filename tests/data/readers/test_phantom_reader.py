@@ -3,7 +3,7 @@ import pytest
 from fedvox.data.cases.splits import split_cases
 from fedvox.data.readers.phantom import read
 from fedvox.errors import ConfigError, DataError
-from fedvox.phantoms.tissue import ORGANS
+from fedvox.phantoms.abdomen.tissue import ORGANS
 
 
 @pytest.mark.parametrize("modality", ["ct", "mr"])

@@ -3,11 +3,11 @@ import logging
 
 import pytest
 
-from fedvox.data.settings import PhantomSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.flare.run import site_setup
 from fedvox.flare.run.site_setup import phantom_site, set_up_site
 from fedvox.job.settings import job_from
+from fedvox.phantoms.settings import PhantomSettings
 
 LOGGER = "fedvox.flare.run.site_setup"
 
@@ -42,6 +42,14 @@ def test_number_of_the_site_chooses_its_modality(tmp_path, written, name, modali
     assert written == [(modality, number)]
     assert site.modalities == (modality.split("_")[0],)
     assert (site.dataset, site.split) == ("phantom", "dataset")
+
+
+def test_a_brain_site_names_its_contrasts_in_its_own_order_and_its_split_file(tmp_path, written):
+    settings = PhantomSettings(body="brain", modalities=("t1+t2", "flair+t1"))
+    site = phantom_site("site-2", settings, tmp_path / "phantom")
+    assert written == [("flair+t1", 2)]
+    assert (site.dataset, site.modalities) == ("brats", ("flair", "t1"))
+    assert site.split == str(tmp_path / "phantom" / "split.json")
 
 
 def test_phantoms_are_announced_loudly_whenever_a_process_starts(party, tiny, caplog):

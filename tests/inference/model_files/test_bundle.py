@@ -16,7 +16,7 @@ from fedvox.inference.model_files import bundle as fedvox_bundle
 from fedvox.inference.model_files.bundle import write_bundle
 from fedvox.inference.model_files.bundle_parts import PrepareScan, SaveLabels, segmenter_of
 from fedvox.inference.model_files.model_file import read_model
-from fedvox.inference.predict import Options, Predictor
+from fedvox.inference.predict import Predictor
 
 TENSOR = {
     "type": "object",
@@ -115,7 +115,7 @@ def test_monai_runs_it_to_the_labels_of_predict(bundle, tiny_model, scan_of, mod
         output=str(tmp_path / "bundle.nii.gz"),
         device="$torch.device('cpu')",
     )
-    predicted = Predictor(read_model(tiny_model)).predict(scan, Options(modality))
+    predicted = Predictor(read_model(tiny_model)).predict({modality: scan})
     save_label(tmp_path / "own.nii.gz", predicted.labels.data, predicted.labels)
     own, theirs = (nib.load(tmp_path / f"{name}.nii.gz") for name in ("own", "bundle"))
     assert len(np.unique(own.dataobj)) > 1

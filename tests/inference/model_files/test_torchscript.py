@@ -15,7 +15,7 @@ from fedvox.inference.model_files.torchscript import (
     read_torchscript,
     write_torchscript,
 )
-from fedvox.inference.predict import Options, Predictor
+from fedvox.inference.predict import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_scan_gets_the_labels_of_predict(exported, tiny_model, scan_of, modali
     trained = read_model(tiny_model)
     prepare = PrepareScan(trained.description["settings"], modality)
     case = segment_scan(str(scan_of(modality)), prepare, inferer, module, lambda case: case)
-    own = Predictor(trained).predict(scan_of(modality), Options(modality)).labels.data
+    own = Predictor(trained).predict({modality: scan_of(modality)}).labels.data
     assert len(np.unique(own)) > 1
     assert np.array_equal(restore_labels(case["pred"], case["geometry"]), own)
 

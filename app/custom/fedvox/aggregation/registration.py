@@ -156,7 +156,7 @@ def refusals(
         version: the server's ``fedvox`` version.
         label_map: hash of the server's organ list.
         organs: the job's organs; empty as long as further sites may come.
-        modalities: modalities that the job can use.
+        modalities: modality sets that a case of the job can be of.
         most: cases that one site may register, as the job says.
     """
     found = []
@@ -211,21 +211,19 @@ def _unusable(site: str, own: Registration) -> str:
 
 
 def _foreign(site: str, own: Registration, modalities: tuple[str, ...]) -> list[str]:
-    """Modalities that no case of the job, or of the site, can have: each would choose models.
-
-    A case has one modality, so a set of several is none of the job's.
-    """
-    foreign = {part for name in own.modalities for part in name.split("+")} - set(modalities)
+    """Modality sets that no case of the job, or of the site, can have: each would choose models."""
+    known = {part for name in modalities for part in name.split("+")}
+    foreign = {part for name in own.modalities for part in name.split("+")} - known
     if foreign:
         return [
             f"{site} holds {', '.join(sorted(foreign))}, the job uses {', '.join(modalities)}; "
             "change 'data.modalities' or leave the site out"
         ]
-    several = sorted(set(own.modalities) - set(modalities))
-    if several:
+    others = sorted(set(own.modalities) - set(modalities))
+    if others:
         return [
-            f"{site} holds cases of several modalities ({', '.join(several)}), the networks take "
-            "one; list one under 'modalities' in its site file or leave the site out"
+            f"{site} holds cases of {', '.join(others)}, each case of the job is of "
+            f"{' or '.join(modalities)}; mend 'modalities' in its site file or leave the site out"
         ]
     invented = sorted({*own.validation, *own.test} - set(own.modalities))
     if invented:

@@ -1,4 +1,4 @@
-"""``fedvox phantom``: writes procedural abdomens, one folder and one site file per site."""
+"""``fedvox phantom``: writes procedural bodies, one folder and one site file per site."""
 
 import argparse
 import contextlib
@@ -11,9 +11,11 @@ from typing import Any
 
 from fedvox.commands.parser import file_path
 from fedvox.commands.places import require_folder
+from fedvox.phantoms.bodies import DEFAULT, body_names
 
 _DESCRIPTION = """\
-Write phantom sites: procedural abdomens as real NIfTI, rendered as CT or as MRI.
+Write phantom sites: procedural bodies as real NIfTI. Abdomens are rendered as CT or as MRI; brains
+with a tumour as the four contrasts of BraTS, in its layout.
 
 Each site gets its own patients, orientation and voxel spacing, and a site file that a job finds
 through FEDVOX_SITE. phantom: a test instrument, not evidence about patients."""
@@ -28,6 +30,10 @@ examples:
       four sites; 'mr' alternates between T1-like and T2-like, 'mr_t1' and 'mr_t2' hold one
   fedvox phantom --out small --cases 3 --spacing 12
       the quickest: 24 voxels along each axis
+  fedvox phantom --body brain --out data
+      two sites with t1, t1ce, t2 and flair of every case, for jobs/brats
+  fedvox phantom --body brain --out data --sites t1+t1ce+t2+flair,flair+t1
+      '+' joins the contrasts of a case, in the order of the site file
 
 Of each site's cases, 70% train, 10% choose the model and 20% are reported, at least one each.
 phantom: a test instrument, not evidence about patients."""
@@ -48,18 +54,24 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--out", type=file_path, required=True, help="folder for the sites")
     parser.add_argument(
+        "--body",
+        default=DEFAULT,
+        choices=body_names(),
+        help=f"what is drawn: {', '.join(body_names())} (default: {DEFAULT})",
+    )
+    parser.add_argument(
         "--sites",
-        default="ct,mr",
         metavar="LIST",
-        help="modality of each site, by commas: ct, mr, mr_t1, mr_t2 (default: ct,mr)",
+        help="modality of each site, by commas: ct, mr, mr_t1, mr_t2, of a brain t1, t1ce, t2, "
+        "flair or several joined by + (default: ct,mr, of a brain two sites with all four)",
     )
     parser.add_argument("--cases", type=int, default=8, help="cases per site (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all sites (default: 0)")
     parser.add_argument(
-        "--size", type=float, default=288.0, help="side of the field of view, mm (default: 288)"
+        "--size", type=float, help="side of the field of view, mm (default: 288, of a brain 200)"
     )
     parser.add_argument(
-        "--spacing", type=float, default=6.0, help="mean voxel spacing, mm (default: 6)"
+        "--spacing", type=float, help="mean voxel spacing, mm (default: 6, of a brain 3)"
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(run=run)
@@ -79,9 +91,12 @@ def run(args: argparse.Namespace) -> int:
             a site that exists already, or a folder that cannot be written.
     """
     from fedvox.errors import ConfigError
+    from fedvox.phantoms.bodies import body_named
     from fedvox.phantoms.writer import PHANTOM_NOTE
 
-    modalities = [name.strip().lower() for name in args.sites.split(",")]
+    body = body_named(args.body)
+    listed = body.sites if args.sites is None else args.sites.split(",")
+    modalities = [name.strip().lower() for name in listed]
     counts = split_counts(args.cases)
     require_folder("--out", args.out)
     if args.seed < 0:
@@ -94,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         ) from None
     location = shlex.quote(str(args.out))
     next_command = (
-        f"FEDVOX_SITE={location}/{{site}}.json nvflare simulator jobs/fedgin "
+        f"FEDVOX_SITE={location}/{{site}}.json nvflare simulator jobs/{body.job} "
         f"-n {len(sites)} -t {min(2, len(sites))}"
     )
     if args.json:
@@ -129,7 +144,7 @@ def _write_sites(
     args: argparse.Namespace, modalities: list[str], counts: dict[str, int]
 ) -> list[dict[str, Any]]:
     from fedvox.files import write_json
-    from fedvox.phantoms.writer import write_phantom_site
+    from fedvox.phantoms.writer import describe_phantoms, write_phantom_site
 
     names = [f"site-{number}" for number in range(1, len(modalities) + 1)]
     _refuse_existing(args.out, names)
@@ -140,9 +155,17 @@ def _write_sites(
     try:
         for number, (name, modality) in enumerate(zip(names, modalities, strict=True), start=1):
             write_phantom_site(
-                staging / name, modality, counts, args.seed, number, args.size, args.spacing
+                staging / name,
+                modality,
+                counts,
+                args.seed,
+                number,
+                size_mm=args.size,
+                spacing_mm=args.spacing,
+                body=args.body,
             )
-            write_json(staging / f"{name}.json", _site_file(args.out / name, modality))
+            described = describe_phantoms(args.out / name, modality, args.body)
+            write_json(staging / f"{name}.json", described)
             sites.append(
                 {
                     "site": name,
@@ -169,16 +192,6 @@ def _refuse_existing(out: Path, names: list[str]) -> None:
     for path in [candidate for name in names for candidate in (out / name, out / f"{name}.json")]:
         if path.exists():
             raise ConfigError(f"{path} exists already; remove it or choose another --out")
-
-
-def _site_file(folder: Path, modality: str) -> dict[str, Any]:
-    return {
-        "dataset": "phantom",
-        "root": str(folder.resolve()),
-        "modalities": [modality.split("_")[0]],
-        "split": "dataset",
-        "share": "cases",
-    }
 
 
 def _in_words(counts: dict[str, int]) -> str:

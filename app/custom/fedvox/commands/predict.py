@@ -1,6 +1,9 @@
 """``fedvox predict``: scans in, labels on the same grids out."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedvox.commands.computing import add_computing, threads_of
 from fedvox.commands.parser import file_path, lower
@@ -15,6 +18,9 @@ from fedvox.commands.predict_plan import (
 from fedvox.commands.predict_run import run_folder, run_one
 from fedvox.commands.predict_table import write_table
 
+if TYPE_CHECKING:
+    from fedvox.data.settings import DataSettings
+
 _DESCRIPTION = """\
 Segment scans with a trained model. The labels lie on exactly the scan's grid, with its affine,
 orientation and header; organ values are printed. No augmentation is ever applied.
@@ -22,7 +28,10 @@ orientation and header; organ values are printed. No augmentation is ever applie
 --input is a NIfTI file, a folder with one DICOM series, or a folder of such files or folders. For
 a folder of scans --output, --preview and --report are folders too, and results are called like
 their scan; labels.json in --output says which value is which organ. A scan that fails is named at
-the end, with exit code 1; the others go on."""
+the end, with exit code 1; the others go on.
+
+A model with channels takes one scan per channel, each under its name, in any order and all on one
+grid; labels lie on the grid of the model's first channel."""
 
 _EPILOG = """\
 examples:
@@ -34,6 +43,8 @@ examples:
       --largest-component
   fedvox predict --model model.safetensors --input ct.nii.gz --modality ct --output seg.nii.gz \\
       --json
+  fedvox predict --model brats.safetensors --input t1=t1.nii.gz --input t1ce=t1ce.nii.gz \\
+      --input t2=t2.nii.gz --input flair=flair.nii.gz --output seg.nii.gz
 """
 
 
@@ -49,16 +60,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--model", type=file_path, required=True, help="model.safetensors of a run")
     parser.add_argument(
         "--input",
-        type=file_path,
+        type=scan_input,
+        action="append",
+        metavar="[CHANNEL=]SCAN",
         required=True,
-        help="scan (NIfTI or DICOM series), or folder of scans",
+        help="scan (NIfTI or DICOM series), or folder of scans; for a model with channels once per "
+        "channel, as in t1=t1.nii.gz",
     )
     parser.add_argument(
         "--modality",
-        required=True,
         type=lower,
         help="ct or mr: decides the intensity window; auto: recognises a CT by its numbers, and "
-        "asks where they leave a choice",
+        "asks where they leave a choice; not needed where --input names it",
     )
     parser.add_argument("--output", type=file_path, required=True, help="NIfTI labels to write")
     parser.add_argument(
@@ -91,17 +104,14 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: an option is wrong, a file exists, cannot be written or would show patients
             where git commits it, or the one scan cannot be used.
     """
-    from fedvox.errors import ConfigError
-
-    threads = threads_of(args)
-    if not args.modality:
-        raise ConfigError("--modality is empty; name ct, mr or auto")
+    threads, scans = threads_of(args), _scans(args.input, args.modality)
     targets = (args.output, args.preview, args.report)
-    many = is_folder_of_scans(args.input)
+    first = next(iter(scans.values()))
+    many = len(scans) == 1 and is_folder_of_scans(first)
     if many:
-        plan = plan_folder(args.input, *targets, args.force)
+        plan = plan_folder(first, next(iter(scans)), *targets, args.force)
     else:
-        plan = plan_one(Task(args.input.name, args.input, *targets), args.force)
+        plan = plan_one(Task(first.name, scans, *targets), args.force)
     require_model(args.model)
     # Imported here, so that a wrong option does not wait for PyTorch.
     from fedvox.inference.model_files.model_file import read_model
@@ -109,11 +119,61 @@ def run(args: argparse.Namespace) -> int:
 
     trained = read_model(args.model)
     predictor = Predictor(trained.on(args.device, threads))
-    predictor.check(args.modality)
+    if many:
+        _refuse_folder(first, predictor.job.data)
+    predictor.check(scans)
     if not trained.description.get("phantom"):
         refuse_exposed(plan)
-    options = Options(args.modality, args.largest_component, args.preview is not None)
+    options = Options(args.largest_component, args.preview is not None)
     if many:
         write_table(args.output, plan, predictor.job.data.organs, args.force)
         return run_folder(predictor, plan, options, trained.description, args.json)
     return run_one(predictor, plan.tasks[0], options, trained.description, args.json)
+
+
+def scan_input(text: str) -> tuple[str, Path]:
+    """``t1=scan.nii.gz`` as channel and path; the channel is empty where none is named.
+
+    Raises:
+        ArgumentTypeError: as for any path.
+    """
+    name, sign, rest = text.partition("=")
+    if sign and name.strip().isalnum() and not Path(text).exists():
+        return lower(name), file_path(rest)
+    return "", file_path(text)
+
+
+def _scans(inputs: Sequence[tuple[str, Path]], modality: str | None) -> dict[str, Path]:
+    """Modality, empty where nobody named it, -> scan."""
+    from fedvox.errors import ConfigError
+
+    if modality == "":
+        raise ConfigError("--modality is empty; name ct, mr or auto")
+    names = [name for name, _ in inputs]
+    twice = next((name for name in names if name and names.count(name) > 1), None)
+    if twice:
+        raise ConfigError(f"--input {twice}=... is given twice; name one scan per channel")
+    if len(names) > 1 and "" in names:
+        raise ConfigError(
+            "--input: of several scans each needs its channel's name, as in --input t1=t1.nii.gz "
+            "--input flair=flair.nii.gz; name them, or give one scan or folder"
+        )
+    if modality and names != [""]:
+        raise ConfigError("--modality: each --input names its own already; leave --modality out")
+    return {name or modality or "": path for name, path in inputs}
+
+
+def _refuse_folder(folder: Path, data: "DataSettings") -> None:
+    """Refuses a folder of scans for a model with channels: nothing says which scans are one case.
+
+    Raises:
+        ConfigError: with the way to name the scans of one case.
+    """
+    from fedvox.errors import ConfigError
+    from fedvox.inference.scan_channels import channels_form
+
+    if data.channels:
+        raise ConfigError(
+            f"--input {folder}: a folder of scans is for models of one image per case, this one "
+            f"takes {len(data.channels)}; call it once per case with {channels_form(data)}"
+        )

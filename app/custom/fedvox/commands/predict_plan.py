@@ -1,7 +1,7 @@
 """Which scans `fedvox predict` segments, and which files it writes; all checked before any work."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,18 @@ _SHOWS = {"--preview": "slices of patients", "--report": "volumes of patients' o
 
 @dataclass(frozen=True)
 class Task:
-    """One scan and the files that it gets.
+    """One case and the files that it gets.
 
     Attributes:
-        name: of the scan, for messages.
-        scan: NIfTI file or folder of a DICOM series.
+        name: of the case, for messages.
+        scans: modality as it was named -> NIfTI file or folder of a DICOM series.
         output: NIfTI labels.
         preview: PNG, if wanted.
         report: JSON, if wanted.
     """
 
     name: str
-    scan: Path
+    scans: Mapping[str, Path]
     output: Path
     preview: Path | None = None
     report: Path | None = None
@@ -66,24 +66,25 @@ def plan_one(task: Task, force: bool) -> Worklist:
     """Checks the files of a single scan.
 
     Args:
-        task: the scan, which is never replaced, and what to write.
+        task: the scans, which are never replaced, and what to write.
         force: allows existing files.
 
     Raises:
         ConfigError: the scan is missing; a file is wrongly named, is or lies in the scan, exists,
             or cannot be written.
     """
-    if not task.scan.exists():
-        raise absent("--input", task.scan)
-    if task.scan.is_file():
-        _refuse_other_kinds(task.scan)
+    for scan in task.scans.values():
+        if not scan.exists():
+            raise absent("--input", scan)
+        if scan.is_file():
+            _refuse_other_kinds(scan)
     written = list(task.files())
     for option, path in written:
         if not path.name.endswith(_ENDINGS[option]):
             raise ConfigError(
                 f"{option} {path}: the name must end in {' or '.join(_ENDINGS[option])}"
             )
-        check_file(option, task.scan, path, force)
+        check_file(option, task, path, force)
     if len({_real(path) for _, path in written}) < len(written):
         raise ConfigError("--output, --preview and --report name one file twice")
     return Worklist([task])
@@ -101,12 +102,18 @@ def _refuse_other_kinds(scan: Path) -> None:
 
 
 def plan_folder(
-    scans: Path, output: Path, preview: Path | None, report: Path | None, force: bool
+    scans: Path,
+    modality: str,
+    output: Path,
+    preview: Path | None,
+    report: Path | None,
+    force: bool,
 ) -> Worklist:
     """Lists the scans of a folder and names the files of each after it.
 
     Args:
         scans: folder of NIfTI files or of folders with one DICOM series each.
+        modality: of all of them.
         output: folder for labels.
         preview: folder for pictures, if wanted.
         report: folder for records, if wanted.
@@ -134,7 +141,7 @@ def plan_folder(
     tasks = [
         Task(
             scan.name,
-            scan.path,
+            {modality: scan.path},
             output / f"{scan.name}.nii.gz",
             preview / f"{scan.name}.png" if preview else None,
             report / f"{scan.name}.json" if report else None,
@@ -145,7 +152,7 @@ def plan_folder(
     wanted = [task for task in tasks if force or not _is_done(task)]
     for task in wanted:
         for option, path in task.files():
-            check_file(option, task.scan, path, force)
+            check_file(option, task, path, force)
     mine = {_real(path) for path in folders.values()}
     left_out = sum(_real(path) not in mine for path in others)
     return Worklist(wanted, len(tasks) - len(wanted), left_out)
@@ -153,7 +160,7 @@ def plan_folder(
 
 def _refuse_scans(tasks: Sequence[Task]) -> None:
     """Refuses files that are scans of the same folder, as a folder of links may hide."""
-    scans = {_identity(task.scan) for task in tasks}
+    scans = {_identity(scan) for task in tasks for scan in task.scans.values()}
     for task in tasks:
         for option, path in task.files():
             if path.exists() and _identity(path) in scans:
@@ -165,24 +172,26 @@ def _is_done(task: Task) -> bool:
     return task.output.is_file() and task.output.stat().st_size > 0
 
 
-def check_file(option: str, scan: Path, path: Path, force: bool) -> None:
+def check_file(option: str, task: Task, path: Path, force: bool) -> None:
     """Refuses a file that cannot be written or would destroy something.
 
     Raises:
-        ConfigError: it is the scan or lies in its folder, exists, is a folder, or lies where none
+        ConfigError: it is a scan or lies in its folder, exists, is a folder, or lies where none
             can be made.
     """
     if path.is_dir():
         raise ConfigError(f"{option} {path}: it is a folder; name a file in it")
-    if scan.is_dir() and _real(scan) in _real(path).parents:
-        raise ConfigError(f"{option} {path}: it lies in the scan's folder; choose another folder")
-    if path.exists():
-        if scan.exists() and path.samefile(scan):
-            raise ConfigError(f"{option} {path}: it is the scan itself; choose another name")
-        if not force:
+    for scan in task.scans.values():
+        if scan.is_dir() and _real(scan) in _real(path).parents:
             raise ConfigError(
-                f"{option} {path}: it exists already; choose another name or give --force"
+                f"{option} {path}: it lies in the scan's folder; choose another folder"
             )
+        if path.exists() and scan.exists() and path.samefile(scan):
+            raise ConfigError(f"{option} {path}: it is the scan itself; choose another name")
+    if path.exists() and not force:
+        raise ConfigError(
+            f"{option} {path}: it exists already; choose another name or give --force"
+        )
     require_place(option, path)
 
 

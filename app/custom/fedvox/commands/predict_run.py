@@ -25,7 +25,7 @@ def run_one(
     Args:
         predictor: the model.
         task: the scan and its files.
-        options: modality and extras.
+        options: extras.
         description: content of ``model.json``.
         as_json: prints the whole record.
 
@@ -44,7 +44,8 @@ def run_one(
             record = _segment(predictor, task, options, description, bar.set_description_str)
         except DataError as error:
             # The terminal is the user's own; elsewhere such errors must not name a file.
-            raise ConfigError(f"{task.scan}: {error}") from None
+            where = ", ".join(str(scan) for scan in task.scans.values())
+            raise ConfigError(f"{where}: {error}") from None
     _note_modality(description, record["modality"])
     for note in record["notes"]:
         print(f"note: {note}", file=sys.stderr)
@@ -53,7 +54,7 @@ def run_one(
         print(json.dumps({"output": str(task.output), **record}, indent=2))
         return 0
     _warn_of_phantoms(description)
-    if options.modality != record["modality"]:
+    if record["modality"] not in task.scans and not record["channels"]:
         print(f"modality {record['modality']}: {record['modality_reason']}")
     for organ, found in record["organs"].items():
         print(f"{found['value']:3d}  {organ:22s} {found['ml']:10.1f} ml")
@@ -73,7 +74,7 @@ def run_folder(
     Args:
         predictor: the model.
         worklist: scans and their files.
-        options: modality and extras.
+        options: extras.
         description: content of ``model.json``.
         as_json: prints all records.
 
@@ -127,7 +128,7 @@ def _segment(
     from fedvox.errors import ConfigError
     from fedvox.report.prediction import describe_prediction
 
-    prediction = predictor.predict(task.scan, options, tell)
+    prediction = predictor.predict(task.scans, options, tell)
     record = describe_prediction(prediction, description, options.largest_component)
     tell("writing the results")
     try:
@@ -208,5 +209,5 @@ def _note_modality(description: Mapping[str, Any], modality: str) -> None:
     sets = description.get("modalities")
     if not isinstance(sets, list) or not sets:
         return
-    if modality not in {name for entry in sets for name in str(entry).split("+")}:
+    if not set(modality.split("+")) <= {n for entry in sets for n in str(entry).split("+")}:
         print(f"note: no site of this modality trained the model: {modality}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """What a job fixes about images: organs, grid, patch and intensity window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedvox.config import setting
@@ -16,6 +17,8 @@ class DataSettings:
     Attributes:
         organs: canonical organ names; organ i has label value i + 1, 0 is background.
         modalities: modalities that the job can use.
+        channels: input channels of the network by modality; each case has an image of each. Empty:
+            each case is one image, whatever its modality.
         spacing: voxel size of the training grid in mm, in RAS axis order.
         patch: training patch and sliding window size in voxels of that grid.
         ct_window: lower and upper HU; CT is clipped to it and scaled to [0, 1].
@@ -27,6 +30,7 @@ class DataSettings:
 
     organs: tuple[str, ...]
     modalities: tuple[str, ...] = setting(("ct", "mr"), choices=MODALITIES)
+    channels: tuple[str, ...] = setting((), choices=MODALITIES)
     spacing: tuple[float, float, float] = setting((6.0, 6.0, 6.0), low=0.1, high=20.0)
     patch: tuple[int, int, int] = setting((48, 48, 48), low=8, high=512)
     ct_window: tuple[float, float] = setting((-160.0, 240.0), low=-2000.0, high=4000.0)
@@ -39,33 +43,37 @@ class DataSettings:
         check_organs(self.organs)
         if not self.modalities:
             raise ConfigError("'data.modalities' is empty; list at least one modality")
+        self._check_channels()
         for name in ("ct_window", "mr_percentiles"):
             low, high = getattr(self, name)
             if not low < high:
                 raise ConfigError(f"'data.{name}' must rise, not [{low}, {high}]")
 
+    def _check_channels(self) -> None:
+        if len(set(self.channels)) != len(self.channels):
+            raise ConfigError("'data.channels' names a modality twice; name each once")
+        if self.channels and set(self.channels) != set(self.modalities):
+            raise ConfigError(
+                f"'data.modalities' is {list(self.modalities)} and 'data.channels' "
+                f"{list(self.channels)}; with channels the job's modalities are its channels: "
+                "list the same under both"
+            )
 
-@dataclass(frozen=True)
-class PhantomSettings:
-    """Phantom data that simulator sites without a site file get.
+    @property
+    def in_channels(self) -> int:
+        """Input channels of the network."""
+        return max(1, len(self.channels))
 
-    Attributes:
-        modalities: site k gets entry (k - 1) mod n.
-        train, val, test: cases per site.
-        seed: seed of the anatomies; part of each case's address.
-        size_mm: edge of the cubic field of view in mm.
-        spacing_mm: mean voxel size in mm; each site deviates from it in its own way.
+    @property
+    def modality_sets(self) -> tuple[str, ...]:
+        """What a case of the job can be of, as it stands in tables: ``ct``, or ``t1+flair``."""
+        return (joined(self.channels),) if self.channels else self.modalities
+
+
+def joined(modalities: Sequence[str]) -> str:
+    """A modality set as it stands in tables, e.g. ``"t1+flair"``.
+
+    Args:
+        modalities: in the order of the channels.
     """
-
-    modalities: tuple[str, ...] = setting(("ct", "mr"), choices=("ct", "mr", "mr_t1", "mr_t2"))
-    train: int = setting(24, low=1, high=10000)
-    val: int = setting(4, low=0, high=10000)
-    test: int = setting(10, low=0, high=10000)
-    seed: int = setting(0, low=0)
-    size_mm: float = setting(288.0, low=100.0, high=600.0)
-    spacing_mm: float = setting(6.0, low=1.0, high=12.0)
-
-    def __post_init__(self) -> None:
-        """Checks that a site can get a modality."""
-        if not self.modalities:
-            raise ConfigError("'phantom.modalities' is empty; list at least one")
+    return "+".join(modalities)

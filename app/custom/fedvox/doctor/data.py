@@ -10,9 +10,9 @@ from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
 from fedvox.data.check.site_problems import empty_parts, fill_parts
-from fedvox.data.readers import READERS
+from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import ONLY_TESTS, count_prepared, refuse_channels
+from fedvox.data.site.site_data import ONLY_TESTS, count_prepared, job_cases, listed_cases
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import DataError
 from fedvox.finding import FAIL, WARN, Finding, passed
@@ -61,7 +61,7 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
         DataError: from :func:`list_cases`, or the list of the quarantine is damaged.
         OSError: the site's cache or its key cannot be read.
     """
-    cases = list_cases(site)
+    cases = list_cases(site, job.data)
     left_out = quarantined(site, cases)
     cases = [case for case in cases if case.id not in left_out]
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
@@ -79,23 +79,20 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
     return sample
 
 
-def list_cases(site: SiteSettings) -> Sequence[Case]:
+def list_cases(site: SiteSettings, settings: DataSettings | None = None) -> Sequence[Case]:
     """The reader's cases, at least one.
 
+    Args:
+        site: the site file.
+        settings: of the job that is about to run; without it the cases are as the reader has them.
+
     Raises:
-        ConfigError: a case has several modalities.
+        ConfigError: the site's modalities do not fit the job.
         DataError: the folder is not in the reader's layout or holds no case.
     """
-    try:
-        cases = READERS[site.dataset](Path(site.root), site.modalities)
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"the data set's listing is not in the '{site.dataset}' layout "
-            f"({type(error).__name__}); compare it with docs/data.md"
-        ) from None
+    cases = listed_cases(site) if settings is None else job_cases(site, settings)
     if not cases:
         raise DataError("the reader finds no case; compare 'root' with docs/data.md")
-    refuse_channels(cases)
     return cases
 
 

@@ -75,16 +75,10 @@ def _unreadable(error: ConfigError) -> Finding:
 def _job_findings(
     site: SiteSettings, settings: JobSettings, job_folder: Path, free: float
 ) -> tuple[host.Requirements, list[Finding]]:
-    foreign = set(site.modalities) - set(settings.data.modalities)
-    if foreign:
-        failed = Finding(
-            "data",
-            FAIL,
-            f"the site holds {', '.join(sorted(foreign))}, the job uses "
-            f"{', '.join(settings.data.modalities)}",
-            "change 'modalities' in the site file, or leave this job out",
-        )
-        return host.Requirements(), [failed]
+    from fedvox.data.cases.channels import unfit_modalities
+
+    if unfit := unfit_modalities(site.modalities, settings.data):
+        return host.Requirements(), [Finding("data", FAIL, *unfit)]
     with tempfile.TemporaryDirectory() as name:
         return _measured(site, settings, job_folder, Path(name), free)
 

@@ -74,7 +74,7 @@ class FedVoxAggregator(Aggregator):
                 dxo = _weights(shareable)
                 claims = dxo.get_meta_prop(META) or {}
                 run = server_run(fl_ctx)
-                modalities = run.job.data.modalities
+                modalities = run.job.data.modality_sets
                 beside = dxo.get_meta_prop(ATTACHED)
                 update = update_from(site, claims, dxo.data, _whole(claimed), modalities, beside)
                 current.accept(update, run.admitted.get(site))

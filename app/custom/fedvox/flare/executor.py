@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import torch
 from nvflare.apis.analytix import AnalyticsDataType

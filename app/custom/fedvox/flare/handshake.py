@@ -134,7 +134,7 @@ class Handshake(FLComponent):
         data, most = run.job.data, run.job.training.most_cases
         label_map = label_map_hash(data.organs)
         others = {name: other for name, other in self.registrations.items() if name != site}
-        reasons = site_refusals(site, own, fedvox.__version__, label_map, data.modalities, most)
+        reasons = site_refusals(site, own, fedvox.__version__, label_map, data.modality_sets, most)
         reasons = reasons or shared_sources({**others, site: own})
         was_there = site in self.registrations
         if not reasons:
@@ -186,7 +186,7 @@ class Handshake(FLComponent):
         data, most = job.data, job.training.most_cases
         organs = data.organs if complete else ()
         label_map = label_map_hash(data.organs)
-        reasons = refusals(seen, fedvox.__version__, label_map, organs, data.modalities, most)
+        reasons = refusals(seen, fedvox.__version__, label_map, organs, data.modality_sets, most)
         if reasons:
             raise ConfigError(reasons[0])
 

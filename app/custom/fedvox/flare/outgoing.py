@@ -80,7 +80,7 @@ class OutgoingFilter(Filter):
             check_travelling(dxo.data, own_tensors(dxo.data, fl_ctx))
             check_same_model(dxo.data, received_model(fl_ctx))
             with leaving("update"):
-                check_claims(claims or {}, load_job(fl_ctx).data.modalities)
+                check_claims(claims or {}, load_job(fl_ctx).data.modality_sets)
             meta = {} if claims is None else {META: claims}
             meta |= self._attached((dxo.meta or {}).get(ATTACHED), fl_ctx)
         elif dxo.data_kind == DataKind.METRICS:
@@ -90,8 +90,8 @@ class OutgoingFilter(Filter):
             check_report(dxo.data, form, self.share_cases)
             meta = {}
         elif dxo.data_kind == DataKind.STATISTICS:
-            site = str(fl_ctx.get_identity_name())
-            dxo.data = checked_statistics(dxo.data, self.min_cases, site)
+            site, sets = str(fl_ctx.get_identity_name()), load_job(fl_ctx).data.modality_sets
+            dxo.data = checked_statistics(dxo.data, self.min_cases, site, sets)
             meta = {}
         else:
             raise ConfigError("an outgoing result has an unknown kind; nothing was sent")

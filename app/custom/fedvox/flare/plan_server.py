@@ -102,7 +102,7 @@ class FedVoxStatistics(StatisticsController):
             data = from_shareable(client_task.result).data
             known = registration_of(site, fl_ctx)
             cases = known.cases if known else run.registered.get(site, 0)
-            data = read_statistics(data, asked, run.job.data.modalities, cases)
+            data = read_statistics(data, asked, run.job.data.modality_sets, cases)
             client_task.result = DXO(DataKind.STATISTICS, data=data).to_shareable()
         except (ConfigError, *UNREADABLE):
             self.refuse(

@@ -99,7 +99,7 @@ class PlanExecutor(Executor):
             label_map = label_map_hash(job.data.organs)
             choose_device(job.training.device)
             self.site = find_site(fl_ctx, job)
-            cases = list_training_cases(site, self.site[0])
+            cases = list_training_cases(site, self.site[0], job.data)
         except Exception as error:
             reason = failure_line(site, error, "start")
             logger.error("%s", reason)
@@ -126,10 +126,10 @@ class PlanExecutor(Executor):
         if found is None:
             return make_reply(ReturnCode.TASK_ABORTED)
         handler = StatisticsTaskHandler("")
-        handler.stats_generator = FingerprintStatistics(found, self.job.data.modalities)
+        handler.stats_generator = FingerprintStatistics(found, self.job.data.modality_sets)
         answer = handler.execute_task(StC.FED_STATS_TASK, shareable, fl_ctx, abort)
         parts = {key: value for key, value in answer.items() if key != ReservedHeaderKey.HEADERS}
-        data = checked_statistics(parts, self.min_cases, site)
+        data = checked_statistics(parts, self.min_cases, site, self.job.data.modality_sets)
         return DXO(DataKind.STATISTICS, data=data).to_shareable()
 
     def _fingerprints(self, name: str, job_id: str, abort: Signal) -> dict[str, Fingerprint] | None:

@@ -31,12 +31,12 @@ def evaluate_model(
     """
     from tqdm import tqdm
 
-    foreign = sorted(set(site.modalities) - set(trained.job.data.modalities))
+    foreign = sorted(set(site.modalities) - set(trained.job.data.modality_sets))
     if foreign:
         raise ConfigError(
             f"the site holds {', '.join(foreign)}, the model is for "
-            f"{', '.join(trained.job.data.modalities)}; name those under 'modalities' in the site "
-            "file"
+            f"{', '.join(trained.job.data.modality_sets)}; name those under 'modalities' in the "
+            "site file"
         )
     model, device = loaded(trained)
     cases: Sequence[PreparedCase] = {"train": site.train, "val": site.val, "test": site.test}[split]

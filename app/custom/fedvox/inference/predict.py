@@ -1,7 +1,7 @@
 """From a scan on disk to labels on exactly its grid."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,19 +9,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_slabs
-from fedvox.data.images.modality import ModalityGuess, check_modality, recognise_modality
+from fedvox.data.cases.channel_tensor import to_channels
+from fedvox.data.cases.channels import checked_volumes
+from fedvox.data.grid.to_grid import restore_slabs
+from fedvox.data.images.modality import ModalityGuess, recognise_modality
 from fedvox.data.images.nifti import FORMS_REMEDY, Volume
 from fedvox.data.images.volumes import load_image
-from fedvox.errors import ConfigError, ModelError
+from fedvox.data.settings import DataSettings, joined
+from fedvox.errors import ModelError
 from fedvox.inference.largest_piece import keep_largest
 from fedvox.inference.model_files.model_file import TrainedModel
+from fedvox.inference.scan_channels import AUTO, check_names, in_channel_order
 from fedvox.inference.sliding import predict_slabs
 from fedvox.job.device import memory_errors, prepare_device, to_device
 from fedvox.job.model import initial_model
 from fedvox.job.weights import load_weights
 
-AUTO = "auto"
 PICTURE_EDGE = 256
 
 
@@ -30,12 +33,10 @@ class Options:
     """What is wanted beside the labels.
 
     Attributes:
-        modality: of the scan, or ``auto``.
         largest_component: keeps one piece of each organ.
-        picture: keeps a thinned copy of the scan for a picture.
+        picture: keeps a thinned copy of the scan, or of its first channel, for a picture.
     """
 
-    modality: str
     largest_component: bool = False
     picture: bool = False
 
@@ -45,14 +46,16 @@ class Prediction:
     """A segmented scan.
 
     Attributes:
-        labels: uint8 on the scan's grid, with its affine and header; organ i has value i + 1.
-        told: modality and how it is known.
+        labels: uint8 on the scan's grid, with its affine and header; organ i has value i + 1. With
+            channels they are those of the first.
+        told: modality, or modalities as ``t1+flair``, and how it is known.
         voxels: organ -> number of voxels.
         picture: every n-th voxel of the scan along each stored axis, or None; see
             :func:`thinning`.
         device: where it was computed.
         seconds: from reading to labels.
         notes: what a reader of the labels ought to know of the scan's header.
+        channels: of the model, in its order; empty for one of one image.
     """
 
     labels: Volume
@@ -62,6 +65,7 @@ class Prediction:
     device: str
     seconds: float
     notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     @property
     def voxel_ml(self) -> float:
@@ -82,6 +86,35 @@ def loaded(trained: TrainedModel) -> tuple[nn.Module, torch.device]:
         return to_device(model, device), device
 
 
+class _Reading:
+    """Reads the scans of a case, and keeps what is told beside the labels."""
+
+    def __init__(self, scans: Mapping[str, Path], data: DataSettings, options: Options) -> None:
+        self.scans, self.data, self.options = scans, data, options
+        self.picture: np.ndarray | None = None
+        self.notes: list[str] = []
+        self.told = ModalityGuess(joined(tuple(scans)), "named by the user")
+
+    def volumes(self) -> Iterator[tuple[str, Volume]]:
+        """Modality and scan, one after the other."""
+        for modality, volume in self._checked():
+            if self.options.picture and self.picture is None:
+                self.picture = volume.data[thinning(volume.data.shape)].copy()
+            if volume.conflict:
+                channel = f"{modality}: " if self.data.channels else ""
+                self.notes.append(f"{channel}{volume.conflict}; {FORMS_REMEDY}")
+            yield modality, volume
+            del volume
+
+    def _checked(self) -> Iterator[tuple[str, Volume]]:
+        if AUTO not in self.scans:
+            yield from checked_volumes(self.scans)
+            return
+        volume = load_image(self.scans[AUTO])
+        self.told = recognise_modality(volume, self.data.modalities)
+        yield self.told.modality, volume
+
+
 class Predictor:
     """A trained model on its device, for one scan after the other.
 
@@ -96,71 +129,64 @@ class Predictor:
         self.job = trained.job
         self._model, self.device = loaded(trained)
 
-    def check(self, modality: str) -> None:
-        """Refuses a modality that the model does not know.
-
-        Raises:
-            ConfigError: lists what it knows.
-        """
-        known = self.job.data.modalities
-        if modality not in (*known, AUTO):
-            raise ConfigError(
-                f"--modality {modality}: the model was trained for {', '.join(known)}"
-            )
-
-    def predict(
-        self, scan: Path, options: Options, progress: Callable[[str], None] = lambda text: None
-    ) -> Prediction:
-        """Segments a scan; the voxels of the scan are given up before the network runs.
+    def check(self, names: Collection[str]) -> None:
+        """Refuses scans that the model cannot use.
 
         Args:
-            scan: NIfTI file, or folder of one DICOM series.
-            options: modality and extras.
+            names: modality of each scan, or ``auto``.
+
+        Raises:
+            ConfigError: lists what the model takes.
+        """
+        check_names(names, self.job.data)
+
+    def predict(
+        self,
+        scans: Mapping[str, Path],
+        options: Options | None = None,
+        progress: Callable[[str], None] = lambda text: None,
+    ) -> Prediction:
+        """Segments a case; the voxels of its scans are given up before the network runs.
+
+        Args:
+            scans: modality (or ``auto``) -> NIfTI file, or folder of one DICOM series; one per
+                channel of the model, in any order.
+            options: extras.
             progress: told what happens now.
 
         Raises:
-            ConfigError: the modality is unknown to the model, or memory is too small.
-            DataError: the scan cannot be read, or its modality is plainly another or not plain.
+            ConfigError: the scans are not what the model takes, or memory is too small.
+            DataError: a scan cannot be read, its modality is plainly another or not plain, or the
+                scans lie on different grids.
             ModelError: the model's scores are no numbers.
         """
-        self.check(options.modality)
-        start = time.monotonic()
+        self.check(scans)
+        options, start = options or Options(), time.monotonic()
         with memory_errors(self.job.data.patch):
             progress("reading the scan")
-            volume = load_image(scan)
-            told = self._modality(volume, options.modality)
-            geometry = geometry_of(volume, self.job.data.spacing)
-            image = prepare_image(volume, told.modality, geometry, self.job.data)
-            picture = volume.data[thinning(volume.data.shape)].copy() if options.picture else None
-            affine, header = volume.affine, volume.header
-            notes = (f"{volume.conflict}; {FORMS_REMEDY}",) if volume.conflict else ()
-            del volume
-            labels = restore_slabs(self._slabs(image, progress), geometry)
+            reading = _Reading(in_channel_order(scans, self.job.data), self.job.data, options)
+            found = to_channels(reading.volumes(), self.job.data)
+            labels = restore_slabs(self._slabs(found.image, progress), found.geometry)
             if options.largest_component:
                 labels = keep_largest(labels, len(self.job.data.organs))
         return Prediction(
-            labels=Volume(labels, affine, header),
-            told=told,
+            labels=Volume(labels, found.grid.affine, found.grid.header),
+            told=reading.told,
             voxels=_count(labels, self.job.data.organs),
-            picture=picture,
+            picture=reading.picture,
             device=self.device.type,
             seconds=time.monotonic() - start,
-            notes=notes,
+            notes=tuple(reading.notes),
+            channels=self.job.data.channels,
         )
-
-    def _modality(self, volume: Volume, wanted: str) -> ModalityGuess:
-        if wanted == AUTO:
-            return recognise_modality(volume, self.job.data.modalities)
-        check_modality(volume, wanted)
-        return ModalityGuess(wanted, "named by the user")
 
     def _slabs(
         self, image: torch.Tensor, progress: Callable[[str], None]
     ) -> Iterator[torch.Tensor]:
         where = f"segmenting on the {self.device.type.upper()}"
         progress(where)
-        slabs = map(_finite, predict_slabs(self._model, image[None], self.job, self.device))
-        yield from _counted(slabs, image.shape[0], lambda share: progress(f"{where}: {share:.0%}"))
+        slabs = map(_finite, predict_slabs(self._model, image, self.job, self.device))
+        yield from _counted(slabs, image.shape[1], lambda share: progress(f"{where}: {share:.0%}"))
 
 
 def thinning(shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -9,7 +9,8 @@ from fedvox.networks.parts import Parts, personal_tensors
 
 def initial_model(job: JobSettings) -> nn.Module:
     """The network with the job's initial weights, on the CPU."""
-    return build_network(job.network, len(job.data.organs) + 1, job.training.seed)
+    classes = len(job.data.organs) + 1
+    return build_network(job.network, classes, job.training.seed, job.data.in_channels)
 
 
 def job_parts(job: JobSettings, model: nn.Module | None = None) -> Parts:

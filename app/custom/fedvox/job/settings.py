@@ -11,7 +11,7 @@ from fedvox.aggregation.weighing import WEIGHING
 from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.config import build, read_json, setting
-from fedvox.data.settings import DataSettings, PhantomSettings
+from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
 from fedvox.losses import LOSSES
 from fedvox.losses.settings import LossSettings
@@ -19,6 +19,7 @@ from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
 from fedvox.networks import NETWORKS
 from fedvox.networks.parts import NORM
 from fedvox.networks.settings import NetworkSettings
+from fedvox.phantoms.settings import PhantomSettings
 
 
 @dataclass(frozen=True)

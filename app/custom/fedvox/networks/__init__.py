@@ -15,13 +15,16 @@ NETWORKS: 'Registry[Callable[[Any, int, int], "nn.Module"]]' = Registry("network
 NETWORKS.register("unet", UNetSettings)(build_unet)
 
 
-def build_network(settings: NetworkSettings, classes: int, seed: int) -> "nn.Module":
+def build_network(
+    settings: NetworkSettings, classes: int, seed: int, in_channels: int = 1
+) -> "nn.Module":
     """Builds a network with weights that depend on ``seed`` alone.
 
     Args:
         settings: architecture.
         classes: organs plus background.
         seed: seeds the initial weights; the global random state is left as it was.
+        in_channels: images of a case, one channel each.
 
     Raises:
         ConfigError: unknown network name.
@@ -31,4 +34,4 @@ def build_network(settings: NetworkSettings, classes: int, seed: int) -> "nn.Mod
     builder = NETWORKS[settings.name]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA
-        return builder(settings, 1, classes)
+        return builder(settings, in_channels, classes)

@@ -43,11 +43,15 @@ class Ellipsoid:
         Returns:
             Shape (N,).
         """
+        return self.level(points) < 1.0
+
+    def level(self, points: Points) -> npt.NDArray[np.floating]:
+        """Distance from the centre, 1 on the surface, of points of shape (3, N) in mm."""
         local = (self.rotation @ (points - self.centre[:, None])) / self.axes[:, None]
         level = np.sqrt(_squared_length(local))
         for *frequency, phase, amplitude in self.waves:
             level += amplitude * np.sin(np.asarray(frequency, np.float32) @ local + phase)
-        return level < 1.0
+        return level
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,15 @@ class Warp:
             for axis in range(3):
                 moved[axis] += shift[axis] * wave
         return moved
+
+
+def places_inside(shape: Ellipsoid | Tube, points: Points) -> npt.NDArray[np.intp]:
+    """Indices of the points, shape (3, N) in mm, that lie inside; only those near are looked at."""
+    (x, y, z), (low, high) = points, shape.bounds()
+    near = np.flatnonzero((z > low[2]) & (z < high[2]))
+    near = near[(x[near] > low[0]) & (x[near] < high[0])]
+    near = near[(y[near] > low[1]) & (y[near] < high[1])]
+    return near[shape.inside(points[:, near])]
 
 
 def _squared_length(points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

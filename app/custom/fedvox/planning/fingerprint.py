@@ -15,10 +15,9 @@ import nibabel as nib
 import numpy as np
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import checked_volumes
 from fedvox.data.check.organs import read_organs
-from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of
-from fedvox.data.images.volumes import load_image
 from fedvox.data.organs import CANONICAL
 
 AXES = ("r", "a", "s")
@@ -97,15 +96,14 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
     """Reads and checks image and labels of a case.
 
     Args:
-        case: from a reader, with one image.
+        case: from a reader, with the images that the job takes.
         organs: the job's organs.
 
     Raises:
         DataError: the case cannot be used; the message carries no file name.
     """
-    ((modality, path),) = case.images.items()
-    image = load_image(path)
-    check_modality(image, modality)
+    volumes = checked_volumes(case.images)
+    _, image = next(volumes)
     labels = read_organs(case, organs, every_file=False)
     if labels is not None:
         labels = on_axes_of(image, labels)
@@ -114,8 +112,10 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
     spacing = [image.spacing[axis] for axis in order]
     extent = [image.spacing[axis] * image.data.shape[axis] for axis in order]
     shares = None
-    if modality == "ct" and labels is not None:
+    if case.modality == "ct" and labels is not None:
         shares = _organ_shares(image, labels, organs)
+    for _ in volumes:  # the other channels lie on the same grid, or this raises
+        continue
     return CaseFingerprint(_triple(spacing), _triple(extent), shares)
 
 

@@ -13,10 +13,12 @@ import numpy as np
 
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import refuse_missing
 from fedvox.data.cases.prepare_all import count_workers
 from fedvox.data.cases.splits import only_tests, split_cases
+from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import PURPOSES, listed_cases, refuse_channels, source_of
+from fedvox.data.site.site_data import PURPOSES, job_cases, source_of
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
@@ -39,12 +41,14 @@ class TrainingCases:
         quarantined: number of those that are.
         phantom: True when the data are phantoms.
         source: as in :class:`fedvox.data.site.site_data.SiteData`.
+        channels: of the job; a case that lacks one is unusable.
     """
 
     cases: Sequence[Case]
     quarantined: int = 0
     phantom: bool = False
     source: str = field(default="")
+    channels: tuple[str, ...] = ()
     tests: Sequence[Case] = ()
 
     @property
@@ -54,23 +58,28 @@ class TrainingCases:
 
     @property
     def modalities(self) -> list[str]:
-        """Modalities among the cases, sorted."""
-        return sorted({case.modality for case in (*self.cases, *self.tests)})
+        """Modality sets among the usable cases, sorted."""
+        needed, cases = set(self.channels), (*self.cases, *self.tests)
+        return sorted({case.modality for case in cases if needed <= set(case.images)})
 
     def annotated(self, organs: Sequence[str]) -> list[str]:
         """Organs of the job that the cases' label tables name, sorted."""
         return sorted({o for case in self.cases for o in case.annotated()} & set(organs))
 
 
-def list_training_cases(name: str, site: SiteSettings) -> TrainingCases:
+def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -> TrainingCases:
     """Lists what a site would train on, or what one that only tests would test with.
 
+    Args:
+        name: the site's name.
+        site: the site file.
+        settings: the job's data settings.
+
     Raises:
-        ConfigError: a case has several modalities, or the split is wrong.
+        ConfigError: the site's modalities do not fit the job, or the split is wrong.
         DataError: no such case, or a listing that cannot be read.
     """
-    listed = listed_cases(site)
-    refuse_channels(listed)
+    listed = job_cases(site, settings)
     part = "test" if only_tests(site.split) else "train"
     placed = split_cases(listed, site.split)[part]
     left_out = quarantined(site, placed)
@@ -81,7 +90,8 @@ def list_training_cases(name: str, site: SiteSettings) -> TrainingCases:
             "the site file"
         )
     phantom = site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file()
-    kept = TrainingCases(cases, len(left_out), phantom, source_of(site, listed))
+    source = source_of(site, listed)
+    kept = TrainingCases(cases, len(left_out), phantom, source, settings.channels)
     return kept if part == "train" else replace(kept, cases=(), tests=cases)
 
 
@@ -111,6 +121,7 @@ def read_fingerprints(
 
     def read(case: Case) -> CaseFingerprint | str | None:
         try:
+            refuse_missing(case, listed.channels)
             return None if stop() else case_fingerprint(case, organs)
         except DataError as error:
             return str(error)

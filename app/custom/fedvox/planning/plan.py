@@ -26,6 +26,7 @@ from fedvox.planning.plan_rules import (
     shrink,
 )
 from fedvox.planning.step_memory import StepMemory
+from fedvox.privacy.forms import modality_set
 
 LEAST_BATCH = 2
 LARGEST_BATCH = 256
@@ -54,7 +55,7 @@ class Plan:
 
     Attributes:
         organs, network: of the job that the plan was made for.
-        modalities: those that sites contributed.
+        modalities: modality sets that sites contributed, e.g. ``ct`` or ``t1+flair``.
         spacing: ``data.spacing`` in mm.
         patch: ``data.patch`` in voxels.
         batch: ``training.batch``.
@@ -65,7 +66,7 @@ class Plan:
 
     organs: tuple[str, ...]
     network: NetworkSettings = setting(registry=NETWORKS)
-    modalities: tuple[str, ...] = setting(choices=MODALITIES)
+    modalities: tuple[str, ...] = setting()
     spacing: tuple[float, float, float] = setting(low=0.1, high=20.0)
     patch: tuple[int, int, int] = setting(low=SMALLEST_EDGE, high=LARGEST_EDGE)
     batch: int = setting(low=1, high=LARGEST_BATCH)
@@ -74,8 +75,14 @@ class Plan:
     phantom: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses organs that no job can have."""
+        """Refuses organs and modalities that no job can have."""
         check_organs(self.organs)
+        unknown = [name for name in self.modalities if not modality_set(MODALITIES)(name)]
+        if unknown:
+            raise ConfigError(
+                f"'modalities' holds {unknown[0]!r:.40}; allowed: {', '.join(MODALITIES)}, or "
+                "several channels joined by +"
+            )
 
 
 @dataclass(frozen=True)

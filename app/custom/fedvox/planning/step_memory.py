@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from fedvox.data.organs import parent_pairs
+from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
 from fedvox.losses.target import Target
-from fedvox.networks import build_network
 from fedvox.training.terms import LOGITS, RECEIVED, Term, needs, outputs_of, terms_of, total
 
 BACKWARD = 3.0
@@ -68,7 +68,7 @@ def kept_bytes(job: JobSettings, patch: tuple[int, int, int]) -> int:
             kept[_address(tensor)] = tensor  # kept alive, so that no address is used twice
         return tensor
 
-    image = torch.zeros(1, 1, *patch, device="meta")
+    image = torch.zeros(1, job.data.in_channels, *patch, device="meta")
     fixed = {RECEIVED: keep(_received(model, image))} if needs(terms, RECEIVED) else {}
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         total(terms, {**outputs_of(model, image), **fixed}, _target(job, patch))
@@ -96,8 +96,7 @@ def _received(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
 
 
 def _network(job: JobSettings) -> torch.nn.Module:
-    model = build_network(job.network, len(job.data.organs) + 1, job.training.seed)
-    return model.to("meta")
+    return initial_model(job).to("meta")
 
 
 def _address(tensor: torch.Tensor) -> int:

@@ -36,6 +36,8 @@ def draw_prediction(
     for size, step, (axis, _) in zip(labels.spacing, steps, ras.axes):
         spacing[axis] = size * step.step
     title = f"{description['job']} on {prediction.told.modality.upper()}"
+    if prediction.channels:
+        title += f" ({prediction.channels[0].upper()} shown)"
     draw_overlay(
         to_ras(prediction.picture, thin),
         to_ras(labels.data[steps], thin),
@@ -71,6 +73,7 @@ def describe_prediction(
         "phantom_model": bool(description.get("phantom")),
         "modality": prediction.told.modality,
         "modality_reason": prediction.told.reason,
+        "channels": list(prediction.channels),
         "input": {
             "shape": list(labels.data.shape),
             "spacing_mm": [round(size, 4) for size in labels.spacing],

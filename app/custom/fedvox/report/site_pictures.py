@@ -41,6 +41,7 @@ def draw_site_pictures(
         reference = case.tensor("label")
         if case.ignores:  # no outline there: nobody drew one
             reference = reference.masked_fill(reference == IGNORED, 0)
+        shown = f" ({job.data.channels[0].upper()} shown)" if job.data.channels else ""
         path = folder / f"overlay_{name}_{site.name}_{number}.png"
         draw_overlay(
             image[0].numpy(),
@@ -49,7 +50,7 @@ def draw_site_pictures(
             job.data.organs,
             case.geometry.spacing,
             path,
-            f"{name} on {kind}{case.modality.upper()} test case of {site.name}",
+            f"{name} on {kind}{case.modality.upper()}{shown} test case of {site.name}",
         )
         paths.append(path)
     return paths

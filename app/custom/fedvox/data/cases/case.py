@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.data.organs import IGNORE, PARENTS
+from fedvox.data.settings import joined
 from fedvox.errors import DataError
 
 MOST_UNKNOWN = 50
@@ -98,7 +99,7 @@ class Case:
     @property
     def modality(self) -> str:
         """The modality set as it stands in tables, e.g. ``"ct"`` or ``"t1+flair"``."""
-        return "+".join(self.images)
+        return joined(tuple(self.images))
 
     @property
     def files(self) -> tuple[Path, ...]:

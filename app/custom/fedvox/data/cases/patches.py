@@ -19,19 +19,22 @@ class Batch:
         image: ``(B, C, X, Y, Z)`` float32 in [0, 1].
         label: ``(B, X, Y, Z)`` uint8.
         annotated: ``(B, O)`` bool, which of the job's organs each sample's labels can hold.
+        present: ``(B, C)`` bool, which channels each sample has; the others are 0.
         ignores: whether some label can hold voxels that nobody annotated.
     """
 
     image: torch.Tensor
     label: torch.Tensor
     annotated: torch.Tensor
+    present: torch.Tensor
     ignores: bool = False
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
-        parts = (self.image, self.label, self.annotated)
-        image, label, annotated = (part.to(device, non_blocking=True) for part in parts)
-        return Batch(image, label, annotated, self.ignores)
+        parts = (self.image, self.label, self.annotated, self.present)
+        moved = [part.to(device, non_blocking=True) for part in parts]
+        image, label, annotated, present = moved
+        return Batch(image, label, annotated, present, self.ignores)
 
 
 def draw_batch(
@@ -46,7 +49,7 @@ def draw_batch(
         generator: source of all draws.
     """
     sampler = build_sampler(settings.sampler)
-    images, labels, flags, ignores = [], [], [], False
+    images, labels, flags, present, ignores = [], [], [], [], False
     for _ in range(size):
         case = cases[draw_integer(len(cases), generator)]
         centre = sampler(case, settings, generator)
@@ -55,8 +58,15 @@ def draw_batch(
         images.append(image)
         labels.append(label)
         flags.append([organ in case.annotated for organ in settings.organs])
+        present.append(case.present)
         ignores = ignores or case.ignores
-    return Batch(torch.stack(images), torch.stack(labels), torch.tensor(flags), ignores)
+    return Batch(
+        torch.stack(images),
+        torch.stack(labels),
+        torch.tensor(flags),
+        torch.tensor(present),
+        ignores,
+    )
 
 
 def _corner(

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,13 @@ import numpy as np
 import torch
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channel_tensor import Channels, to_channels
+from fedvox.data.cases.channels import checked_volumes, refuse_missing
 from fedvox.data.cases.label_map import merged_labels
 from fedvox.data.cases.prepared import PreparedCase, find_prepared, prepared_path, read_prepared
-from fedvox.data.grid.to_grid import geometry_of, prepare_image, prepare_label
-from fedvox.data.images.modality import check_modality
-from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels
-from fedvox.data.images.volumes import load_image
+from fedvox.data.grid.to_grid import prepare_label
+from fedvox.data.images.nifti import Volume
 from fedvox.data.settings import DataSettings
-from fedvox.errors import DataError
 from fedvox.files import PRIVATE
 from fedvox.seeding import generator
 from fedvox.tensors import write_tensors
@@ -44,6 +44,7 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
     found = find_prepared(case, settings, cache, key)
     if found is not None:
         return found
+    refuse_missing(case, settings.channels)
     path = prepared_path(case, settings, cache, key)
     tensors, description = _prepare(case, settings, key)
     write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)
@@ -53,12 +54,11 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
 def _prepare(
     case: Case, settings: DataSettings, key: bytes
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    images, digest, grid = _prepare_images(case, settings, key)
-    geometry = geometry_of(grid, settings.spacing)
-    stored = merged_labels(case, grid, settings.organs)
-    label = prepare_label(stored, geometry, len(settings.organs), case.ignores)
+    found, digest = _channels(case, settings, key)
+    stored = merged_labels(case, found.grid, settings.organs)
+    label = prepare_label(stored, found.geometry, len(settings.organs), case.ignores)
     tensors = {
-        "image": torch.stack(images),
+        "image": found.image,
         "label": label,
         "stored_label": torch.from_numpy(stored),
     }
@@ -71,9 +71,10 @@ def _prepare(
     description = {
         "code": digest[:16],
         "modality": case.modality,
+        "present": found.present,
         "annotated": sorted(case.annotated() & set(settings.organs)),
-        "geometry": asdict(geometry),
-        "stored_spacing": grid.spacing,
+        "geometry": asdict(found.geometry),
+        "stored_spacing": found.grid.spacing,
         "counts": counts,
         "ignores": case.ignores,
     }
@@ -93,27 +94,16 @@ def draw_places(places: torch.Tensor, content: str, organ: int) -> torch.Tensor:
     return places[order[:PLACES]]
 
 
-def _prepare_images(
-    case: Case, settings: DataSettings, key: bytes
-) -> tuple[list[torch.Tensor], str, Volume]:
-    """A case's images on the job's grid, the HMAC of their voxels, and where those lay.
-
-    One scan after the other, and none stays in memory: a large CT takes 0.6 GB as float32.
-    """
-    images: list[torch.Tensor] = []
+def _channels(case: Case, settings: DataSettings, key: bytes) -> tuple[Channels, str]:
+    """A case's images on the job's grid, and the HMAC of their voxels."""
     digest = hmac.new(key, digestmod=hashlib.sha256)
-    grid = None
-    for modality, path in case.images.items():
-        volume = load_image(path)
-        grid = grid or without_voxels(volume)
-        volume = on_axes_of(grid, volume)
-        check_same_grid(grid, volume, "second image")
-        check_modality(volume, modality)
-        for start in range(0, len(volume.data), SLAB):
-            digest.update(np.ascontiguousarray(volume.data[start : start + SLAB]).data)
-        geometry = geometry_of(grid, settings.spacing)
-        images.append(prepare_image(volume, modality, geometry, settings))
-        del volume
-    if grid is None:
-        raise DataError("the case has no image; name one per case")
-    return images, digest.hexdigest(), grid
+
+    def hashed() -> Iterator[tuple[str, Volume]]:
+        for modality, volume in checked_volumes(case.images):
+            for start in range(0, len(volume.data), SLAB):
+                digest.update(np.ascontiguousarray(volume.data[start : start + SLAB]).data)
+            yield modality, volume
+            del volume
+
+    found = to_channels(hashed(), settings)
+    return found, digest.hexdigest()

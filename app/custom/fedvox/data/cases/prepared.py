@@ -23,7 +23,7 @@ from fedvox.data.images.volumes import source_files
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 
-FORMAT = 2
+FORMAT = 3
 """Of the rules of preparation; part of a file's name, so files of older rules are never found."""
 
 
@@ -35,6 +35,7 @@ class PreparedCase:
         path: the safetensors file.
         code: HMAC of the voxels under the site's key; what tables call the case.
         modality: e.g. ``"ct"`` or ``"t1+flair"``.
+        present: per channel of the image, whether the case has it; a missing one is 0.
         annotated: canonical organs that the case's labels can hold.
         geometry: the way back to the scanner's grid.
         stored_spacing: the scanner's voxel size in mm along the stored axes.
@@ -50,6 +51,7 @@ class PreparedCase:
     geometry: Geometry
     stored_spacing: tuple[float, float, float]
     counts: tuple[int, ...]
+    present: tuple[bool, ...] = (True,)
     ignores: bool = False
 
     def tensor(self, name: str) -> torch.Tensor:
@@ -175,5 +177,6 @@ def read_prepared(path: Path) -> PreparedCase:
         ),
         stored_spacing=tuple(content["stored_spacing"]),
         counts=tuple(content["counts"]),
+        present=tuple(map(bool, content["present"])),
         ignores=bool(content.get("ignores", False)),
     )

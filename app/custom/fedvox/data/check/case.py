@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import refuse_missing
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
 from fedvox.data.check.organs import OrganMap, SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored
@@ -84,13 +85,16 @@ class CaseReport:
         return replace(self, problems=(*self.problems, problem))
 
 
-def examine_case(case: Case, organs: tuple[str, ...], pictures: bool) -> CaseReport:
+def examine_case(
+    case: Case, organs: tuple[str, ...], pictures: bool, channels: tuple[str, ...] = ()
+) -> CaseReport:
     """Reads every file of a case.
 
     Args:
         case: from a reader.
         organs: the job's organs; empty without a job.
         pictures: cuts a thumbnail as well.
+        channels: of the job, each of which the case must have.
 
     Returns:
         A report without code and parts; an error of any kind is a problem in it.
@@ -100,7 +104,7 @@ def examine_case(case: Case, organs: tuple[str, ...], pictures: bool) -> CaseRep
     """
     report = CaseReport("", (), case.modality)
     try:
-        return _Examination(case, organs, pictures).run(report)
+        return _Examination(case, organs, pictures).run(report, channels)
     except MemoryError:
         raise
     except Exception as error:  # of a decoder, say; its message may hold a file name
@@ -120,7 +124,8 @@ class _Examination:
         self.first: Volume | None = None
         self.outside: Finding | None = None
 
-    def run(self, report: CaseReport) -> CaseReport:
+    def run(self, report: CaseReport, channels: tuple[str, ...]) -> CaseReport:
+        self._passes("channels", refuse_missing, self.case, channels)
         self.labels = self._attempt("label", read_organs, self.case, self.organs)
         report = self._look_at_label(report)
         for name, path in self.case.images.items():

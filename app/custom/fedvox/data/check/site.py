@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import in_job_order
 from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
@@ -96,13 +97,15 @@ def check_site(
             is damaged.
         ConfigError: the reader is unknown or the site file does not fit it.
     """
-    listed = listed_cases(site)
+    channels = job.channels if job else ()
+    listed = [in_job_order(case, channels) for case in listed_cases(site)]
     key = code_key(site)
     placed, problems = _placed(listed, site)
     cases = [case for case, _ in placed]
     organs = job.organs if job else ()
     left_out = _left_out(site, cases, renew)
-    reports = run_all([(examine_case, (c, organs, pictures)) for c in cases], workers, progress)
+    tasks = [(examine_case, (case, organs, pictures, channels)) for case in cases]
+    reports = run_all(tasks, workers, progress)
     reports = [
         replace(report, code=fingerprint(case, key), parts=parts, quarantined=case.id in left_out)
         for (case, parts), report in zip(placed, reports)

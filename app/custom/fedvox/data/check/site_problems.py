@@ -1,19 +1,21 @@
 """What is wrong with a site as a whole, whatever each of its cases is like."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import refuse_several, unfit_modalities
 from fedvox.data.cases.splits import NAMED
 from fedvox.data.check.case import CaseReport
+from fedvox.data.check.refusal import refusal
 from fedvox.data.check.table_problems import has_fixed_table, table_problems
 from fedvox.data.readers import STRAYS
 from fedvox.data.readers.strays import Stray
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_data import ONLY_TESTS
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.errors import ConfigError
 from fedvox.finding import FAIL, WARN, Finding
 
 WITHOUT = {
@@ -45,7 +47,7 @@ def site_problems(
         _too_many(site, reports),
         *(_about_parts(site, reports) if not external else [_no_test(reports)]),
         _overlap(reports),
-        *(_unfit(job, cases) if job else ()),
+        *(_unfit(job, site, cases) if job else ()),
         *table_problems(job, cases, reports),
         *map(_passed_over, strays),
     ]
@@ -177,20 +179,23 @@ def strays_of(site: SiteSettings) -> list[Stray]:
         ]
 
 
-def _unfit(job: DataSettings, cases: Sequence[Case]) -> list[Finding]:
+def _several(cases: Sequence[Case]) -> list[Finding]:
+    try:
+        refuse_several(cases)
+    except ConfigError as error:
+        return [refusal("modality", error)]
+    return []
+
+
+def _unfit(job: DataSettings, site: SiteSettings, cases: Sequence[Case]) -> list[Finding]:
     """Why the job cannot use this site, whatever its cases."""
     found = []
-    used = Counter(name for case in cases for name in case.images)
-    foreign = sorted(set(used) - set(job.modalities))
-    if foreign:
-        found.append(
-            Finding(
-                "modality",
-                FAIL,
-                f"the job uses {', '.join(job.modalities)}, the site holds {', '.join(foreign)}",
-                "do not take part in this job, or mend 'modalities' in the site file",
-            )
-        )
+    held = {name for case in cases for name in case.images}
+    unfit = unfit_modalities(site.modalities if job.channels else sorted(held), job)
+    if unfit:
+        found.append(Finding("modality", FAIL, *unfit))
+    elif not job.channels:
+        found += _several(cases)
     if not any(case.annotated() & set(job.organs) for case in cases):
         found.append(
             Finding(

@@ -77,8 +77,7 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
 
     Args:
         root: any folder above the cases.
-        modalities: one or more of ``t1``, ``t1ce``, ``t2``, ``flair``; their order is that of the
-            channels.
+        modalities: one or more of ``t1``, ``t1ce``, ``t2``, ``flair``.
 
     Raises:
         ConfigError: another modality.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.channels import in_job_order, refuse_several, unfit_modalities
 from fedvox.data.cases.prepare_all import count_workers, prepare_cases
 from fedvox.data.cases.prepared import PreparedCase, prepared_path
 from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
@@ -96,14 +97,13 @@ def open_site(
             ``test``.
 
     Raises:
-        ConfigError: a case has several modalities.
+        ConfigError: the site's modalities do not fit the job.
         DataError: too many unusable cases, none of the part that is needed, no organ of the job
             annotated there, or a cache folder that cannot be written.
     """
     from tqdm import tqdm
 
-    cases = listed_cases(site)
-    refuse_channels(cases)
+    cases = job_cases(site, settings)
     external = only_tests(site.split)
     needs = needs or ("test" if external else "train")
     split = split_cases(cases, site.split)
@@ -187,18 +187,20 @@ def count_prepared(site: SiteSettings, settings: DataSettings, cases: Sequence[C
     return sum(map(is_there, cases))
 
 
-def refuse_channels(cases: Sequence[Case]) -> None:
-    """Refuses cases of several modalities: the networks take one channel so far.
+def job_cases(site: SiteSettings, settings: DataSettings) -> list[Case]:
+    """The reader's cases with the images that the job takes, in the order of its channels.
 
     Raises:
-        ConfigError: with the remedy.
+        ConfigError: the site lacks a channel of the job, or the job takes one image per case and
+            there are several.
+        DataError: the folder cannot be read or is not in the reader's layout.
     """
-    several = next((case.images for case in cases if len(case.images) > 1), None)
-    if several:
-        raise ConfigError(
-            f"each case has {len(several)} modalities ({', '.join(several)}), the networks take "
-            "one; list one under 'modalities' in the site file"
-        )
+    if settings.channels and (unfit := unfit_modalities(site.modalities, settings)):
+        raise ConfigError("; ".join(unfit))
+    cases = [in_job_order(case, settings.channels) for case in listed_cases(site)]
+    if not settings.channels:
+        refuse_several(cases)
+    return cases
 
 
 def listed_cases(site: SiteSettings) -> list[Case]:

@@ -21,7 +21,7 @@ class SiteSettings:
     Attributes:
         dataset: name of a reader.
         root: folder that the reader opens.
-        modalities: modalities that the site holds.
+        modalities: modalities that the site holds, in any order.
         split: ``hash`` (by patient, 70/10/20), ``dataset`` (its own), ``test`` (the site does not
             train, all its cases are test cases) or a JSON file of case lists.
         cache: folder for prepared tensors and state; empty means the run folder.

@@ -7,6 +7,7 @@ from typing import Any
 
 import fedvox
 from fedvox.config import to_mapping
+from fedvox.data.settings import DataSettings
 from fedvox.job.settings import JobSettings, read_job
 
 _SERVER = "config_fed_server.json"
@@ -73,7 +74,7 @@ def job_readme(
     changed = "\n".join([*_changes(job, before), *_extras(planned, min_clients)])
     return f"""# {job.name}
 
-{does} {", ".join(data.organs)} over {" and ".join(m.upper() for m in data.modalities)} sites.
+{does} {", ".join(data.organs)} over {_sites(data)}.
 {length}
 
 **Exported** from the job `{before.name}` with fedvox {fedvox.__version__}. The README of that job
@@ -95,6 +96,13 @@ says what the method is; the results that it expects hold for its settings, not 
 
 All numbers stand in `app/config/training.json`.
 """
+
+
+def _sites(data: DataSettings) -> str:
+    """What the sites hold, in words."""
+    if data.channels:
+        return f"sites with {', '.join(name.upper() for name in data.channels)} of each case"
+    return f"{' and '.join(name.upper() for name in data.modalities)} sites"
 
 
 def _changes(job: JobSettings, before: JobSettings) -> Iterator[str]:

@@ -29,7 +29,7 @@ def with_plan(mapping: dict[str, Any], plan: Path, job: JobSettings) -> dict[str
             f"--plan {plan}: it was made for {', '.join(made.organs)}, the job trains "
             f"{', '.join(job.data.organs)}; plan again with the job's organs"
         )
-    foreign = sorted(set(made.modalities) - set(job.data.modalities))
+    foreign = sorted(set(made.modalities) - set(job.data.modality_sets))
     if foreign:
         raise ConfigError(
             f"--plan {plan}: it was made from {', '.join(foreign)} too, which the job does not "

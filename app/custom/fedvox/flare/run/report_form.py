@@ -38,7 +38,7 @@ def report_form(
         model=model_name(owner),
         structures=frozenset(scored_structures(organs, organs)),
         mean=MEAN_ORGAN,
-        modalities=frozenset(job.data.modalities),
+        modalities=frozenset(job.data.modality_sets),
         row_columns=forms(MetricRow),
         shared_columns=forms(SharedSummary),
         cases=cases,

@@ -88,6 +88,7 @@ class ServerRun:
         """
         own = {site: registration.modalities for site, registration in self.admitted.items()}
         return {site: self.parts.travelling(names, held) for site, held in own.items()}
+
     @property
     def sites(self) -> list[str]:
         """All sites that take part, those that only test too, by name."""

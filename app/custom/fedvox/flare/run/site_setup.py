@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
 
-from fedvox.data.settings import PhantomSettings
+from fedvox.config import build
 from fedvox.data.site.site_data import SiteData, open_site
 from fedvox.data.site.site_file import (
     SITE_FILE,
@@ -19,7 +19,8 @@ from fedvox.data.site.site_file import (
 from fedvox.errors import ConfigError
 from fedvox.flare.run.places import is_simulator, run_dir, state_dir, workspace_of
 from fedvox.job.settings import JobSettings
-from fedvox.phantoms.writer import write_phantom_site
+from fedvox.phantoms.settings import PhantomSettings
+from fedvox.phantoms.writer import describe_phantoms, write_phantom_site
 
 logger = logging.getLogger(__name__)
 
@@ -103,11 +104,6 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
             index,
             size_mm=settings.size_mm,
             spacing_mm=settings.spacing_mm,
+            body=settings.body,
         )
-    return SiteSettings(
-        dataset="phantom",
-        root=str(folder),
-        modalities=("ct" if modality == "ct" else "mr",),
-        split="dataset",
-        share="cases",
-    )
+    return build(SiteSettings, describe_phantoms(folder, modality, settings.body), SITE_FILE)

@@ -45,7 +45,7 @@ class FingerprintStatistics(Statistics):
 
     Args:
         fingerprints: modality -> what the site's training cases gave.
-        modalities: the job's; one that the site lacks is reported as 0 cases.
+        modalities: modality sets of the job; one that the site lacks is reported as 0 cases.
     """
 
     def __init__(self, fingerprints: Mapping[str, Fingerprint], modalities: Sequence[str]) -> None:
@@ -102,19 +102,22 @@ def checked_min_cases(value: Any) -> int:
     return value
 
 
-def checked_statistics(data: Any, min_cases: int, site: str) -> dict[str, Any]:
+def checked_statistics(
+    data: Any, min_cases: int, site: str, modalities: Sequence[str] = MODALITIES
+) -> dict[str, Any]:
     """A plan task's result, made anew from what was checked, with small groups taken out.
 
     Args:
         data: content of the result's DXO.
         min_cases: a feature of a modality that fewer cases have is reported as 0 cases.
         site: the site's name, for FLARE's log.
+        modalities: modality sets that a case of the job can be of.
 
     Raises:
         ConfigError: it is not of the known form.
     """
     task, statistics = unpack(data)
-    check_statistics(statistics, EDGES, MODALITIES)
+    check_statistics(statistics, EDGES, modalities)
     cleanse(statistics, min_cases, site)
     return pack(task, statistics)
 

@@ -9,6 +9,7 @@ Reference:
 import io
 import tempfile
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 
 import fedvox
 from fedvox.config import to_mapping
+from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_text
 from fedvox.inference.model_files.model_file import TrainedModel
@@ -79,7 +81,7 @@ def metadata(trained: TrainedModel) -> dict[str, Any]:
         "authors": "those who trained the model with FedVox",
         "copyright": "of those who trained the model",
         "data_type": "nibabel",
-        "image_classes": f"one channel, {' or '.join(data.modalities)}, scaled to [0, 1]",
+        "image_classes": _image_classes(data),
         "label_classes": "integer labels, one value per organ",
         "pred_classes": "one channel of probabilities per class",
         "intended_use": "Research. Not for clinical use.",
@@ -89,9 +91,9 @@ def metadata(trained: TrainedModel) -> dict[str, Any]:
                 "image": {
                     **shape,
                     "format": "magnitude",
-                    "num_channels": 1,
+                    "num_channels": data.in_channels,
                     "value_range": [0, 1],
-                    "channel_def": {"0": "image"},
+                    "channel_def": dict(zip(map(str, count()), data.channels or ("image",))),
                 }
             },
             "outputs": {
@@ -113,8 +115,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
     return {
         "imports": ["$import torch", f"$from {_PARTS} import segment_scan"],
         "bundle_root": ".",
-        "input": "scan.nii.gz",
-        "modality": job.data.modalities[0],
+        **_inputs(job.data),
         "output": "seg.nii.gz",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "job": to_mapping(job),
@@ -130,7 +131,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
             {
                 "_target_": f"{_PARTS}.PrepareScan",
                 "settings": "@job",
-                "modality": "@modality",
+                **({} if job.data.channels else {"modality": "@modality"}),
             }
         ),
         "inferer": {
@@ -151,6 +152,33 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
     }
 
 
+def _image_classes(data: DataSettings) -> str:
+    if data.channels:
+        return f"channels in this order: {', '.join(data.channels)}; each scaled to [0, 1]"
+    return f"one channel, {' or '.join(data.modalities)}, scaled to [0, 1]"
+
+
+def _inputs(data: DataSettings) -> dict[str, Any]:
+    """What a call of the bundle changes: one scan and its modality, or one scan per channel."""
+    if data.channels:
+        return {"input": {name: f"{name}.nii.gz" for name in data.channels}}
+    return {"input": "scan.nii.gz", "modality": data.modalities[0]}
+
+
+def _call(data: DataSettings) -> tuple[str, str]:
+    """The options that name the scans on a command line, and what they mean."""
+    if data.channels:
+        options = " ".join(f"--input::{name} {name.upper()}.nii.gz" for name in data.channels)
+        return options, (
+            f"`input` names one scan per channel ({', '.join(data.channels)}), all on one grid: a "
+            "NIfTI file or a folder with one DICOM series each"
+        )
+    return f"--input scan.nii.gz --modality {data.modalities[0]}", (
+        "`input` is a NIfTI file or a folder with one DICOM series; `modality` is one of "
+        f"{', '.join(data.modalities)}"
+    )
+
+
 def _composed(*transforms: dict[str, Any]) -> dict[str, Any]:
     return {"_target_": "monai.transforms.Compose", "transforms": list(transforms)}
 
@@ -163,6 +191,7 @@ def _origin(trained: TrainedModel) -> str:
 
 def _readme(trained: TrainedModel) -> str:
     organs = "\n".join(f"- {i}: {organ}" for i, organ in enumerate(trained.job.data.organs, 1))
+    options, meaning = _call(trained.job.data)
     return f"""# FedVox {trained.job.name}
 
 {_origin(trained)} Research software, not for clinical use.
@@ -171,11 +200,10 @@ Needs FedVox {fedvox.__version__} (see its README) and `pip install fire`. Run i
 
 ```bash
 python -m monai.bundle run --config_file configs/inference.json --meta_file configs/metadata.json \\
-  --input scan.nii.gz --modality {trained.job.data.modalities[0]} --output seg.nii.gz
+  {options} --output seg.nii.gz
 ```
 
-`input` is a NIfTI file or a folder with one DICOM series; `modality` is one of
-{", ".join(trained.job.data.modalities)}. The output lies on the scan's grid. Label values:
+{meaning}. The output lies on the scan's grid. Label values:
 
 {organs}
 

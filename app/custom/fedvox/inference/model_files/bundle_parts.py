@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from fedvox.data.grid.to_grid import geometry_of, prepare_image, restore_labels
-from fedvox.data.images.modality import check_modality
+from fedvox.data.cases.channel_tensor import to_channels
+from fedvox.data.cases.channels import checked_volumes
+from fedvox.data.grid.to_grid import restore_labels
 from fedvox.data.images.nifti import save_label
-from fedvox.data.images.volumes import load_image
 from fedvox.errors import ConfigError
 from fedvox.inference.model_files.model_file import OLDER
 from fedvox.inference.normalise import NORMALISATION
+from fedvox.inference.scan_channels import check_names, in_channel_order
 from fedvox.inference.segmenter import Segmenter
 from fedvox.job.model import initial_model
 from fedvox.job.settings import job_from
@@ -37,40 +38,44 @@ def segmenter_of(
 
 
 class PrepareScan:
-    """Reads a scan and brings it to the job's grid, scaled to [0, 1].
+    """Reads the scans of a case and brings them to the job's grid, scaled to [0, 1].
 
     Args:
         settings: a job as plain JSON types.
-        modality: what the scans are, e.g. ``ct``.
+        modality: what the scans are, e.g. ``ct``, for a model of one image; one with channels is
+            told by the case.
 
     Raises:
         ConfigError: the job does not use the modality.
     """
 
-    def __init__(self, settings: Mapping[str, Any], modality: str) -> None:
+    def __init__(self, settings: Mapping[str, Any], modality: str = "") -> None:
         self.data = job_from(settings).data
         self.modality = modality
-        if modality not in self.data.modalities:
-            known = ", ".join(self.data.modalities)
-            raise ConfigError(f"modality '{modality}': the model was trained for {known}")
+        if not self.data.channels:
+            check_names([modality], self.data)
 
     def __call__(self, case: Mapping[str, Any]) -> dict[str, Any]:
         """Adds what is needed to predict and to come back.
 
         Args:
-            case: ``image`` names a NIfTI file or a folder with one DICOM series.
+            case: ``image`` names a NIfTI file or a folder with one DICOM series; with channels it
+                maps each channel's name to such a path.
 
         Returns:
-            ``image`` float32 ``(1, X, Y, Z)`` in [0, 1], ``geometry`` and ``scan``.
+            ``image`` float32 ``(C, X, Y, Z)`` in [0, 1], ``geometry`` and ``scan``, the scan's grid
+            and header.
 
         Raises:
-            DataError: the scan cannot be used or is plainly of another modality.
+            ConfigError: a channel is missing or unknown.
+            DataError: a scan cannot be used or is plainly of another modality.
         """
-        scan = load_image(Path(case["image"]))
-        check_modality(scan, self.modality)
-        geometry = geometry_of(scan, self.data.spacing)
-        image = prepare_image(scan, self.modality, geometry, self.data)[None]
-        return {**case, "image": image, "geometry": geometry, "scan": scan}
+        named = case["image"] if isinstance(case["image"], Mapping) else {"": case["image"]}
+        scans = {name or self.modality: Path(path) for name, path in named.items()}
+        check_names(scans, self.data)
+        volumes = checked_volumes(in_channel_order(scans, self.data))
+        found = to_channels(volumes, self.data)
+        return {**case, "image": found.image, "geometry": found.geometry, "scan": found.grid}
 
 
 class RestoreLabels:
@@ -106,12 +111,16 @@ class SaveLabels:
 
 @torch.inference_mode()
 def segment_scan(
-    scan: str, preprocessing: Any, inferer: Any, segmenter: nn.Module, postprocessing: Any
+    scan: str | Mapping[str, str],
+    preprocessing: Any,
+    inferer: Any,
+    segmenter: nn.Module,
+    postprocessing: Any,
 ) -> dict[str, Any]:
     """What a bundle runs: the four parts of its configuration, one after the other.
 
     Args:
-        scan: NIfTI file or folder with one DICOM series.
+        scan: NIfTI file or folder with one DICOM series; with channels, one such path per channel.
         preprocessing: ends in a case with ``image`` and ``geometry``.
         inferer: MONAI's sliding window.
         segmenter: windows to probabilities.

@@ -43,7 +43,8 @@ def write_torchscript(
         segmenter: the same model if it is loaded already.
     """
     segmenter = segmenter or loaded_segmenter(trained)
-    window = torch.rand(1, 1, *trained.job.data.patch, generator=torch.Generator().manual_seed(0))
+    data, source = trained.job.data, torch.Generator().manual_seed(0)
+    window = torch.rand(1, data.in_channels, *data.patch, generator=source)
     with warnings.catch_warnings():
         # Its checks of shapes become constants, which hold: a window has one size.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
@@ -61,7 +62,8 @@ def read_torchscript(path: Path) -> tuple[torch.jit.ScriptModule, JobSettings]:
     TorchScript is a program: open files only from people whom you would let run one.
 
     Returns:
-        Module from ``(B, 1, X, Y, Z)`` in [0, 1] to probabilities, and the job's settings.
+        Module from ``(B, C, X, Y, Z)`` in [0, 1] to probabilities, and the job's settings, whose
+        ``data.channels`` are the order of the C channels (none: one image).
 
     Raises:
         ModelError: no such file, damaged, not one of ours, or of an older format.

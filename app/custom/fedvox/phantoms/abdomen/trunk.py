@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fedvox.phantoms.abdomen.tissue import Tissue
 from fedvox.phantoms.shapes import Mask, Points
-from fedvox.phantoms.tissue import Tissue
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@ import time
 import numpy as np
 import pytest
 
-from fedvox.phantoms.anatomy import draw_anatomy, tissue_volume
-from fedvox.phantoms.tissue import ORGANS, Tissue, organ_labels
+from fedvox.phantoms.abdomen import BODY
+from fedvox.phantoms.abdomen.anatomy import draw_anatomy
+from fedvox.phantoms.abdomen.tissue import ORGANS, Tissue
+from fedvox.phantoms.volume import tissue_volume
 
 SHAPE = (48, 48, 48)
 AFFINE = np.diag([6.0, 6.0, 6.0, 1.0])
@@ -47,7 +49,7 @@ def test_organs_lie_on_their_side_of_the_body(seed):
 
 
 def test_label_values_follow_the_organ_list():
-    labels = organ_labels(volume(0))
+    labels = BODY.labels(volume(0))
     assert labels.dtype == np.uint8
     assert sorted(np.unique(labels)) == list(range(len(ORGANS) + 1))
     assert [Tissue[organ.upper()] for organ in ORGANS] == list(range(1, len(ORGANS) + 1))

@@ -1,7 +1,7 @@
 """Random abdomens in world millimetres: which tissue lies at a point.
 
 World axes are NIfTI's: +x is the patient's right as in RAS, +y anterior, +z superior. Drawing the
-parameters (:func:`draw_anatomy`) is separate from evaluating them (:func:`tissue_volume`), so that
+parameters (:func:`draw_anatomy`) is separate from evaluating them (:meth:`Anatomy.paint`), so that
 one patient can be scanned on any grid. Phantoms are a test instrument, not evidence about patients.
 """
 
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fedvox.phantoms.abdomen.tissue import Tissue
+from fedvox.phantoms.abdomen.trunk import Trunk, draw_trunk, paint_couch, paint_trunk
 from fedvox.phantoms.shapes import (
     Ellipsoid,
     Points,
@@ -18,9 +20,8 @@ from fedvox.phantoms.shapes import (
     draw_ellipsoid,
     draw_tube,
     draw_warp,
+    places_inside,
 )
-from fedvox.phantoms.tissue import Tissue
-from fedvox.phantoms.trunk import Trunk, draw_trunk, paint_couch, paint_trunk
 from fedvox.seeding import derive_seed
 
 
@@ -47,6 +48,17 @@ class Anatomy:
     solids: tuple[Solid, ...]
     warp: Warp
 
+    def paint(self, world: Points) -> npt.NDArray[np.uint8]:
+        """:class:`Tissue` ids, shape (N,), at positions of shape (3, N) in world mm."""
+        body = self.warp.apply(world)
+        tissues, cavity = paint_trunk(self.trunk, body)
+        inner, inner_points = tissues[cavity], body[:, cavity]
+        for solid in self.solids:
+            _paint_solid(inner, solid, inner_points)
+        tissues[cavity] = inner
+        paint_couch(tissues, self.trunk, world)
+        return tissues
+
 
 def draw_anatomy(seed: int) -> Anatomy:
     """Draws one patient.
@@ -59,30 +71,6 @@ def draw_anatomy(seed: int) -> Anatomy:
     solids = (*_draw_bowel(rng), *_draw_muscles(rng), *_draw_organs(rng), *_draw_vessels(rng))
     # The pancreas crosses in front of the vessels, and the gallbladder dents the liver.
     return Anatomy(trunk, (*solids, *_draw_small_organs(rng)), draw_warp(rng))
-
-
-def tissue_volume(
-    anatomy: Anatomy, shape: tuple[int, int, int], affine: npt.NDArray[np.float64]
-) -> npt.NDArray[np.uint8]:
-    """Evaluates a patient at the voxel centres of a grid.
-
-    Args:
-        anatomy: the patient.
-        shape: (X, Y, Z) of the array, in any orientation.
-        affine: voxel index to world mm (RAS), shape (4, 4).
-
-    Returns:
-        :class:`Tissue` ids, shape (X, Y, Z).
-    """
-    world = _voxel_centres(shape, affine)
-    body = anatomy.warp.apply(world)
-    tissues, cavity = paint_trunk(anatomy.trunk, body)
-    inner, inner_points = tissues[cavity], body[:, cavity]
-    for solid in anatomy.solids:
-        _paint_solid(inner, solid, inner_points)
-    tissues[cavity] = inner
-    paint_couch(tissues, anatomy.trunk, world)
-    return tissues.reshape(shape)
 
 
 def _draw_bowel(rng: np.random.Generator) -> list[Solid]:
@@ -163,27 +151,9 @@ def _draw_small_organs(rng: np.random.Generator) -> list[Solid]:
     ]
 
 
-def _voxel_centres(shape: tuple[int, int, int], affine: npt.NDArray[np.float64]) -> Points:
-    steps = [np.arange(length, dtype=np.float64) for length in shape]
-    world = np.empty((3, *shape), np.float32)
-    for row in range(3):
-        x, y, z = (affine[row, axis] * steps[axis] for axis in range(3))
-        plane = x[:, None] + y[None, :] + affine[row, 3]
-        world[row] = plane[:, :, None] + z
-    return world.reshape(3, -1)
-
-
 def _paint_solid(tissues: npt.NDArray[np.uint8], solid: Solid, points: Points) -> None:
-    near = _inside_box(points, *solid.shape.bounds())
-    inside = near[solid.shape.inside(points[:, near])]
+    inside = places_inside(solid.shape, points)
     inside = inside[tissues[inside] != Tissue.BONE]
     tissues[inside] = solid.tissue
     if solid.gas_above is not None:
         tissues[inside[points[1, inside] > solid.gas_above]] = Tissue.GAS
-
-
-def _inside_box(points: Points, low: Points, high: Points) -> npt.NDArray[np.intp]:
-    x, y, z = points
-    near = np.flatnonzero((z > low[2]) & (z < high[2]))
-    near = near[(x[near] > low[0]) & (x[near] < high[0])]
-    return near[(y[near] > low[1]) & (y[near] < high[1])]

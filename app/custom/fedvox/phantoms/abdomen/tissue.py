@@ -2,9 +2,6 @@
 
 import enum
 
-import numpy as np
-import numpy.typing as npt
-
 ORGANS = ("liver", "spleen", "kidney_right", "kidney_left", "pancreas", "gallbladder")
 
 
@@ -27,8 +24,3 @@ class Tissue(enum.IntEnum):
     LUNG = 13
     SPINAL_FLUID = 14
     COUCH = 15
-
-
-def organ_labels(tissues: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """Keeps organs (1 to 6 in the order of ``ORGANS``) and sets all other tissue to 0."""
-    return np.where(tissues <= len(ORGANS), tissues, 0).astype(np.uint8)

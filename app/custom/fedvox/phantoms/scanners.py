@@ -1,0 +1,51 @@
+"""What a scanner does to a clean image: noise, texture, bias field, ghost, scale."""
+
+import numpy as np
+
+from fedvox.phantoms.body import Image
+
+
+def scan_ct(rng: np.random.Generator, clean: Image) -> Image:
+    """CT: noise of 15 to 25 HU that is correlated between neighbours, and soft texture.
+
+    Args:
+        rng: source of randomness.
+        clean: shape (X, Y, Z), HU.
+    """
+    from scipy import ndimage
+
+    noise = rng.normal(size=clean.shape).astype(np.float32)
+    # Reconstruction kernels correlate the noise of neighbours.
+    noise = ndimage.gaussian_filter(noise, 0.5)
+    noise *= rng.uniform(15, 25) / max(float(noise.std()), 1e-6)
+    texture = 4.0 * _smooth_noise(rng, clean.shape, 12) * (clean > -200)
+    return (clean + noise + texture).clip(-1024, 3071)
+
+
+def scan_mr(rng: np.random.Generator, clean: Image) -> Image:
+    """MRI: texture, bias field, ghost of half the field of view, Rice's noise, another scale.
+
+    Args:
+        rng: source of randomness.
+        clean: shape (X, Y, Z); about 1 for bright tissue.
+    """
+    texture = 1 + 0.04 * _smooth_noise(rng, clean.shape, 12)
+    bias = np.exp(0.18 * _smooth_noise(rng, clean.shape, 3))
+    signal = clean * texture * bias
+    axis = int(rng.integers(3))
+    shift = clean.shape[axis] // 2
+    signal = signal + rng.uniform(0.01, 0.05) * np.roll(signal, shift, axis=axis)
+    sigma = rng.uniform(0.02, 0.045)
+    real, imaginary = rng.normal(scale=sigma, size=(2, *clean.shape)).astype(np.float32)
+    # The magnitude of a complex signal with normal noise has Rice's distribution.
+    magnitude = np.sqrt((signal + real) ** 2 + imaginary**2)
+    return magnitude * rng.uniform(200, 2000)
+
+
+def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], knots: int) -> Image:
+    """Draws a smooth random field of unit variance per knot, shape ``shape``."""
+    from scipy import ndimage
+
+    coarse = rng.normal(size=(knots,) * len(shape)).astype(np.float32)
+    zoom = [length / knots for length in shape]
+    return ndimage.zoom(coarse, zoom, order=3, mode="nearest", grid_mode=True)

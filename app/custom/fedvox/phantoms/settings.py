@@ -1,0 +1,48 @@
+"""What a job says about phantom data."""
+
+from dataclasses import dataclass
+
+from fedvox.config import setting
+from fedvox.errors import ConfigError
+from fedvox.phantoms.bodies import DEFAULT, body_named, body_names
+
+
+@dataclass(frozen=True)
+class PhantomSettings:
+    """Phantom data that simulator sites without a site file get.
+
+    Attributes:
+        body: what is drawn.
+        modalities: site k gets entry (k - 1) mod n: ``ct``, ``mr``, ``mr_t1`` or ``mr_t2`` of an
+            abdomen; of a brain one or more of ``t1``, ``t1ce``, ``t2`` and ``flair``, joined by
+            ``+``.
+        train, val, test: cases per site.
+        seed: seed of the anatomies; part of each case's address.
+        size_mm: edge of the cubic field of view in mm; ``null`` is the body's own.
+        spacing_mm: mean voxel size in mm, ``null`` the body's own; each site deviates from it in
+            its own way.
+    """
+
+    body: str = setting(DEFAULT, choices=body_names())
+    modalities: tuple[str, ...] = ("ct", "mr")
+    train: int = setting(24, low=1, high=10000)
+    val: int = setting(4, low=0, high=10000)
+    test: int = setting(10, low=0, high=10000)
+    seed: int = setting(0, low=0)
+    size_mm: float | None = setting(None, low=100.0, high=600.0)
+    spacing_mm: float | None = setting(None, low=1.0, high=12.0)
+
+    def __post_init__(self) -> None:
+        """Checks that each site can get what its entry says.
+
+        Raises:
+            ConfigError: no entry, or one that the body does not have.
+        """
+        if not self.modalities:
+            raise ConfigError("'phantom.modalities' is empty; list at least one")
+        body = body_named(self.body)
+        for entry in self.modalities:
+            try:
+                body.parts(entry)
+            except ConfigError as error:
+                raise ConfigError(f"'phantom.modalities' of body '{self.body}': {error}") from None

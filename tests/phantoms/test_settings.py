@@ -1,0 +1,40 @@
+import pytest
+
+from fedvox.config import build
+from fedvox.errors import ConfigError
+from fedvox.phantoms.settings import PhantomSettings
+
+
+def made(**values) -> PhantomSettings:
+    return build(PhantomSettings, values, "training.json", "phantom")
+
+
+def test_an_abdomen_is_the_default():
+    settings = made()
+    assert (settings.body, settings.modalities) == ("abdomen", ("ct", "mr"))
+    assert settings.size_mm is None and settings.spacing_mm is None
+
+
+def test_phantom_site_needs_a_training_case():
+    with pytest.raises(ConfigError, match=r"'phantom\.train' is 0; it must be at least 1"):
+        made(train=0)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"modalities": []}, "'phantom.modalities' is empty"),
+        ({"modalities": ["pet"]}, "body 'abdomen': unknown phantom modality 'pet'; choose one"),
+        ({"body": "brain"}, "body 'brain': unknown phantom modality 'ct'; .*t1ce, t2, flair"),
+        ({"body": "brian"}, "'phantom.body' is 'brian'; did you mean 'brain'"),
+        ({"spacing_mm": 0.5}, "'phantom.spacing_mm' is 0.5; it must be at least 1"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(values, words):
+    with pytest.raises(ConfigError, match=f"training.json: .*{words}"):
+        made(**values)
+
+
+def test_a_brain_takes_sets_of_its_contrasts():
+    entries = ["t1+t1ce+t2+flair", "flair"]
+    assert made(body="brain", modalities=entries).modalities == tuple(entries)
