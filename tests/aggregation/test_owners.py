@@ -111,7 +111,10 @@ def test_momentum_of_a_tensor_rests_while_nobody_sends_it(open_round, tmp_path):
     ("own", "reason"),
     [
         (update("a", **{"tailored.mr": 9.0}), "schema: 0 tensors missing, 1 unknown"),
-        (Update("c", 0, {"shared": MODEL["shared"]}, 1, 1), "schema: 1 tensors missing, 0 unknown"),
+        (
+            Update(site="c", round=0, arrays={"shared": MODEL["shared"]}, cases=1, steps=1),
+            "schema: 1 tensors missing, 0 unknown",
+        ),
     ],
     ids=["not its own", "without its own"],
 )

@@ -253,6 +253,13 @@ def common(tiny):
     return {n: a for n, a in weights.items() if n not in norm}, norm & set(weights)
 
 
+def of_version(task: Shareable, version: int) -> Shareable:
+    """A task as the server's filter sends it down."""
+    task.set_header(messages.VERSION, version)
+    task.set_header(messages.KEPT, [version])
+    return task
+
+
 def names_in(message: Shareable, names) -> set[str]:
     """Those names that FLARE's serialised message holds."""
     content = fobs.dumps(message)
@@ -264,7 +271,10 @@ def test_no_normalisation_tensor_is_in_a_message_of_a_site(fedbn, common, train_
     site = fedbn("site-1", "ct")
     ReceivedModel().process(train_task(weights), site.context())
     executor = start(site)
-    for task, data in (("train", train_task(weights)), ("submit_model", Shareable())):
+    for task, data in (
+        ("train", of_version(train_task(weights), 0)),
+        ("submit_model", Shareable()),
+    ):
         result = execute(executor, site, task, data)
         assert from_shareable(result).data.keys() == weights.keys()
         sent = OutgoingFilter().process(result, site.context())
@@ -290,11 +300,8 @@ def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
     weights, norm = common
     site = fedbn("site-1", "ct")
     for index in (0, 1):
-        task = train_task(weights, index)
-        task.set_header(messages.KEPT, [index])
-        execute(start(site), site, "train", task)
-    task = validate_task(weights, "SRV_global_last")
-    task.set_header(messages.VERSION, 2)
+        execute(start(site), site, "train", of_version(train_task(weights, index), index))
+    task = of_version(validate_task(weights, "SRV_global_last"), 2)
     answer = execute(start(site), site, "validate", task)
     assert from_shareable(answer).data["rows"]
     path = site.run_dir / "fedvox/own_model/global_last/model.safetensors"
@@ -304,8 +311,7 @@ def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
     expected = {**weights, **load_personal(state, 2)}
     assert weights_hash(kept.weights) == weights_hash(expected)
     assert set(expected) == set(weights) | norm
-    earlier = validate_task(weights, "SRV_global_best")
-    earlier.set_header(messages.VERSION, 1)
+    earlier = of_version(validate_task(weights, "SRV_global_best"), 1)
     execute(start(site), site, "validate", earlier)
     best = read_model(path.parents[1] / "global_best/model.safetensors")
     assert weights_hash(best.weights) == weights_hash({**weights, **load_personal(state, 1)})
@@ -314,7 +320,7 @@ def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
 
 def test_the_registration_s_hash_tells_personal_tensors_apart(fedbn, common, train_task):
     site = fedbn("site-1", "ct")
-    execute(start(site), site, "train", train_task(common[0]))
+    execute(start(site), site, "train", of_version(train_task(common[0]), 0))
     start(site)
     before = registration(site)["state"]
     (path,) = site.root.rglob("personal_00000.safetensors")
@@ -346,3 +352,15 @@ def test_a_site_that_only_tests_says_so_and_trains_nothing(site, weights, train_
     assert refused.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     assert "the site only tests" in errors(caplog)[-1]
     assert not list(site.root.rglob("optimizer_*"))
+
+
+def test_a_job_whose_server_does_not_name_versions_is_told_so(fedbn, common, train_task, caplog):
+    site = fedbn("site-1", "ct")
+    for task, data in (
+        ("train", train_task(common[0])),
+        ("validate", validate_task(common[0], "SRV_global_last")),
+    ):
+        answer = execute(start(site), site, task, data)
+        assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
+    assert all("name fedvox.flare.own_part.OwnPart" in line for line in errors(caplog))
+    assert len(errors(caplog)) == 2

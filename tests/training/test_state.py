@@ -204,3 +204,13 @@ def test_nobody_else_reads_the_personal_tensors(tmp_path):
     finish(tmp_path / "site-1", 0)
     (path,) = (tmp_path / "site-1").glob("personal_*")
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_site_that_came_after_a_version_is_scored_with_its_first_personal_tensors(tmp_path):
+    for index in range(4, 9):
+        finish(tmp_path, index)
+    drop_personal(tmp_path, [2, 9])
+    assert load_personal(tmp_path, 2) == {}
+    found = load_personal(tmp_path, 2, or_later=True)
+    assert found["norm.weight"].tolist() == own_after(4)["norm.weight"].tolist()
+    assert load_personal(tmp_path / "nowhere", 2, or_later=True) == {}

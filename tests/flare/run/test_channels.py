@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
+from fedvox.aggregation.claims import claims_of
 from fedvox.aggregation.registration import Registration, site_refusals
 from fedvox.errors import ConfigError
-from fedvox.flare.run.messages import claims_of, update_from
+from fedvox.flare.run.messages import update_from
 from fedvox.flare.run.report_form import report_form
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.job.model import initial_model

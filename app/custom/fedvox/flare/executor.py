@@ -23,7 +23,7 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name
-from fedvox.errors import DataError, FedVoxError
+from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
@@ -129,15 +129,16 @@ class FedVoxExecutor(Executor):
         if site.data.external:
             raise DataError("the site only tests, as its 'split' says; the server asked for more")
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
-        model = self._model_with(shareable, index)
+        self._check_versions(shareable)
+        model = self._model_with(shareable, index, trains=True)
         update = local_update(
             model, site.data, job, index, site.state, device, stop=lambda: abort.triggered
         )
         if update is None:
             return make_reply(ReturnCode.TASK_ABORTED)
         write_arrays(site.state / LOCAL_MODEL, update.arrays, mode=PRIVATE)
-        if (versions := shareable.get_header(messages.KEPT)) is not None:
-            drop_personal(site.state, versions)
+        if job.training.personal:
+            drop_personal(site.state, shareable.get_header(messages.KEPT))
         logger.info(
             "%s: round %d of %d: loss %.3f, %.1f s, %.1f%% of them waiting for patches",
             fl_ctx.get_identity_name(),
@@ -155,15 +156,16 @@ class FedVoxExecutor(Executor):
 
     def _validate(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         job, site, device = self._ready()
+        self._check_versions(shareable)
         version = shareable.get_header(messages.VERSION)
-        model = self._model_with(shareable, version)
+        model = self._model_with(shareable, version, trains=False)
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
         name = model_name(owner)
         report = evaluation_report(model, name, site.data, job, device)
         if owner != name:
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT
             draw_site_pictures(model, name, site.data, job, device, folder)
-            if job.training.personal and version is not None:
+            if job.training.personal:
                 folder = run_dir(fl_ctx) / RESULTS / OWN_MODEL / name
                 write_own_model(folder, model, site.data, job, version)
         return DXO(DataKind.METRICS, data=dict(report)).to_shareable()
@@ -182,13 +184,27 @@ class FedVoxExecutor(Executor):
             raise FedVoxError("the site could not open its data at the start of the run")
         return self.job, self.site, self.device
 
-    def _model_with(self, task: Shareable, version: int | None) -> nn.Module:
+    def _check_versions(self, task: Shareable) -> None:
+        """Personal tensors belong to versions of the model; the server's filter names them.
+
+        Raises:
+            ConfigError: the job's server does not run it.
+        """
+        job, _, _ = self._ready()
+        if job.training.personal and task.get_header(messages.KEPT) is None:
+            raise ConfigError(
+                "'training.personal' keeps tensors at the sites: name "
+                "fedvox.flare.own_part.OwnPart under 'task_data_filters' in the job's "
+                "config_fed_server.json, as jobs/fedgin does"
+            )
+
+    def _model_with(self, task: Shareable, version: int | None, trains: bool) -> nn.Module:
         """The model of a task with the site's own tensors, those that belong to its version."""
         job, site, device = self._ready()
         if self.model is None:
             network = to_device(initial_model(job), device)
             self.model = SiteModel(network, site.data, job, site.state, device)
-        return self.model.load(from_shareable(task).data, version)
+        return self.model.load(from_shareable(task).data, version, trains)
 
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}

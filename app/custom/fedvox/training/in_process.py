@@ -92,7 +92,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         weights = following
     reports = {}
     for site in sites:
-        own[site.name].load(_part(weights, travelling[site.name]), state.version)
+        own[site.name].load(_part(weights, travelling[site.name]), state.version, trains=False)
         reports[site.name] = validation_report(model, site, job, device)
     final = {name: checked_scores(told, validation[name])[0] for name, told in reports.items()}
     choice = state.course.with_last(state.version, final).best

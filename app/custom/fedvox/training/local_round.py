@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -111,11 +112,16 @@ def train_round(
     bar.close()
     loss = float(total) / settings.steps
     seconds = time.monotonic() - start
-    parts = job_parts(job, model)
-    if own := {name: array for name, array in weights_of(model).items() if parts.personal(name)}:
-        save_personal(own, state, round_index)
+    if job.training.personal:
+        save_personal(_personal(job, model), state, round_index)
     save_optimizer(step.optimizer, state, round_index)
     return LocalResult(loss, settings.steps, seconds, waits.seconds / max(seconds, 1e-9))
+
+
+def _personal(job: JobSettings, model: nn.Module) -> dict[str, np.ndarray]:
+    """The tensors that stay at the site."""
+    parts = job_parts(job, model)
+    return {name: array for name, array in weights_of(model).items() if parts.personal(name)}
 
 
 def _batches(

@@ -53,13 +53,15 @@ class SiteModel:
         self.travelling = self.parts.travelling(initial, site.modalities)
         self._staying = {n: array for n, array in initial.items() if n not in self.travelling}
 
-    def load(self, received: Arrays, version: int | None = None) -> nn.Module:
+    def load(self, received: Arrays, version: int | None = None, trains: bool = True) -> nn.Module:
         """The network with what came and with the site's own tensors.
 
         Args:
             received: exactly the tensors that travel.
             version: rounds that the received model has behind it: the personal tensors are those
                 that the site had with it. None for the newest.
+            trains: False for evaluation only: a site that came after that version takes the first
+                personal tensors that it has.
 
         Raises:
             ModelError: a name or a shape differs.
@@ -67,7 +69,7 @@ class SiteModel:
         load_weights(self.network, received, self.travelling)
         if not self._staying:
             return self.network
-        own = load_personal(self.state, version)
+        own = load_personal(self.state, version, or_later=not trains)
         load_weights(self.network, {**self._staying, **own}, self._staying)
         if not own:
             self._estimate()

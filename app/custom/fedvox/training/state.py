@@ -73,12 +73,16 @@ def save_personal(arrays: Arrays, folder: Path, round_index: int) -> None:
     write_arrays(_path(folder, PERSONAL, round_index), arrays, mode=PRIVATE)
 
 
-def load_personal(folder: Path, before: int | None = None) -> dict[str, np.ndarray]:
+def load_personal(
+    folder: Path, before: int | None = None, or_later: bool = False
+) -> dict[str, np.ndarray]:
     """The site's newest personal tensors, or those that belong to a version of the global model.
 
     Args:
         folder: the site's state folder of this run.
         before: rounds that the global model has behind it; None for the newest.
+        or_later: where the site had none with that version, since it came later, its first ones.
+            Never for training, which would then differ when a task is sent twice.
 
     Returns:
         Name -> array; empty before the site trained.
@@ -86,8 +90,10 @@ def load_personal(folder: Path, before: int | None = None) -> dict[str, np.ndarr
     from safetensors.numpy import load_file
 
     kept = _kept_personal(folder)
-    known = [index for index in kept if before is None or index < before]
-    return dict(load_file(str(kept[max(known)]))) if known else {}
+    index = max(kept, default=None) if before is None else _earlier(kept, before)
+    if index is None and or_later:
+        index = min(kept, default=None)
+    return {} if index is None else dict(load_file(str(kept[index])))
 
 
 def drop_personal(folder: Path, versions: Collection[int]) -> None:
@@ -98,7 +104,9 @@ def drop_personal(folder: Path, versions: Collection[int]) -> None:
         versions: of the global model that the server keeps, since one of them may be the best.
     """
     kept = _kept_personal(folder)
-    wanted = {max((i for i in kept if i < version), default=None) for version in versions}
+    wanted = {_earlier(kept, version) for version in versions}
+    if None in wanted:
+        wanted.add(min(kept, default=None))
     for index in sorted(kept)[:-KEEP]:
         if index not in wanted:
             kept[index].unlink()
@@ -114,6 +122,11 @@ def state_hash(folder: Path) -> str:
     if (path := _path(folder, PERSONAL, newest)).is_file():
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _earlier(kept: Collection[int], version: int) -> int | None:
+    """The last round that a version of the global model has behind it, of those at hand."""
+    return max((index for index in kept if index < version), default=None)
 
 
 def _kept_personal(folder: Path) -> dict[int, Path]:
