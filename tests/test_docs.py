@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 import shlex
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.commands.main import build_parser
 from fedvox.config import build, to_mapping
+from fedvox.data.organs import CANONICAL
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import UpdateRefused
 from fedvox.flare.jobs.folder import find_job, list_jobs
@@ -195,6 +197,7 @@ SECTIONS = {
     "rights": rights(),
     "claims": claims_table(),
     "metrics": metrics_table(),
+    "structures": textwrap.fill(", ".join(CANONICAL), 100) + ".\n",
     "metrics.csv": f"```\n{','.join(names(MetricRow))}\n```\n",
     "summary.csv": f"```\n{','.join(names(SummaryRow))}\n```\n",
 }
@@ -207,7 +210,13 @@ def renewed(text: str) -> str:
 
 @pytest.mark.parametrize(
     "page",
-    ["docs/researcher.md", "docs/hospital-it.md", "docs/operator.md", "provisioning/README.md"],
+    [
+        "docs/researcher.md",
+        "docs/hospital-it.md",
+        "docs/operator.md",
+        "docs/data.md",
+        "provisioning/README.md",
+    ],
 )
 def test_tables_are_those_of_the_code(page: str) -> None:
     text = (ROOT / page).read_text()

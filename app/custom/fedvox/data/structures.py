@@ -23,6 +23,7 @@ class Structure:
         aliases: names of public sets, in lower case with underscores.
         words: what tables in other languages call it, abbreviations and plurals, without accents,
             with blanks between them; those of a paired organ stand with its right one.
+        gas: it may hold gas, so that air under its label is no sign of a wrong one.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Structure:
     parent: str | None = None
     aliases: tuple[str, ...] = ()
     words: str = ""
+    gas: bool = False
 
 
 # In the order in which a radiologist reads an abdomen, then brain, heart, tumours.
@@ -62,7 +64,9 @@ STRUCTURES = (
         aliases=("gall_bladder",),
         words="gallenblase galle vesicule vesicula cistifellea gb",
     ),
-    Structure("stomach", "abdomen", "stom.", "#c41414", words="magen estomac estomago stomaco"),
+    Structure(
+        "stomach", "abdomen", "stom.", "#c41414", words="magen estomac estomago stomaco", gas=True
+    ),
     Structure(
         "oesophagus",
         "abdomen",
@@ -70,6 +74,7 @@ STRUCTURES = (
         "#14c4b1",
         aliases=("esophagus",),
         words="speiserohre speiseroehre osophagus esofago",
+        gas=True,
     ),
     Structure(
         "aorta", "abdomen", "aorta", "#b1b114", aliases=("arota",), words="hauptschlagader aorte"
@@ -98,7 +103,12 @@ STRUCTURES = (
         aliases=("left_adrenal_gland", "adrenal_gland_left"),
     ),
     Structure(
-        "duodenum", "abdomen", "duod.", "#9d14eb", words="zwolffingerdarm zwoelffingerdarm duodeno"
+        "duodenum",
+        "abdomen",
+        "duod.",
+        "#9d14eb",
+        words="zwolffingerdarm zwoelffingerdarm duodeno",
+        gas=True,
     ),
     Structure(
         "bladder",

@@ -11,9 +11,10 @@ from fedvox.data.images.nifti import Volume
 from fedvox.data.images.slabs import thinned
 from fedvox.data.images.tissue import measured_values
 from fedvox.data.organs import CANONICAL
+from fedvox.data.structures import STRUCTURES
 from fedvox.finding import WARN, Finding
 
-HOLDS_GAS = ("stomach", "duodenum", "oesophagus")
+HOLDS_GAS = tuple(structure.name for structure in STRUCTURES if structure.gas)
 OUTSIDE_SHARE = 0.1
 WRONG_WAY_MM = 20.0
 SAMPLE = 2_000_000
