@@ -31,9 +31,18 @@ LISTING: dict[str, Any] = {
 NAMES = {
     "msd": ("imagesTr/{}_0000.nii.gz", "labelsTr/{}.nii.gz"),
     "masks": ("{}/ct.nii.gz", "{}/segmentations"),
+    "brats": ("{0}/{0}_t1.nii.gz", "{0}/{0}_seg.nii.gz"),
 }
 """Image and label of a case by layout; the others are those of a plain folder."""
 SPACING_MM = 12.0
+CONTRASTS = ("t1", "flair")
+"""Images of a case of layout ``brats``."""
+CHANNELS = DataSettings(
+    ("tumour_necrotic", "tumour_oedema", "tumour_enhancing"),
+    modalities=CONTRASTS,
+    channels=CONTRASTS,
+)
+"""Of the job that layout ``brats`` is checked for."""
 
 
 @dataclass
@@ -44,8 +53,10 @@ class Room:
         root: its data folder.
         archive: the same as it was before, which nobody changes: what a scanner's archive holds.
         layout: ``plain``, ``dicom`` (the faulty case is a series with a label in NIfTI), ``png``
-            (the same with a label in PNG), ``msd`` or ``masks`` (TotalSegmentator).
+            (the same with a label in PNG), ``msd``, ``masks`` (TotalSegmentator) or ``brats`` (two
+            images per case, and a job of two channels).
         modality: as the site file names it.
+        modalities: as the site file names them, where there are several.
         job: data settings of a job, or None.
     """
 
@@ -54,15 +65,16 @@ class Room:
     layout: str
     modality: str = "ct"
     job: DataSettings | None = None
+    modalities: tuple[str, ...] = ()
 
     @property
     def site(self) -> SiteSettings:
         """The site file."""
-        dataset = {"msd": "msd", "masks": "totalsegmentator"}.get(self.layout, "plain")
+        readers = {"msd": "msd", "masks": "totalsegmentator", "brats": "brats"}
+        dataset = readers.get(self.layout, "plain")
+        modalities = self.modalities or (self.modality,)
         split = str(self.root / "split.json")
-        return SiteSettings(
-            dataset, str(self.root), (self.modality,), split=split, max_bad_fraction=1.0
-        )
+        return SiteSettings(dataset, str(self.root), modalities, split=split, max_bad_fraction=1.0)
 
     def image(self, case: str = FAULTY) -> Path:
         """Image of a case; not compressed, or a folder, where it was made so."""
@@ -122,6 +134,8 @@ class Rooms:
         source = self._source(layout, modality)
         root = self._folder / f"room_{self._made:03d}"
         shutil.copytree(source, root)
+        if layout == "brats":  # the site file names them in another order than the job
+            return Room(root, source, layout, modality, CHANNELS, CONTRASTS[::-1])
         return Room(root, source, layout, modality)
 
     def _source(self, layout: str, modality: str) -> Path:
@@ -130,7 +144,7 @@ class Rooms:
             if layout == "plain":
                 _write_plain(root, modality)
             else:
-                source = self._source("plain", modality)
+                source = self._source("plain", "mr" if layout == "brats" else modality)
                 _LAYOUTS[layout](source, root)
             (root / "split.json").write_text(json.dumps(SPLIT))
         return root
@@ -192,9 +206,23 @@ def _write_masks(source: Path, root: Path) -> None:
     (root / "meta.csv").write_text("\n".join(rows))
 
 
+def _write_brats(source: Path, root: Path) -> None:
+    """The MRI stands for T1, its square root for FLAIR, three organs for a tumour's parts."""
+    for name in CASES:
+        (root / name).mkdir(parents=True)
+        image, label = (nib.load(source / part / f"{name}.nii.gz") for part in ("images", "labels"))
+        data, organs = np.asarray(image.dataobj, np.float32), np.asarray(label.dataobj)
+        parts = np.select([organs == 1, organs == 2, organs == 3], [2, 1, 4], 0).astype(np.uint8)
+        volumes = {"t1": data, "flair": 30 * np.sqrt(data.clip(0)), "seg": parts}
+        for kind, voxels in volumes.items():
+            path = root / name / f"{name}_{kind}.nii.gz"
+            nib.save(nib.Nifti1Image(voxels, image.affine), path)
+
+
 _LAYOUTS: dict[str, Callable[[Path, Path], None]] = {
     "dicom": _write_dicom,
     "png": _write_png,
     "msd": _write_msd,
     "masks": _write_masks,
+    "brats": _write_brats,
 }

@@ -10,6 +10,7 @@ Reference:
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -105,6 +106,8 @@ def signals(name: str, seed: int) -> Image:
     return (sequence(draw_relaxation(seed)) / full).astype(np.float32)
 
 
-CONTRASTS = tuple(
-    Contrast(name, lambda rng, seed, name=name: signals(name, seed), scan_mr) for name in _SEQUENCES
-)
+def _drawn(name: str, rng: np.random.Generator, seed: int) -> Image:
+    return signals(name, seed)  # all of it is the patient's, nothing the scan's
+
+
+CONTRASTS = tuple(Contrast(name, partial(_drawn, name), scan_mr) for name in _SEQUENCES)
