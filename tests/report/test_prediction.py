@@ -103,7 +103,7 @@ def test_picture_of_a_phantom_model_says_so(tmp_path, monkeypatch):
 
 
 def test_record_and_picture_of_several_channels_name_them(tmp_path, monkeypatch):
-    told = Told("t1+flair", "named by the user")
+    told = ModalityGuess("t1+flair", "named by the user")
     case = dataclasses.replace(example(), told=told, channels=("t1", "flair"))
     record = describe_prediction(case, DESCRIPTION, largest_component=False)
     assert (record["modality"], record["channels"]) == ("t1+flair", ["t1", "flair"])
