@@ -35,7 +35,7 @@ class Contrast:
         name: e.g. ``ct`` or ``mr_t1``; part of each scan's seed.
         signals: draws the signal of each tissue id, shape (T,), from the scan's generator and the
             patient's seed; what comes from the seed alone is equal in all scans of a patient.
-        scanner: adds what a scanner does to a clean image: blur of its coil, noise, scale.
+        scanner: adds what a scanner does to a clean image: noise, bias field, scale.
     """
 
     name: str

@@ -1,12 +1,12 @@
 """How tissues of the head look: from their relaxation times to the signal of a sequence.
 
 All contrasts of a patient come from one draw of proton density, T1 and T2 per tissue, so they are
-correlated as those of a real scanner are: what is wetter is darker in T1 and brighter in T2.
-Values are round figures of the order that is measured at 1.5 to 3 tesla.
+correlated as those of a real scanner are: a tissue that is a little brighter than usual in T2 is so
+in FLAIR too. Values are round figures of the order that is measured at 1.5 to 3 tesla.
 
 Reference:
     Haacke et al., "Magnetic Resonance Imaging: Physical Principles and Sequence Design", 1999:
-    spoiled gradient echo (eq. 18.14), spin echo (8.41), inversion recovery (8.48).
+    spin echo and inversion recovery in chapter 8, the spoiled gradient echo in chapter 18.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Relaxation:
 
 
 def draw_relaxation(seed: int) -> Relaxation:
-    """Draws a patient's tissues: times within about 16% of the table's, densities within 6%.
+    """Draws a patient's tissues: T1 within 12% of the table's, T2 within 16%, density within 6%.
 
     Args:
         seed: the patient.
@@ -58,7 +58,7 @@ def draw_relaxation(seed: int) -> Relaxation:
     for tissue, values in _TISSUES.items():
         density[tissue], t1[tissue], t2[tissue] = values
     wet, own = np.clip(rng.normal(size=(2, len(Tissue))), -2, 2)
-    # Wetter tissue has both times longer.
+    # Wetter tissue holds more protons and recovers more slowly.
     return Relaxation(density * (1 + 0.03 * wet), t1 * (1 + 0.06 * wet), t2 * (1 + 0.08 * own))
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fedvox.phantoms.body import Ids
 from fedvox.phantoms.brain.folds import Waves, draw_waves
@@ -88,7 +89,7 @@ def _moved_inside(rim: Ellipsoid, side: float, head: Head) -> Ellipsoid:
     return replace(rim, centre=centre)
 
 
-def _close(points: Points, shape: Ellipsoid, factor: float) -> "np.ndarray":
+def _close(points: Points, shape: Ellipsoid, factor: float) -> npt.NDArray[np.intp]:
     """Indices of the points in a box around an enlarged shape."""
     low, high = shape.bounds()
     centre, reach = (low + high) / 2, (high - low) / 2 * np.float32(factor)
