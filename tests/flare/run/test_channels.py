@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from fedvox.aggregation.claims import claims_of
+from fedvox.aggregation.claims import check_claims, claims_of
 from fedvox.aggregation.registration import Registration, site_refusals
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import update_from
@@ -12,7 +12,7 @@ from fedvox.flare.run.report_form import report_form
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.job.model import initial_model
 from fedvox.privacy.forms import FormError
-from fedvox.privacy.outgoing import check_claims, check_report
+from fedvox.privacy.outgoing import check_report
 from fedvox.training.local_update import case_counts, local_update
 
 SET = "t1+t2+flair"
