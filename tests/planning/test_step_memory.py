@@ -89,3 +89,12 @@ def test_a_new_term_counts_without_a_change_here(monkeypatch):
     monkeypatch.setattr(terms, "TERMS", (*terms.TERMS, squares))
     logits = 4 * (1 + len(JOB.data.organs)) * 32**3
     assert kept_bytes(JOB, (32, 32, 32)) == before + logits
+
+
+def test_each_channel_is_kept_for_the_first_layer(make_job):
+    names = ["t1", "t2", "flair"]
+    data = {"organs": ["tumour_oedema"], "modalities": names, "spacing": [2.0] * 3}
+    one, three = make_job(data=data), make_job(data={**data, "channels": names})
+    patch = (16, 16, 16)
+    # float32; the network's two first layers, one of them a shortcut, share the image.
+    assert kept_bytes(three, patch) - kept_bytes(one, patch) == 2 * 16**3 * 4
