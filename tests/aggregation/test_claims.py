@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import math
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedvox.aggregation.claims import (
     Claims,
@@ -14,7 +17,7 @@ from fedvox.aggregation.claims import (
     recorded,
 )
 from fedvox.aggregation.update import Update
-from fedvox.privacy.forms import FormError
+from fedvox.privacy.forms import MOST, FormError
 
 JOB = ("ct", "mr", "t1", "flair")
 UPDATE = Update(
@@ -34,6 +37,20 @@ UPDATE = Update(
 def test_what_a_site_claims_comes_back_at_the_server():
     travelled = json.loads(json.dumps(claims_of(UPDATE)))
     assert Update(site="site-1", arrays={}, **read_claims(travelled, JOB)) == UPDATE
+
+
+@given(
+    cases=st.integers(0, MOST),
+    loss=st.floats(-1e9, 1e9),
+    data_wait=st.floats(0, 1),
+    validation=st.dictionaries(
+        st.sampled_from(JOB), st.tuples(st.floats(0, 1), st.integers(0, MOST))
+    ),
+)
+def test_whatever_has_its_form_passes_the_check_and_comes_back(cases, loss, data_wait, validation):
+    own = replace(UPDATE, cases=cases, loss=loss, data_wait=data_wait, validation=validation)
+    travelled = json.loads(json.dumps(claims_of(own)))
+    assert Update(site="site-1", arrays={}, **read_claims(travelled, JOB)) == own
 
 
 def test_every_field_of_claims_and_no_other_travels():

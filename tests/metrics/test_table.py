@@ -17,26 +17,10 @@ from fedvox.metrics.table import (
 )
 
 MEANS = {"hd95": 1.0, "nsd": 0.5}
-ROW = MetricRow(
-    "global_best",
-    "site-1",
-    "test",
-    "ct",
-    "a1",
-    "liver",
-    {"dice": 0.9, "hd95": 4.5, "nsd": 0.75},
-    1000,
-)
-EMPTY = MetricRow(
-    "site-1",
-    "site-2",
-    "test",
-    "t1+flair",
-    "b,2",
-    "aorta",
-    dict.fromkeys(("dice", "hd95", "nsd"), math.nan),
-    0,
-)
+SCORES = {"dice": 0.9, "hd95": 4.5, "nsd": 0.75}
+ROW = MetricRow("global_best", "site-1", "test", "ct", "a1", "liver", SCORES, 1000)
+NONE = dict.fromkeys(SCORES, math.nan)
+EMPTY = MetricRow("site-1", "site-2", "test", "t1+flair", "b,2", "aorta", NONE, 0)
 
 
 @pytest.fixture(autouse=True)

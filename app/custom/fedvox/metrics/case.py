@@ -65,19 +65,10 @@ def score_case(
 ) -> list[OrganScore]:
     """Scores every annotated organ of one case, and every region that unites annotated ones.
 
-    Empty masks, where a distance has no value, follow one rule:
-
-    ========= ========== ==== ================== ===
-    reference prediction Dice HD95               NSD
-    ========= ========== ==== ================== ===
-    empty     empty      NaN  NaN                NaN
-    empty     present    0    NaN                0
-    present   empty      0    image diagonal, mm 0
-    ========= ========== ==== ================== ===
-
-    Another metric states its own values (``invented``, ``missed``); both empty is NaN for all. NaN
-    means no evidence and is left out of means. A missed organ costs the whole image diagonal,
-    so that a model cannot improve its mean HD95 by leaving difficult organs out.
+    Where a mask is empty a metric has the value that its entry in :data:`fedvox.metrics.METRICS`
+    states (``missed``, ``invented``); where both are, it is NaN. NaN means no evidence and is left
+    out of means. HD95 of a missed organ is the whole image diagonal, so that a model cannot improve
+    its mean by leaving difficult organs out.
 
     Where a case annotates an organ but not a part of it that the job trains (a liver without its
     tumours), what was predicted as that part counts as the organ.
