@@ -33,7 +33,6 @@ FAULTS = (
         lambda room: setattr(room, "modalities", CONTRASTS),
         who=SITE,
         layout="brats",
-        beside="no image of flair|4 of 4 cases are refused|can be used",
     ),
     Fault(
         "several images for a job of one",

@@ -68,3 +68,12 @@ def test_wider_networks_need_more():
     assert measure_step(wide).per_voxel > 1.2 * measure_step(JOB).per_voxel
     assert weight_bytes(wide) > 3 * weight_bytes(JOB)
     assert measure_step(JOB).fixed >= 4 * weight_bytes(JOB)
+
+
+def test_each_channel_is_kept_for_the_first_layer(make_job):
+    names = ["t1", "t2", "flair"]
+    data = {"organs": ["tumour_oedema"], "modalities": names, "spacing": [2.0] * 3}
+    one, three = make_job(data=data), make_job(data={**data, "channels": names})
+    patch = (16, 16, 16)
+    # float32; the network's two first layers, one of them a shortcut, share the image.
+    assert kept_bytes(three, patch) - kept_bytes(one, patch) == 2 * 16**3 * 4

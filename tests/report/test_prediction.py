@@ -1,3 +1,5 @@
+import dataclasses
+
 import matplotlib.image
 import nibabel as nib
 import numpy as np
@@ -98,3 +100,17 @@ def test_picture_of_a_phantom_model_says_so(tmp_path, monkeypatch):
         draw_prediction(example(), DESCRIPTION | {"phantom": phantom}, ORGANS, tmp_path / "a.png")
     assert titles[0] == "fedgin on CT"
     assert titles[1].startswith("fedgin on CT: a model trained on phantoms, not for patients")
+
+
+def test_record_and_picture_of_several_channels_name_them(tmp_path, monkeypatch):
+    told = Told("t1+flair", "named by the user")
+    case = dataclasses.replace(example(), told=told, channels=("t1", "flair"))
+    record = describe_prediction(case, DESCRIPTION, largest_component=False)
+    assert (record["modality"], record["channels"]) == ("t1+flair", ["t1", "flair"])
+    assert describe_prediction(example(), DESCRIPTION, False)["channels"] == []
+    titles = []
+    monkeypatch.setattr(
+        "fedvox.report.prediction.draw_overlay", lambda *arguments: titles.append(arguments[-1])
+    )
+    draw_prediction(case, DESCRIPTION, ORGANS, tmp_path / "a.png")
+    assert titles == ["fedgin on T1+FLAIR (T1 shown)"]

@@ -50,7 +50,8 @@ def test_a_case_without_a_channel_is_refused_as_training_refuses_it(site, data, 
 
 def test_a_site_that_lacks_a_channel_altogether_fails_with_the_remedy(site, data):
     report = check_site(dataclasses.replace(site, modalities=("t1", "t2")), data)
-    (finding,) = (p for p in failures(report) if p.check == "modality")
+    (finding,) = failures(report)
+    assert finding.check == "modality" and not any(case.refused for case in report.cases)
     assert finding.message.startswith("the site file lists t1, t2, every case of the job needs t1,")
     assert finding.remedy.startswith("add flair to 'modalities' in the site file")
 

@@ -102,7 +102,10 @@ def check_site(
     cases = [case for case, _ in placed]
     organs = job.organs if job else ()
     left_out = _left_out(site, cases, renew)
-    tasks = [(examine_case, (case, organs, pictures, channels)) for case in cases]
+    needed = (
+        channels if set(channels) <= set(site.modalities) else ()
+    )  # else it is the site's fault
+    tasks = [(examine_case, (case, organs, pictures, needed)) for case in cases]
     reports = run_all(tasks, workers, progress)
     reports = [
         replace(report, code=fingerprint(case, key), parts=parts, quarantined=case.id in left_out)
