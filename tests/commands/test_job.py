@@ -130,7 +130,7 @@ def test_export_never_overwrites(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_unknown_job_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["job", "show", "fedgen", *JOBS]) == 1
-    assert "choose one of: fedavg, fedgin" in capsys.readouterr().err
+    assert "choose one of: brats, fedavg, fedgin" in capsys.readouterr().err
 
 
 def test_no_jobs_folder_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -330,7 +330,9 @@ def test_jobs_of_the_current_folder_hide_no_built_in_one(
         assert main(["job", "export", "fedgin", "--out", "jobs", "--name", name]) == 0
     capsys.readouterr()
     assert main(["job", "list", "--json"]) == 0
-    assert {"a", "b", "fedavg", "fedgin", "plan"} == set(json.loads(capsys.readouterr().out))
+    assert {"a", "b", "brats", "fedavg", "fedgin", "plan"} == set(
+        json.loads(capsys.readouterr().out)
+    )
     assert main(["job", "list"]) == 0
     assert capsys.readouterr().err == f"note: jobs of {ROOT / 'jobs'} and jobs\n"
     for name in ("a", "fedgin", "jobs/a"):
@@ -338,7 +340,7 @@ def test_jobs_of_the_current_folder_hide_no_built_in_one(
     capsys.readouterr()
     assert main(["job", "show", "c"]) == 1
     error = capsys.readouterr().err
-    assert f"no job 'c' in jobs and {ROOT / 'jobs'}; choose one of: a, b, fedavg" in error
+    assert f"no job 'c' in jobs and {ROOT / 'jobs'}; choose one of: a, b, brats, fedavg" in error
 
 
 def test_a_job_of_the_current_folder_comes_before_the_built_in_one_of_its_name(
