@@ -36,7 +36,8 @@ assert step.received is not None
 def take(edge):
     image = torch.rand(1, 1, edge, edge, edge)
     label = torch.randint(0, 2, (1, edge, edge, edge), dtype=torch.uint8)
-    step(Batch(image, label, torch.tensor([[True, False]])), (0, "site-1", 0, 0), 0.01)
+    flags = torch.tensor([[True, False]]), torch.tensor([[True]])
+    step(Batch(image, label, *flags), (0, "site-1", 0, 0), 0.01)
 
 take(16)
 before = psutil.Process().memory_info().rss

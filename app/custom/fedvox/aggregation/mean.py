@@ -54,7 +54,8 @@ def weighted_mean(model: Arrays, read: ReadTensor, shares: Shares) -> dict[str, 
     Example:
         >>> updates = {"a": {"w": np.array([1.0, 2.0])}, "b": {"w": np.array([5.0, 6.0])}}
         >>> model = {"w": np.zeros(2, np.float32)}
-        >>> mean = weighted_mean(model, lambda site, name: updates[site][name], {"a": 3, "b": 1})
+        >>> shares = owner_shares({"a": 3, "b": 1}, None)
+        >>> mean = weighted_mean(model, lambda site, name: updates[site][name], shares)
         >>> mean["w"].tolist(), mean["w"].dtype.name
         ([2.0, 3.0], 'float32')
     """

@@ -6,7 +6,7 @@ the rounds before. One function each, one line in :data:`WEIGHING`.
 Example:
     >>> claimed = {"a": (30, "ct"), "b": (10, "ct"), "c": (10, "mr")}
     >>> updates = {
-    ...     site: Update(site, round=0, arrays={}, cases=cases, steps=50, modality=modality)
+    ...     site: Update(site=site, arrays={}, cases=cases, steps=50, modality=modality)
     ...     for site, (cases, modality) in claimed.items()
     ... }
     >>> for rule in ("cases", "steps", "uniform", "modality_first"):

@@ -6,13 +6,13 @@ Example:
     >>> shifted = np.roll(reference, 1, axis=2)  # by one slice of 2 mm
     >>> organs = ("liver", "spleen")
     >>> (liver,) = score_case(shifted, reference, organs, {"liver"}, (1.0, 1.0, 2.0))
-    >>> liver.organ, round(liver.dice, 3), liver.hd95_mm, liver.nsd
-    ('liver', 0.9, 2.0, 1.0)
+    >>> liver.organ, {name: round(score, 3) for name, score in liver.scores.items()}
+    ('liver', {'dice': 0.9, 'hd95': 2.0, 'nsd': 1.0})
 
     A missed organ costs the whole diagonal; one that is in neither map has no score.
 
     >>> liver, spleen = score_case(0 * reference, reference, organs, set(organs), (1, 1, 1))
-    >>> liver.dice, round(liver.hd95_mm, 1), spleen.dice
+    >>> liver.dice, round(liver.scores["hd95"], 1), spleen.dice
     (0.0, 34.6, nan)
 """
 
