@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.phantoms.bodies import body_named
+from fedvox.phantoms.find_body import body_named
 from fedvox.phantoms.grid import oriented_grid
 from fedvox.phantoms.scan import scan
 

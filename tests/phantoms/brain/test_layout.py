@@ -9,7 +9,7 @@ import pytest
 from fedvox.data.cases.splits import split_cases
 from fedvox.data.images.volumes import load_image, load_label
 from fedvox.data.readers.brats import read
-from fedvox.phantoms.bodies import body_named
+from fedvox.phantoms.find_body import body_named
 from fedvox.phantoms.grid import Grid
 from fedvox.phantoms.scan import scan
 from fedvox.phantoms.writer import describe_phantoms, write_phantom_site

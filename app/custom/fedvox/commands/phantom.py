@@ -11,7 +11,7 @@ from typing import Any
 
 from fedvox.commands.parser import file_path
 from fedvox.commands.places import require_folder
-from fedvox.phantoms.bodies import DEFAULT, body_names
+from fedvox.phantoms.find_body import DEFAULT, body_names
 
 _DESCRIPTION = """\
 Write phantom sites: procedural bodies as real NIfTI. Abdomens are rendered as CT or as MRI; brains
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
             a site that exists already, or a folder that cannot be written.
     """
     from fedvox.errors import ConfigError
-    from fedvox.phantoms.bodies import body_named
+    from fedvox.phantoms.find_body import body_named
     from fedvox.phantoms.writer import PHANTOM_NOTE
 
     body = body_named(args.body)

@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     """
     # Imported here, so that 'fedvox --help' does not wait for PyTorch.
     from fedvox.metrics.table import SummaryRow, write_csv
+    from fedvox.report.learning_curves import draw_progress
     from fedvox.report.page import write_report
-    from fedvox.report.progress import draw_progress
     from fedvox.report.run_files import read_run
 
     folder: Path = args.folder

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from fedvox.config import setting
 from fedvox.errors import ConfigError
-from fedvox.phantoms.bodies import DEFAULT, body_named, body_names
+from fedvox.phantoms.find_body import DEFAULT, body_named, body_names
 
 
 @dataclass(frozen=True)

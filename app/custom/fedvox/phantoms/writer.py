@@ -18,8 +18,8 @@ from tqdm import tqdm
 from fedvox.data.cases.splits import SPLITS
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
-from fedvox.phantoms.bodies import DEFAULT, body_named
 from fedvox.phantoms.body import Body, stored_modality
+from fedvox.phantoms.find_body import DEFAULT, body_named
 from fedvox.phantoms.grid import site_grid
 from fedvox.phantoms.scan import scan
 from fedvox.seeding import derive_seed

@@ -9,10 +9,10 @@ from fedvox.files import write_text
 from fedvox.metrics import other_metrics
 from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import BEST, LAST
-from fedvox.report.course import rounds_table
 from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
 from fedvox.report.failure import failure_banner
 from fedvox.report.html import document, escape, image, section
+from fedvox.report.rounds_table import rounds_table
 from fedvox.report.run_files import EXPECTED, RunFiles, read_run
 from fedvox.report.scores import comparison, details, headline, hospitals
 

@@ -12,8 +12,8 @@ from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
 from fedvox.metrics.text_table import format_sites, format_table
 from fedvox.report.facts import run_facts, tolerance_note
+from fedvox.report.learning_curves import draw_progress
 from fedvox.report.page import write_report
-from fedvox.report.progress import draw_progress
 from fedvox.report.run_files import RunFiles, read_run
 
 

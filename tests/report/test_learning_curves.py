@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from fedvox.report.axes import LINE
-from fedvox.report.progress import _draw_dice, _draw_losses, draw_progress
+from fedvox.report.learning_curves import _draw_dice, _draw_losses, draw_progress
 
 
 def record(number: int, **changes) -> dict:

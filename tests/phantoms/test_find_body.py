@@ -4,7 +4,7 @@ import pytest
 
 import fedvox.phantoms
 from fedvox.errors import ConfigError
-from fedvox.phantoms.bodies import body_named, body_names
+from fedvox.phantoms.find_body import body_named, body_names
 from fedvox.phantoms.writer import describe_phantoms, write_phantom_site
 
 KNEE = """
