@@ -7,6 +7,7 @@ from fedvox.aggregation.registration import (
     LONGEST_ERROR,
     MAX_CASES,
     Registration,
+    nothing_counts,
     re_registered,
     refusals,
     registration_from,
@@ -19,7 +20,7 @@ GOOD = Registration(
     label_map="abc",
     annotated=("liver", "spleen"),
     modalities=("ct",),
-    cases=5,
+    training={"ct": 5},
     validation={"ct": 2},
     test={"ct": 3},
     source="folder-1",
@@ -35,7 +36,10 @@ def changed(**values: object) -> Registration:
 
 
 def mri(**values: object) -> Registration:
-    return changed(**{"modalities": ("mr",), "validation": {"mr": 2}, "test": {}} | values)
+    return changed(
+        **{"modalities": ("mr",), "training": {"mr": 5}, "validation": {"mr": 2}, "test": {}}
+        | values
+    )
 
 
 def test_fitting_sites_are_not_refused():
@@ -63,7 +67,7 @@ def test_newer_site_may_tell_more_than_the_server_knows():
         {},
         {"version": "1.0.0"},
         {**GOOD.to_dict(), "modalities": 5},
-        {**GOOD.to_dict(), "cases": "many"},
+        {**GOOD.to_dict(), "training": "many"},
         {**GOOD.to_dict(), "version": None},
         {**GOOD.to_dict(), "error": ["x"]},
         {**GOOD.to_dict(), "validation": [4]},
@@ -83,10 +87,10 @@ def test_newer_site_may_tell_more_than_the_server_knows():
         {**GOOD.to_dict(), "modalities": ["xx"]},
         {**GOOD.to_dict(), "annotated": ["<b>heart</b>"]},
         {**GOOD.to_dict(), "annotated": ["liver", "liver"]},
-        {**GOOD.to_dict(), "cases": True},
-        {**GOOD.to_dict(), "cases": -1},
-        {**GOOD.to_dict(), "cases": 10**9},
-        {**GOOD.to_dict(), "cases": 10**5000},
+        {**GOOD.to_dict(), "training": {"ct": True}},
+        {**GOOD.to_dict(), "training": {"ct": -1}},
+        {**GOOD.to_dict(), "training": {"ct": 10**9}},
+        {**GOOD.to_dict(), "training": {"ct": 10**5000}},
         {**GOOD.to_dict(), "validation": {"ct": 2.5}},
         {**GOOD.to_dict(), "validation": {"xx": 1}},
         {**GOOD.to_dict(), "validation": [["ct", 1]]},
@@ -111,7 +115,7 @@ def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
             changed(label_map="xyz"),
             "clinic has another label map; submit the job again to all sites",
         ),
-        (changed(cases=0), "clinic: no usable training case; check its site file"),
+        (changed(training={}), "clinic: no usable training case; check its site file"),
         (
             changed(modalities=("ct", "t1+flair")),
             "clinic holds flair, t1, the job uses ct, mr; change 'data.modalities' or leave the "
@@ -124,12 +128,17 @@ def test_unreadable_registration_is_an_error_that_names_site_and_remedy(values):
         ),
         (
             changed(validation={"ct": 2, "mr": 1}),
-            "clinic registers validation or test cases of mr, which is not among its modalities; "
+            "clinic registers cases of mr, which is not among its modalities; "
             "update its fedvox or leave the site out",
         ),
         (
+            changed(training={"ct": 5, "mr": 1}),
+            "clinic registers cases of mr, which is not among its modalities; update its fedvox or "
+            "leave the site out",
+        ),
+        (
             changed(test={"ct+mr": 1, "mr+ct": 1}),
-            "clinic registers validation or test cases of ct+mr, mr+ct, which is not among its "
+            "clinic registers cases of ct+mr, mr+ct, which is not among its "
             "modalities; update its fedvox or leave the site out",
         ),
         (changed(error="no disk; make room"), "clinic: no disk; make room"),
@@ -145,13 +154,13 @@ def test_refusal_names_the_site_and_the_remedy(own, message):
 
 
 def test_other_version_hides_what_follows_from_it():
-    (message,) = judged(a=changed(version="2.0.0", label_map="xyz", cases=0, error="boom"))
+    (message,) = judged(a=changed(version="2.0.0", label_map="xyz", training={}, error="boom"))
     assert "2.0.0" in message
     assert "1.0.0" in message
 
 
 def test_every_unfit_site_is_named_in_name_order():
-    messages = judged(b=changed(cases=0), a=changed(version="0.1"), c=GOOD)
+    messages = judged(b=changed(training={}), a=changed(version="0.1"), c=GOOD)
     assert [message[0] for message in messages] == ["a", "b"]
 
 
@@ -172,7 +181,12 @@ def test_organ_that_one_site_annotates_is_enough():
 
 @pytest.mark.parametrize(
     "values",
-    [{"cases": 10**9}, {"validation": {"ct": 10**9}}, {"test": {"ct": MAX_CASES + 1}}],
+    [
+        {"training": {"ct": 10**9}},
+        {"training": {"ct": MAX_CASES, "mr": 1}},
+        {"validation": {"ct": 10**9}},
+        {"test": {"ct": MAX_CASES + 1}},
+    ],
 )
 def test_more_cases_than_a_site_may_register_are_refused(values):
     (message,) = judged(evil=changed(**values))
@@ -180,34 +194,55 @@ def test_more_cases_than_a_site_may_register_are_refused(values):
 
 
 def test_largest_site_may_register():
-    assert judged(a=changed(cases=MAX_CASES)) == []
+    assert judged(a=changed(training={"ct": MAX_CASES})) == []
 
 
 @pytest.mark.parametrize(
-    "own", [changed(cases=51), mri(validation={"mr": 51}), mri(test={"mr": 51})]
+    "own", [changed(training={"ct": 51}), mri(validation={"mr": 51}), mri(test={"mr": 51})]
 )
 def test_a_job_may_say_how_many_cases_a_site_can_have(own):
     args = ("1.0.0", "abc", ("liver", "spleen"), ("ct", "mr"), 50)
     (message,) = refusals({"evil": own}, *args)
     assert message.startswith("evil registers 51 cases, at most 50 may count ('training.most_ca")
-    assert refusals({"a": changed(cases=50)}, *args) == []
+    assert refusals({"a": changed(training={"ct": 50})}, *args) == []
 
 
 def test_a_site_that_registers_again_never_counts_more_than_at_first():
-    again = changed(cases=9, validation={"ct": 1, "mr": 50}, test={"ct": 9}, skipped=2)
+    again = changed(
+        training={"ct": 9, "mr": 9}, validation={"ct": 1, "mr": 50}, test={"ct": 9}, skipped=2
+    )
     now = re_registered(GOOD, again)
-    assert (now.cases, now.validation, now.test, now.skipped) == (5, {"ct": 1}, {"ct": 3}, 2)
+    assert (now.training, now.validation, now.test, now.skipped) == (
+        {"ct": 5},
+        {"ct": 1},
+        {"ct": 3},
+        2,
+    )
     assert re_registered(GOOD, GOOD) == GOOD
+
+
+def test_a_site_that_trains_nothing_of_what_it_was_admitted_with_is_named():
+    (reason,) = nothing_counts("a", GOOD, mri())
+    assert reason.startswith("a trains mr now, it was admitted with ct and no other case of it")
+    assert nothing_counts("a", GOOD, changed(training={"ct": 1, "mr": 9})) == []
+    assert nothing_counts("a", GOOD, OUTSIDE) == nothing_counts("a", OUTSIDE, GOOD) == []
+
+
+def test_training_cases_are_counted_by_modality():
+    own = changed(modalities=("ct", "mr"), training={"mr": 2, "ct": 3, "t1": 0}, test={"mr": 9})
+    assert (own.cases, own.trained) == (5, ["ct", "mr"])
 
 
 def test_what_a_site_holds_is_one_line():
     assert registration_text(GOOD) == "5 training cases (ct), 2 ct for validation"
     assert registration_text(changed(validation={})) == "5 training cases (ct), none for validation"
-    tests = changed(cases=0, external=True, validation={}, test={"ct": 3})
+    both = changed(modalities=("ct", "mr"), test={"mr": 3})
+    assert registration_text(both) == registration_text(GOOD)
+    tests = changed(training={}, external=True, validation={}, test={"ct": 3})
     assert registration_text(tests) == "it only tests (3 ct)"
 
 
-OUTSIDE = changed(cases=0, annotated=(), validation={}, external=True, source="folder-2")
+OUTSIDE = changed(training={}, annotated=(), validation={}, external=True, source="folder-2")
 
 
 def test_a_site_that_only_tests_is_admitted_beside_one_that_trains():
@@ -227,7 +262,10 @@ def test_a_job_that_no_site_trains_is_refused_with_the_remedy():
         ({"external": False}, "clinic: no usable training case; check its site file"),
         ({"test": {}}, "clinic only tests and has no usable test case; check its site file"),
         ({"test": {"ct": 0}}, "clinic only tests and has no usable test case; check its site file"),
-        ({"cases": 1}, "clinic says that it only tests and registers cases to train or to choose"),
+        (
+            {"training": {"ct": 1}},
+            "clinic says that it only tests and registers cases to train or to choose",
+        ),
         ({"validation": {"ct": 1}}, "clinic says that it only tests and registers cases to train"),
         ({"modalities": ("mr",), "test": {"mr": 3}}, "clinic holds mr, the job uses ct"),
         ({"version": "0.1"}, "clinic runs fedvox 0.1"),
@@ -243,4 +281,4 @@ def test_what_an_external_site_must_be(values, message):
 def test_who_only_tests_does_not_train_later_in_the_run(turned):
     first, again = (GOOD, OUTSIDE) if turned else (OUTSIDE, GOOD)
     now = re_registered(first, again)
-    assert now.external and (now.cases, now.validation) == (0, {})
+    assert now.external and (now.training, now.validation) == ({}, {})

@@ -268,7 +268,7 @@ def test_claimed_numbers_that_are_not_finite_are_kept_out_of_the_record(
 @pytest.fixture
 def restarted() -> Registration:
     """What a site holds that came back with one case more of each kind."""
-    return Registration("1", "x", modalities=("ct",), cases=5, validation={"ct": 3})
+    return Registration("1", "x", modalities=("ct",), training={"ct": 5}, validation={"ct": 3})
 
 
 def test_a_site_that_gained_a_case_takes_part_with_its_first_weight(

@@ -3,7 +3,7 @@ import dataclasses
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.site_notes import dominant_sites, validation_gaps
 
-GOOD = Registration("1.0.0", "abc", modalities=("ct",), cases=5, validation={"ct": 2})
+GOOD = Registration("1.0.0", "abc", modalities=("ct",), training={"ct": 5}, validation={"ct": 2})
 
 
 def changed(**values: object) -> Registration:
@@ -11,10 +11,12 @@ def changed(**values: object) -> Registration:
 
 
 def test_a_site_with_more_than_nine_tenths_of_the_cases_is_named_with_the_remedy():
-    few = changed(cases=10, validation={"ct": 1, "mr": 1})
-    alone = changed(cases=90, validation={"ct": 9})
+    few = changed(training={"ct": 10}, validation={"ct": 1, "mr": 1})
+    alone = changed(training={"ct": 90}, validation={"ct": 9})
     assert dominant_sites({"a": few, "b": alone}) == []
-    training, validation = dominant_sites({"a": few, "b": changed(cases=91, validation={"ct": 10})})
+    training, validation = dominant_sites(
+        {"a": few, "b": changed(training={"ct": 91}, validation={"ct": 10})}
+    )
     assert training.startswith("b registered 91 of all 101 training cases: the mean is almost its")
     assert "'training.client_weight' to uniform or 'training.most_cases'" in training
     assert validation.startswith("b registered 10 of all 11 validation cases of ct: its word")
@@ -22,24 +24,32 @@ def test_a_site_with_more_than_nine_tenths_of_the_cases_is_named_with_the_remedy
 
 
 def test_a_single_site_and_equal_weights_need_no_warning():
-    many = changed(cases=99, validation={})
+    many = changed(training={"ct": 99}, validation={})
     assert dominant_sites({"a": many}) == []
-    assert dominant_sites({"a": many, "b": changed(cases=1, validation={})}, by_cases=False) == []
+    assert (
+        dominant_sites({"a": many, "b": changed(training={"ct": 1}, validation={})}, by_cases=False)
+        == []
+    )
 
 
 def test_modality_that_nobody_validates_is_named_before_training():
-    mr = changed(modalities=("mr",), validation={"mr": 0})
+    mr = changed(modalities=("mr",), training={"mr": 5}, validation={"mr": 0})
     (line,) = validation_gaps({"a": GOOD, "b": mr})
     assert line.startswith("no site has a validation case of mr: it has no say")
     (line,) = validation_gaps({"a": changed(validation={}), "b": mr})
     assert line.startswith("no site has a validation case: the last model will be taken")
-    assert (
-        validation_gaps({"a": GOOD, "b": changed(modalities=("mr",), validation={"mr": 1})}) == []
-    )
+    assert validation_gaps({"a": GOOD, "b": dataclasses.replace(mr, validation={"mr": 1})}) == []
     assert validation_gaps({}) == []
 
 
+def test_a_modality_that_is_tested_and_not_trained_needs_no_validation():
+    own = changed(modalities=("ct", "mr"), test={"mr": 1})
+    assert validation_gaps({"a": own}) == []
+
+
 def test_a_site_that_only_tests_outweighs_nobody_and_misses_no_validation():
-    outside = changed(cases=0, validation={}, modalities=("mr",), test={"mr": 99}, external=True)
+    outside = changed(
+        training={}, validation={}, modalities=("mr",), test={"mr": 99}, external=True
+    )
     assert dominant_sites({"a": GOOD, "outside": outside}) == []
     assert validation_gaps({"a": GOOD, "outside": outside}) == []

@@ -156,7 +156,7 @@ def test_cases_are_held_against_the_handshake(aggregator, context, server):
 
 
 def test_a_restarted_site_s_claims_are_held_against_what_it_holds_now(aggregator, context, server):
-    own = Registration("1", "x", modalities=("ct",), cases=3, validation={"ct": 1})
+    own = Registration("1", "x", modalities=("ct",), training={"ct": 3}, validation={"ct": 1})
     server.run().admitted = {"site-1": own}
     wrong = answer(arrays(9), CLAIMS | {"modality": "mr"})
     assert not aggregator.accept(wrong, context())

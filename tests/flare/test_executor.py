@@ -65,7 +65,7 @@ def test_site_tells_the_server_what_it_holds(site):
     start(site)
     told = registration(site)
     assert told["version"] == fedvox.__version__
-    assert (told["cases"], told["modalities"], told["phantom"]) == (3, ["ct"], True)
+    assert (told["training"], told["modalities"], told["phantom"]) == ({"ct": 3}, ["ct"], True)
     assert told["annotated"] == ["liver", "spleen"]
     assert told["error"] == ""
     assert json.loads(json.dumps(told)) == told
@@ -87,7 +87,7 @@ def test_site_without_site_file_publishes_an_error_and_writes_no_phantoms(party,
     bare = party("site-9")
     executor = start(bare)
     assert registration(bare)["error"].startswith("site-9: no fedvox_site.json")
-    assert registration(bare)["cases"] == 0
+    assert registration(bare)["training"] == {}
     assert len(errors(caplog)) == 1
     assert not list(bare.root.rglob("*.nii.gz"))
     assert executor.site is None
@@ -97,7 +97,7 @@ def test_simulator_site_without_site_file_trains_on_announced_phantoms(party, ca
     simulated = party("site-2", job_id="simulate_job")
     start(simulated)
     told = registration(simulated)
-    assert (told["phantom"], told["modalities"], told["cases"]) == (True, ["mr"], 2)
+    assert (told["phantom"], told["modalities"], told["training"]) == (True, ["mr"], {"mr": 2})
     assert "USING PHANTOM DATA" in caplog.text
 
 
@@ -342,7 +342,7 @@ def test_a_site_that_only_tests_says_so_and_trains_nothing(site, weights, train_
     path.write_text(json.dumps({**json.loads(path.read_text()), "split": "test"}))
     executor = start(site)
     told = registration(site)
-    assert (told["external"], told["cases"], told["validation"]) == (True, 0, {})
+    assert (told["external"], told["training"], told["validation"]) == (True, {}, {})
     assert told["test"] == {"ct": 6} and told["annotated"] == []
     report = from_shareable(execute(executor, site, "validate", validate_task(weights, "a"))).data
     assert {row["split"] for row in report["rows"]} == {"test"}

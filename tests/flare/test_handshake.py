@@ -14,7 +14,7 @@ from fedvox.flare.run.senders import TOKEN
 
 REQUEST = EventType.BEFORE_PROCESS_TASK_REQUEST
 ABORT = "trigger"
-MRI = {"modalities": ("mr",), "validation": {"mr": 2}}
+MRI = {"modalities": ("mr",), "training": {"mr": 5}, "validation": {"mr": 2}}
 
 
 def registration(site: str, **values: object) -> dict[str, object]:
@@ -23,7 +23,7 @@ def registration(site: str, **values: object) -> dict[str, object]:
         "label_map": label_map_hash(["liver", "spleen"]),
         "annotated": ("liver", "spleen"),
         "modalities": ("ct",),
-        "cases": 4,
+        "training": {"ct": 4},
         "validation": {"ct": 2},
         "source": site,
     }
@@ -45,7 +45,7 @@ def arrive(server, peer):
 
 def test_registration_is_read_from_the_peer_context_of_a_task_request(server, arrive):
     handshake = Handshake()
-    arrive(handshake, "site-1", registration("site-1", cases=7))
+    arrive(handshake, "site-1", registration("site-1", training={"ct": 7}))
     assert handshake.registrations["site-1"].cases == 7
 
 
@@ -53,7 +53,7 @@ def test_registration_is_read_from_the_peer_context_of_a_task_request(server, ar
 def test_nobody_registers_under_another_name(server, peer, token):
     server.engine.clients = ["site-1", "evil"]
     handshake = Handshake()
-    public = {REGISTRATION: registration("site-1", cases=1), TOKEN: token}
+    public = {REGISTRATION: registration("site-1", training={"ct": 1}), TOKEN: token}
     handshake.handle_event(REQUEST, server.context(peer=peer("site-1", **public)))
     assert handshake.registrations == {}
 
@@ -68,8 +68,8 @@ def test_other_events_register_nobody(server, peer):
 def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     server.engine.clients = ["site-1", "site-2"]
     handshake = Handshake()
-    arrive(handshake, "site-1", registration("site-1", cases=3, phantom=True))
-    arrive(handshake, "site-2", registration("site-2", cases=5, coarse=2, **MRI))
+    arrive(handshake, "site-1", registration("site-1", training={"ct": 3}, phantom=True))
+    arrive(handshake, "site-2", registration("site-2", coarse=2, **MRI))
     handshake.wait(2, server.context(), Signal())
     run = server.run()
     assert run.coarse == {"site-2": 2}
@@ -78,7 +78,7 @@ def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     assert run.modalities == ["ct", "mr"]
 
 
-OUTSIDE = {"cases": 0, "annotated": (), "validation": {}, "test": {"ct": 3}, "external": True}
+OUTSIDE = {"training": {}, "annotated": (), "validation": {}, "test": {"ct": 3}, "external": True}
 
 
 def test_a_site_that_only_tests_takes_part_and_trains_nothing(server, arrive):
@@ -95,6 +95,15 @@ def test_a_site_that_only_tests_takes_part_and_trains_nothing(server, arrive):
     assert run.modalities == ["ct"]
     assert run.asked_sites(["site-1", "outside"], 1) == ["site-1"]
     assert run.take_notes() == []
+
+
+def test_a_modality_of_which_sites_hold_test_cases_only_is_not_one_that_was_trained(server, arrive):
+    server.engine.clients = ["site-1"]
+    handshake = Handshake(timeout=3600)
+    held = {"modalities": ("ct", "mr"), "test": {"mr": 1}}
+    arrive(handshake, "site-1", registration("site-1", **held))
+    handshake.wait(1, server.context(), Signal())
+    assert server.run().modalities == ["ct"]
 
 
 def test_a_job_that_no_site_trains_is_refused_at_once(server, arrive):
@@ -130,7 +139,7 @@ def test_a_site_that_only_tests_may_come_late_and_does_not_train_after_a_restart
     [
         ({"version": "0.0.1"}, f"site-1 runs fedvox 0.0.1, the server {fedvox.__version__}"),
         ({"label_map": "other"}, "site-1 has another label map"),
-        ({"cases": 0}, "site-1: no usable training case"),
+        ({"training": {}}, "site-1: no usable training case"),
         ({"modalities": ("flair",)}, "site-1 holds flair, the job uses ct, mr"),
         ({"error": "no data"}, "site-1: no data"),
         ({"annotated": ("liver",)}, "no site annotates spleen"),
@@ -147,7 +156,7 @@ def test_unfit_site_is_refused_before_training(server, arrive, values, message):
 def test_unfit_site_is_refused_without_waiting_for_the_others(server, arrive):
     server.engine.clients = ["site-1", "site-2"]
     handshake = Handshake(timeout=3600)
-    arrive(handshake, "site-1", registration("site-1", cases=0))
+    arrive(handshake, "site-1", registration("site-1", training={}))
     with pytest.raises(ConfigError, match="site-1: no usable training case"):
         handshake.wait(2, server.context(), Signal())
 
@@ -206,13 +215,13 @@ def test_server_knows_what_each_site_may_claim(server, arrive):
 
 def test_fit_site_that_comes_after_the_start_takes_part_and_is_named(server, arrive):
     handshake = started(server, arrive, "site-1")
-    arrive(handshake, "late", registration("late", cases=7, **MRI))
+    arrive(handshake, "late", registration("late", **MRI))
     run = server.run()
-    assert run.registered == {"late": 7, "site-1": 4}
+    assert run.registered == {"late": 5, "site-1": 4}
     assert run.validation["late"] == {"mr": 2}
     assert run.modalities == ["ct", "mr"]
     assert run.take_notes() == [
-        "late came after the start and takes part: 7 training cases (mr), 2 mr for validation"
+        "late came after the start and takes part: 5 training cases (mr), 2 mr for validation"
     ]
 
 
@@ -222,8 +231,8 @@ def test_fit_site_that_comes_after_the_start_takes_part_and_is_named(server, arr
         ({"version": "0.0.1"}, "late runs fedvox 0.0.1, the server"),
         ({"label_map": "other"}, "late has another label map"),
         ({"modalities": ("flair",)}, "late holds flair, the job uses ct, mr"),
-        ({"cases": 0}, "late: no usable training case"),
-        ({"cases": 200_000}, "late registers 200000 cases"),
+        ({"training": {}}, "late: no usable training case"),
+        ({"training": {"ct": 200_000}}, "late registers 200000 cases"),
         ({"error": "no data"}, "late: no data"),
         ({"source": "site-1"}, "late and site-1 read the same data folder"),
         ({"validation": "x"}, "late sent no readable registration"),
@@ -244,12 +253,12 @@ def test_unfit_site_that_comes_after_the_start_is_left_out_and_the_job_goes_on(
 
 def test_site_that_was_mended_joins_later(server, arrive):
     handshake = started(server, arrive, "site-1")
-    wrong = {"cases": 2, "modalities": ("flair",), "validation": {"flair": 1}}
+    wrong = {"training": {"flair": 2}, "modalities": ("flair",), "validation": {"flair": 1}}
     arrive(handshake, "late", registration("late", **wrong))
     arrive(handshake, "late", registration("late"))
     assert server.run().registered == {"late": 4, "site-1": 4}
     assert server.run().validation["late"] == {"ct": 2}  # and nothing of what was refused
-    arrive(handshake, "late", registration("late", cases=9))
+    arrive(handshake, "late", registration("late", training={"ct": 9}))
     assert server.run().registered == {"late": 4, "site-1": 4}
 
 
@@ -264,10 +273,12 @@ def test_restarted_site_with_the_same_numbers_changes_nothing(server, arrive):
 def test_restarted_site_may_lose_cases_and_gains_none(server, arrive):
     handshake = started(server, arrive, "site-1")
     both = {"modalities": ("ct", "mr"), "validation": {"ct": 1, "mr": 9}}
-    arrive(handshake, "site-1", registration("site-1", cases=3, **both))
+    arrive(handshake, "site-1", registration("site-1", training={"ct": 3, "mr": 9}, **both))
     assert server.run().registered == {"site-1": 3}
     assert server.run().validation == {"site-1": {"ct": 1}}
-    arrive(handshake, "site-1", registration("site-1", cases=900, validation={"ct": 900}))
+    arrive(
+        handshake, "site-1", registration("site-1", training={"ct": 900}, validation={"ct": 900})
+    )
     assert server.run().registered == {"site-1": 4}
     assert server.run().validation == {"site-1": {"ct": 2}}
     now = server.run().admitted["site-1"]  # what it may speak of
@@ -275,13 +286,23 @@ def test_restarted_site_may_lose_cases_and_gains_none(server, arrive):
     assert "site-1 registered again; what counts now: 4 training" in server.run().take_notes()[-1]
 
 
+def test_restarted_site_that_trains_other_modalities_only_is_left_out(server, arrive):
+    handshake = started(server, arrive, "site-1", "site-2")
+    arrive(handshake, "site-1", registration("site-1", **MRI))
+    assert server.run().registered == {"site-2": 4}
+    (note,) = server.run().take_notes()
+    assert note.startswith("site-1 trains mr now, it was admitted with ct and no other case of it")
+    arrive(handshake, "site-1", registration("site-1"))
+    assert server.run().registered == {"site-1": 4, "site-2": 4}
+
+
 def test_a_site_that_outweighs_all_others_is_noted_once_before_the_first_round(server, arrive):
     server.engine.clients = ["site-1", "big"]
     handshake = Handshake(timeout=0.0)
     arrive(handshake, "site-1", registration("site-1"))
-    arrive(handshake, "big", registration("big", cases=99))
+    arrive(handshake, "big", registration("big", training={"ct": 99}))
     handshake.wait(2, server.context(), Signal())
-    arrive(handshake, "big", registration("big", cases=99, skipped=1))
+    arrive(handshake, "big", registration("big", training={"ct": 99}, skipped=1))
     notes = [note for note in server.run().take_notes() if "of all" in note]
     assert len(notes) == 1 and notes[0].startswith("big registered 99 of all 103 training cases")
 
@@ -291,7 +312,7 @@ def test_the_job_bounds_what_a_site_may_register(party, tiny, peer):
     server = party("server", job=tiny)
     server.engine.clients = ["site-1"]
     handshake = Handshake(timeout=0.0)
-    public = {REGISTRATION: registration("site-1", cases=6)}
+    public = {REGISTRATION: registration("site-1", training={"ct": 6})}
     handshake.handle_event(REQUEST, server.context(peer=peer("site-1", **public)))
     with pytest.raises(ConfigError, match="site-1 registers 6 cases, at most 5 may count"):
         handshake.wait(1, server.context(), Signal())
@@ -306,7 +327,7 @@ def test_site_that_comes_back_unfit_has_no_weight_any_more(server, arrive):
 def test_site_that_changes_its_registration_at_each_request_is_read_a_few_times(server, arrive):
     handshake = started(server, arrive, "site-1")
     for number in range(1000):
-        arrive(handshake, "evil", registration("evil", cases=10**9 + number))
+        arrive(handshake, "evil", registration("evil", training={"ct": 10**9 + number}))
     assert server.run().registered == {"site-1": 4}
     assert len(server.run().take_notes()) <= 11
 

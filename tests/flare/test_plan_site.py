@@ -51,7 +51,7 @@ def public(site):
 def test_a_site_registers_before_it_reads_a_case(site):
     executor = start(site)
     told = public(site)[messages.REGISTRATION]
-    assert (told["cases"], told["modalities"], told["phantom"]) == (3, ["ct"], True)
+    assert (told["training"], told["modalities"], told["phantom"]) == ({"ct": 3}, ["ct"], True)
     assert told["annotated"] == ["liver", "spleen"]
     assert told["error"] == ""
     assert not list(site.root.rglob("fingerprint-*.json"))
@@ -150,7 +150,7 @@ def test_a_simulator_site_uses_announced_phantoms(party, caplog):
     simulated = party("site-2", job_id="simulate_job")
     start(simulated)
     told = public(simulated)[messages.REGISTRATION]
-    assert (told["phantom"], told["modalities"], told["cases"]) == (True, ["mr"], 2)
+    assert (told["phantom"], told["modalities"], told["training"]) == (True, ["mr"], {"mr": 2})
     assert "USING PHANTOM DATA" in caplog.text
 
 
@@ -159,5 +159,5 @@ def test_nothing_is_planned_by_a_site_that_only_tests(site):
     path.write_text(json.dumps({**json.loads(path.read_text()), "split": "test"}))
     start(site)
     told = public(site)[messages.REGISTRATION]
-    assert (told["external"], told["cases"], told["test"]) == (True, 0, {"ct": 6})
+    assert (told["external"], told["training"], told["test"]) == (True, {}, {"ct": 6})
     assert messages.MEMORY not in public(site)

@@ -548,7 +548,7 @@ def one_round(party, tiny):
             label_map_hash(["liver", "spleen"]),
             annotated=("liver", "spleen"),
             modalities=("ct",),
-            cases=2,
+            training={"ct": 2},
             validation={"ct": 1},
             source=site,
         )
@@ -860,7 +860,7 @@ def test_a_refused_report_stands_in_the_results_and_the_run_goes_on(trained, del
 def test_a_report_speaks_of_no_more_cases_than_the_site_registered(deliver, server):
     handshake = Handshake()
     handshake.registrations["a"] = Registration(
-        "1", "x", cases=9, validation={"ct": 1}, test={"ct": 1}
+        "1", "x", training={"ct": 9}, validation={"ct": 1}, test={"ct": 1}
     )
     server.engine.components["handshake"] = handshake
     results = WriteResults()

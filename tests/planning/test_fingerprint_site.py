@@ -111,7 +111,7 @@ def test_a_job_with_channels_is_planned_from_whole_cases(brats_site, channel_job
     site = SiteSettings("brats", str(root), order, str(split), max_bad_fraction=0.5)
     (root / names[1] / f"{names[1]}_t1.nii.gz").unlink()
     listed = list_training_cases("site-1", site, channel_job.data)
-    assert listed.modalities == ["t1+t2+flair"]
+    assert (listed.modalities, listed.counts) == (["t1+t2+flair"], {"t1+t2+flair": 3})
     found = read_fingerprints("site-1", site, listed, channel_job.data.organs)
     assert set(found) == {"t1+t2+flair"} and found["t1+t2+flair"].counted["spacing_r"] == 3
     strict = dataclasses.replace(site, max_bad_fraction=0.0)

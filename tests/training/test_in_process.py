@@ -121,6 +121,12 @@ def test_update_claims_what_the_site_did(sites, job, tmp_path, cpu):
     assert update.validation["mr"][1] == 1
 
 
+def test_update_claims_no_modality_that_the_site_only_tests(sites, job, tmp_path, cpu):
+    both = replace(sites[1], test=sites[0].test)
+    assert both.modalities == ["ct", "mr"]
+    assert local_update(initial_model(job), both, job, 0, tmp_path, cpu).modality == "mr"
+
+
 def test_validation_in_an_update_is_that_of_the_received_model(sites, job, tmp_path, cpu):
     slow, fast = (
         local_update(initial_model(job), sites[0], job, index, tmp_path / str(index), cpu)

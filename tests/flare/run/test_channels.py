@@ -51,7 +51,7 @@ def test_the_server_admits_cases_of_all_channels_and_no_others(site, channel_job
         label_map="m",
         annotated=tuple(sorted(site.annotated)),
         modalities=tuple(site.modalities),
-        cases=len(site.train),
+        training=case_counts(site.train),
         validation=case_counts(site.val),
         test=case_counts(site.test),
     )
@@ -62,8 +62,8 @@ def test_the_server_admits_cases_of_all_channels_and_no_others(site, channel_job
 
     assert judged() == []
     for held in ("t1+t2", "t1", "flair+t1+t2"):
-        (reason,) = judged(modalities=(held,), validation={}, test={})
+        (reason,) = judged(modalities=(held,), training={held: 3}, validation={}, test={})
         assert reason.startswith(f"site-1 holds cases of {held}, each case of the job is of {SET};")
         assert "mend 'modalities' in its site file" in reason
-    (reason,) = judged(modalities=("ct",), validation={}, test={})
+    (reason,) = judged(modalities=("ct",), training={"ct": 3}, validation={}, test={})
     assert reason.startswith("site-1 holds ct, the job uses t1+t2+flair; change 'data.modalities'")

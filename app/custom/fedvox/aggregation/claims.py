@@ -91,7 +91,7 @@ class Claims:
         round: the round that it answers, from 0; the server takes the one of the transport.
         cases: training cases.
         steps: optimiser steps.
-        modality: modality sets of the site, with commas between them.
+        modality: modality sets that the site trained, with commas between them.
         loss: mean loss of the local round.
         seconds: wall time of local training.
         data_wait: share of it in which training waited for patches, 0 to 1.

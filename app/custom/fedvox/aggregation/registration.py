@@ -40,7 +40,7 @@ class Registration:
         annotated: organs of the job that the site's training cases annotate.
         modalities: modality sets of all its cases, those for validation and test included, e.g.
             ``["ct"]``.
-        cases: usable training cases.
+        training: modality -> usable training cases; by them updates are weighed.
         external: the site only tests, as its split says: it trains nothing and chooses no model.
         validation: modality -> usable validation cases; they are the site's say in the choice of
             the best model.
@@ -57,7 +57,7 @@ class Registration:
     label_map: str
     annotated: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ()
-    cases: int = 0
+    training: Mapping[str, int] = field(default_factory=dict)
     external: bool = False
     validation: Mapping[str, int] = field(default_factory=dict)
     test: Mapping[str, int] = field(default_factory=dict)
@@ -67,6 +67,16 @@ class Registration:
     state: str = ""
     source: str = ""
     error: str = ""
+
+    @property
+    def cases(self) -> int:
+        """Usable training cases, of all modalities."""
+        return sum(self.training.values())
+
+    @property
+    def trained(self) -> list[str]:
+        """Modality sets that the site trains, sorted."""
+        return sorted(name for name, count in self.training.items() if count)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types, as they travel."""
@@ -80,7 +90,7 @@ _FORMS = {
     "label_map": word(r"\w{0,64}"),
     "annotated": several(one_of(CANONICAL), len(CANONICAL)),
     "modalities": several(modality_set(MODALITIES), SETS),
-    "cases": whole(),
+    "training": counts(modality_set(MODALITIES), SETS),
     "external": lambda value: isinstance(value, bool),
     "validation": counts(modality_set(MODALITIES), SETS),
     "test": counts(modality_set(MODALITIES), SETS),
@@ -118,11 +128,22 @@ def re_registered(first: Registration, latest: Registration) -> Registration:
     """
     return replace(
         latest,
-        cases=min(first.cases, latest.cases),
+        training=_least(first.training, latest.training),
         external=first.external or latest.external,
         validation=_least(first.validation, latest.validation),
         test=_least(first.test, latest.test),
     )
+
+
+def nothing_counts(site: str, first: Registration, latest: Registration) -> list[str]:
+    """Why a site that registered again cannot train on: none of its cases counts; else empty."""
+    now = re_registered(first, latest)
+    if now.external or now.cases:
+        return []
+    return [
+        f"{site} trains {', '.join(latest.trained)} now, it was admitted with "
+        f"{', '.join(first.trained)} and no other case of it counts; give it its former cases"
+    ]
 
 
 def _least(first: Mapping[str, int], latest: Mapping[str, int]) -> dict[str, int]:
@@ -136,8 +157,7 @@ def registration_text(own: Registration) -> str:
         return f"it only tests ({tests or 'no case'})"
     counts = ", ".join(f"{n} {name}" for name, n in sorted(own.validation.items()) if n)
     return (
-        f"{own.cases} training cases ({', '.join(own.modalities)}), "
-        f"{counts or 'none'} for validation"
+        f"{own.cases} training cases ({', '.join(own.trained)}), {counts or 'none'} for validation"
     )
 
 
@@ -225,11 +245,11 @@ def _foreign(site: str, own: Registration, modalities: tuple[str, ...]) -> list[
             f"{site} holds cases of {', '.join(others)}, each case of the job is of "
             f"{' or '.join(modalities)}; mend 'modalities' in its site file or leave the site out"
         ]
-    invented = sorted({*own.validation, *own.test} - set(own.modalities))
+    invented = sorted({*own.training, *own.validation, *own.test} - set(own.modalities))
     if invented:
         return [
-            f"{site} registers validation or test cases of {', '.join(invented)}, which is not "
-            "among its modalities; update its fedvox or leave the site out"
+            f"{site} registers cases of {', '.join(invented)}, which is not among its modalities; "
+            "update its fedvox or leave the site out"
         ]
     return []
 

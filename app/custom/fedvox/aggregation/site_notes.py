@@ -43,9 +43,7 @@ def _dominant(cases: Mapping[str, int]) -> str:
 
 def validation_gaps(registrations: Mapping[str, Registration]) -> list[str]:
     """Modalities that are trained and that no site validates, one line each with the remedy."""
-    trained = {
-        part for own in registrations.values() if not own.external for part in own.modalities
-    }
+    trained = {name for own in registrations.values() for name in own.trained}
     held = {
         name for own in registrations.values() for name, count in own.validation.items() if count
     }

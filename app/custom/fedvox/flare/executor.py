@@ -113,7 +113,7 @@ class FedVoxExecutor(Executor):
             label_map=label_map,
             annotated=tuple(sorted(data.annotated)),
             modalities=tuple(data.modalities),
-            cases=len(data.train),
+            training=case_counts(data.train),
             external=data.external,
             validation=case_counts(data.val),
             test=case_counts(data.test),

@@ -13,6 +13,7 @@ from nvflare.apis.signal import Signal
 import fedvox
 from fedvox.aggregation.registration import (
     Registration,
+    nothing_counts,
     re_registered,
     refusals,
     registration_from,
@@ -136,6 +137,7 @@ class Handshake(FLComponent):
         others = {name: other for name, other in self.registrations.items() if name != site}
         reasons = site_refusals(site, own, fedvox.__version__, label_map, data.modality_sets, most)
         reasons = reasons or shared_sources({**others, site: own})
+        reasons = reasons or nothing_counts(site, self._first.get(site, own), own)
         was_there = site in self.registrations
         if not reasons:
             self._first.setdefault(site, own)
@@ -176,7 +178,7 @@ class Handshake(FLComponent):
         }
         run.coarse = {site: own.coarse for site, own in admitted.items() if own.coarse > 0}
         run.phantom = run.phantom or any(own.phantom for own in admitted.values())
-        held = {name for site in run.registered for name in admitted[site].modalities}
+        held = {name for site in run.registered for name in admitted[site].trained}
         run.modalities = sorted({*run.modalities, *held})
 
     def _judge(

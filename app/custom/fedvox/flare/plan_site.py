@@ -110,7 +110,7 @@ class PlanExecutor(Executor):
             label_map=label_map,
             annotated=tuple(cases.annotated(job.data.organs)),
             modalities=tuple(cases.modalities),
-            cases=len(cases.cases),
+            training=cases.counts,
             external=cases.external,
             test=dict(Counter(case.modality for case in cases.tests)),
             skipped=cases.quarantined,

@@ -3,6 +3,7 @@
 Listing is quick and done when a run starts; reading takes as long as ``fedvox check`` does.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -59,12 +60,20 @@ class TrainingCases:
     @property
     def modalities(self) -> list[str]:
         """Modality sets among the usable cases, sorted."""
-        needed, cases = set(self.channels), (*self.cases, *self.tests)
-        return sorted({case.modality for case in cases if needed <= set(case.images)})
+        return sorted({case.modality for case in (*self.cases, *self.tests) if self._whole(case)})
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Modality set -> training cases with all channels of the job."""
+        return dict(sorted(Counter(c.modality for c in self.cases if self._whole(c)).items()))
 
     def annotated(self, organs: Sequence[str]) -> list[str]:
         """Organs of the job that the cases' label tables name, sorted."""
         return sorted({o for case in self.cases for o in case.annotated()} & set(organs))
+
+    def _whole(self, case: Case) -> bool:
+        """Whether it has an image of every channel of the job."""
+        return set(self.channels) <= set(case.images)
 
 
 def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -> TrainingCases:

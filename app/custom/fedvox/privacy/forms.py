@@ -85,7 +85,7 @@ def modality_set(known: Collection[str]) -> Form:
 
 
 def modalities_of(known: Collection[str]) -> Form:
-    """What a site holds: modality sets of the job with commas between them, or nothing."""
+    """What a site trained: modality sets of the job with commas between them, or nothing."""
 
     def allowed(value: Any) -> bool:
         if not isinstance(value, str) or len(value) > 2000:

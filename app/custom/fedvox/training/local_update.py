@@ -54,7 +54,7 @@ def local_update(
         arrays=arrays,
         cases=len(site.train),
         steps=result.steps,
-        modality=",".join(site.modalities),
+        modality=",".join(case_counts(site.train)),
         loss=result.loss,
         seconds=result.seconds,
         data_wait=result.data_wait,
@@ -71,5 +71,5 @@ def validation_report(
 
 
 def case_counts(cases: Sequence[PreparedCase]) -> dict[str, int]:
-    """Modality -> cases, as a site registers its validation and test cases."""
+    """Modality -> cases, as a site registers its cases of each part."""
     return dict(sorted(Counter(case.modality for case in cases).items()))

@@ -12,6 +12,7 @@ from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights, weights_of
+from fedvox.training.local_update import case_counts
 from fedvox.training.state import load_personal
 from fedvox.training.statistics import estimate_statistics
 
@@ -97,5 +98,6 @@ def write_own_model(
     """
     private_folder(folder)
     weights = weights_of(model)
-    described = describe_model(job, weights, version, site.phantom, site.modalities, site.name)
+    trained = list(case_counts(site.train))
+    described = describe_model(job, weights, version, site.phantom, trained, site.name)
     return write_model(folder, weights, described)

@@ -38,7 +38,7 @@ class ServerRun:
         cases: site -> its validation and test cases now.
         coarse: site -> test cases with every voxel edge above NSD's tolerance, if any.
         phantom: True when any site uses phantom data.
-        modalities: modality sets that the sites hold which train.
+        modalities: modality sets that sites train.
         notes: what happened since the last record of a round, for the next one.
         stage: what the run is doing: ``start``, ``training``, ``evaluation``, ``results``.
         awaited: sites that were asked in the open round and have not answered.
