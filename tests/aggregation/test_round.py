@@ -115,13 +115,13 @@ def test_duplicate_does_not_replace_the_first_update(open_round, model, update_o
 
 
 def test_cases_are_held_against_the_registration(open_round, model, update_of):
-    current = open_round("cases", registered={"a": 3})
+    current = open_round("cases", registered={"a": {"ct": 3}})
     with pytest.raises(UpdateRefused, match="claims 4 training cases, registered 3"):
         current.accept(update_of("a", filled(model, 1.0), cases=4))
 
 
 def test_who_did_not_register_has_no_weight_and_no_say(open_round, model, update_of):
-    current = open_round("cases", registered={"a": 4}, validation={"a": {"ct": 2}})
+    current = open_round("cases", registered={"a": {"ct": 4}}, validation={"a": {"ct": 2}})
     with pytest.raises(UpdateRefused, match="not registered: it was not admitted before this"):
         current.accept(update_of("late", filled(model, 9.0), cases=1, validation={"ct": (1.0, 1)}))
     current.accept(update_of("a", filled(model, 1.0), validation={"ct": (0.5, 2)}))
@@ -132,7 +132,7 @@ def test_who_did_not_register_has_no_weight_and_no_say(open_round, model, update
 
 
 def test_with_the_rule_steps_only_the_job_s_steps_count(open_round, model, update_of):
-    current = open_round("steps", registered={"a": 4, "b": 9}, steps=10)
+    current = open_round("steps", registered={"a": {"ct": 4}, "b": {"ct": 9}}, steps=10)
     for claimed in (9, 11, 10**7, 0):
         with pytest.raises(UpdateRefused, match=f"claims {claimed} steps"):
             current.accept(update_of("b", filled(model, 9.0), steps=claimed))
@@ -152,7 +152,7 @@ def test_with_the_rule_steps_only_the_job_s_steps_count(open_round, model, updat
     ids=["NaN", "empty", "cases", "steps"],
 )
 def test_a_refused_update_keeps_its_validation(open_round, model, update_of, claims):
-    current = open_round("cases", registered={"a": 4}, validation={"a": {"mr": 2}})
+    current = open_round("cases", registered={"a": {"ct": 4}}, validation={"a": {"mr": 2}})
     arrays = claims.pop("arrays", None)
     update = update_of("a", filled(model, 1.0) if arrays is None else arrays, **claims)
     with pytest.raises(UpdateRefused):
@@ -163,7 +163,7 @@ def test_a_refused_update_keeps_its_validation(open_round, model, update_of, cla
 
 
 def test_a_late_answer_s_validation_is_that_of_another_model(open_round, model, update_of):
-    current = open_round(registered={"a": 4}, validation={"a": {"mr": 2}})
+    current = open_round(registered={"a": {"ct": 4}}, validation={"a": {"mr": 2}})
     with pytest.raises(UpdateRefused, match="stale"):
         current.accept(update_of("a", filled(model, 1.0), round=3, validation={"mr": (0.5, 2)}))
     assert current.close()[1]["scores"] == {}
@@ -171,7 +171,7 @@ def test_a_late_answer_s_validation_is_that_of_another_model(open_round, model, 
 
 def test_scores_that_were_not_registered_are_noted_and_do_not_count(open_round, model, update_of):
     held = {"a": {"ct": 2}, "evil": {"ct": 2}}
-    current = open_round(registered={"a": 4, "evil": 4}, validation=held)
+    current = open_round(registered={"a": {"ct": 4}, "evil": {"ct": 4}}, validation=held)
     current.accept(update_of("a", filled(model, 1.0), validation={"ct": (0.5, 2)}))
     claimed = {"pet": (1.0, 1), "ct": (1.0, 10**6), **{f"x{k}": (1.0, 9) for k in range(1000)}}
     current.accept(update_of("evil", filled(model, 1.0), validation=claimed))
@@ -244,7 +244,7 @@ def test_line_of_a_round_that_nobody_answered_says_so(open_round):
 
 
 def test_registered_site_that_sent_nothing_is_named(open_round, model, update_of):
-    current = open_round(registered={"a": 5, "b": 5, "c": 5})
+    current = open_round(registered={"a": {"ct": 5}, "b": {"ct": 5}, "c": {"ct": 5}})
     current.accept(update_of("a", filled(model, 1.0), cases=5))
     with pytest.raises(UpdateRefused):
         current.accept(update_of("c", {}, cases=5))
@@ -274,7 +274,9 @@ def restarted() -> Registration:
 def test_a_site_that_gained_a_case_takes_part_with_its_first_weight(
     open_round, model, update_of, restarted
 ):
-    current = open_round("cases", registered={"a": 4, "b": 4}, validation={"a": {"ct": 2}})
+    current = open_round(
+        "cases", registered={"a": {"ct": 4}, "b": {"ct": 4}}, validation={"a": {"ct": 2}}
+    )
     claims = {"cases": 5, "modality": "ct", "validation": {"ct": (0.5, 3)}}
     current.accept(update_of("a", filled(model, 1.0), **claims), restarted)
     current.accept(update_of("b", filled(model, 3.0), cases=4))
@@ -289,12 +291,34 @@ def test_a_site_that_gained_a_case_takes_part_with_its_first_weight(
     ("claims", "reason"),
     [
         ({"cases": 6}, "claims 6 training cases, registered 5"),
-        ({"modality": "ct,mr"}, "claims to be of ct,mr, registered ct"),
+        ({"modality": "ct,mr"}, "claims to be of ct,mr, registered training cases of ct"),
+        ({"modality": "mr"}, "claims to be of mr, registered training cases of ct"),
+        ({"modality": ""}, "claims to be of no modality, registered training cases of ct"),
     ],
 )
 def test_a_site_claims_no_more_than_it_holds_now(
     open_round, model, update_of, restarted, claims, reason
 ):
-    current = open_round("cases", registered={"a": 4})
+    current = open_round("cases", registered={"a": {"ct": 4}})
     with pytest.raises(UpdateRefused, match=reason):
-        current.accept(update_of("a", filled(model, 1.0), **claims), restarted)
+        current.accept(update_of("a", filled(model, 1.0), **{"modality": "ct"} | claims), restarted)
+
+
+def test_a_modality_that_a_site_only_tests_is_none_of_its_update(open_round, model, update_of):
+    tests = Registration("1", "x", modalities=("ct", "mr"), training={"ct": 4}, test={"mr": 1})
+    current = open_round("modality_first", registered={"a": {"ct": 4}})
+    with pytest.raises(UpdateRefused, match="claims to be of ct,mr, registered training cases of"):
+        current.accept(update_of("a", filled(model, 1.0), modality="ct,mr"), tests)
+    current.accept(update_of("a", filled(model, 1.0), modality="ct"), tests)
+
+
+def test_modality_first_weighs_by_what_was_registered(open_round, model, update_of):
+    held = {"a": {"ct": 100}, "b": {"ct": 60, "mr": 10}, "c": {"ct": 40}, "d": {}}
+    current = open_round("modality_first", registered=held)
+    for site, cases, claim in (("a", 100, "ct"), ("b", 70, ""), ("c", 40, "mr")):
+        update = update_of(site, filled(model, 1.0), cases=cases, modality=claim)
+        current.accept(dataclasses.replace(update, training={"mr": 10**6}))  # not its to say
+    with pytest.raises(UpdateRefused, match="not registered"):
+        current.accept(update_of("d", filled(model, 1.0), cases=1))
+    weights = [entry["weight"] for entry in current.close()[1]["contributors"]]
+    assert weights == pytest.approx([0.25, 0.15 + 0.5, 0.1])

@@ -28,7 +28,7 @@ def answer(data: object, claims: object = CLAIMS, round_index: object = 0) -> Sh
 @pytest.fixture
 def aggregator(server) -> FedVoxAggregator:
     sites = ("bad", "good", "good-too", "site-1", "site-2")
-    server.run().registered = dict.fromkeys(sites, 2)
+    server.run().registered = {site: {"ct": 2} for site in sites}
     server.run().validation = {site: {"ct": 1} for site in sites}
     return FedVoxAggregator()
 
@@ -150,7 +150,7 @@ def test_second_update_of_a_site_is_refused(aggregator, context, server):
 
 
 def test_cases_are_held_against_the_handshake(aggregator, context, server):
-    server.run().registered = {"site-1": 1}
+    server.run().registered = {"site-1": {"ct": 1}}
     assert not aggregator.accept(answer(arrays(1)), context())
     assert "registered 1" in close(aggregator, context, server)[1]["refused"][0]["reason"]
 

@@ -56,7 +56,7 @@ def test_a_listed_attachment_reaches_the_server_s_memory(site, server, peer, wei
     fobs_initialize()
     arrived = fobs.loads(fobs.dumps(passed))
     arrived.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
-    server.run().registered = {"site-1": 3}
+    server.run().registered = {"site-1": {"ct": 3}}
     model = make_model_learnable(dict(weights), {})
     props = {AppConstants.CURRENT_ROUND: 0, AppConstants.GLOBAL_MODEL: model}
     fl_ctx = server.context(peer=peer("site-1"), **props)

@@ -73,7 +73,7 @@ def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     handshake.wait(2, server.context(), Signal())
     run = server.run()
     assert run.coarse == {"site-2": 2}
-    assert run.registered == {"site-1": 3, "site-2": 5}
+    assert run.registered == {"site-1": {"ct": 3}, "site-2": {"mr": 5}}
     assert run.phantom
     assert run.modalities == ["ct", "mr"]
 
@@ -89,7 +89,7 @@ def test_a_site_that_only_tests_takes_part_and_trains_nothing(server, arrive):
     arrive(handshake, "outside", registration("outside", **OUTSIDE | mr))
     handshake.wait(1, server.context(), Signal())
     run = server.run()
-    assert run.registered == {"site-1": 4}
+    assert run.registered == {"site-1": {"ct": 4}}
     assert (run.external, run.sites) == ({"outside"}, ["outside", "site-1"])
     assert run.cases == {"site-1": (2, 0), "outside": (0, 3)}
     assert run.modalities == ["ct"]
@@ -130,7 +130,7 @@ def test_a_site_that_only_tests_may_come_late_and_does_not_train_after_a_restart
     run = server.run()
     assert run.take_notes() == ["outside came after the start and takes part: it only tests (3 ct)"]
     arrive(handshake, "outside", registration("outside"))
-    assert (run.registered, run.external) == ({"site-1": 4}, {"outside"})
+    assert (run.registered, run.external) == ({"site-1": {"ct": 4}}, {"outside"})
     assert run.validation["outside"] == {}
 
 
@@ -183,7 +183,7 @@ def test_silent_site_does_not_stop_the_others_when_enough_have_come(server, arri
     handshake = Handshake(timeout=0.0)
     arrive(handshake, "site-1", registration("site-1"))
     handshake.wait(1, server.context(), Signal())
-    assert server.run().registered == {"site-1": 4}
+    assert server.run().registered == {"site-1": {"ct": 4}}
 
 
 def test_abort_ends_the_wait_without_a_verdict(server):
@@ -208,7 +208,7 @@ def started(server, arrive, *sites: str) -> Handshake:
 def test_server_knows_what_each_site_may_claim(server, arrive):
     started(server, arrive, "site-1", "site-2")
     run = server.run()
-    assert run.registered == {"site-1": 4, "site-2": 4}
+    assert run.registered == {"site-1": {"ct": 4}, "site-2": {"ct": 4}}
     assert run.validation == {"site-1": {"ct": 2}, "site-2": {"ct": 2}}
     assert run.cases == {"site-1": (2, 0), "site-2": (2, 0)}
 
@@ -217,7 +217,7 @@ def test_fit_site_that_comes_after_the_start_takes_part_and_is_named(server, arr
     handshake = started(server, arrive, "site-1")
     arrive(handshake, "late", registration("late", **MRI))
     run = server.run()
-    assert run.registered == {"late": 5, "site-1": 4}
+    assert run.registered == {"late": {"mr": 5}, "site-1": {"ct": 4}}
     assert run.validation["late"] == {"mr": 2}
     assert run.modalities == ["ct", "mr"]
     assert run.take_notes() == [
@@ -245,7 +245,7 @@ def test_unfit_site_that_comes_after_the_start_is_left_out_and_the_job_goes_on(
     for _ in range(3):  # it keeps asking for tasks
         arrive(handshake, "late", registration("late", **values))
     run = server.run()
-    assert run.registered == {"site-1": 4}
+    assert run.registered == {"site-1": {"ct": 4}}
     (note,) = run.take_notes()
     assert reason in note and note.endswith("late takes no part in the job until it is mended")
     assert server.engine.panics == []
@@ -256,17 +256,17 @@ def test_site_that_was_mended_joins_later(server, arrive):
     wrong = {"training": {"flair": 2}, "modalities": ("flair",), "validation": {"flair": 1}}
     arrive(handshake, "late", registration("late", **wrong))
     arrive(handshake, "late", registration("late"))
-    assert server.run().registered == {"late": 4, "site-1": 4}
+    assert server.run().registered == {"late": {"ct": 4}, "site-1": {"ct": 4}}
     assert server.run().validation["late"] == {"ct": 2}  # and nothing of what was refused
     arrive(handshake, "late", registration("late", training={"ct": 9}))
-    assert server.run().registered == {"late": 4, "site-1": 4}
+    assert server.run().registered == {"late": {"ct": 4}, "site-1": {"ct": 4}}
 
 
 def test_restarted_site_with_the_same_numbers_changes_nothing(server, arrive):
     handshake = started(server, arrive, "site-1")
     for state in ("", "aaaa", "bbbb"):
         arrive(handshake, "site-1", registration("site-1", state=state))
-    assert server.run().registered == {"site-1": 4}
+    assert server.run().registered == {"site-1": {"ct": 4}}
     assert server.run().take_notes() == []
 
 
@@ -274,12 +274,12 @@ def test_restarted_site_may_lose_cases_and_gains_none(server, arrive):
     handshake = started(server, arrive, "site-1")
     both = {"modalities": ("ct", "mr"), "validation": {"ct": 1, "mr": 9}}
     arrive(handshake, "site-1", registration("site-1", training={"ct": 3, "mr": 9}, **both))
-    assert server.run().registered == {"site-1": 3}
+    assert server.run().registered == {"site-1": {"ct": 3}}
     assert server.run().validation == {"site-1": {"ct": 1}}
     arrive(
         handshake, "site-1", registration("site-1", training={"ct": 900}, validation={"ct": 900})
     )
-    assert server.run().registered == {"site-1": 4}
+    assert server.run().registered == {"site-1": {"ct": 4}}
     assert server.run().validation == {"site-1": {"ct": 2}}
     now = server.run().admitted["site-1"]  # what it may speak of
     assert (now.cases, now.validation) == (900, {"ct": 900})
@@ -289,11 +289,11 @@ def test_restarted_site_may_lose_cases_and_gains_none(server, arrive):
 def test_restarted_site_that_trains_other_modalities_only_is_left_out(server, arrive):
     handshake = started(server, arrive, "site-1", "site-2")
     arrive(handshake, "site-1", registration("site-1", **MRI))
-    assert server.run().registered == {"site-2": 4}
+    assert server.run().registered == {"site-2": {"ct": 4}}
     (note,) = server.run().take_notes()
     assert note.startswith("site-1 trains mr now, it was admitted with ct and no other case of it")
     arrive(handshake, "site-1", registration("site-1"))
-    assert server.run().registered == {"site-1": 4, "site-2": 4}
+    assert server.run().registered == {"site-1": {"ct": 4}, "site-2": {"ct": 4}}
 
 
 def test_a_site_that_outweighs_all_others_is_noted_once_before_the_first_round(server, arrive):
@@ -321,14 +321,14 @@ def test_the_job_bounds_what_a_site_may_register(party, tiny, peer):
 def test_site_that_comes_back_unfit_has_no_weight_any_more(server, arrive):
     handshake = started(server, arrive, "site-1", "site-2")
     arrive(handshake, "site-2", registration("site-2", version="0.0.1"))
-    assert server.run().registered == {"site-1": 4}
+    assert server.run().registered == {"site-1": {"ct": 4}}
 
 
 def test_site_that_changes_its_registration_at_each_request_is_read_a_few_times(server, arrive):
     handshake = started(server, arrive, "site-1")
     for number in range(1000):
         arrive(handshake, "evil", registration("evil", training={"ct": 10**9 + number}))
-    assert server.run().registered == {"site-1": 4}
+    assert server.run().registered == {"site-1": {"ct": 4}}
     assert len(server.run().take_notes()) <= 11
 
 

@@ -34,7 +34,7 @@ def workflow(server):
     controller._engine = server.engine
     server.engine.components["plan"] = writer
     run = server.run()
-    run.registered = {"site-1": 6, "site-2": 6}
+    run.registered = {"site-1": {"ct": 6}, "site-2": {"ct": 6}}
     run.modalities = ["ct", "mr"]
     return controller, writer
 
@@ -67,7 +67,7 @@ def run_all(workflow, server, peer, sites):
 
     controller, writer = workflow
     fl_ctx = server.context()
-    server.run().registered = {site: cases for site, _, cases in sites}
+    server.run().registered = {site: {modality: cases} for site, modality, cases in sites}
     server.engine.clients = [site for site, _, _ in sites]
     for site, _, _ in sites:
         request = server.context(peer=peer(site, **{MEMORY: FREE}))
@@ -140,7 +140,7 @@ def test_more_cases_than_registered_or_another_task_are_not_added_up(
 ):
     controller, _ = workflow
     tasks = (StC.STATS_1st_STATISTICS, StC.STATS_2nd_STATISTICS)
-    server.run().registered = {"site-1": registered}
+    server.run().registered = {"site-1": {"ct": registered}}
     result = answer_of("site-1", "ct", 6, tasks[0], controller, server.context())
     deliver(controller, "site-1", result, tasks[asked], server.context())
     assert "site-1 sent statistics of an unknown form" in server.engine.panics[0]

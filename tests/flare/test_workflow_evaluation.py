@@ -21,7 +21,8 @@ def evaluation(server, monkeypatch):
 
     def run(registered: dict[str, int], external: set[str], *connected: str):
         server.engine.clients = list(connected)
-        server.run().registered, server.run().external = registered, frozenset(external)
+        server.run().registered = {site: {"ct": n} for site, n in registered.items()}
+        server.run().external = frozenset(external)
         workflow = FedVoxCrossSiteEval(model_locator_id="locator")
         workflow._engine = server.engine
         workflow.get_num_standing_tasks = lambda: 0

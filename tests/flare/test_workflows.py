@@ -100,7 +100,7 @@ def deliver(server):
             AppConstants.MODEL_OWNER: owner,
         }
         run = server.run()
-        run.registered = {site: 3, **run.registered}
+        run.registered = {site: {"ct": 3}, **run.registered}
         run.validation = {site: {"ct": 1}, **run.validation}
         workflow.handle_event(AppEventType.VALIDATION_RESULT_RECEIVED, server.context(**props))
 
@@ -402,7 +402,7 @@ def test_sites_own_models_are_collected_only_when_the_job_says_so(party, tiny, a
     server = party("server", job=tiny)
     server.engine.components["locator"] = SafetensorsLocator()
     server.engine.clients = ["a"]
-    server.run().registered = {"a": 3}
+    server.run().registered = {"a": {"ct": 3}}
     workflow = FedVoxCrossSiteEval(model_locator_id="locator")
     workflow._engine = server.engine
     workflow.start_controller(server.context())
@@ -415,7 +415,7 @@ def test_site_that_did_not_evaluate_is_named_and_fails_the_simulator(
     party, weights, record, caplog, job_id
 ):
     server = party(f"{job_id}/server", job_id=job_id)
-    server.run().registered = {"a": 3, "b": 3}
+    server.run().registered = {"a": {"ct": 3}, "b": {"ct": 3}}
     server.run().state.finish_round(weights, weights, record(0))
     results = WriteResults()
     results.last_validation["a"] = {"ct": (0.5, 1)}
@@ -455,7 +455,7 @@ def test_a_site_that_only_tests_stands_in_the_tables_and_not_among_those_that_tr
 
 def test_an_external_site_that_did_not_evaluate_is_named(trained, caplog):
     server, _ = trained
-    server.run().registered, server.run().external = {"a": 3}, frozenset({"outside"})
+    server.run().registered, server.run().external = {"a": {"ct": 3}}, frozenset({"outside"})
     results = WriteResults()
     results.last_validation["a"] = {"ct": (0.5, 1)}
     results.control_flow(Signal(), server.context())
@@ -480,7 +480,7 @@ def test_case_rows_with_an_impossible_dice_are_refused_as_a_whole(deliver, caplo
 def test_site_that_is_not_registered_or_not_connected_is_not_asked_to_evaluate(server):
     server.engine.components["locator"] = SafetensorsLocator()
     server.engine.clients = ["a", "unfit"]
-    server.run().registered = {"a": 3, "gone": 3}
+    server.run().registered = {"a": {"ct": 3}, "gone": {"ct": 3}}
     workflow = FedVoxCrossSiteEval(model_locator_id="locator", validation_timeout=0)
     workflow._engine = server.engine
     workflow.start_controller(server.context())
@@ -496,7 +496,7 @@ def test_evaluation_waits_as_long_as_the_rounds_suggest_unless_the_job_says_so(
     run.state.finish_round(weights, weights, measured)
     server.engine.components["locator"] = SafetensorsLocator()
     server.engine.clients = ["a"]
-    run.registered, run.cases = {"a": 3}, {"a": (4, 10)}
+    run.registered, run.cases = {"a": {"ct": 3}}, {"a": (4, 10)}
     workflow = FedVoxCrossSiteEval(
         model_locator_id="locator", validation_timeout=fixed, submit_model_timeout=fixed
     )
@@ -814,7 +814,7 @@ def test_too_few_sites_that_take_part_end_the_run_with_a_reason(one_round, monke
     broadcast_into(monkeypatch, {})
     workflow.start_controller(server.context())
     monkeypatch.setattr(Handshake, "wait", lambda *args: None)
-    server.run().registered = {"a": 2}
+    server.run().registered = {"a": {"ct": 2}}
     workflow._min_clients = 2
     failure = train(server, workflow)
     assert failure["reason"].startswith("1 of 2 needed sites take part (a)")
@@ -834,7 +834,7 @@ def test_modality_that_nobody_validates_is_noted_before_training(one_round, weig
 
 def test_a_refused_report_stands_in_the_results_and_the_run_goes_on(trained, deliver, capsys):
     server, _ = trained
-    server.run().registered = {"a": 3, "evil": 3}
+    server.run().registered = {"a": {"ct": 3}, "evil": {"ct": 3}}
     results = WriteResults()
     both_models(deliver, results, last_dice=0.4)
     deliver(results, "evil", "SRV_global_last", report([row("global_last", "a", 1.0)]))

@@ -33,8 +33,8 @@ class Round:
         model: the global model that was sent to the sites.
         store: where screened updates wait.
         rule: how sites are weighted, a name of :data:`fedvox.aggregation.weighing.WEIGHING`.
-        registered: site -> training cases that it registered; who is not in it has no weight.
-            None where nobody registers.
+        registered: site -> modality -> training cases that it registered; who is not in it has no
+            weight. None where nobody registers.
         aggregator: a registered aggregator.
         validation: site -> modality -> validation cases that it registered; None where nobody
             registers.
@@ -54,7 +54,7 @@ class Round:
         model: Arrays,
         store: UpdateStore,
         rule: str,
-        registered: Mapping[str, int] | None = None,
+        registered: Mapping[str, Mapping[str, int]] | None = None,
         aggregator: str = "mean",
         validation: Mapping[str, Mapping[str, int]] | None = None,
         steps: int | None = None,
@@ -104,8 +104,6 @@ class Round:
             self.refuse(update.site, str(refusal))
             raise
         self.store.put(self.index, update.site, update.arrays)
-        counted = cases if self.registered is None else self.registered[update.site]
-        most = update.cases if counted is None else min(update.cases, counted)
         self.contributors[update.site] = {
             "site": update.site,
             **recorded(update),
@@ -115,7 +113,7 @@ class Round:
             "bytes_up": _size(update.arrays),
             "bytes_down": _size({name: self.model[name] for name in update.arrays}),
         }
-        self.accepted[update.site] = replace(update, cases=most, arrays={})
+        self.accepted[update.site] = self._counted(update)
 
     def refuse(self, site: str, reason: str) -> None:
         """Records a refusal, each once and of each site no more than a few."""
@@ -124,17 +122,28 @@ class Round:
         if entry not in own and len(own) < MOST_REFUSALS:
             self.refused.append(entry)
 
+    def _counted(self, update: Update) -> Update:
+        """An update as rules see it: without arrays, with the cases that its site registered."""
+        if self.registered is None:
+            return replace(update, arrays={}, training={})
+        training = self.registered[update.site]
+        cases = min(update.cases, sum(training.values()))
+        return replace(update, arrays={}, cases=cases, training=dict(training))
+
     def _entitled(self, update: Update, own: Registration | None) -> int | None:
         """Training cases that the site may claim, None where nobody registers."""
         if self.registered is None:
             return None
-        if update.site not in self.registered:
+        if not any(self.registered.get(update.site, {}).values()):
             raise UpdateRefused("not registered: it was not admitted before this round")
         if own is None:
-            return self.registered[update.site]
-        if not set(filter(None, update.modality.split(","))) <= set(own.modalities):
-            held = ", ".join(own.modalities)
-            raise UpdateRefused(f"claims to be of {update.modality}, registered {held}")
+            return sum(self.registered[update.site].values())
+        if sorted(filter(None, update.modality.split(","))) != own.trained:
+            held = ", ".join(own.trained)
+            raise UpdateRefused(
+                f"claims to be of {update.modality or 'no modality'}, registered training cases of "
+                f"{held}"
+            )
         return own.cases
 
     def _sent_to(self, site: str) -> Arrays:

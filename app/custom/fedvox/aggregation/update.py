@@ -17,10 +17,13 @@ class Update(Claims):
     Attributes:
         site: the name under which the transport authenticated the sender.
         arrays: weights after local training.
+        training: modality -> training cases that the site registered, written by the server; empty
+            where nobody registers.
         attached: what travels beside the weights: name of
             :data:`fedvox.aggregation.attachment.ATTACHMENTS` -> its arrays.
     """
 
     site: str
     arrays: Arrays
+    training: Mapping[str, int] = field(default_factory=dict)
     attached: Mapping[str, Arrays] = field(default_factory=dict)

@@ -4,10 +4,10 @@ A rule sees every accepted update with its screened claims, may read tensors, an
 the rounds before. One function each, one line in :data:`WEIGHING`.
 
 Example:
-    >>> claimed = {"a": (30, "ct"), "b": (10, "ct"), "c": (10, "mr")}
+    >>> registered = {"a": {"ct": 30}, "b": {"ct": 10}, "c": {"mr": 10}}
     >>> updates = {
-    ...     site: Update(site=site, arrays={}, cases=cases, steps=50, modality=modality)
-    ...     for site, (cases, modality) in claimed.items()
+    ...     site: Update(site=site, arrays={}, cases=sum(own.values()), steps=50, training=own)
+    ...     for site, own in registered.items()
     ... }
     >>> for rule in ("cases", "steps", "uniform", "modality_first"):
     ...     shares = WEIGHING[rule](updates, lambda site, name: {}[name], {}, Memory())
@@ -45,7 +45,8 @@ class Share:
 
 Weigh = Callable[[Mapping[str, Update], ReadTensor, Arrays, Memory], dict[str, Share]]
 """``(site -> update without arrays, (site, tensor) -> array, global model, memory) -> shares``.
-An update's ``cases`` are those that count: never more than the site registered."""
+An update's ``cases`` are those that count: never more than the site registered; ``training`` are
+those that it registered, by modality. What it claims to be of decides nothing."""
 
 WEIGHING: Registry[Weigh] = Registry("client weight")
 
@@ -91,21 +92,26 @@ def modality_first(
 ) -> dict[str, Share]:
     """The mean within each modality by cases, then the mean over modalities.
 
-    ``w_k = Σ_m (1/M) · n_km / Σ_j n_jm`` over the M modalities of the round; a site's cases count
-    evenly for each modality that it holds. So ten CT hospitals do not drown one with MRI.
+    ``w_k = Σ_m (1/M) · n_km / Σ_j n_jm`` over the M modalities of the round, with ``n_km`` the
+    training cases of modality m that site k registered. So ten CT hospitals do not drown one with
+    MRI.
     """
-    held = {
-        site: [name for name in update.modality.split(",") if name] or [""]
-        for site, update in sorted(updates.items())
-    }
+    held = {site: _by_modality(update) for site, update in sorted(updates.items())}
     totals: dict[str, float] = {}
-    for site, names in held.items():
-        for name in names:
-            totals[name] = totals.get(name, 0.0) + updates[site].cases / len(names)
+    for own in held.values():
+        for name, cases in own.items():
+            totals[name] = totals.get(name, 0.0) + cases
     shares = {}
-    for site, names in held.items():
-        own = updates[site].cases / len(names)
-        weight = sum(own / totals[name] for name in names) / len(totals)
+    for site, own in held.items():
+        weight = sum(cases / totals[name] for name, cases in own.items()) / len(totals)
         reason = f"{updates[site].cases} training cases, {len(totals)} modalities alike"
         shares[site] = Share(weight, reason)
     return shares
+
+
+def _by_modality(update: Update) -> dict[str, float]:
+    """The cases of an update that count, spread as registered; of one modality where nobody did."""
+    total = sum(update.training.values())
+    if not total:
+        return {"": float(update.cases)}
+    return {name: update.cases * n / total for name, n in sorted(update.training.items()) if n}

@@ -169,7 +169,7 @@ class Handshake(FLComponent):
         """Tells the other components who takes part, in dictionaries that nobody changes."""
         admitted, counted = dict(sorted(self.registrations.items())), self._counted()
         run.admitted = admitted
-        run.registered = {site: counted[site].cases for site in _training(counted)}
+        run.registered = {site: dict(counted[site].training) for site in _training(counted)}
         run.external = frozenset(counted) - frozenset(run.registered)
         run.validation = {site: dict(own.validation) for site, own in counted.items()}
         run.cases = {

@@ -101,7 +101,7 @@ class FedVoxStatistics(StatisticsController):
         try:
             data = from_shareable(client_task.result).data
             known = registration_of(site, fl_ctx)
-            cases = known.cases if known else run.registered.get(site, 0)
+            cases = known.cases if known else sum(run.registered.get(site, {}).values())
             data = read_statistics(data, asked, run.job.data.modality_sets, cases)
             client_task.result = DXO(DataKind.STATISTICS, data=data).to_shareable()
         except (ConfigError, *UNREADABLE):

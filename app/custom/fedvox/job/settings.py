@@ -39,7 +39,8 @@ class TrainingSettings:
             where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
         client_weight: how updates are weighed: ``cases``, ``steps``, ``uniform``, or
-            ``modality_first``, the mean within each modality and then over modalities.
+            ``modality_first``, the mean within each modality, by the training cases of it that a
+            site registered, and then over modalities.
         server_momentum: share of the last round's step that the server adds to this round's
             (FedAvgM); 0 takes the mean as it is.
         personal: tensors that stay at the site that trains them: ``norm`` for all of normalisation

@@ -73,7 +73,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             weights,
             state.store,
             job.training.client_weight,
-            {site.name: len(site.train) for site in sites},
+            {site.name: case_counts(site.train) for site in sites},
             job.training.aggregator,
             validation,
             job.training.steps,

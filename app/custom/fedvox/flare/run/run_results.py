@@ -103,7 +103,7 @@ def _write_record(run: ServerRun) -> None:
     sites = (
         SiteCases(
             site,
-            run.registered.get(site, 0),
+            sum(run.registered.get(site, {}).values()),
             *run.cases.get(site, (0, 0)),
             coarse=run.coarse.get(site, 0),
             external=site in run.external,

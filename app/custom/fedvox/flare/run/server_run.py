@@ -32,7 +32,8 @@ class ServerRun:
         results: folder that comes back with the job.
         admitted: site -> what it holds now, of the sites that take part, filled by the handshake;
             claims and reports are held against it.
-        registered: site -> training cases that count, of those of these sites that train.
+        registered: site -> modality -> training cases that count, of those of these sites that
+            train.
         external: those of these sites that only test.
         validation: site -> modality -> validation cases that count.
         cases: site -> its validation and test cases now.
@@ -62,7 +63,7 @@ class ServerRun:
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
         self.admitted: dict[str, Registration] = {}
-        self.registered: dict[str, int] = {}
+        self.registered: dict[str, dict[str, int]] = {}
         self.external: frozenset[str] = frozenset()
         self.coarse: dict[str, int] = {}
         self.validation: dict[str, dict[str, int]] = {}
