@@ -7,7 +7,8 @@ from fedvox.aggregation.weighing import WEIGHING
 
 
 def weights(rule: str, *updates) -> dict[str, float]:
-    shares = WEIGHING[rule]({update.site: update for update in updates}, None, {}, Memory())
+    shares, kept = WEIGHING[rule]({update.site: update for update in updates}, None, {}, Memory())
+    assert not kept
     return {site: share.weight for site, share in shares.items()}
 
 
@@ -21,7 +22,7 @@ def weights(rule: str, *updates) -> dict[str, float]:
 )
 def test_weight_follows_the_rule_and_says_why(update_of, rule, weight, reason):
     update = update_of("a", {}, cases=24, steps=80)
-    (share,) = WEIGHING[rule]({"a": update}, None, {}, Memory()).values()
+    (share,) = WEIGHING[rule]({"a": update}, None, {}, Memory())[0].values()
     assert (share.weight, share.reason) == (weight, reason)
 
 

@@ -527,7 +527,7 @@ def broadcast_into(monkeypatch, updates: dict[str, Shareable | None]) -> list[li
 
 
 def trained_update(weights, steps: int = 1, value: float = 1.0, index: int = 0) -> Shareable:
-    claims = {"cases": 2, "steps": steps, "validation": {"ct": [0.5, 1]}}
+    claims = {"cases": 2, "modality": "ct", "steps": steps, "validation": {"ct": [0.5, 1]}}
     arrays = {name: array + np.float32(value) for name, array in weights.items()}
     result = DXO(DataKind.WEIGHTS, data=arrays, meta={META: claims}).to_shareable()
     result.add_cookie(AppConstants.CONTRIBUTION_ROUND, index)
@@ -800,7 +800,7 @@ def test_a_site_that_comes_while_a_round_is_being_opened_is_asked_in_the_next(
 
     def late(self, *args, **kwargs):
         self.aggregator.handle_event(AppEventType.ROUND_STARTED, kwargs["fl_ctx"])
-        server.run().registered = {**server.run().registered, "c": 2}
+        server.run().registered = {**server.run().registered, "c": {"ct": 2}}
         server.engine.clients.append("c")
         broadcast(self, *args, **kwargs)
 

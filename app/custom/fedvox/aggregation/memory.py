@@ -32,6 +32,10 @@ class Memory:
     def __bool__(self) -> bool:
         return bool(self.arrays or self.numbers)
 
+    def extended(self, more: "Memory") -> "Memory":
+        """This memory with the entries of another; where both have a name, the other's."""
+        return Memory({**self.arrays, **more.arrays}, {**self.numbers, **more.numbers})
+
     def write(self, path: Path) -> None:
         """Writes it atomically."""
         write_arrays(path, self.arrays, {NUMBERS: json.dumps(self.numbers)})

@@ -175,8 +175,8 @@ class Round:
         model = {name: np.asarray(array) for name, array in self.model.items()}
         shares: dict[str, Share] = {}
         if self.accepted:
-            shares = self.weigh(self.accepted, self._read, self.model, self.memory)
-            following, memory = self._step(shares)
+            shares, more = self.weigh(self.accepted, self._read, self.model, self.memory)
+            following, memory = self._step(shares, self.memory.extended(more))
             if all(np.isfinite(array).all() for array in following.values()):
                 model = model | dict(following)
                 self.memory = merge_attached(self.accepted, memory)
@@ -190,19 +190,19 @@ class Round:
     def _read(self, site: str, name: str) -> np.ndarray:
         return self.store.read(self.index, site, name)
 
-    def _step(self, shares: Mapping[str, Share]) -> tuple[Arrays, Memory]:
+    def _step(self, shares: Mapping[str, Share], memory: Memory) -> tuple[Arrays, Memory]:
         """The next values of the tensors that somebody sent, and what is remembered of the step."""
         weights = {site: share.weight for site, share in shares.items()}
         owners = owner_shares(weights, self.travelling)
         owned = {name: array for name, array in self.model.items() if owners(name)}
         mean = self.aggregate(owned, self._read, owners)
         if not self.momentum:
-            return mean, self.memory
-        known = self.memory.arrays
+            return mean, memory
+        known = memory.arrays
         velocity = {n: known[f"{MOMENTUM}{n}"] for n in mean if f"{MOMENTUM}{n}" in known}
         following, kept = momentum_step(owned, mean, velocity, self.momentum)
         arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
-        return following, Memory(arrays, self.memory.numbers)
+        return following, Memory(arrays, memory.numbers)
 
     def _record(self, shares: Mapping[str, Share]) -> dict[str, Any]:
         total = sum(shares[site].weight for site in sorted(shares))
