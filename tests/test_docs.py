@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 from fedvox.aggregation.claims import Claims
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
+from fedvox.aggregation.weighing import Share
 from fedvox.commands.main import build_parser
 from fedvox.config import build, to_mapping
 from fedvox.data.organs import CANONICAL
@@ -327,6 +329,7 @@ def test_site_file_examples_are_accepted(name: str) -> None:
 def test_fields_of_a_round_are_documented(tmp_path: Path) -> None:
     model = {"weight": np.zeros(2, np.float32)}
     current = Round(0, model, UpdateStore(tmp_path), "cases")
+    current.weigh = lambda updates, *_: ({"a": Share(1.0, "why", {"number": 1.0})}, Memory())
     update = Update(site="a", round=0, arrays=model, cases=1, steps=1)
     current.accept(update)
     with pytest.raises(UpdateRefused):
