@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from fedvox.metrics.interval import FEWEST, mean_interval, spread
-from fedvox.metrics.summary import bootstrap_interval
 
 
 @pytest.mark.parametrize("cases", [3, 5, 10, 20, 40])
@@ -52,8 +51,3 @@ def test_too_few_cases_or_no_spread_have_no_interval(cases, mean, sd):
 def test_spread_is_that_of_a_sample_in_any_order():
     assert spread([0.1, 0.2, 0.6]) == spread([0.6, 0.1, 0.2]) == pytest.approx(0.26457513)
     assert math.isnan(spread([0.5])) and math.isnan(spread([]))
-
-
-def test_former_name_gives_the_same_interval():
-    values = [0.4, 0.5, 0.9]
-    assert bootstrap_interval(values, 300, 1) == mean_interval(3, sum(values) / 3, spread(values))

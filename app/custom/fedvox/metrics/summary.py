@@ -18,8 +18,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from fedvox.data.organs import REGIONS
 from fedvox.metrics import MAIN, METRICS, other_metrics
 from fedvox.metrics.interval import FEWEST, mean_interval, spread
@@ -102,22 +100,6 @@ def reduce_rows(rows: Sequence[MetricRow]) -> list[SharedSummary]:
         for (site, split), groups in ((place, _by_group(places[place])) for place in sorted(places))
         for key in sorted(groups, key=_order)
     ]
-
-
-def bootstrap_interval(
-    values: Sequence[float] | np.ndarray, resamples: int = 0, seed: int = 0
-) -> tuple[float, float]:
-    """The 95% interval of a mean under the name that it had when it was resampled.
-
-    Args:
-        values: one number from 0 to 1 per case, none of them NaN; shape ``(cases,)``.
-        resamples: without effect, the interval is :func:`fedvox.metrics.interval.mean_interval`.
-        seed: without effect.
-
-    Returns:
-        Lower and upper end; both NaN where there is no interval.
-    """
-    return mean_interval(len(values), _mean(values).value, spread(values))
 
 
 def _order(key: _Key) -> tuple[str, str, bool, str]:
