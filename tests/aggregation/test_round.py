@@ -312,6 +312,17 @@ def test_a_modality_that_a_site_only_tests_is_none_of_its_update(open_round, mod
     current.accept(update_of("a", filled(model, 1.0), modality="ct"), tests)
 
 
+def test_an_update_of_other_modalities_keeps_its_validation(
+    open_round, model, update_of, restarted
+):
+    held = {"registered": {"a": {"ct": 4}}, "validation": {"a": {"ct": 2}}}
+    current = open_round(**held)
+    with pytest.raises(UpdateRefused, match="claims to be of mr"):
+        wrong = {"modality": "mr", "validation": {"ct": (0.5, 2)}}
+        current.accept(update_of("a", filled(model, 1.0), **wrong), restarted)
+    assert current.close()[1]["scores"] == {"a": {"ct": [0.5, 2]}}
+
+
 def test_modality_first_weighs_by_what_was_registered(open_round, model, update_of):
     held = {"a": {"ct": 100}, "b": {"ct": 60, "mr": 10}, "c": {"ct": 40}, "d": {}}
     current = open_round("modality_first", registered=held)

@@ -97,6 +97,7 @@ class Round:
         try:
             cases = self._entitled(update, own)
             self._keep_scores(update, own)
+            _check_modalities(update, own)
             sent = self._sent_to(update.site)
             screen(update, sent, self.index, self.accepted, cases, self.steps)
             screen_attached(update.attached)
@@ -136,15 +137,7 @@ class Round:
             return None
         if not any(self.registered.get(update.site, {}).values()):
             raise UpdateRefused("not registered: it was not admitted before this round")
-        if own is None:
-            return sum(self.registered[update.site].values())
-        if sorted(filter(None, update.modality.split(","))) != own.trained:
-            held = ", ".join(own.trained)
-            raise UpdateRefused(
-                f"claims to be of {update.modality or 'no modality'}, registered training cases of "
-                f"{held}"
-            )
-        return own.cases
+        return sum(self.registered[update.site].values()) if own is None else own.cases
 
     def _sent_to(self, site: str) -> Arrays:
         """The tensors of the global model that a site got."""
@@ -248,6 +241,15 @@ def round_text(record: Mapping[str, Any], rounds: int) -> str:
         + (f"nothing from {', '.join(record['missing'])}; " if record["missing"] else "")
         + f"{record['seconds']:.0f} s"
     )
+
+
+def _check_modalities(update: Update, own: Registration | None) -> None:
+    """An update is of the modalities that its site trains, as it registered."""
+    if own is not None and sorted(filter(None, update.modality.split(","))) != own.trained:
+        raise UpdateRefused(
+            f"claims to be of {update.modality or 'no modality'}, registered training cases of "
+            f"{', '.join(own.trained)}"
+        )
 
 
 def _distance(arrays: Arrays, model: Arrays) -> float:
