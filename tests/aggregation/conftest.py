@@ -3,6 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from fedvox.aggregation.round import Round
+from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 
 
@@ -20,5 +22,15 @@ def update_of() -> Callable[..., Update]:
         return Update(
             **{"site": site, "round": 0, "arrays": arrays, "cases": 4, "steps": 10} | claims
         )
+
+    return make
+
+
+@pytest.fixture
+def open_round(model, tmp_path) -> Callable[..., Round]:
+    """A function that opens the first round of the model."""
+
+    def make(rule: str = "uniform", **options) -> Round:
+        return Round(0, model, UpdateStore(tmp_path / "incoming"), rule, **options)
 
     return make
