@@ -92,8 +92,8 @@ def _require_own_part(source: Path) -> None:
     if OWN_PART not in class_names(filters):
         raise ConfigError(
             f"'training.personal' is set and {SERVER} does not name {OWN_PART} under "
-            "task_data_filters; copy that block from the job fedgin, or keep no tensor at the sites: "
-            "training.personal=[]"
+            "task_data_filters; copy that block from the job fedgin, or keep no tensor at the "
+            "sites: training.personal=[]"
         )
 
 
