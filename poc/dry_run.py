@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 
 from fedvox.flare.loopback.dry_run import (
-    check_job,
     exit_code,
     finish,
     make_job,
+    site_modalities,
     work_folder,
     write_phantom_sites,
 )
@@ -27,6 +27,8 @@ from fedvox.flare.loopback.submission import closing_text, submit
 
 PROJECT = Path(__file__).parent / "project.yml"
 USER = "admin@poc.org"
+SITES = 3
+"""Hospitals where ``--sites`` does not name them."""
 
 
 def main() -> int:
@@ -35,7 +37,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--job", default="fedgin", help="a job in jobs/ (default fedgin)")
-    parser.add_argument("--sites", default="ct,mr,mr", help="modality per site (default ct,mr,mr)")
+    parser.add_argument(
+        "--sites", help="modality per site (default three sites of the job's phantoms: ct,mr,mr)"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/poc"), help="run folder to write")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
@@ -46,9 +50,8 @@ def main() -> int:
 
 def run(args: argparse.Namespace) -> None:
     """Prepares, runs, collects and stops."""
-    check_job(args.job, args.set, args.sites)
+    modalities = site_modalities(args.job, args.set, args.sites, SITES)
     work = work_folder(args.out)
-    modalities = args.sites.split(",")
     project = with_ports(read_project(PROJECT), *free_ports(2))
     sites = [
         {"name": f"site-{index}", "type": "client", "org": f"hospital_{index}"}
@@ -56,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
     ]
     project["participants"] = [*project["participants"], *sites]
     print(f"preparing {len(sites)} sites and their phantoms")
-    job = make_job(args.job, work, "pinned", args.set, args.sites)
+    job = make_job(args.job, work, "pinned", args.set, modalities)
     kits = provision(project, work / "kits", "poc")
     write_phantom_sites(kits, job, work)
     with Federation(kits) as federation:

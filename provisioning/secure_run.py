@@ -18,11 +18,11 @@ from pathlib import Path
 
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import (
-    check_job,
     check_replaceable,
     exit_code,
     finish,
     make_job,
+    site_modalities,
     work_folder,
     write_phantom_sites,
 )
@@ -59,7 +59,9 @@ def main() -> int:
         default="both",
         help="who submits: admin console, FLARE API or one after the other (default both)",
     )
-    parser.add_argument("--sites", default="ct,mr,mr", help="modality per site (default ct,mr,mr)")
+    parser.add_argument(
+        "--sites", help="modality per site (default the job's phantoms, as ct,mr,mr for fedgin)"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/secure"), help="run folder to write")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting"
@@ -77,12 +79,13 @@ def run(args: argparse.Namespace) -> None:
     project = read_project(args.project)
     built = latest_kits(project, args.kits)
     lead = built.person("lead")
-    require_sites(built, args.sites)
+    if args.sites is not None:
+        require_sites(built, args.sites)
     require_free_ports(project)
-    check_job(args.job, args.set, args.sites)
+    modalities = site_modalities(args.job, args.set, args.sites, len(built.names("client")))
     work = work_folder(args.out, *outs.values())
     kits = copy_kits(built, work / "kits")
-    job = make_job(args.job, work, args.code, args.set, args.sites)
+    job = make_job(args.job, work, args.code, args.set, modalities)
     write_phantom_sites(kits, job, work)
     results = {}
     with Federation(kits) as federation:

@@ -11,13 +11,14 @@ from fedvox.aggregation.attachment import (
     MOST_NUMBERS,
     check_attached,
     check_leaving,
+    check_listed,
     merge_attached,
 )
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
-from fedvox.errors import UpdateRefused
+from fedvox.errors import ConfigError, UpdateRefused
 from fedvox.privacy.forms import FormError
 
 
@@ -92,3 +93,12 @@ def test_a_round_screens_what_comes_and_remembers_it(tmp_path, model, update_of)
     record = current.close()[1]
     assert [entry["site"] for entry in record["contributors"]] == ["a"]
     np.testing.assert_array_equal(current.memory.arrays["toy.mean"], [0.25, 0.25])
+
+
+def test_a_site_file_that_lists_an_unknown_attachment_is_told_the_known_ones(monkeypatch):
+    check_listed(["toy"], "fedvox_site.json")
+    with pytest.raises(ConfigError, match=r"'attachments' names 'tyo'; .*allowed: toy$"):
+        check_listed(["toy", "tyo"], "fedvox_site.json")
+    monkeypatch.setattr(ATTACHMENTS, "_entries", {})
+    with pytest.raises(ConfigError, match="names 'toy'; this version has none, leave the list"):
+        check_listed(["toy"], "fedvox_site.json")

@@ -170,6 +170,18 @@ def test_one_folder_read_by_two_sites_is_refused():
     assert "FEDVOX_SITE=" in message
 
 
+@pytest.mark.parametrize("sources", [("x", "x"), ("x-1", "x"), ("x", "x-1"), ("x-1", "x-1")])
+def test_a_site_that_tests_on_the_folder_of_another_is_refused(sources):
+    trains, tests = sources
+    only_tests = changed(source=tests, cases=0, validation={}, external=True)
+    (message,) = judged(a=changed(source=trains), b=only_tests)
+    assert message.startswith("a and b read the same data folder")
+
+
+def test_parts_of_one_folder_are_sites_of_their_own():
+    assert judged(**{name: changed(source=f"x-{name}") for name in "abcd"}) == []
+
+
 def test_sites_that_do_not_tell_their_folder_are_not_compared():
     assert judged(a=changed(source=""), b=changed(source="")) == []
 

@@ -63,3 +63,10 @@ def test_a_site_that_only_tests_is_told_that_no_round_was_measured(place, doctor
     assert not {"data", "split", "labels", "waiting"} & complaints(findings), findings
     assert findings["split"]["message"].endswith("the site only tests, it does not train")
     assert findings["waiting"]["message"] == "the site only tests: no round was measured"
+
+
+def test_an_unknown_attachment_is_told_before_the_site_starts(place, found):
+    path = place.local / "fedvox_site.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "attachments": ["statistics"]}))
+    _, findings = found("data", "'attachments' names 'statistics'")
+    assert findings["data"]["remedy"] == "this version has none, leave the list empty"

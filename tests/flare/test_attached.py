@@ -73,7 +73,7 @@ def test_a_listed_attachment_reaches_the_server_s_memory(site, server, peer, wei
     [
         ([], 5, "toy", "which 'attachments' of the site file does not list"),
         (["toy"], 4, "toy", "over fewer cases than 5"),
-        (["toy", "Mueller"], 5, "Mueller", "an unknown attachment"),
+        (["toy"], 5, "Mueller", "an unknown attachment"),
     ],
 )
 def test_anything_else_keeps_the_whole_result_at_the_site(

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import fedvox
+from fedvox.errors import ConfigError
 from fedvox.flare.jobs.export import export_job
-from fedvox.flare.jobs.folder import job_settings, list_jobs
+from fedvox.flare.jobs.folder import SERVER, job_settings, list_jobs, plans_only
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -50,3 +51,24 @@ def test_fedgin_settings_are_written_as_export_writes_them(tmp_path: Path) -> No
     copy = export_job(JOBS / "fedgin", tmp_path, "pinned")
     name = "app/config/training.json"
     assert (copy / name).read_bytes() == (JOBS / "fedgin" / name).read_bytes()
+
+
+PERSONAL = ["training.personal=norm", "network.norm=batch"]
+
+
+@pytest.mark.parametrize("name", list_jobs(JOBS))
+def test_every_training_job_cuts_each_sites_model_at_the_server(name: str, tmp_path: Path) -> None:
+    server = json.loads((JOBS / name / SERVER).read_text())
+    (fedgin,) = json.loads((JOBS / "fedgin" / SERVER).read_text())["task_data_filters"]
+    assert server["task_data_filters"] == ([] if plans_only(JOBS / name) else [fedgin])
+    export_job(JOBS / name, tmp_path, overrides=PERSONAL)
+
+
+def test_personal_tensors_without_the_servers_filter_are_refused(tmp_path: Path) -> None:
+    job = export_job(JOBS / "brats", tmp_path / "old")
+    text = json.loads((job / SERVER).read_text())
+    (job / SERVER).write_text(json.dumps({**text, "task_data_filters": []}))
+    with pytest.raises(ConfigError, match=r"'training.personal' .*OwnPart .*from the job fedgin"):
+        export_job(job, tmp_path / "new", overrides=PERSONAL)
+    assert not (tmp_path / "new").exists()
+    export_job(job, tmp_path / "new")

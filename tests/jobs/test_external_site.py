@@ -13,6 +13,7 @@ from fedvox.data.site.site_file import SiteSettings
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.loopback.simulate import simulate
+from fedvox.phantoms.writer import write_phantom_site
 from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
@@ -24,11 +25,13 @@ EXTERNAL = "outside"
 def test_an_external_site_is_in_every_table_and_in_no_weight(
     tmp_path, phantom_site, tiny_overrides
 ):
+    own = tmp_path / "own-data"
+    write_phantom_site(own, "ct", {"train": 3, "val": 1, "test": 2}, seed=0, site=3, spacing_mm=12)
     roots = {"hospital-a": "ct", "hospital-b": "mr", EXTERNAL: "ct"}
     sites = {
         name: SiteSettings(
             dataset="phantom",
-            root=str(phantom_site(modality)),
+            root=str(own if name == EXTERNAL else phantom_site(modality)),
             modalities=(modality,),
             split="test" if name == EXTERNAL else "dataset",
             share="summary" if name == "hospital-b" else "cases",

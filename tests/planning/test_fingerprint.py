@@ -1,5 +1,6 @@
 """What a case adds to a fingerprint, and what fixed bins make of it."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,19 @@ def test_mr_has_no_hu(make_case):
     assert case_fingerprint(make_case(modality="mr"), ("liver",)).organ_hu is None
     assert ORGAN_HU in features_of("ct")
     assert ORGAN_HU not in features_of("mr")
+
+
+@pytest.mark.parametrize("order", [("ct", "mr"), ("mr", "ct")])
+def test_hu_are_those_of_the_ct_among_several_images(make_case, order):
+    alone, other = make_case(), make_case(name="other", modality="mr")
+    images = {**alone.images, **other.images}
+    both = dataclasses.replace(alone, images={name: images[name] for name in order})
+    found = case_fingerprint(both, ("liver",)).organ_hu
+    assert np.array_equal(found, case_fingerprint(alone, ("liver",)).organ_hu)
+    assert (
+        summarise_cases("+".join(order), 1, [case_fingerprint(both, ("liver",))]).counted[ORGAN_HU]
+        == 1
+    )
 
 
 def test_an_unreadable_image_is_refused_without_its_name(make_case):

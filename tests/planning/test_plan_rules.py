@@ -1,7 +1,9 @@
 """Spacing and patch from made-up fingerprints."""
 
-from fedvox.planning.fingerprint import CaseFingerprint, summarise_cases
-from fedvox.planning.plan_rules import median_patch, plan_spacing, shrink
+import numpy as np
+
+from fedvox.planning.fingerprint import FEATURES, ORGAN_HU, CaseFingerprint, summarise_cases
+from fedvox.planning.plan_rules import median_patch, plan_spacing, plan_window, shrink
 
 ONE = (1.0, 1.0, 1.0)
 
@@ -51,3 +53,14 @@ def test_the_longest_edge_shrinks_first():
 def test_small_images_leave_the_deepest_level_more_than_one_voxel():
     tiny = cases_of("mr", ONE, extent=(5.0, 5.0, 5.0))
     assert median_patch({"mr": tiny}, ONE, 16) == (32, 16, 16)
+
+
+def test_the_window_is_that_of_the_ct_among_several_channels():
+    organs = FEATURES[ORGAN_HU].histogram(np.array([100.0]))
+    own = CaseFingerprint(ONE, (100.0,) * 3, organs)
+    window, reason = plan_window({"ct+mr": summarise_cases("ct+mr", 2, [own, own])})
+    assert window == (100.0, 104.0)
+    assert reason.endswith("inside the organs of 2 CT cases")
+    assert window == plan_window({"ct": summarise_cases("ct", 2, [own, own])})[0]
+    window, reason = plan_window({"t1+flair": summarise_cases("t1+flair", 2, [own, own])})
+    assert window is None and "no site contributed CT" in reason

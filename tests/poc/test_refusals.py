@@ -8,7 +8,8 @@ from fedvox.flare.loopback.dry_run import MARKER
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--sites", "ct,pet"], "phantom.modalities"),
+        (["--sites", "ct,pet"], "--sites ct,pet: 'phantom.modalities'"),
+        (["--job", "brats", "--sites", "ct,mr,mr"], "--sites ct,mr,mr: 'phantom.modalities'"),
         (["--set", "training.roundz=1"], "unknown key 'training.roundz'"),
         (["--job", "fedgen"], "no job 'fedgen'"),
     ],

@@ -63,3 +63,14 @@ def test_the_table_says_when_the_window_stays(made, tmp_path):
     text = plan_text(plan, fingerprints, COUNTS, ["ct", "mr"], tmp_path / "plan.json")
     assert "data.ct_window  as it is" in text
     assert "mr: none; none, or too few" in text
+
+
+def test_columns_stand_below_their_titles_for_a_set_of_channels_too(made, tmp_path):
+    fingerprints, plan = made
+    channels = {"t1+t1ce+t2+flair": fingerprints["ct"]}
+    text = plan_text(plan, channels, COUNTS, ["ct"], tmp_path / "plan.json")
+    title, row = text.splitlines()[2:4]
+    assert row.startswith("t1+t1ce+t2+flair  ")
+    assert title.index("cases") + len("cases") == row.index(" 6 ") + 2
+    assert title.index("median voxel size") == row.index("0.80 x")
+    assert title.index("median extent") == row.index("320 x")

@@ -171,6 +171,21 @@ def test_one_folder_read_by_two_sites_has_one_source(site, tmp_path):
     assert "scans" not in first and len(first) == 16
 
 
+def test_a_source_tells_the_cases_used_and_not_how_they_are_divided(site, tmp_path):
+    def source(**parts):
+        path = tmp_path / "own.json"
+        path.write_text(json.dumps(parts))
+        own = dataclasses.replace(site, split=str(path))
+        return open_site("a", own, SETTINGS, tmp_path).source
+
+    whole = open_site("a", site, SETTINGS, tmp_path).source
+    only_tests = dataclasses.replace(site, split="test")
+    assert open_site("b", only_tests, SETTINGS, tmp_path).source == whole == source(test=NAMES)
+    part, rest = source(train=NAMES[:2]), source(train=NAMES[2:])
+    assert source(test=NAMES[:2]) == part != rest
+    assert {part.partition("-")[0], rest.partition("-")[0]} == {whole}
+
+
 @pytest.mark.parametrize(("copy_of", "words"), [(0, "another case under 'train'"), (8, "'test'")])
 def test_same_voxels_under_two_names_are_used_once(site, tmp_path, copy_of, words):
     # Cases are read in the order train, val, test: the copy stands last in its part.

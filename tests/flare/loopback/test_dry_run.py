@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.flare.loopback.dry_run import exit_code, work_folder
+from fedvox.flare.loopback.dry_run import exit_code, site_modalities, work_folder
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +93,24 @@ def test_a_place_that_cannot_be_written_is_one_line(capsys):
 def test_a_blank_in_the_path_is_refused(here):
     with pytest.raises(ConfigError, match="blank"):
         work_folder(Path("my runs/poc"))
+
+
+BRAIN = "t1+t1ce+t2+flair"
+
+
+@pytest.mark.parametrize(
+    ("job", "overrides", "sites", "expected"),
+    [
+        ("fedgin", [], None, ["ct", "mr", "mr"]),
+        ("brats", [], None, [BRAIN] * 3),
+        ("fedgin", ['phantom.modalities=["mr"]'], None, ["mr"] * 3),
+        ("fedgin", [], "mr,ct", ["mr", "ct"]),
+    ],
+)
+def test_sites_hold_the_jobs_phantoms_unless_they_are_named(job, overrides, sites, expected):
+    assert site_modalities(job, overrides, sites, 3) == expected
+
+
+def test_named_sites_that_the_job_has_no_phantoms_for_are_refused_as_they_were_given():
+    with pytest.raises(ConfigError, match=r"^--sites ct,mr,mr: 'phantom.modalities"):
+        site_modalities("brats", [], "ct,mr,mr", 3)

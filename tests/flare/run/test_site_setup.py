@@ -129,3 +129,10 @@ def test_data_of_another_modality_than_the_site_file_says_are_an_error(party, ti
     site_file(site, phantom_site, modalities=["mr"])
     with pytest.raises(DataError, match=r"phantom\.json says 'ct', the site file says 'mr'"):
         set_up_site(site.context(), job_from(tiny))
+
+
+def test_an_unknown_attachment_is_refused_before_cases_are_prepared(party, tiny, phantom_site):
+    site = party("site-1")
+    site_file(site, phantom_site, attachments=["statistics"])
+    with pytest.raises(ConfigError, match=r"site-1: fedvox_site\.json: 'attachments' names 'stat"):
+        set_up_site(site.context(), job_from(tiny))

@@ -12,9 +12,10 @@ import numpy as np
 
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.update import Arrays, Update
-from fedvox.errors import UpdateRefused
+from fedvox.errors import ConfigError, UpdateRefused
 from fedvox.privacy.forms import FormError
 from fedvox.registry import Registry
+from fedvox.suggest import hint
 
 MOST_NUMBERS = 1_000_000
 """Numbers that all attachments of one update may hold together; the server keeps them in memory."""
@@ -39,6 +40,25 @@ class Attachment:
 
 
 ATTACHMENTS: Registry[Attachment] = Registry("attachment")
+
+
+def check_listed(listed: Collection[str], where: str) -> None:
+    """When a site starts: its file lists what there is, so that a slip is not found by its silence.
+
+    Args:
+        listed: ``attachments`` of the site file.
+        where: the file, as messages name it.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    for name in listed:
+        if name not in ATTACHMENTS:
+            known = ", ".join(ATTACHMENTS)
+            raise ConfigError(
+                f"{where}: 'attachments' names {name!r}; {hint(name, ATTACHMENTS)}"
+                + (f"allowed: {known}" if known else "this version has none, leave the list empty")
+            )
 
 
 def check_attached(attached: Any, least: int = 1) -> None:

@@ -255,15 +255,29 @@ def _foreign(site: str, own: Registration, modalities: tuple[str, ...]) -> list[
 
 
 def shared_sources(registrations: Mapping[str, Registration]) -> list[str]:
-    """Two sites that read the same cases would count twice; empty when none do."""
-    owners: dict[str, str] = {}
+    """Two sites that read the same cases count twice, or test on what another trains on.
+
+    Sites may read parts of one folder; a site that reads all of it shares cases with each of them.
+
+    Args:
+        registrations: by site; see :func:`fedvox.data.site.site_data.source_of`.
+
+    Returns:
+        One message, of the first two such sites; empty when there are none.
+    """
+    readers: dict[str, dict[str, str]] = {}
     for site, own in sorted(registrations.items()):
-        first = owners.setdefault(own.source, site) if own.source else site
-        if first != site:
+        if not own.source:
+            continue
+        folder, _, part = own.source.partition("-")
+        parts = readers.setdefault(folder, {})
+        shared = [other for known, other in parts.items() if part in ("", known) or not known]
+        if shared:
             return [
-                f"{first} and {site} read the same data folder; give each its own, for example "
-                "with FEDVOX_SITE=/path/{site}.json"
+                f"{shared[0]} and {site} read the same data folder; give each its own, for example "
+                "with FEDVOX_SITE=/path/{site}.json, or split files without a common case"
             ]
+        parts[part] = site
     return []
 
 

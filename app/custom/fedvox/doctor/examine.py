@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedvox.aggregation.attachment import check_listed
 from fedvox.data.site.site_file import SITE_FILE, SiteSettings, find_site_file, read_site_file
 from fedvox.doctor import host, job, kit, local, network, policies
 from fedvox.doctor.run_check import run_check
@@ -87,7 +88,9 @@ def _open(
     site: SiteSettings | ConfigError | None = None
     try:
         site_file = site_file or _find_site_file(opened)
-        site = read_site_file(site_file) if site_file else None
+        if site_file:
+            site = read_site_file(site_file)
+            check_listed(site.attachments, site_file.name)
     except ConfigError as error:
         site = ConfigError(str(error).replace(f"{site_file.parent}/" if site_file else "\0", ""))
     lacks = site_file is not None and not site_file.exists()

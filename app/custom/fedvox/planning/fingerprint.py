@@ -10,6 +10,7 @@ Reference:
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import nibabel as nib
 import numpy as np
@@ -72,8 +73,8 @@ FEATURES: dict[str, Bins] = {
 
 
 def features_of(modality: str) -> tuple[str, ...]:
-    """Features of a modality; intensities have a scale in CT only."""
-    return tuple(name for name in FEATURES if name != ORGAN_HU or modality == "ct")
+    """Features of a modality or a set such as ``ct+mr``; intensities have a scale in CT only."""
+    return tuple(name for name in FEATURES if name != ORGAN_HU or "ct" in modality.split("+"))
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ class CaseFingerprint:
         spacing: voxel size in mm along right, anterior, superior.
         extent: of the image in mm, in that order.
         organ_hu: share of the organs' voxels in each bin, sums to 1, so that a large organ counts
-            no more than a small one; None where there is none, and but for CT.
+            no more than a small one; of the CT among several images. None where there is no organ
+            or no CT.
     """
 
     spacing: tuple[float, float, float]
@@ -103,7 +105,7 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
         DataError: the case cannot be used; the message carries no file name.
     """
     volumes = checked_volumes(case.images)
-    _, image = next(volumes)
+    kind, image = next(volumes)
     labels = read_organs(case, organs, every_file=False)
     if labels is not None:
         labels = on_axes_of(image, labels)
@@ -112,10 +114,9 @@ def case_fingerprint(case: Case, organs: Sequence[str]) -> CaseFingerprint:
     spacing = [image.spacing[axis] for axis in order]
     extent = [image.spacing[axis] * image.data.shape[axis] for axis in order]
     shares = None
-    if case.modality == "ct" and labels is not None:
-        shares = _organ_shares(image, labels, organs)
-    for _ in volumes:  # the other channels lie on the same grid, or this raises
-        continue
+    for name, volume in chain([(kind, image)], volumes):  # all on one grid, or this raises
+        if name == "ct" and labels is not None:
+            shares = _organ_shares(volume, labels, organs)
     return CaseFingerprint(_triple(spacing), _triple(extent), shares)
 
 

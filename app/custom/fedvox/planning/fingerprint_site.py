@@ -90,7 +90,8 @@ def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -
     """
     listed = job_cases(site, settings)
     part = "test" if only_tests(site.split) else "train"
-    placed = split_cases(listed, site.split)[part]
+    split = split_cases(listed, site.split)
+    placed = split[part]
     left_out = quarantined(site, placed)
     cases = [case for case in placed if case.id not in left_out]
     if not cases:
@@ -99,7 +100,7 @@ def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -
             "the site file"
         )
     phantom = site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file()
-    source = source_of(site, listed)
+    source = source_of(site, listed, split)
     kept = TrainingCases(cases, len(left_out), phantom, source, settings.channels)
     return kept if part == "train" else replace(kept, cases=(), tests=cases)
 

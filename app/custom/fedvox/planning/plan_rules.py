@@ -85,14 +85,16 @@ def shrink(whole: Triple, multiple: int, fits: Callable[[int], bool]) -> Triple 
 def plan_window(
     fingerprints: Mapping[str, Fingerprint],
 ) -> tuple[tuple[float, float] | None, str]:
-    """Percentiles 0.5 and 99.5 of the HU inside the job's organs."""
-    own = fingerprints.get("ct")
-    if own is None or not own.counted.get(ORGAN_HU):
+    """Percentiles 0.5 and 99.5 of the HU inside the job's organs, over all cases that hold a CT."""
+    told = [own for own in fingerprints.values() if own.counted.get(ORGAN_HU)]
+    if not told:
         return None, "no site contributed CT with organs: the job's own window stays"
     bins = FEATURES[ORGAN_HU]
-    rising = np.concatenate([[0.0], np.cumsum(own.shares(ORGAN_HU))])
+    found = np.sum([own.histograms[ORGAN_HU] for own in told], axis=0)
+    rising = np.concatenate([[0.0], np.cumsum(found / found.sum())])
     low, high = (float(np.round(np.interp(share, rising, bins.edges))) for share in WINDOW)
-    reason = f"0.5th and 99.5th percentile inside the organs of {own.counted[ORGAN_HU]} CT cases"
+    cases = sum(own.counted[ORGAN_HU] for own in told)
+    reason = f"0.5th and 99.5th percentile inside the organs of {cases} CT cases"
     return (low, max(high, low + bins.width)), reason
 
 

@@ -32,7 +32,7 @@ def draw_progress(
     another mean. Legends stand below the axes, where they cover no curve.
 
     Args:
-        rounds: records of ``rounds.jsonl``, see :func:`fedvox.report.rounds.read_rounds`.
+        rounds: records of ``rounds.jsonl``, see :func:`fedvox.aggregation.rounds_file.read_rounds`.
         path: the PNG to write.
         phantom: whether the cases are phantoms; the title then says so.
         chosen: rounds that the chosen model has behind it, as in ``model.json``.

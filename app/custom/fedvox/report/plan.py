@@ -60,16 +60,17 @@ def plan_text(
     """
     title = "Fingerprint of the training cases"
     title += " (phantom data, not patients)" if plan.phantom else ""
+    width = max([9, *(len(modality) + 2 for modality in fingerprints)])
     lines = [
         "",
         title,
-        f"{'':9s}{'cases':>6s}  {'median voxel size, mm':<22s}{'median extent, mm':<19s}"
+        f"{'':{width}s}{'cases':>6s}  {'median voxel size, mm':<22s}{'median extent, mm':<19s}"
         "HU of the organs, 0.5 to 99.5 %",
     ]
     for modality, own in fingerprints.items():
         cases = own.counted[SPACING[0]]
         lines.append(
-            f"{modality:9s}{cases:6d}  {_medians(own, SPACING, 2):<22s}"
+            f"{modality:{width}s}{cases:6d}  {_medians(own, SPACING, 2):<22s}"
             f"{_medians(own, EXTENT, 0):<19s}{_window(own)}".rstrip()
         )
     lines += ["", *_contributors(counts, held), "", "Plan"]

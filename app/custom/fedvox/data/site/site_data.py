@@ -1,7 +1,7 @@
 """A site's usable cases: read, checked, split and prepared."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,8 +44,8 @@ class SiteData:
         phantom: True when the data are phantoms.
         external: True when the site only tests: it trains nothing, and no model is chosen by it.
         skipped: fingerprint -> reason of each case that could not be used or is in quarantine.
-        source: fingerprint of machine, folder, split and cases, to notice that two sites read the
-            same.
+        source: fingerprint of machine, folder and cases, to notice that two sites read the same;
+            see :func:`source_of`.
     """
 
     name: str
@@ -129,7 +129,7 @@ def open_site(
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
         external=external,
         skipped=skipped,
-        source=source_of(site, cases),
+        source=source_of(site, cases, split),
     )
 
 
@@ -267,13 +267,31 @@ def _refuse_unusable(
         )
 
 
-def source_of(site: SiteSettings, cases: Sequence[Case]) -> str:
-    """Fingerprint of machine, folder, split and cases, to notice that two sites read the same.
+def source_of(
+    site: SiteSettings, listed: Sequence[Case], split: Mapping[str, Sequence[Case]]
+) -> str:
+    """Fingerprint of machine, folder and cases, to notice that two sites read the same.
 
-    Two sites may share a folder and no case, as AMOS' CT and MRI do; then they differ.
+    Two sites may share a folder and no case: as AMOS' CT and MRI do, then they differ; or by split
+    files, then they differ behind the ``-``. How a site divides its cases does not count.
+
+    Args:
+        site: the site file.
+        listed: from :func:`job_cases`.
+        split: those of them that the site uses, by part.
+
+    Returns:
+        ``<folder>`` where the site uses all that is listed, else ``<folder>-<part of it>``.
     """
     import platform
 
-    ids = "|".join(sorted(case.id for case in cases))
-    place = f"{platform.node()}|{Path(site.root).resolve()}|{site.split}|{ids}"
-    return hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:16]
+    place = f"{platform.node()}|{Path(site.root).resolve()}"
+    whole = {case.id for case in listed}
+    used = {case.id for part in split.values() for case in part}
+    folder = _hashed(place, whole)
+    return folder if used == whole else f"{folder}-{_hashed(place, used)}"
+
+
+def _hashed(place: str, ids: set[str]) -> str:
+    text = "|".join((place, *sorted(ids)))
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]

@@ -28,7 +28,7 @@ class SiteSettings:
         max_bad_fraction: share of unusable cases above which the site stops.
         share: ``cases`` lets per-case rows leave the site, ``summary`` only means.
         attachments: what updates may carry beside the weights, by name; empty lets nothing of it
-            leave.
+            leave, and a name that this version does not know is refused.
         workers: cases prepared at the same time; 0 is as many as cores and memory allow.
     """
 

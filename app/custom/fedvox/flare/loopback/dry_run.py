@@ -20,6 +20,7 @@ from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
 from fedvox.flare.run.site_setup import phantom_site
+from fedvox.job.settings import job_from
 
 MARKER = "FEDVOX_WORK"
 _CLAIMED: list[IO[str]] = []
@@ -48,17 +49,35 @@ def exit_code(label: str, run: Callable[[], None]) -> int:
     return 0
 
 
-def check_job(name: str, overrides: Sequence[str], modalities: str) -> None:
-    """Refuses what :func:`make_job` would, before an earlier run's work folder is emptied.
+def site_modalities(
+    name: str, overrides: Sequence[str], sites: str | None, count: int
+) -> list[str]:
+    """Phantom modality of each site, before an earlier run's work folder is emptied.
+
+    Args:
+        name: a job in ``jobs/``.
+        overrides: changes to ``training.json``.
+        sites: what ``--sites`` says, comma-separated; None takes the job's own phantoms, the last
+            of them as often as there are sites left.
+        count: of sites, where ``--sites`` does not say it.
 
     Raises:
-        ConfigError: the job is unknown or an override is wrong.
+        ConfigError: the job is unknown, an override is wrong, or ``--sites`` names what the job's
+            phantoms cannot be.
     """
-    settings = read_json(find_job(name) / TRAINING)
-    apply_overrides(settings, _changes(overrides, modalities))
+    settings = apply_overrides(read_json(find_job(name) / TRAINING), overrides)
+    if sites is None:
+        own = job_from(settings).phantom.modalities
+        return [own[min(index, len(own) - 1)] for index in range(count)]
+    given = sites.split(",")
+    phantom = {**settings.get("phantom", {}), "modalities": given}
+    job_from({**settings, "phantom": phantom}, f"--sites {sites}")
+    return given
 
 
-def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalities: str) -> Path:
+def make_job(
+    name: str, work: Path, code: str, overrides: Sequence[str], modalities: Sequence[str]
+) -> Path:
     """Exports the job that the run submits.
 
     Args:
@@ -66,16 +85,12 @@ def make_job(name: str, work: Path, code: str, overrides: Sequence[str], modalit
         work: the exported job appears in its folder ``jobs``.
         code: ``preinstalled``, ``carried`` or ``pinned``.
         overrides: changes to ``training.json``.
-        modalities: phantom modality of each site, comma-separated.
+        modalities: phantom modality of each site, from :func:`site_modalities`.
     """
     out = work / "jobs"
     shutil.rmtree(out / name, ignore_errors=True)
-    changes = _changes(overrides, modalities)
+    changes = [*overrides, f"phantom.modalities={json.dumps(list(modalities))}"]
     return export_job(find_job(name), out, code, changes, name)
-
-
-def _changes(overrides: Sequence[str], modalities: str) -> list[str]:
-    return [f"phantom.modalities={json.dumps(modalities.split(','))}", *overrides]
 
 
 def write_phantom_sites(kits: Kits, job: Path, work: Path) -> None:

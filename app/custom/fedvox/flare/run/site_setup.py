@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.aggregation.attachment import check_listed
 from fedvox.config import build
 from fedvox.data.site.site_data import SiteData, open_site
 from fedvox.data.site.site_file import (
@@ -78,7 +79,9 @@ def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
 def _read_without_path(site: str, path: Path) -> SiteSettings:
     """Reads the site file; its errors go to the server, so they name it without its folder."""
     try:
-        return read_site_file(path)
+        site_file = read_site_file(path)
+        check_listed(site_file.attachments, path.name)
+        return site_file
     except ConfigError as error:
         raise ConfigError(f"{site}: {str(error).replace(f'{path.parent}/', '')}") from None
 
