@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best, checked_scores
@@ -67,6 +68,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     travelling = {name: site.travelling for name, site in own.items()}
     validation = {site.name: case_counts(site.val) for site in sites}
     state = RunState(folder / "server")
+    memory = Memory()  # of this run: an earlier one may have left its own in the folder
     for index in range(job.training.rounds):
         current = Round(
             index,
@@ -78,7 +80,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             validation,
             job.training.steps,
             job.training.server_momentum,
-            state.load_memory(),
+            memory,
             travelling,
         )
         for site in sites:
@@ -89,7 +91,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
                     current.accept(update)
         following, record = current.close()
         state.finish_round(weights, following, record, current.memory)
-        weights = following
+        weights, memory = following, current.memory
     reports = {}
     for site in sites:
         own[site.name].load(_part(weights, travelling[site.name]), state.version, trains=False)
