@@ -40,6 +40,14 @@ def test_a_site_that_only_tests_gets_a_table_and_its_rows(
     assert out.stat().st_mode & 0o077 == 0
 
 
+def test_a_report_of_phantom_cases_says_so(shared_model, site_file, tmp_path):
+    out = tmp_path / "x"
+    assert main(["evaluate", "--model", str(shared_model), str(site_file), "--out", str(out)]) == 0
+    assert all(r.case.startswith("phantom-") for r in read_csv(out / "metrics.csv", MetricRow))
+    assert main(["report", str(out)]) == 0
+    assert "Phantom data" in (out / "report.html").read_text()
+
+
 def test_json_holds_the_summary_and_no_nan(shared_model, site_file, capsys):
     assert main(["evaluate", "--model", str(shared_model), str(site_file), "--json"]) == 0
     told = json.loads(

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from fedvox.errors import ConfigError
-from fedvox.inference.evaluate import score_cases
+from fedvox.inference.site_rows import site_rows
 from fedvox.job.model import initial_model
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.tensors import weights_hash
@@ -80,5 +80,6 @@ def test_every_model_is_scored_at_every_site_that_only_tests_too(sites, job, ext
         (model, site) for model in "ab" for site in ("site-1", "site-2", "site-3")
     }
     load_weights(first, models["a"])
-    alone = score_cases(first, "a", external.test, job, "site-3", "test", cpu)
+    alone = site_rows(first, "a", external, job, "test", cpu)
+    assert all(row.case.startswith("phantom-") for row in rows)
     assert [row for row in rows if (row.model, row.site) == ("a", "site-3")] == alone

@@ -11,7 +11,7 @@ from pathlib import Path
 from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
-from fedvox.inference.evaluate import score_cases
+from fedvox.inference.site_rows import site_rows
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
@@ -88,8 +88,7 @@ def score_models(
     for name, weights in models.items():
         load_weights(network, weights)
         for site in sites:
-            cases = {"train": site.train, "val": site.val, "test": site.test}[split]
-            rows += score_cases(network, name, cases, job, site.name, split, device)
+            rows += site_rows(network, name, site, job, split, device)
     return rows
 
 
