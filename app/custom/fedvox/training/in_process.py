@@ -84,7 +84,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             travelling,
         )
         for site in sites:
-            own[site.name].load(_part(weights, travelling[site.name]), index)
+            own[site.name].load(received_part(weights, travelling[site.name]), index)
             update = local_update(model, site, job, index, folder / site.name, device)
             if update is not None:
                 with suppress(UpdateRefused):  # the round's record says why, as at the server
@@ -94,7 +94,9 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         weights, memory = following, current.memory
     reports = {}
     for site in sites:
-        own[site.name].load(_part(weights, travelling[site.name]), state.version, trains=False)
+        own[site.name].load(
+            received_part(weights, travelling[site.name]), state.version, trains=False
+        )
         reports[site.name] = validation_report(model, site, job, device)
     final = {name: checked_scores(told, validation[name])[0] for name, told in reports.items()}
     choice = state.course.with_last(state.version, final).best
@@ -103,6 +105,11 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
 
 
-def _part(weights: Arrays, names: Collection[str]) -> Arrays:
-    """What a site gets of the global model."""
+def received_part(weights: Arrays, names: Collection[str]) -> Arrays:
+    """What a site gets of the global model.
+
+    Args:
+        weights: the global model.
+        names: the tensors that travel between the site and the server.
+    """
     return {name: array for name, array in weights.items() if name in names}
