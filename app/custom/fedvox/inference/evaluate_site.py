@@ -6,7 +6,6 @@ from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.predict import loaded
 from fedvox.inference.site_rows import site_rows
 from fedvox.job.device import memory_errors
-from fedvox.metrics.models import BEST
 from fedvox.metrics.table import MetricRow
 
 
@@ -15,7 +14,7 @@ def evaluate_model(
 ) -> list[MetricRow]:
     """Every metric of every case of a part, on the scanner's own grid.
 
-    The tables call the model ``global_best``, as that of the run which wrote its file.
+    The tables call the model as its run did: ``global_best`` unless ``model.json`` says otherwise.
 
     Args:
         trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
@@ -35,4 +34,4 @@ def evaluate_model(
         )
     model, device = loaded(trained)
     with memory_errors(trained.job.data.patch):
-        return site_rows(model, BEST, site, trained.job, split, device, progress)
+        return site_rows(model, trained.name, site, trained.job, split, device, progress)

@@ -84,18 +84,21 @@ class SiteModel:
 
 
 def write_own_model(
-    folder: Path, model: nn.Module, site: SiteData, job: JobSettings, version: int
+    folder: Path, model: nn.Module, name: str, site: SiteData, job: JobSettings, version: int
 ) -> Path:
     """Writes a site's complete model, its personal tensors included; it stays at the site.
 
     Args:
         folder: where ``model.safetensors`` and ``model.json`` go; nobody else may read it.
         model: a global model with the site's own tensors.
+        name: of the global model in tables.
         site: the site's cases.
         job: the job's settings.
         version: rounds that the global model has behind it.
     """
     private_folder(folder)
     weights = weights_of(model)
-    described = describe_model(job, weights, version, site.phantom, site.modalities, site.name)
+    described = describe_model(
+        job, weights, version, site.phantom, site.modalities, site.name, name
+    )
     return write_model(folder, weights, described)
