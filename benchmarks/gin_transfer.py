@@ -31,7 +31,7 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     from fedvox.job.settings import read_job
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN
-    from fedvox.training.arms import score_models
+    from fedvox.training.arms import ArmModel, score_models
     from fedvox.training.in_process import run_in_process
 
     job = read_job(JOB)
@@ -52,7 +52,8 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
             settings = phantom_site(site, phantom, work / "data" / site)
             sites.append(open_site(site, settings, job.data, work / "state" / site))
         result = run_in_process(sites[:2], job, work / "run")
-        rows = score_models({arm: result.last}, [sites[0], sites[2]], job)
+        model = ArmModel(result.last, job, work / "run", len(result.rounds))
+        rows = score_models({arm: model}, [sites[0], sites[2]])
     return {
         row.modality: row.dice_mean
         for row in summarise(rows)

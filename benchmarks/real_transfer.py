@@ -80,7 +80,7 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
     from fedvox.data.site.site_data import open_site
     from fedvox.data.site.site_file import read_site_file
     from fedvox.job.settings import job_from
-    from fedvox.training.arms import score_models
+    from fedvox.training.arms import ArmModel, score_models
     from fedvox.training.in_process import run_in_process
 
     job = job_from(job_mapping(augmentation, steps, seed, threads))
@@ -96,7 +96,8 @@ def run_arm(augmentation: str, data: Path, steps: int, seed: int, threads: int) 
             for modality in ("ct", "mr")
         }
         result = run_in_process([sites["ct"]], job, work / "run")
-        rows = score_models({augmentation: result.last}, [sites["mr"]], job)
+        model = ArmModel(result.last, job, work / "run", len(result.rounds))
+        rows = score_models({augmentation: model}, [sites["mr"]])
     return {row.organ: row.dice for row in rows}
 
 

@@ -25,6 +25,11 @@ def site_file(phantom_site, tmp_path) -> Path:
     return path
 
 
+def evaluated(model: Path, site_file: Path, out: Path) -> int:
+    words = ["evaluate", "--model", model, site_file, "--out", out, "--threads", 1]
+    return main([str(word) for word in words])
+
+
 def test_a_site_that_only_tests_gets_a_table_and_its_rows(
     shared_model, site_file, tmp_path, capsys
 ):
@@ -38,6 +43,26 @@ def test_a_site_that_only_tests_gets_a_table_and_its_rows(
     summary = read_csv(out / "summary.csv", SummaryRow)
     assert {row.cases for row in summary if row.organ == "mean"} == {2}
     assert out.stat().st_mode & 0o077 == 0
+
+
+def test_a_report_of_phantom_cases_says_so(shared_model, site_file, tmp_path):
+    out = tmp_path / "x"
+    assert evaluated(shared_model, site_file, out) == 0
+    assert all(r.case.startswith("phantom-") for r in read_csv(out / "metrics.csv", MetricRow))
+    assert main(["report", str(out)]) == 0
+    assert "Phantom data" in (out / "report.html").read_text()
+
+
+def test_tables_call_a_model_as_its_description_does(make_model, site_file, tmp_path, capsys):
+    model = make_model("ct")
+    told = model.with_name("model.json")
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"model": "global_last"}))
+    out = tmp_path / "x"
+    assert evaluated(model, site_file, out) == 0
+    printed = capsys.readouterr().out
+    assert "global_last" in printed and "global_best" not in printed
+    assert {row.model for row in read_csv(out / "metrics.csv", MetricRow)} == {"global_last"}
+    assert main(["report", str(out)]) == 0
 
 
 def test_json_holds_the_summary_and_no_nan(shared_model, site_file, capsys):

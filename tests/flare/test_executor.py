@@ -316,6 +316,7 @@ def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
     best = read_model(path.parents[1] / "global_best/model.safetensors")
     assert weights_hash(best.weights) == weights_hash({**weights, **load_personal(state, 1)})
     assert weights_hash(best.weights) != weights_hash(kept.weights)
+    assert (best.name, kept.name) == ("global_best", "global_last")
 
 
 def test_the_registration_s_hash_tells_personal_tensors_apart(fedbn, common, train_task):

@@ -1,15 +1,18 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
+from fedvox.aggregation.selection import Best
 from fedvox.errors import ConfigError
-from fedvox.inference.evaluate import score_cases
+from fedvox.inference.site_rows import site_rows
 from fedvox.job.model import initial_model
-from fedvox.job.weights import load_weights, weights_of
+from fedvox.job.weights import weights_of
 from fedvox.tensors import weights_hash
-from fedvox.training.arms import ARMS, merged, score_models
-from fedvox.training.in_process import run_in_process
+from fedvox.training.arms import ARMS, ArmModel, merged, score_models
+from fedvox.training.in_process import InProcessResult, run_in_process
 from fedvox.training.local_round import train_round
+from fedvox.training.state import load_personal
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +63,7 @@ def test_an_arm_names_its_models_and_an_external_site_changes_none(
     sites, one_round, external, tmp_path, arm, models
 ):
     found = [
-        {name: weights_hash(own) for name, own in ARMS[arm](who, one_round, folder).items()}
+        {n: weights_hash(own.weights) for n, own in ARMS[arm](who, one_round, folder).items()}
         for who, folder in (([*sites, external], tmp_path / "with"), (sites, tmp_path / "without"))
     ]
     assert set(found[0]) == models and found[0] == found[1]
@@ -72,13 +75,55 @@ def test_nothing_trains_without_a_site_that_trains(external, one_round, tmp_path
         ARMS[arm]([external], one_round, tmp_path)
 
 
-def test_every_model_is_scored_at_every_site_that_only_tests_too(sites, job, external, cpu):
+def test_every_model_is_scored_at_every_site_that_only_tests_too(
+    sites, job, external, tmp_path, cpu
+):
     first, second = (initial_model(dataclasses.replace(job)) for _ in range(2))
-    models = {"a": weights_of(first), "b": weights_of(second)}
-    rows = score_models(models, [*sites, external], job)
+    models = {
+        name: ArmModel(weights_of(network), job, tmp_path, 0)
+        for name, network in (("a", first), ("b", second))
+    }
+    rows = score_models(models, [*sites, external])
     assert {(row.model, row.site) for row in rows} == {
         (model, site) for model in "ab" for site in ("site-1", "site-2", "site-3")
     }
-    load_weights(first, models["a"])
-    alone = score_cases(first, "a", external.test, job, "site-3", "test", cpu)
+    alone = site_rows(first, "a", external, job, "test", cpu)
+    assert all(row.case.startswith("phantom-") for row in rows)
     assert [row for row in rows if (row.model, row.site) == ("a", "site-3")] == alone
+
+
+def test_the_best_model_is_of_the_version_that_was_chosen(job, tmp_path, monkeypatch):
+    result = InProcessResult({}, {}, Best(1, 0.5), [{}, {}])
+    monkeypatch.setattr("fedvox.training.arms.run_in_process", lambda *_: result)
+    found = ARMS["federated"]([], job, tmp_path)
+    assert {n: own.version for n, own in found.items()} == {"global_best": 1, "global_last": 2}
+
+
+def test_where_tensors_stay_each_site_scores_with_its_own_of_the_models_version(
+    sites, make_job, external, tmp_path, monkeypatch
+):
+    job = make_job(network={"norm": "batch"}, training={"steps": 1, "personal": ["norm"]})
+    everyone, models, scored = [*sites, external], {}, {}
+    for name in ARMS:
+        models |= ARMS[name](everyone, job, tmp_path / name)
+    models["earlier"] = dataclasses.replace(models["global_last"], version=1)
+
+    def keep(network, name, site, *_):
+        scored[name, site.name] = weights_of(network)
+        return []
+
+    monkeypatch.setattr("fedvox.training.arms.site_rows", keep)
+    assert score_models(models, everyone) == []
+    own = {}
+    for name, site in ((n, s.name) for n in ("earlier", "global_last") for s in sites):
+        own[name, site] = load_personal(tmp_path / "federated" / site, models[name].version)
+        expected = {**models[name].weights, **own[name, site]}
+        assert weights_hash(scored[name, site]) == weights_hash(expected)
+    assert len({weights_hash(tensors) for tensors in own.values()}) == 4
+    for name in ("site-1", "site-2", "centralised"):  # complete: nothing has to stay
+        for site in everyone:
+            assert weights_hash(scored[name, site.name]) == weights_hash(models[name].weights)
+    mean = "model.0.adn.N.running_mean"
+    assert not np.array_equal(
+        scored["global_last", "site-3"][mean], weights_of(initial_model(job))[mean]
+    )

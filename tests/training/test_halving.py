@@ -6,6 +6,7 @@ from torch import nn
 
 from fedvox.data.cases.patches import draw_batch
 from fedvox.errors import MemoryFull
+from fedvox.inference.normalise import normalise
 from fedvox.job.device import out_of_memory
 from fedvox.job.model import initial_model
 from fedvox.seeding import generator
@@ -72,7 +73,11 @@ def test_mean_of_the_halves_losses_would_be_another_gradient():
     x = torch.tensor([[1.0], [3.0]], requires_grad=True)
 
     backward_in_parts(
-        lambda part: {"logits": part * 1.0}, x, lambda found: found["logits"].sum() ** 2, 2
+        nn.Identity(),
+        lambda part: {"logits": part * 1.0},
+        x,
+        lambda found: found["logits"].sum() ** 2,
+        2,
     )
     # (1 + 3)² has the gradient 8 at both; the mean of 1² and 3² would have 1 and 3
     assert x.grad is not None and x.grad.tolist() == [[8.0], [8.0]]
@@ -106,6 +111,43 @@ def test_memory_is_tried_once_and_named_once_in_a_round(job, sites, state, cpu, 
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith("site-1: this machine's memory is too small for a step of batch 2")
     assert "16x16x16" in line and "lower training.batch or data.patch" in line
+
+
+@pytest.mark.parametrize(("norm", "effect"), [("instance", "the same"), ("batch", "nearly the sa")])
+def test_the_log_says_what_batch_normalisation_makes_of_it(
+    make_job, sites, cpu, caplog, norm, effect
+):
+    job = make_job(network={"norm": norm})
+    with caplog.at_level(logging.WARNING):
+        build_step(job, narrow(job, 1), cpu)(batch_of(sites, job, 2), ADDRESS, 0.01)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"which gives {effect}" in line
+
+
+class Late(Narrow):
+    """Notices at its end that memory is full: running statistics have been updated by then."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores = torch.as_tensor(self.network(x))
+        if x.numel() > self.most:
+            raise self.error
+        return scores
+
+
+def test_running_statistics_see_each_half_of_a_batch_once(make_job, sites, cpu):
+    job = make_job(network={"norm": "batch"})
+    batch = batch_of(sites, job, 2)
+    model = Late(initial_model(job), PATCH, torch.OutOfMemoryError("full"))
+    step = build_step(job, model, cpu)
+    image, _, _ = step.augmented(batch, ADDRESS)
+    twin = initial_model(job).train()
+    for half in normalise(image).split(1):
+        twin(half)
+    step(batch, ADDRESS, 0.01)
+    expected = dict(twin.named_buffers())
+    assert "model.0.adn.N.running_mean" in expected
+    for name, buffer in model.network.named_buffers():
+        assert torch.equal(buffer, expected[name]), name
 
 
 def test_a_half_that_is_too_large_ends_the_step_with_one_line(job, sites, cpu):

@@ -27,6 +27,14 @@ def test_two_runs_give_the_same_bits(result, sites, job, tmp_path):
     assert again.choice == result.choice
 
 
+def test_a_second_run_in_the_same_folder_starts_without_the_memory_of_the_first(
+    sites, make_job, tmp_path
+):
+    job = make_job(training={"steps": 1, "server_momentum": 0.9})
+    first, second = (weights_hash(run_in_process(sites, job, tmp_path).last) for _ in range(2))
+    assert first == second
+
+
 def test_order_of_sites_does_not_matter(result, sites, job, tmp_path):
     turned = run_in_process(sites[::-1], job, tmp_path)
     assert weights_hash(turned.last) == weights_hash(result.last)

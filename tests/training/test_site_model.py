@@ -174,10 +174,10 @@ def test_own_model_predicts_as_the_site_evaluates(result, sites, fedbn, tmp_path
     federated, folder = result
     own = site_model(sites[0], fedbn, folder / "site-1").load(federated.last)
     site = replace(sites[0], test=sites[1].test)  # tests MRI, trains CT
-    path = write_own_model(tmp_path / "own", own, site, fedbn, 2)
+    path = write_own_model(tmp_path / "own", own, "global_last", site, fedbn, 2)
     assert path.parent.stat().st_mode & 0o777 == 0o700
     trained = read_model(path)
     assert (trained.description["site"], trained.description["round"]) == ("site-1", 2)
-    assert trained.description["modalities"] == ["ct"]
+    assert trained.description["modalities"] == ["ct"] and trained.name == "global_last"
     model, _ = loaded(trained)
     assert validate(model, sites[0].val, fedbn, cpu) == validate(own, sites[0].val, fedbn, cpu)

@@ -208,3 +208,15 @@ def test_the_shared_part_of_a_model_is_refused_with_the_place_of_whole_ones(
 
 def test_model_of_a_run_without_personal_tensors_names_no_site(written):
     assert "site" not in read_model(written).description
+
+
+def test_a_model_says_how_tables_call_it(tiny_model):
+    trained = read_model(tiny_model)
+    assert trained.name == "global_best" and "model" not in trained.description
+    for name, read in (("global_last", True), ("=1+1", False), (["global_last"], False)):
+        write_model(tiny_model.parent, trained.weights, {**trained.description, "model": name})
+        if read:
+            assert read_model(tiny_model).name == name
+            continue
+        with pytest.raises(ModelError, match="not a model description"):
+            read_model(tiny_model)

@@ -167,7 +167,7 @@ class FedVoxExecutor(Executor):
             draw_site_pictures(model, name, site.data, job, device, folder)
             if job.training.personal:
                 folder = run_dir(fl_ctx) / RESULTS / OWN_MODEL / name
-                write_own_model(folder, model, site.data, job, version)
+                write_own_model(folder, model, name, site.data, job, version)
         return DXO(DataKind.METRICS, data=dict(report)).to_shareable()
 
     def _submit(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:

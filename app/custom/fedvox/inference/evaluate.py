@@ -1,6 +1,6 @@
 """Scoring a model on a site's cases."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ def mean_dice(prediction: torch.Tensor, case: PreparedCase, organs: Sequence[str
 def score_cases(
     model: nn.Module,
     model_name: str,
-    cases: Sequence[PreparedCase],
+    cases: Iterable[PreparedCase],
     job: JobSettings,
     site: str,
     split: str,

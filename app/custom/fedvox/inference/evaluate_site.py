@@ -1,15 +1,11 @@
 """External validation: a trained model on the cases of one site, without a federation."""
 
-from collections.abc import Sequence
-
-from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
-from fedvox.inference.evaluate import score_cases
 from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.predict import loaded
+from fedvox.inference.site_rows import site_rows
 from fedvox.job.device import memory_errors
-from fedvox.metrics.models import BEST
 from fedvox.metrics.table import MetricRow
 
 
@@ -18,7 +14,7 @@ def evaluate_model(
 ) -> list[MetricRow]:
     """Every metric of every case of a part, on the scanner's own grid.
 
-    The tables call the model ``global_best``, as that of the run which wrote its file.
+    The tables call the model as its run did: ``global_best`` unless ``model.json`` says otherwise.
 
     Args:
         trained: from :func:`fedvox.inference.model_files.model_file.read_model`.
@@ -29,8 +25,6 @@ def evaluate_model(
     Raises:
         ConfigError: the site holds a modality that the model was not made for, or memory is full.
     """
-    from tqdm import tqdm
-
     foreign = sorted(set(site.modalities) - set(trained.job.data.modality_sets))
     if foreign:
         raise ConfigError(
@@ -39,9 +33,5 @@ def evaluate_model(
             "site file"
         )
     model, device = loaded(trained)
-    cases: Sequence[PreparedCase] = {"train": site.train, "val": site.val, "test": site.test}[split]
-    rows: list[MetricRow] = []
     with memory_errors(trained.job.data.patch):
-        for case in tqdm(cases, desc="scoring", unit="case", disable=None if progress else True):
-            rows += score_cases(model, BEST, [case], trained.job, site.name, split, device)
-    return rows
+        return site_rows(model, trained.name, site, trained.job, split, device, progress)

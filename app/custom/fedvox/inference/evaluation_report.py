@@ -1,17 +1,17 @@
 """What a site answers when it is asked to validate a model."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from fedvox.data.site.site_data import SiteData
-from fedvox.inference.evaluate import score_cases, validate
+from fedvox.inference.evaluate import validate
+from fedvox.inference.site_rows import site_rows
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.summary import reduce_rows
-from fedvox.metrics.table import PHANTOM_CODE, to_dict
+from fedvox.metrics.table import to_dict
 
 
 def evaluation_report(
@@ -32,14 +32,8 @@ def evaluation_report(
     """
     found = validate(model, site.val, job, device)
     rows = [
-        row
-        for split, cases in (("val", site.val), ("test", site.test))
-        for row in score_cases(model, name, cases, job, site.name, split, device)
+        row for split in ("val", "test") for row in site_rows(model, name, site, job, split, device)
     ]
-    # An image that the site lists twice has one code; its structures are scored once.
-    rows = list({(r.split, r.modality, r.case, r.organ): r for r in rows}.values())
-    if site.phantom:
-        rows = [replace(row, case=PHANTOM_CODE + row.case) for row in rows]
     report: dict[str, Any] = {
         "validation": {m: [score.dice, score.cases] for m, score in found.items()},
         "rows": [],

@@ -5,50 +5,69 @@ chooses on validation cases. :func:`score_models` then scores all models at all 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
-from fedvox.inference.evaluate import score_cases
+from fedvox.inference.site_rows import site_rows
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
-from fedvox.job.weights import load_weights
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.table import MetricRow
 from fedvox.registry import Registry
-from fedvox.training.in_process import run_in_process
+from fedvox.training.in_process import received_part, run_in_process
+from fedvox.training.site_model import SiteModel
 
 CENTRALISED = "centralised"
-Arm = Callable[[Sequence[SiteData], JobSettings, Path], dict[str, Arrays]]
-"""``(opened sites, job, folder) -> model's name -> weights``."""
+
+
+@dataclass(frozen=True)
+class ArmModel:
+    """A model that an arm trained.
+
+    Attributes:
+        weights: the tensors that all sites share; where ``job`` keeps some at the sites, without
+            these.
+        job: the settings that it was trained with.
+        folder: of its run; each site's own tensors lie in the subfolder of its name.
+        version: rounds that it has behind it.
+    """
+
+    weights: Arrays
+    job: JobSettings
+    folder: Path
+    version: int
+
+
+Arm = Callable[[Sequence[SiteData], JobSettings, Path], dict[str, ArmModel]]
+"""``(opened sites, job, folder) -> model's name -> model``."""
 ARMS: Registry[Arm] = Registry("arm")
 
 
 @ARMS.register("local")
-def local(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> dict[str, Arrays]:
+def local(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> dict[str, ArmModel]:
     """One model for each site that trains, of its own cases only, by the site's name."""
     return {
-        site.name: run_in_process([site], _without_server(job), folder / site.name).best
+        site.name: _trained([site], _without_server(job), folder / site.name)[0]
         for site in sites
         if not site.external
     }
 
 
 @ARMS.register("centralised")
-def centralised(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> dict[str, Arrays]:
+def centralised(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> dict[str, ArmModel]:
     """One model of all cases in one place, in as many optimiser steps as one site takes."""
     together = merged([site for site in sites if not site.external])
-    return {CENTRALISED: run_in_process([together], _without_server(job), folder).best}
+    return {CENTRALISED: _trained([together], _without_server(job), folder)[0]}
 
 
 @ARMS.register("federated")
-def federated(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> dict[str, Arrays]:
+def federated(sites: Sequence[SiteData], job: JobSettings, folder: Path) -> dict[str, ArmModel]:
     """The job itself: its best and its last global model."""
-    result = run_in_process(sites, job, folder)
-    return {BEST: result.best, LAST: result.last}
+    return dict(zip((BEST, LAST), _trained(sites, job, folder), strict=True))
 
 
 def merged(sites: Sequence[SiteData]) -> SiteData:
@@ -69,31 +88,54 @@ def merged(sites: Sequence[SiteData]) -> SiteData:
 
 
 def score_models(
-    models: Mapping[str, Arrays], sites: Sequence[SiteData], job: JobSettings, split: str = "test"
+    models: Mapping[str, ArmModel], sites: Sequence[SiteData], split: str = "test"
 ) -> list[MetricRow]:
     """Every model at every site, those that only test too.
 
+    Where sites keep tensors for themselves, each scores a model with those that it had with that
+    version; a site that never trained estimates its statistics, see
+    :class:`fedvox.training.site_model.SiteModel`.
+
     Args:
-        models: name -> weights, as an arm returns them.
+        models: name -> model, as an arm returns them.
         sites: opened sites.
-        job: the job's settings.
         split: ``test``, ``val`` or ``train``.
 
     Returns:
         One row per model, site, case and organ, for :func:`fedvox.metrics.summary.summarise`.
     """
-    device = prepare_device(job.training)
-    network = to_device(initial_model(job), device)
     rows: list[MetricRow] = []
-    for name, weights in models.items():
-        load_weights(network, weights)
+    for name, model in models.items():
+        device = prepare_device(model.job.training)
         for site in sites:
-            cases = {"train": site.train, "val": site.val, "test": site.test}[split]
-            rows += score_cases(network, name, cases, job, site.name, split, device)
+            network = to_device(initial_model(model.job), device)
+            own = SiteModel(network, site, model.job, model.folder / site.name, device)
+            shared = received_part(model.weights, own.travelling)
+            own.load(shared, model.version, trains=False)
+            rows += site_rows(network, name, site, model.job, split, device)
     return rows
 
 
+def _trained(
+    sites: Sequence[SiteData], job: JobSettings, folder: Path
+) -> tuple[ArmModel, ArmModel]:
+    """The best and the last model of a run in this process."""
+    result = run_in_process(sites, job, folder)
+    last = ArmModel(result.last, job, folder, len(result.rounds))
+    version = result.choice.version if result.choice else last.version
+    return replace(last, weights=result.best, version=version), last
+
+
 def _without_server(job: JobSettings) -> JobSettings:
-    """The same training with nothing of a server: the mean of one model is that model."""
-    plain = replace(job.training, server_momentum=0.0, aggregator="mean", client_weight="uniform")
+    """The same training with nothing of a server: the mean of one model is that model.
+
+    Nothing has to stay at the only site, so its model is complete.
+    """
+    plain = replace(
+        job.training,
+        server_momentum=0.0,
+        aggregator="mean",
+        client_weight="uniform",
+        personal=(),
+    )
     return replace(job, training=plain)

@@ -1,10 +1,12 @@
-"""Goes on with half a batch at a time when memory runs out, without another result.
+"""Goes on with half a batch at a time when memory runs out, with the same gradient.
 
 The network sees one part of the batch after the other. Soft Dice sums over the batch, so the mean
 of the parts' losses would be another loss: here the loss is that of the whole batch's scores. They
 are computed part by part without a graph, the loss gives their gradient, and a second pass carries
 each part's share of it to the weights. It equals the whole batch's gradient up to rounding wherever
-the network treats samples apart, as instance normalisation does and batch normalisation does not.
+the network treats samples apart, as instance normalisation does. Batch normalisation takes its
+statistics from each part, so there it is a slightly different gradient; its running statistics
+see each part once, since what another pass did to them is taken back.
 
 Reference:
     Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup" (2021),
@@ -17,6 +19,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # of every dimension
 
 from fedvox.errors import MemoryFull
 from fedvox.job.device import out_of_memory
@@ -28,6 +32,7 @@ class Halving:
     """Whether batches have to be halved, and what to say about it.
 
     Args:
+        model: what is trained.
         batch: patches per step.
         patch: edges of a patch in voxels.
         device: whose memory it is.
@@ -36,8 +41,11 @@ class Halving:
         parts: parts that a batch is computed in, 1 or 2.
     """
 
-    def __init__(self, batch: int, patch: tuple[int, ...], device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, batch: int, patch: tuple[int, ...], device: torch.device
+    ) -> None:
         self.parts = 1
+        self.model = model
         self.device = device
         self.patch = "x".join(map(str, patch))
         self.batch = batch
@@ -52,31 +60,34 @@ class Halving:
         Raises:
             MemoryFull: names site, batch and patch, and what to lower.
         """
-        if self.parts == 1 and self.batch > 1:
-            loss = self._attempt(work)
-            if loss is not None:
-                return loss
-            self.parts = 2
-            self._free()
-            logger.warning(
-                "%s: %s too small for a step of batch %d with patches of %s voxels; this round "
-                "goes on with half a batch at a time, which gives the same update and takes "
-                "longer; to avoid it lower training.batch or data.patch",
-                site,
-                memory_of(self.device),
-                self.batch,
-                self.patch,
-            )
         with self.named(site):
+            if self.parts == 1 and self.batch > 1:
+                loss = self._attempt(work)
+                if loss is not None:
+                    return loss
+                self.parts = 2
+                self._free()
+                logger.warning(
+                    "%s: %s too small for a step of batch %d with patches of %s voxels; this round "
+                    "goes on with half a batch at a time, which gives %s and takes longer; to "
+                    "avoid it lower training.batch or data.patch",
+                    site,
+                    memory_of(self.device),
+                    self.batch,
+                    self.patch,
+                    _effect_on(self.model),
+                )
             return work(self.parts)
 
     def _attempt(self, work: Callable[[int], torch.Tensor]) -> torch.Tensor | None:
         """The loss, or None when memory ran out; then nothing of the attempt is kept."""
+        before = _buffers(self.model)
         try:
             return work(1)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
+            _restore(self.model, before)
             return None
 
     def _free(self) -> None:
@@ -109,7 +120,25 @@ def memory_of(device: torch.device) -> str:
     return "the GPU's memory is" if device.type == "cuda" else "this machine's memory is"
 
 
+def _effect_on(model: nn.Module) -> str:
+    if any(isinstance(layer, _BatchNorm) for layer in model.modules()):
+        return "nearly the same update (batch normalisation sees each half by itself)"
+    return "the same update"
+
+
+def _buffers(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of what a forward pass may change, such as running statistics."""
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+@torch.no_grad()
+def _restore(model: nn.Module, before: Mapping[str, torch.Tensor]) -> None:
+    for name, buffer in model.named_buffers():
+        buffer.copy_(before[name])
+
+
 def backward_in_parts(
+    model: nn.Module,
     network: Callable[[torch.Tensor], Mapping[str, torch.Tensor]],
     image: torch.Tensor,
     loss_of: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
@@ -118,19 +147,21 @@ def backward_in_parts(
     """Adds the gradient of a batch's loss to the network's parameters.
 
     Args:
+        model: what ``network`` runs; the pass without a graph leaves its buffers as they are.
         network: from ``(B, C, X, Y, Z)`` to outputs by name, ``(B, K, X, Y, Z)`` each.
         image: the batch.
         loss_of: from the outputs to the scalar whose gradient is wanted.
         parts: parts that go through the network one after the other; 1 needs one pass instead of
             two.
-
     """
     if parts == 1:
         loss_of(network(image)).backward()
         return
     pieces = image.split(-(-len(image) // parts))
+    before = _buffers(model)
     with torch.no_grad():
         found = [network(piece) for piece in pieces]
+    _restore(model, before)
     whole = {
         name: torch.cat([outputs[name] for outputs in found]).requires_grad_() for name in found[0]
     }

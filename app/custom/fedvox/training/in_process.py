@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best, checked_scores
@@ -67,6 +68,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     travelling = {name: site.travelling for name, site in own.items()}
     validation = {site.name: case_counts(site.val) for site in sites}
     state = RunState(folder / "server")
+    memory = Memory()  # of this run: an earlier one may have left its own in the folder
     for index in range(job.training.rounds):
         current = Round(
             index,
@@ -78,21 +80,23 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             validation,
             job.training.steps,
             job.training.server_momentum,
-            state.load_memory(),
+            memory,
             travelling,
         )
         for site in sites:
-            own[site.name].load(_part(weights, travelling[site.name]), index)
+            own[site.name].load(received_part(weights, travelling[site.name]), index)
             update = local_update(model, site, job, index, folder / site.name, device)
             if update is not None:
                 with suppress(UpdateRefused):  # the round's record says why, as at the server
                     current.accept(update)
         following, record = current.close()
         state.finish_round(weights, following, record, current.memory)
-        weights = following
+        weights, memory = following, current.memory
     reports = {}
     for site in sites:
-        own[site.name].load(_part(weights, travelling[site.name]), state.version, trains=False)
+        own[site.name].load(
+            received_part(weights, travelling[site.name]), state.version, trains=False
+        )
         reports[site.name] = validation_report(model, site, job, device)
     final = {name: checked_scores(told, validation[name])[0] for name, told in reports.items()}
     choice = state.course.with_last(state.version, final).best
@@ -101,6 +105,11 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
 
 
-def _part(weights: Arrays, names: Collection[str]) -> Arrays:
-    """What a site gets of the global model."""
+def received_part(weights: Arrays, names: Collection[str]) -> Arrays:
+    """What a site gets of the global model.
+
+    Args:
+        weights: the global model.
+        names: the tensors that travel between the site and the server.
+    """
     return {name: array for name, array in weights.items() if name in names}

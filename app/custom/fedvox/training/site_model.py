@@ -85,13 +85,14 @@ class SiteModel:
 
 
 def write_own_model(
-    folder: Path, model: nn.Module, site: SiteData, job: JobSettings, version: int
+    folder: Path, model: nn.Module, name: str, site: SiteData, job: JobSettings, version: int
 ) -> Path:
     """Writes a site's complete model, its personal tensors included; it stays at the site.
 
     Args:
         folder: where ``model.safetensors`` and ``model.json`` go; nobody else may read it.
         model: a global model with the site's own tensors.
+        name: of the global model in tables.
         site: the site's cases.
         job: the job's settings.
         version: rounds that the global model has behind it.
@@ -99,5 +100,5 @@ def write_own_model(
     private_folder(folder)
     weights = weights_of(model)
     trained = list(case_counts(site.train))
-    described = describe_model(job, weights, version, site.phantom, trained, site.name)
+    described = describe_model(job, weights, version, site.phantom, trained, site.name, name)
     return write_model(folder, weights, described)

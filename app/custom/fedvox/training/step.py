@@ -104,7 +104,13 @@ class Step:
             losses.append(total(self.terms, {**outputs, **fixed}, target))
             return self.scaler.scale(losses[0])
 
-        backward_in_parts(lambda part: self._outputs(self.model, part), image, scaled_loss, parts)
+        backward_in_parts(
+            self.model,
+            lambda part: self._outputs(self.model, part),
+            image,
+            scaled_loss,
+            parts,
+        )
         return losses[0].detach()
 
     def _outputs(self, model: nn.Module, image: torch.Tensor) -> Outputs:
@@ -169,7 +175,7 @@ def build_step(
         optimizer=optimizer,
         scaler=loss_scaler(job.training, device),
         intensity=build_intensity(job.augmentation),
-        halving=Halving(job.training.batch, job.data.patch, device),
+        halving=Halving(model, job.training.batch, job.data.patch, device),
         terms=terms,
         received=received,
     )

@@ -20,6 +20,7 @@ from fedvox.errors import ConfigError, ModelError
 from fedvox.files import write_json
 from fedvox.inference.normalise import NORMALISATION
 from fedvox.job.settings import JobSettings, job_from
+from fedvox.metrics.models import BEST, LAST
 from fedvox.tensors import weights_hash, write_arrays
 
 FORMAT = 2
@@ -45,6 +46,11 @@ class TrainedModel:
     weights: Arrays
     description: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        """As tables call it: what ``model.json`` says under ``model``, else ``global_best``."""
+        return str(self.description.get("model", BEST))
+
     def on(self, device: str, threads: int) -> "TrainedModel":
         """The same model for another place: where and with how many threads to compute."""
         training = replace(self.job.training, threads=threads, device=device)
@@ -58,6 +64,7 @@ def describe_model(
     phantom: bool,
     modalities: list[str],
     site: str = "",
+    name: str = "",
 ) -> dict[str, Any]:
     """The content of ``model.json``.
 
@@ -68,6 +75,7 @@ def describe_model(
         phantom: True when phantom data trained it.
         modalities: modality sets of the sites that trained it.
         site: whose personal tensors are among the weights, of a job that keeps some at the sites.
+        name: ``global_best`` or ``global_last``, as tables shall call it; without it the former.
     """
     settings = to_mapping(job)
     return {
@@ -84,6 +92,7 @@ def describe_model(
         "hash": model_hash(weights, settings),
         "settings": settings,
         **({"site": site} if site else {}),
+        **({"model": name} if name else {}),
     }
 
 
@@ -152,8 +161,10 @@ def read_model(path: Path) -> TrainedModel:
 def _is_description(found: Mapping[str, Any]) -> bool:
     """Whether what the hash does not protect is there and of its kind."""
     kinds = {"job": str, "round": int, "phantom": bool, "modalities": list}
-    return all(isinstance(found.get(key), kind) for key, kind in kinds.items()) and all(
-        isinstance(name, str) for name in found["modalities"]
+    return (
+        all(isinstance(found.get(key), kind) for key, kind in kinds.items())
+        and all(isinstance(name, str) for name in found["modalities"])
+        and found.get("model", BEST) in (BEST, LAST)
     )
 
 
