@@ -28,7 +28,7 @@ from fedvox.phantoms.writer import write_phantom_site
 
 ROOT = Path(__file__).parents[1]
 
-pytest_plugins = ["channel_site", "plain_site", "rounds", "tiny_job"]
+pytest_plugins = ["channel_site", "plain_site", "rounds", "serialised", "tiny_job"]
 """Fixtures of ``tests/fixtures``, which several rooms share."""
 
 PHANTOM_COUNTS = {"train": 3, "val": 1, "test": 2}

@@ -7,7 +7,6 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.decomposers import common_decomposers
-from nvflare.fuel.utils import fobs
 
 from fedvox.aggregation.registration import Registration
 from fedvox.flare.own_part import OwnPart
@@ -59,13 +58,13 @@ def test_a_site_gets_what_it_owns_as_it_registered(tailored, peer):
     assert set(from_shareable(sent_to(tailored, peer, "site-2", task)).data) == set(MODEL)
 
 
-def test_what_is_shared_between_sites_is_not_changed(tailored, peer):
+def test_what_is_shared_between_sites_is_not_changed(tailored, peer, serialised):
     task = broadcast()
-    before = fobs.dumps(task)
+    before = serialised(task)
     cut = sent_to(tailored, peer, "site-1", task)
     assert cut is not task
     cut.set_header("mine", 1)
-    assert fobs.dumps(task) == before
+    assert serialised(task) == before
     assert set(from_shareable(task).data) == set(MODEL)
     again = sent_to(tailored, peer, "site-1", task)
     assert set(from_shareable(again).data) == set(from_shareable(cut).data)
@@ -79,8 +78,10 @@ def test_the_rest_of_the_task_goes_down_too(tailored, peer):
     assert cut.get_header(VERSION) is None
 
 
-def test_the_serialised_task_does_not_name_what_the_site_must_not_get(tailored, peer):
-    content = fobs.dumps(sent_to(tailored, peer, "site-1", broadcast()))
+def test_the_serialised_task_does_not_name_what_the_site_must_not_get(
+    tailored, peer, serialised
+):
+    content = serialised(sent_to(tailored, peer, "site-1", broadcast()))
     assert b"tailored.ct.weight" in content
     assert b"tailored.mr" not in content
 
