@@ -10,6 +10,7 @@ from fedvox.flare.loopback.dry_run import MARKER
     [
         (["--sites", "ct,pet"], "phantom.modalities"),
         (["--set", "training.roundz=1"], "unknown key 'training.roundz'"),
+        (["--set", "training.steps=1", "--set", "training.steps=2"], "is set to 1 too; keep one"),
         (["--job", "fedgen"], "no job 'fedgen'"),
     ],
 )

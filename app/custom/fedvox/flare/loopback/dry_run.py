@@ -15,7 +15,7 @@ from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import TRAINING, find_job, job_settings
-from fedvox.flare.jobs.overrides import apply_overrides
+from fedvox.flare.jobs.overrides import apply_overrides, refuse_repeated
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
@@ -55,6 +55,7 @@ def check_job(name: str, overrides: Sequence[str], modalities: str) -> None:
         ConfigError: the job is unknown or an override is wrong.
     """
     settings = read_json(find_job(name) / TRAINING)
+    refuse_repeated(overrides)
     apply_overrides(settings, _changes(overrides, modalities))
 
 
