@@ -150,6 +150,7 @@ JOB = [
         f"{EXPORT} --set augmentation.gin.probability=1 --set augmentation.name=none",
         "augmentation.name overrides augmentation.gin.probability; put it first",
     ),
+    (f"{EXPORT} --set training.personal=model.9.*", "no tensor of the network is called so"),
     (f"{EXPORT} --set training.loss=dice", "choose one of: dice_ce, dice_focal"),
     (f"{EXPORT} --set augmentation.name=GIN", "choose one of: gin, none"),
     (f"{EXPORT} --set data.organs=livr", "unknown organ 'livr'; did you mean 'liver'? known: "),
