@@ -61,7 +61,12 @@ def test_a_text_is_short_for_a_section_with_nothing_but_its_name():
 
 def test_a_key_of_another_name_is_refused_by_name():
     told = message(Job, {"shape": {"name": "square", "radius": 1}})
-    assert told == ("job.json: unknown key 'shape.radius' of shape 'square'; allowed: name, edge")
+    assert told == (
+        "job.json: unknown key 'shape.radius' of shape 'square'; radius belongs to round; "
+        "allowed: name, edge"
+    )
+    told = message(Job, {"shape": {"name": "square", "edgy": 1}})
+    assert told.endswith("of shape 'square'; did you mean 'edge'? allowed: name, edge")
 
 
 @pytest.mark.parametrize(

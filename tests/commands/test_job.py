@@ -191,6 +191,22 @@ def test_keys_of_a_name_that_stands_as_a_text_can_be_set() -> None:
         apply_overrides(result, ["training.loss.gamma=3"])
 
 
+def test_a_key_belongs_to_another_name_the_error_says_to_which() -> None:
+    mapping = {"name": "a", "data": {"organs": ["liver"]}}
+    with pytest.raises(ConfigError, match="of loss 'dice_ce'; gamma belongs to dice_focal; allow"):
+        apply_overrides(mapping, ["training.loss.gamma=3"])
+    first = ["training.loss.name=dice_focal", "training.loss.gamma=3"]
+    expected = {"name": "dice_focal", "gamma": 3}
+    for changes in (first, first[::-1], [*first, first[1]]):
+        assert apply_overrides(mapping, changes)["training"]["loss"] == expected
+
+
+def test_code_may_put_a_person_s_override_after_its_own() -> None:
+    changes = ["training.steps=3", "training.steps=4"]
+    mapping = {"name": "a", "data": {"organs": ["liver"]}}
+    assert apply_overrides(mapping, changes)["training"]["steps"] == 4
+
+
 def test_list_that_the_file_leaves_to_its_default_takes_a_single_element() -> None:
     mapping = {"name": "a", "data": {"organs": ["liver"]}}
     result = apply_overrides(mapping, ["phantom.modalities=ct"])

@@ -141,6 +141,16 @@ JOB = [
     (f"{EXPORT} --set training.rounds=three", "must be a whole number, not 'three'"),
     (f"{EXPORT} --set training.rounds=-3", "it must be at least 1"),
     (f"{EXPORT} --set training.rounds.x=3", "'rounds' holds a value, not a section"),
+    (f"{EXPORT} --set training.steps=3 --set training.steps=4", "steps is set to 3 too; keep one"),
+    (
+        f"{EXPORT} --set training.loss.gamma=3 --set training.loss=dice_focal",
+        "training.loss overrides training.loss.gamma; put it first",
+    ),
+    (
+        f"{EXPORT} --set augmentation.gin.probability=1 --set augmentation.name=none",
+        "augmentation.name overrides augmentation.gin.probability; put it first",
+    ),
+    (f"{EXPORT} --set training.personal=model.9.*", "no tensor of the network is called so"),
     (f"{EXPORT} --set training.loss=dice", "choose one of: dice_ce, dice_focal"),
     (f"{EXPORT} --set augmentation.name=GIN", "choose one of: gin, none"),
     (f"{EXPORT} --set data.organs=livr", "unknown organ 'livr'; did you mean 'liver'? known: "),

@@ -302,7 +302,7 @@ def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
     task = of_version(validate_task(weights, "SRV_global_last"), 2)
     answer = execute(start(site), site, "validate", task)
     assert from_shareable(answer).data["rows"]
-    path = site.run_dir / "fedvox/own_model/global_last/model.safetensors"
+    path = site.run_dir / "fedvox/own_model/round_2/model.safetensors"
     kept = read_model(path)
     (state,) = {p.parent for p in site.root.rglob("personal_00001.safetensors")}
     assert kept.description["round"] == 2
@@ -311,7 +311,7 @@ def test_a_restarted_site_is_scored_with_its_own_tensors_of_the_model_s_version(
     assert set(expected) == set(weights) | norm
     earlier = of_version(validate_task(weights, "SRV_global_best"), 1)
     execute(start(site), site, "validate", earlier)
-    best = read_model(path.parents[1] / "global_best/model.safetensors")
+    best = read_model(path.parents[1] / "round_1/model.safetensors")
     assert weights_hash(best.weights) == weights_hash({**weights, **load_personal(state, 1)})
     assert weights_hash(best.weights) != weights_hash(kept.weights)
     assert (best.name, kept.name) == ("global_best", "global_last")

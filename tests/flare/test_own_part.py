@@ -78,9 +78,7 @@ def test_the_rest_of_the_task_goes_down_too(tailored, peer):
     assert cut.get_header(VERSION) is None
 
 
-def test_the_serialised_task_does_not_name_what_the_site_must_not_get(
-    tailored, peer, serialised
-):
+def test_the_serialised_task_does_not_name_what_the_site_must_not_get(tailored, peer, serialised):
     content = serialised(sent_to(tailored, peer, "site-1", broadcast()))
     assert b"tailored.ct.weight" in content
     assert b"tailored.mr" not in content

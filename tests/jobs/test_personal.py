@@ -97,16 +97,14 @@ def test_simulator_equals_the_in_process_reference_personal_tensors_included(
     assert simulated.keys() == reference.last.keys()
     assert all(np.array_equal(simulated[n], array) for n, array in reference.last.items())
     for name in SITES:
-        complete = read_model(own_models(work, name) / "global_last/model.safetensors").weights
+        complete = read_model(own_models(work, name) / "round_2/model.safetensors").weights
         expected = {**reference.last, **reference.personal[name]}
         assert complete.keys() == expected.keys()
         assert all(np.array_equal(complete[n], array) for n, array in expected.items())
 
 
 def test_each_site_has_its_own_complete_model_and_the_server_s_is_refused(work: Path) -> None:
-    models = [
-        read_model(own_models(work, name) / "global_last/model.safetensors") for name in SITES
-    ]
+    models = [read_model(own_models(work, name) / "round_2/model.safetensors") for name in SITES]
     assert [model.description["site"] for model in models] == list(SITES)
     name = "model.0.adn.N.running_mean"
     assert not np.array_equal(models[0].weights[name], models[1].weights[name])

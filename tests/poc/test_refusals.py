@@ -11,6 +11,7 @@ from fedvox.flare.loopback.dry_run import MARKER
         (["--sites", "ct,pet"], "--sites ct,pet: 'phantom.modalities'"),
         (["--job", "brats", "--sites", "ct,mr,mr"], "--sites ct,mr,mr: 'phantom.modalities'"),
         (["--set", "training.roundz=1"], "unknown key 'training.roundz'"),
+        (["--set", "training.steps=1", "--set", "training.steps=2"], "is set to 1 too; keep one"),
         (["--job", "fedgen"], "no job 'fedgen'"),
     ],
 )

@@ -1,3 +1,4 @@
+import html
 import json
 
 import pytest
@@ -11,10 +12,11 @@ from fedvox.report.run_record import SiteCases, write_run_record
 ROUND = {"round": 0, "contributors": [{"site": "a", "modality": "ct"}], "validation": {}}
 
 
-def written(folder, number: int, rows: list[MetricRow]) -> str:
+def written(folder, number: int, rows: list[MetricRow], settings: dict | None = None) -> str:
     """Writes a run of one round whose model.json says that version ``number`` was chosen."""
     write_rounds(folder / "rounds.jsonl", [ROUND])
-    (folder / "model.json").write_text(json.dumps({"job": "tiny", "round": number}))
+    described = {"job": "tiny", "round": number, "settings": settings or {}}
+    (folder / "model.json").write_text(json.dumps(described))
     write_run_record(folder, "tiny", "simulate_job", [SiteCases("a", 3, 0, 2), SiteCases("c", 5)])
     return results_text(write_results(folder, rows, [], [ROUND], 20, False), folder, False)
 
@@ -44,6 +46,16 @@ def test_console_shows_a_last_model_that_was_chosen_once(tmp_path):
     text = written(tmp_path, 1, rows())
     assert text.count("global_best = last") == 3  # the table, the sites' table, the lowest
     assert "both are shown once" in text
+
+
+@pytest.mark.parametrize("personal", [["norm"], []])
+def test_console_and_page_say_where_a_global_name_is_one_model_per_site(tmp_path, personal):
+    text = written(tmp_path, 0, rows(), {"training": {"personal": personal}})
+    page = (tmp_path / "report.html").read_text()
+    for told in (text, html.unescape(page)):
+        said = "global_best and global_last are not one model each: 'training.personal' (norm)"
+        assert told.count(said) == (1 if personal else 0)
+        assert told.count("fedvox/own_model/") == (1 if personal else 0)
 
 
 def test_console_of_a_run_without_test_cases_says_so(tmp_path):

@@ -50,7 +50,12 @@ def setting(
 
 
 def build(
-    cls: type[S], mapping: Mapping[str, Any], where: str, prefix: str = "", of: str = ""
+    cls: type[S],
+    mapping: Mapping[str, Any],
+    where: str,
+    prefix: str = "",
+    of: str = "",
+    registry: Registry[Any] | None = None,
 ) -> S:
     """Builds a frozen settings object from a mapping, checking every key and value.
 
@@ -60,6 +65,7 @@ def build(
         where: the file to name in errors.
         prefix: dotted path of this object inside the file, for errors.
         of: what the keys belong to, for errors, where that depends on a name.
+        registry: of these names, for an error on a key that belongs to another one.
 
     Raises:
         ConfigError: unknown, missing or invalid key; names the key, the file, the allowed values.
@@ -70,8 +76,10 @@ def build(
     hints = typing.get_type_hints(cls)
     for key in mapping:
         if key not in fields:
+            owners = registry.owners(str(key)) if registry else []
+            known = f"{key} belongs to {', '.join(owners)}; " if owners else hint(str(key), fields)
             raise ConfigError(
-                f"{where}: unknown key '{_join(prefix, key)}'{of}; {hint(str(key), fields)}"
+                f"{where}: unknown key '{_join(prefix, key)}'{of}; {known}"
                 f"allowed: {', '.join(fields)}"
             )
     values = {
@@ -187,7 +195,7 @@ def _named(registry: Registry[Any], default: str | None, value: Any, where: str,
         cls = registry.settings(name)
     except ConfigError as error:
         raise ConfigError(f"{where}: '{place}': {error}") from None
-    return build(cls, value, where, key, f" of {registry.kind} '{name}'")
+    return build(cls, value, where, key, f" of {registry.kind} '{name}'", registry)
 
 
 def _mapping(item: Any, field: Any, value: Any, where: str, key: str) -> dict[str, Any]:

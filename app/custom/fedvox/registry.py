@@ -1,5 +1,6 @@
 """Named entries: one line registers a new augmentation, network, reader, aggregator or metric."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -50,6 +51,11 @@ class Registry(Generic[T]):
         """
         self[name]
         return self._settings[name]
+
+    def owners(self, key: str) -> list[str]:
+        """The names whose settings hold a key."""
+        held = self._settings.items()
+        return sorted(n for n, cls in held if key in {f.name for f in dataclasses.fields(cls)})
 
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:

@@ -194,9 +194,11 @@ def run_export(args: argparse.Namespace) -> int:
     """Writes a job folder and prints how to run or submit it."""
     from fedvox.flare.jobs.export import export_job
     from fedvox.flare.jobs.folder import find_job
+    from fedvox.flare.jobs.overrides import refuse_repeated
     from fedvox.flare.jobs.readme import simulator_line
     from fedvox.job.settings import read_job
 
+    refuse_repeated(args.set)
     source = find_job(args.name, args.jobs)
     _say_hidden(args)
     require_folder("--out", args.out)

@@ -35,6 +35,7 @@ from fedvox.flare.run.senders import publish_token
 from fedvox.flare.run.site_setup import SiteSetup, set_up_site
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluation_report import evaluation_report
+from fedvox.inference.model_files.model_file import own_folder
 from fedvox.job.device import prepare_device, to_device
 from fedvox.job.model import initial_model, job_parts
 from fedvox.job.settings import JobSettings
@@ -166,7 +167,7 @@ class FedVoxExecutor(Executor):
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT
             draw_site_pictures(model, name, site.data, job, device, folder)
             if job.training.personal:
-                folder = run_dir(fl_ctx) / RESULTS / OWN_MODEL / name
+                folder = run_dir(fl_ctx) / RESULTS / OWN_MODEL / own_folder(version)
                 write_own_model(folder, model, name, site.data, job, version)
         return DXO(DataKind.METRICS, data=dict(report)).to_shareable()
 

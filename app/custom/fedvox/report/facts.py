@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from fedvox.metrics.hd95 import MAX_DIRECTED, TITLES
+from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.table import ALL_SITES
 from fedvox.report.rounds import training_rounds
 from fedvox.report.run_files import RunFiles
@@ -69,6 +70,17 @@ def tolerance_note(run: RunFiles) -> str:
         f"NSD: the tolerance of {tolerance:g} mm is below every voxel edge of test cases "
         f"({where}), where only coinciding voxels count; raise evaluation.nsd_tolerance_mm to "
         "their smallest edge"
+    )
+
+
+def personal_note(run: RunFiles) -> str:
+    """That a global model's name stands for one model per site, where sites kept tensors."""
+    if not run.personal:
+        return ""
+    return (
+        f"{BEST} and {LAST} are not one model each: 'training.personal' "
+        f"({', '.join(run.personal)}) stayed at the sites, and each site scored its cases with its "
+        "own; the complete models lie there, in fedvox/own_model/ of each site's run folder"
     )
 
 

@@ -9,7 +9,14 @@ from fedvox.files import write_text
 from fedvox.metrics import other_metrics
 from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import BEST, LAST
-from fedvox.report.facts import hd95_title, job_name, run_facts, site_modalities, tolerance_note
+from fedvox.report.facts import (
+    hd95_title,
+    job_name,
+    personal_note,
+    run_facts,
+    site_modalities,
+    tolerance_note,
+)
 from fedvox.report.failure import failure_banner
 from fedvox.report.html import document, escape, image, section
 from fedvox.report.rounds_table import rounds_table
@@ -93,9 +100,9 @@ def _header(run: RunFiles, job: str) -> str:
 
 def _result(run: RunFiles) -> str:
     content = headline(run.summary, run.last_is_best) or _no_scores(run)
-    note = tolerance_note(run)
-    return content + (
-        f'\n<p class="small"><strong>Note.</strong> {escape(note)}.</p>' if note else ""
+    notes = (personal_note(run), tolerance_note(run))
+    return content + "".join(
+        f'\n<p class="small"><strong>Note.</strong> {escape(note)}.</p>' for note in notes if note
     )
 
 

@@ -11,7 +11,7 @@ from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
 from fedvox.metrics.text_table import format_sites, format_table
-from fedvox.report.facts import run_facts, tolerance_note
+from fedvox.report.facts import personal_note, run_facts, tolerance_note
 from fedvox.report.learning_curves import draw_progress
 from fedvox.report.page import write_report
 from fedvox.report.run_files import RunFiles, read_run
@@ -88,6 +88,7 @@ def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> 
         format_table(summary, phantom, run.last_is_best),
         format_sites(summary, run.last_is_best, run.external),
         _unscored(summary, run),
+        printable(personal_note(run)),
         printable(tolerance_note(run)),
         f"results: {folder}\nreport:  {page}",
     ]

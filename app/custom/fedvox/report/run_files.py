@@ -92,8 +92,17 @@ class RunFiles:
     @property
     def evaluation(self) -> Mapping[str, Any]:
         """The job's evaluation settings, empty where ``model.json`` is missing."""
+        return self._settings("evaluation")
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """The job's ``training.personal``: what stayed at the sites; empty where nothing did."""
+        found = self._settings("training").get("personal")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    def _settings(self, section: str) -> Mapping[str, Any]:
         settings = self.model.get("settings")
-        found = settings.get("evaluation") if isinstance(settings, Mapping) else None
+        found = settings.get(section) if isinstance(settings, Mapping) else None
         return found if isinstance(found, Mapping) else {}
 
 

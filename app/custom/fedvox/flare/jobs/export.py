@@ -16,7 +16,7 @@ from fedvox.flare.jobs.folder import PLAN, SERVER, TRAINING, plans_only
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.flare.jobs.readme import write_readme
 from fedvox.flare.jobs.versions import VERSIONS, exported_versions
-from fedvox.job.settings import job_from
+from fedvox.job.settings import JobSettings, job_from
 
 MOST_SITES = 10_000
 OWN_PART = "fedvox.flare.own_part.OwnPart"
@@ -49,8 +49,8 @@ def export_job(
 
     Raises:
         ConfigError: the target exists, the name cannot be one, a number or an override is wrong,
-            the plan is for another job, or ``training.personal`` is set and the server's
-            configuration does not cut each site's model.
+            the plan is for another job, ``training.personal`` does not fit the network, or it is
+            set and the server's configuration does not cut each site's model.
     """
     name = source.name if name is None else name
     _check(name, min_clients)
@@ -107,7 +107,17 @@ def _settings(
 
         planned = job_from(apply_overrides(settings, overrides))
         settings = with_plan(settings, plan, planned)
-    return apply_overrides(settings, overrides)
+    result = apply_overrides(settings, overrides)
+    _check_personal(job_from(result))
+    return result
+
+
+def _check_personal(job: JobSettings) -> None:
+    """Which tensors stay at the sites only the network tells; other jobs need no PyTorch here."""
+    if job.training.personal:
+        from fedvox.job.model import job_parts
+
+        job_parts(job)
 
 
 def _write(job: Path, source: Path, settings: dict[str, Any], plan: Path | None) -> None:

@@ -26,7 +26,8 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
             as that element, ``data.organs=liver``.
 
     Raises:
-        ConfigError: no ``=``, an unknown key or a value out of range; names the override.
+        ConfigError: no ``=``, an unknown key, a value out of range, or an override that a later
+            one undoes; names the override.
     """
     for override in overrides:
         if override.partition("=")[0].strip() in WAITING:
@@ -37,6 +38,7 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
                 "training.json; change it there, see docs/lead.md"
             )
     result = _changed(mapping, overrides)
+    _refuse_undone(overrides, result)
     problem = _problem(result)
     if not problem:
         return result
@@ -75,6 +77,39 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         is_list = isinstance(target.get(last, known.get(last)), list)
         target[last] = [value] if is_list and not isinstance(value, list | dict) else value
     return result
+
+
+def refuse_repeated(overrides: Sequence[str]) -> None:
+    """Refuses a key with two values in one command; code may put a person's after its own.
+
+    Raises:
+        ConfigError: names the key and both values.
+    """
+    values: dict[str, str] = {}
+    for override in overrides:
+        path, _, text = override.partition("=")
+        first = values.setdefault(path, text)
+        if _value(first) != _value(text):
+            raise ConfigError(f"--set {override}: {path} is set to {first} too; keep one")
+
+
+def _refuse_undone(overrides: Sequence[str], result: dict[str, Any]) -> None:
+    """An override that a later one silently undoes, since it sets its section or a new name."""
+    pairs = [override.partition("=")[::2] for override in overrides]
+    for place, (path, _) in enumerate(pairs):
+        for later, other in pairs[place + 1 :]:
+            section, _, last = later.rpartition(".")
+            renamed = last == "name" and path.startswith(f"{section}.")
+            if path.startswith(f"{later}.") or (renamed and not _holds(result, path)):
+                raise ConfigError(f"--set {later}={other}: {later} overrides {path}; put it first")
+
+
+def _holds(mapping: Any, path: str) -> bool:
+    for part in path.split("."):
+        if not isinstance(mapping, dict) or part not in mapping:
+            return False
+        mapping = mapping[part]
+    return True
 
 
 def _forget_others(section: dict[str, Any], path: Sequence[str], name: Any) -> None:

@@ -15,7 +15,7 @@ from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import TRAINING, find_job, job_settings
-from fedvox.flare.jobs.overrides import apply_overrides
+from fedvox.flare.jobs.overrides import apply_overrides, refuse_repeated
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
@@ -65,6 +65,7 @@ def site_modalities(
         ConfigError: the job is unknown, an override is wrong, or ``--sites`` names what the job's
             phantoms cannot be.
     """
+    refuse_repeated(overrides)
     settings = apply_overrides(read_json(find_job(name) / TRAINING), overrides)
     if sites is None:
         own = job_from(settings).phantom.modalities

@@ -57,6 +57,15 @@ class TrainedModel:
         return replace(self, job=replace(self.job, training=training))
 
 
+def own_folder(version: int) -> str:
+    """Where a site keeps its complete model of a version of the global one.
+
+    By round and not by title: whether the last version is the best too is known only after the
+    sites have scored both.
+    """
+    return f"round_{version}"
+
+
 def describe_model(
     job: JobSettings,
     weights: Arrays,
@@ -184,6 +193,6 @@ def _refuse_incomplete(path: Path, job: JobSettings, description: Mapping[str, A
         raise ModelError(
             f"{path}: this is the part of a model that all sites share; the rest stayed at the "
             f"sites ('training.personal' is {', '.join(job.training.personal)}). Each site has its "
-            "own complete model in its run folder, fedvox/own_model/: of the two there take the "
-            f"one whose model.json says round {description['round']}"
+            "own complete model in its run folder: take "
+            f"fedvox/own_model/{own_folder(description['round'])}/ there"
         )
