@@ -89,8 +89,30 @@ def test_scans_on_different_grids_are_refused(predictor, scans, tmp_path):
     image = nib.load(scans["t2"])
     moved = nib.Nifti1Image(image.get_fdata(), image.affine + np.eye(4, k=3) * 10)
     nib.save(moved, tmp_path / "t2.nii.gz")
-    with pytest.raises(DataError, match="second image lies up to 10"):
+    with pytest.raises(DataError, match=r"^the t2 image lies up to 10\.0 mm off the t1 image; "):
         predictor.predict({**scans, "t2": tmp_path / "t2.nii.gz"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data, affine: affine.__setitem__((2, 3), 99), "the flair image lies up to "),
+        (lambda data, affine: data.__setitem__((0, 0, 0), np.nan), "the image holds 1 voxels that"),
+    ],
+)
+def test_the_command_names_the_channel_and_the_scan_that_is_meant_and_no_other(
+    model, scans, tmp_path, capsys, spoil, words
+):
+    data, affine = nib.load(scans["flair"]).get_fdata(), nib.load(scans["flair"]).affine
+    spoil(data, affine)
+    nib.save(nib.Nifti1Image(data, affine), tmp_path / "flair.nii.gz")
+    words_of = ["predict", "--model", model, "--output", tmp_path / "seg.nii.gz", "--threads", 1]
+    for name, path in {**scans, "flair": tmp_path / "flair.nii.gz"}.items():
+        words_of += ["--input", f"{name}={path}"]
+    assert main(list(map(str, words_of))) == 1
+    error = capsys.readouterr().err
+    assert f"--input flair={tmp_path / 'flair.nii.gz'}: {words}" in error
+    assert str(scans["t1"]) not in error and error.count("\n") == 1
 
 
 def test_the_command_names_channels_in_record_and_picture(model, scans, tmp_path, capsys):
