@@ -137,6 +137,14 @@ def test_the_command_names_channels_in_record_and_picture(model, scans, tmp_path
         (["t1={t1}", "t1={t2}", "flair={flair}"], "--input t1=... is given twice"),
         (["t1={t1}", "{t2}"], "each needs its channel's name"),
         (["{folder}"], "takes 3; call it once per case with --input t1=T1.nii.gz"),
+        (["{parent}"], "takes 3; call it once per case with --input t1=T1.nii.gz"),
+        (["flair={folder}"], "takes 3; call it once per case with --input t1=T1.nii.gz"),
+        (
+            ["t1={t1}", "t2={t2}", "flair={folder}"],
+            "it is a folder without DICOM files; name one scan: a NIfTI file, or",
+        ),
+        (["t1={t1}", "t2={t2}", "flair={t1}"], "is the same scan as that of t1; name each"),
+        (["t1={t1}", "t2={t2}", "flair={link}"], "is the same scan as that of t1; name each"),
     ],
 )
 def test_the_command_says_what_a_model_with_channels_takes(
@@ -145,10 +153,11 @@ def test_the_command_says_what_a_model_with_channels_takes(
     folder = tmp_path / "scans"
     folder.mkdir()
     (folder / "a.nii.gz").symlink_to(scans["t1"])
-    target = tmp_path / ("out" if "{folder}" in inputs else "seg.nii.gz")
+    folders = {"folder": folder, "parent": tmp_path, "link": folder / "a.nii.gz"}
+    target = tmp_path / ("out" if inputs[0].endswith("{folder}") else "seg.nii.gz")
     command = ["predict", "--model", str(model), "--output", str(target), "--threads", "1"]
     for text in inputs:
-        command += ["--input", text.format(**scans, folder=folder)]
+        command += ["--input", text.format(**scans, **folders)]
     assert main(command) == 1
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1 and not target.exists()
