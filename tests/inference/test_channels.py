@@ -89,8 +89,30 @@ def test_scans_on_different_grids_are_refused(predictor, scans, tmp_path):
     image = nib.load(scans["t2"])
     moved = nib.Nifti1Image(image.get_fdata(), image.affine + np.eye(4, k=3) * 10)
     nib.save(moved, tmp_path / "t2.nii.gz")
-    with pytest.raises(DataError, match="second image lies up to 10"):
+    with pytest.raises(DataError, match=r"^the t2 image lies up to 10\.0 mm off the t1 image; "):
         predictor.predict({**scans, "t2": tmp_path / "t2.nii.gz"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data, affine: affine.__setitem__((2, 3), 99), "the flair image lies up to "),
+        (lambda data, affine: data.__setitem__((0, 0, 0), np.nan), "the image holds 1 voxels that"),
+    ],
+)
+def test_the_command_names_the_channel_and_the_scan_that_is_meant_and_no_other(
+    model, scans, tmp_path, capsys, spoil, words
+):
+    data, affine = nib.load(scans["flair"]).get_fdata(), nib.load(scans["flair"]).affine
+    spoil(data, affine)
+    nib.save(nib.Nifti1Image(data, affine), tmp_path / "flair.nii.gz")
+    words_of = ["predict", "--model", model, "--output", tmp_path / "seg.nii.gz", "--threads", 1]
+    for name, path in {**scans, "flair": tmp_path / "flair.nii.gz"}.items():
+        words_of += ["--input", f"{name}={path}"]
+    assert main(list(map(str, words_of))) == 1
+    error = capsys.readouterr().err
+    assert f"--input flair={tmp_path / 'flair.nii.gz'}: {words}" in error
+    assert str(scans["t1"]) not in error and error.count("\n") == 1
 
 
 def test_the_command_names_channels_in_record_and_picture(model, scans, tmp_path, capsys):
@@ -115,6 +137,14 @@ def test_the_command_names_channels_in_record_and_picture(model, scans, tmp_path
         (["t1={t1}", "t1={t2}", "flair={flair}"], "--input t1=... is given twice"),
         (["t1={t1}", "{t2}"], "each needs its channel's name"),
         (["{folder}"], "takes 3; call it once per case with --input t1=T1.nii.gz"),
+        (["{parent}"], "takes 3; call it once per case with --input t1=T1.nii.gz"),
+        (["flair={folder}"], "takes 3; call it once per case with --input t1=T1.nii.gz"),
+        (
+            ["t1={t1}", "t2={t2}", "flair={folder}"],
+            "it is a folder without DICOM files; name one scan: a NIfTI file, or",
+        ),
+        (["t1={t1}", "t2={t2}", "flair={t1}"], "is the same scan as that of t1; name each"),
+        (["t1={t1}", "t2={t2}", "flair={link}"], "is the same scan as that of t1; name each"),
     ],
 )
 def test_the_command_says_what_a_model_with_channels_takes(
@@ -123,10 +153,11 @@ def test_the_command_says_what_a_model_with_channels_takes(
     folder = tmp_path / "scans"
     folder.mkdir()
     (folder / "a.nii.gz").symlink_to(scans["t1"])
-    target = tmp_path / ("out" if "{folder}" in inputs else "seg.nii.gz")
+    folders = {"folder": folder, "parent": tmp_path, "link": folder / "a.nii.gz"}
+    target = tmp_path / ("out" if inputs[0].endswith("{folder}") else "seg.nii.gz")
     command = ["predict", "--model", str(model), "--output", str(target), "--threads", "1"]
     for text in inputs:
-        command += ["--input", text.format(**scans, folder=folder)]
+        command += ["--input", text.format(**scans, **folders)]
     assert main(command) == 1
     error = capsys.readouterr().err
     assert words in error and error.count("\n") == 1 and not target.exists()

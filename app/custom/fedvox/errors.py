@@ -16,6 +16,36 @@ class DataError(FedVoxError):
     """A site's data cannot be used as they are."""
 
 
+class ImageError(DataError):
+    """One of a case's several images cannot be used.
+
+    Args:
+        modality: of the image.
+        reason: why, see :func:`about_image`.
+    """
+
+    def __init__(self, modality: str, reason: str) -> None:
+        super().__init__(modality, reason)  # both, so that it comes whole out of a process
+        self.modality, self.reason = modality, reason
+
+    def __str__(self) -> str:
+        """With the image's name."""
+        return about_image(self.modality, self.reason)
+
+
+def about_image(modality: str, text: str) -> str:
+    """A text about an image with the image's modality, unless it begins with that.
+
+    Args:
+        modality: of the image.
+        text: what is said of it.
+    """
+    name = f"the {modality} image"
+    if text.startswith(("the image ", name)):
+        return name + text.removeprefix(name).removeprefix("the image")
+    return f"{name}: {text}"
+
+
 class ModelError(FedVoxError):
     """A model file is missing, damaged, or made for another network."""
 

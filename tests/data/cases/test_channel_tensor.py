@@ -75,7 +75,7 @@ def test_an_image_on_another_grid_is_refused(write_nifti, tmp_path):
         affine = VOLUMES[name].affine.copy()
         affine[2, 3] += shift
         paths[name] = write_nifti(tmp_path / f"{name}.nii.gz", VOLUMES[name].data, affine)
-    with pytest.raises(DataError, match=r"second image lies up to 9\.0 mm off"):
+    with pytest.raises(DataError, match=r"the t2 image lies up to 9\.0 mm off the t1 image"):
         list(checked_volumes(paths))
 
 

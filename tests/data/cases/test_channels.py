@@ -14,6 +14,7 @@ from fedvox.data.cases.channels import (
     refuse_several,
     unfit_modalities,
 )
+from fedvox.data.cases.prepared import prepared_path
 from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError, DataError
 
@@ -52,7 +53,13 @@ def test_a_link_that_leads_nowhere_is_no_missing_channel(tmp_path):
     case = case_of(tmp_path, *CHANNELS)
     case.images["t2"].unlink()
     case.images["t2"].symlink_to(tmp_path / "moved.nii")
-    refuse_missing(in_job_order(case, CHANNELS), CHANNELS)
+    arranged = in_job_order(case, CHANNELS)
+    refuse_missing(arranged, CHANNELS)
+    with pytest.raises(DataError, match=r"^the file of the t2 image is missing; restore it$"):
+        prepared_path(arranged, SETTINGS, tmp_path, b"key")
+    (tmp_path / "moved.nii").touch()
+    with pytest.raises(DataError, match=r"^a label file is missing"):
+        prepared_path(arranged, SETTINGS, tmp_path, b"key")
 
 
 def test_a_job_without_channels_leaves_the_case_as_it_is(tmp_path):

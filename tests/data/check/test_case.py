@@ -199,7 +199,10 @@ def test_images_of_one_case_lie_on_one_grid(case, tmp_path, write_nifti):
     second = write_nifti(tmp_path / "t2.nii.gz", image_array()[:, :, 1:], AFFINE)
     both = Case("a", "a", {"t1": case.images["mr"], "t2": second}, case.labels)
     report = examine_case(both, (), False)
-    assert [problem.check for problem in report.problems] == ["grid"]
+    (problem,) = report.problems
+    assert problem.check == "grid" and problem.message.startswith("the t2 image's shape (")
+    assert " is not the t1 image's (" in problem.message
+    assert problem.remedy == "resample the t2 image onto the t1 image"
     assert set(report.signatures) == {"t1", "t2"}
 
 

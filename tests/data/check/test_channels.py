@@ -1,14 +1,21 @@
 """`fedvox check` of a site whose cases have several images."""
 
 import dataclasses
+import pickle
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fedvox.data.cases.channels import checked_volumes
+from fedvox.data.check import case as room
+from fedvox.data.check.case import examine_case
 from fedvox.data.check.site import check_site
+from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.errors import ImageError, about_image
 from fedvox.finding import FAIL
 
 
@@ -60,3 +67,57 @@ def test_several_images_are_too_many_for_a_job_of_one(site, data):
     one = DataSettings(data.organs, modalities=data.modalities)
     (finding,) = failures(check_site(site, one))
     assert finding.check == "modality" and "this job takes one image per case" in finding.message
+
+
+def case_with_cut_file(site):
+    case = READERS["brats"](Path(site.root), ("t1", "t2", "flair"))[0]
+    path = case.images["flair"]
+    path.write_bytes(path.read_bytes()[:2000])
+    return case
+
+
+def test_a_damaged_file_is_told_with_its_modality_by_the_check_as_by_the_preparation(site):
+    case = case_with_cut_file(site)
+    (problem,) = examine_case(case, (), False).problems
+    with pytest.raises(ImageError) as error:
+        list(checked_volumes(case.images))
+    assert problem.message.startswith("the flair image: ")
+    assert str(error.value) == f"{problem.message}; {problem.remedy}"
+
+
+def test_a_first_image_that_cannot_be_read_is_no_measure_of_the_others(site, write_nifti):
+    case = case_with_cut_file(site)
+    turned = dict(reversed(case.images.items()))
+    write_nifti(turned["t1"], np.random.default_rng(0).uniform(0, 9, (8, 8, 8)), np.eye(4))
+    report = examine_case(dataclasses.replace(case, images=turned), (), False)
+    grids = [problem.message for problem in report.problems if problem.check == "grid"]
+    assert any("t1 image's shape (8, 8, 8) is not the t2 image's" in message for message in grids)
+
+
+def test_what_breaks_in_a_library_is_told_with_the_modality(site, monkeypatch):
+    load_image = room.load_image
+
+    def load(path):
+        if "flair" in path.name:
+            raise ZeroDivisionError("in some library")
+        return load_image(path)
+
+    monkeypatch.setattr(room, "load_image", load)
+    case = READERS["brats"](Path(site.root), ("t1", "t2", "flair"))[0]
+    (problem,) = examine_case(case, (), False).problems
+    assert problem.message.startswith("the flair image: reading it breaks with ZeroDivisionError")
+
+
+def test_an_image_alone_is_told_without_its_modality(site):
+    case = case_with_cut_file(site)
+    alone = dataclasses.replace(case, images={"flair": case.images["flair"]})
+    (problem,) = examine_case(alone, (), False).problems
+    assert "flair" not in problem.message
+
+
+def test_an_error_of_an_image_comes_whole_out_of_a_process():
+    error = pickle.loads(pickle.dumps(ImageError("t1", "the file is damaged; copy it again")))
+    assert str(error) == "the t1 image: the file is damaged; copy it again"
+    assert about_image("t1", "the image holds NaN") == "the t1 image holds NaN"
+    assert about_image("t1", "the t1 image lies off") == "the t1 image lies off"
+    assert (error.modality, error.reason) == ("t1", "the file is damaged; copy it again")

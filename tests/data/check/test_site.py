@@ -110,6 +110,15 @@ def test_a_site_that_only_tests_needs_a_usable_test_case(site):
     assert "no case of 5 can be used for testing" in report.problems[0].message
 
 
+@pytest.mark.parametrize("job", [None, DataSettings(organs=("pancreas",))])
+def test_a_list_without_a_test_case_is_told_to_be_filled_and_nothing_is_said_of_organs(site, job):
+    resplit(site, test=[])
+    (problem,) = check_site(site, job).problems
+    assert (problem.check, problem.status) == ("cases", FAIL)
+    assert problem.message == "the site only tests, and no case stands under 'test'"
+    assert problem.remedy == "list cases under 'test' in the split file"
+
+
 def test_hash_that_leaves_parts_empty_asks_for_a_split_file(site):
     lone = "miller_anna_0"
     for part in ("images", "labels"):

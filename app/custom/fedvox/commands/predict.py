@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_model
 from fedvox.commands.predict_plan import (
     Task,
+    Worklist,
     is_folder_of_scans,
     plan_folder,
     plan_one,
@@ -105,13 +107,13 @@ def run(args: argparse.Namespace) -> int:
             where git commits it, or the one scan cannot be used.
     """
     threads, scans = threads_of(args), _scans(args.input, args.modality)
-    targets = (args.output, args.preview, args.report)
     first = next(iter(scans.values()))
     many = len(scans) == 1 and is_folder_of_scans(first)
     if many:
-        plan = plan_folder(first, next(iter(scans)), *targets, args.force)
+        plan = _plan_folder(args, first, next(iter(scans)))
     else:
-        plan = plan_one(Task(first.name, scans, *targets), args.force)
+        files = (args.output, args.preview, args.report)
+        plan = plan_one(Task(first.name, scans, *files), args.force)
     require_model(args.model)
     # Imported here, so that a wrong option does not wait for PyTorch.
     from fedvox.inference.model_files.model_file import read_model
@@ -161,6 +163,27 @@ def _scans(inputs: Sequence[tuple[str, Path]], modality: str | None) -> dict[str
     if modality and names != [""]:
         raise ConfigError("--modality: each --input names its own already; leave --modality out")
     return {name or modality or "": path for name, path in inputs}
+
+
+def _plan_folder(args: argparse.Namespace, folder: Path, modality: str) -> Worklist:
+    """The plan for a folder of scans; what is wrong with it matters only to a model that takes one.
+
+    Raises:
+        ConfigError: see :func:`plan_folder`; the model takes several scans per case.
+    """
+    from fedvox.errors import ConfigError, ModelError
+
+    try:
+        return plan_folder(
+            folder, modality, args.output, args.preview, args.report, force=args.force
+        )
+    except ConfigError:
+        if args.model.is_file():
+            from fedvox.inference.model_files.model_file import read_model
+
+            with suppress(ModelError):
+                _refuse_folder(folder, read_model(args.model).job.data)
+        raise
 
 
 def _refuse_folder(folder: Path, data: "DataSettings") -> None:

@@ -70,14 +70,20 @@ def plan_one(task: Task, force: bool) -> Worklist:
         force: allows existing files.
 
     Raises:
-        ConfigError: the scan is missing; a file is wrongly named, is or lies in the scan, exists,
-            or cannot be written.
+        ConfigError: a scan is missing, no scan, or given twice; a file is wrongly named, is or lies
+            in the scan, exists, or cannot be written.
     """
     for scan in task.scans.values():
         if not scan.exists():
             raise absent("--input", scan)
         if scan.is_file():
             _refuse_other_kinds(scan)
+        elif is_folder_of_scans(scan):
+            raise ConfigError(
+                f"--input {scan}: it is a folder without DICOM files; name one scan: a NIfTI file, "
+                "or the folder of a DICOM series"
+            )
+    _refuse_one_twice(task.scans)
     written = list(task.files())
     for option, path in written:
         if not path.name.endswith(_ENDINGS[option]):
@@ -88,6 +94,18 @@ def plan_one(task: Task, force: bool) -> Worklist:
     if len({_real(path) for _, path in written}) < len(written):
         raise ConfigError("--output, --preview and --report name one file twice")
     return Worklist([task])
+
+
+def _refuse_one_twice(scans: Mapping[str, Path]) -> None:
+    """Refuses one scan under two channels, whatever links lead to it."""
+    seen: dict[tuple[int, int], str] = {}
+    for name, scan in scans.items():
+        other = seen.setdefault(_identity(scan), name)
+        if other != name:
+            raise ConfigError(
+                f"--input {name}={scan}: it is the same scan as that of {other}; name each "
+                "channel's own"
+            )
 
 
 def _refuse_other_kinds(scan: Path) -> None:

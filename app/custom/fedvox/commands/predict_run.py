@@ -44,8 +44,7 @@ def run_one(
             record = _segment(predictor, task, options, description, bar.set_description_str)
         except DataError as error:
             # The terminal is the user's own; elsewhere such errors must not name a file.
-            where = ", ".join(str(scan) for scan in task.scans.values())
-            raise ConfigError(f"{where}: {error}") from None
+            raise ConfigError(_about_scan(task, error)) from None
     _note_modality(description, record["modality"])
     for note in record["notes"]:
         print(f"note: {note}", file=sys.stderr)
@@ -111,6 +110,15 @@ def run_folder(
     for name, reason in failed.items():
         print(visible(f"failed: {name}: {reason}"), file=sys.stderr)
     return 1 if failed else 0
+
+
+def _about_scan(task: Task, error: Exception) -> str:
+    """An error with the scan that it is about, as the user named it."""
+    from fedvox.errors import ImageError
+
+    if isinstance(error, ImageError):
+        return f"--input {error.modality}={task.scans[error.modality]}: {error.reason}"
+    return f"{', '.join(map(str, task.scans.values()))}: {error}"
 
 
 def _segment(

@@ -6,7 +6,8 @@ reader's decides. A channel that a case lacks is 0 and known as missing
 (:mod:`fedvox.data.cases.channel_tensor`). Nothing here loads torch.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels
 from fedvox.data.images.volumes import load_image
 from fedvox.data.settings import DataSettings, joined
-from fedvox.errors import ConfigError, DataError
+from fedvox.errors import ConfigError, DataError, ImageError
 
 
 def checked_volumes(images: Mapping[str, Path]) -> Iterator[tuple[str, Volume]]:
@@ -29,17 +30,38 @@ def checked_volumes(images: Mapping[str, Path]) -> Iterator[tuple[str, Volume]]:
 
     Raises:
         DataError: an image cannot be used, lies on another grid than the first, or its numbers
-            contradict its modality; the message carries no file name.
+            contradict its modality; the message carries no file name. Of several images it is an
+            :class:`~fedvox.errors.ImageError`.
     """
-    grid = None
+    grid, first = None, next(iter(images), "")
     for modality, path in images.items():
-        volume = load_image(path)
-        grid = grid or without_voxels(volume)
-        volume = on_axes_of(grid, volume)
-        check_same_grid(grid, volume, "second image")
-        check_modality(volume, modality)
+        with naming(modality, images):
+            volume = load_image(path)
+            grid = grid or without_voxels(volume)
+            volume = on_axes_of(grid, volume)
+            check_same_grid(grid, volume, f"{modality} image", f"{first} image")
+            check_modality(volume, modality)
         yield modality, volume
         del volume
+
+
+@contextmanager
+def naming(modality: str, images: Collection[str]) -> Iterator[None]:
+    """Says in an error about one of several images which one it is.
+
+    Args:
+        modality: of the image that is looked at.
+        images: modalities of the case.
+
+    Raises:
+        ImageError: in place of any other error of the data.
+    """
+    try:
+        yield
+    except DataError as error:
+        if len(images) == 1:
+            raise
+        raise ImageError(modality, str(error)) from None
 
 
 def in_job_order(case: Case, channels: Sequence[str]) -> Case:

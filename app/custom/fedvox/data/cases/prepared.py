@@ -134,15 +134,21 @@ def _cache_name(case: Case, settings: DataSettings, key: bytes) -> str:
                 stat = file.stat()
                 parts.append([str(file), stat.st_size, stat.st_mtime_ns])
         except FileNotFoundError:
-            raise DataError("an image or label file is missing; restore it") from None
+            raise DataError(f"{_named(case, path)} is missing; restore it") from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "its name is not one"
-            raise DataError(
-                f"an image or label file cannot be reached ({reason}); mend it"
-            ) from None
+            raise DataError(f"{_named(case, path)} cannot be reached ({reason}); mend it") from None
     parts.append([sorted((str(k), str(v)) for k, v in f.values.items()) for f in case.labels])
     parts.append(list(case.images))
     return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _named(case: Case, path: Path) -> str:
+    """A file of a case for a message: which of several images it is, never how it is called."""
+    if len(case.images) < 2:
+        return "an image or label file"
+    modality = next((name for name, image in case.images.items() if image == path), None)
+    return f"the file of the {modality} image" if modality else "a label file"
 
 
 @lru_cache(maxsize=1)

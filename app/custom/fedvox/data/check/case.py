@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 
 from fedvox.data.cases.case import Case
-from fedvox.data.cases.channels import refuse_missing
+from fedvox.data.cases.channels import naming, refuse_missing
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
 from fedvox.data.check.organs import OrganMap, SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored
@@ -29,7 +29,7 @@ from fedvox.data.images.nifti import (
     without_voxels,
 )
 from fedvox.data.images.volumes import load_image
-from fedvox.errors import DataError
+from fedvox.errors import DataError, about_image
 from fedvox.finding import FAIL, WARN, Finding
 from fedvox.privacy.redaction import exception_line
 
@@ -103,15 +103,16 @@ def examine_case(
         MemoryError: which is not the case's fault.
     """
     report = CaseReport("", (), case.modality)
+    examination = _Examination(case, organs, pictures)
     try:
-        return _Examination(case, organs, pictures).run(report, channels)
+        return examination.run(report, channels)
     except MemoryError:
         raise
     except Exception as error:  # of a decoder, say; its message may hold a file name
         problem = Finding(
             "image", FAIL, f"reading it breaks with {exception_line(error)}", "export it again"
         )
-        return report.with_problem(problem)
+        return report.with_problem(examination.named(problem))
 
 
 class _Examination:
@@ -122,15 +123,24 @@ class _Examination:
         self.problems: list[Finding] = []
         self.labels: OrganMap | None = None
         self.first: Volume | None = None
+        self.first_name = ""
         self.outside: Finding | None = None
+        self.modality = ""
 
     def run(self, report: CaseReport, channels: tuple[str, ...]) -> CaseReport:
         self._passes("channels", refuse_missing, self.case, channels)
         self.labels = self._attempt("label", read_organs, self.case, self.organs)
         report = self._look_at_label(report)
         for name, path in self.case.images.items():
+            self.modality = name if len(self.case.images) > 1 else ""
             report = self._look_at_image(report, name, path)
         return replace(report, problems=tuple(self.problems))
+
+    def named(self, problem: Finding) -> Finding:
+        """A finding about the image that is looked at, with its modality if there are several."""
+        if not self.modality:
+            return problem
+        return replace(problem, message=about_image(self.modality, problem.message))
 
     def _look_at_label(self, report: CaseReport) -> CaseReport:
         if self.labels is None:
@@ -154,20 +164,22 @@ class _Examination:
         )
 
     def _look_at_image(self, report: CaseReport, name: str, path: Path) -> CaseReport:
-        image = self._attempt("image", load_image, path)
+        whose = naming(name, self.case.images)
+        image = self._attempt("image", whose(load_image), path)
         if image is None:
             return report
         if self.first is None:
-            self.first = without_voxels(image)
+            self.first, self.first_name = without_voxels(image), name
             report = self._look_at_grid(report, image, name)
         else:
             turned = on_axes_of(self.first, without_voxels(image))
-            self._passes("grid", check_same_grid, self.first, turned, "second image")
+            names = f"{name} image", f"{self.first_name} image"
+            self._passes("grid", check_same_grid, self.first, turned, *names)
         if image.lossy:
-            self._note(_lossy())
-        self._note(_contradictory(image))
-        if self._passes("modality", check_modality, image, name):
-            self._note(odd_intensities(image.data, name))
+            self._note_of_image(_lossy())
+        self._note_of_image(_contradictory(image))
+        if self._passes("modality", whose(check_modality), image, name):
+            self._note_of_image(odd_intensities(image.data, name))
         else:  # where air lies is not to be told from numbers without units
             self.problems = [problem for problem in self.problems if problem != self.outside]
         seen = report.intensities | {name: intensities(image.data, name)}
@@ -209,6 +221,9 @@ class _Examination:
         before = len(self.problems)
         self._attempt(check, test, *arguments)
         return len(self.problems) == before
+
+    def _note_of_image(self, problem: Finding | None) -> None:
+        self._note(problem and self.named(problem))
 
     def _note(self, problem: Finding | None) -> None:
         if problem is not None:

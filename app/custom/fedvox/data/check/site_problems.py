@@ -45,7 +45,7 @@ def site_problems(
     """
     found = [
         _too_many(site, reports),
-        *(_about_parts(site, reports) if not external else [_no_test(reports)]),
+        *(_about_parts(site, reports) if not external else [_no_test(site, reports)]),
         _overlap(reports),
         *(_unfit(job, site, cases) if job else ()),
         *table_problems(job, cases, reports),
@@ -74,10 +74,13 @@ def _about_parts(site: SiteSettings, reports: Sequence[CaseReport]) -> list[Find
     return [_no_training(site, reports), *emptied, _without(site, reports)]
 
 
-def _no_test(reports: Sequence[CaseReport]) -> Finding | None:
+def _no_test(site: SiteSettings, reports: Sequence[CaseReport]) -> Finding | None:
     """A site that only tests needs a test case, and nothing else."""
     if any(not (report.refused or report.quarantined) for report in reports):
         return None
+    if not reports and site.split not in NAMED:
+        message = "the site only tests, and no case stands under 'test'"
+        return Finding("cases", FAIL, message, "list cases under 'test' in the split file")
     message = f"no case of {len(reports)} can be used for testing, and the site does not train"
     return Finding("cases", FAIL, message, "mend one, or look at 'root' and 'split'")
 
@@ -196,7 +199,7 @@ def _unfit(job: DataSettings, site: SiteSettings, cases: Sequence[Case]) -> list
         found.append(Finding("modality", FAIL, *unfit))
     elif not job.channels:
         found += _several(cases)
-    if not any(case.annotated() & set(job.organs) for case in cases):
+    if cases and not any(case.annotated() & set(job.organs) for case in cases):
         found.append(
             Finding(
                 "organs",

@@ -116,29 +116,31 @@ def load_label(path: Path) -> Volume:
     return Volume(data.astype(np.int16), grid.affine, image.header, conflict=grid.conflict)
 
 
-def check_same_grid(image: Volume, other: Volume, name: str = "label") -> None:
+def check_same_grid(image: Volume, other: Volume, name: str = "label", whose: str = "") -> None:
     """Refuses a label, or another image of the case, that does not lie on the image's grid.
 
     Args:
         image: whose grid holds.
         other: on the image's axes, see :func:`on_axes_of`.
         name: of the other, in words.
+        whose: the image's name, of a case with several.
 
     Raises:
         DataError: other shape, or an affine that moves a corner by more than a tenth of a voxel.
     """
+    own = whose or "image"
     if image.data.shape != other.data.shape:
         raise DataError(
-            f"the {name}'s shape {other.data.shape} is not the image's {image.data.shape}; "
-            f"resample the {name} onto the image"
+            f"the {name}'s shape {other.data.shape} is not the {own}'s {image.data.shape}; "
+            f"resample the {name} onto the {own}"
         )
     corners = np.array([[i, j, k, 1.0] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
     corners[:, :3] *= np.array(image.data.shape) - 1
     moved = np.abs(corners @ (image.affine - other.affine).T).max()
     if moved > 0.1 * min(image.spacing):
         raise DataError(
-            f"the {name} lies up to {moved:.1f} mm off its image; export it again on the image's "
-            "own grid, from the program that made it"
+            f"the {name} lies up to {moved:.1f} mm off {f'the {whose}' if whose else 'its image'}; "
+            f"export it again on the {own}'s own grid, from the program that made it"
         )
 
 
