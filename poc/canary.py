@@ -42,7 +42,7 @@ CANARIES = ("quastenbauer", "xanthippe", "19550317", "1955-03-17", "4711081547")
 PATIENT = "Quastenbauer_Xanthippe_19550317_4711081547"
 CALLS = (
     ("fedvox.data.cases.prepare_all", "prepare_case", 2),
-    ("fedvox.data.cases.prepare", "load_image", 1),
+    ("fedvox.data.cases.channels", "load_image", 1),
     ("fedvox.data.cases.label_map", "load_label", 2),
     ("fedvox.data.cases.prepare", "write_tensors", 1),
     ("fedvox.training.local_round", "draw_batch", 2),

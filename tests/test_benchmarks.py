@@ -87,7 +87,8 @@ def test_what_a_run_prints_names_no_file_that_is_about_to_be_deleted(
     monkeypatch.syspath_prepend(str(FOLDER))
     import real_learning
 
-    lines = "print('results: /tmp/w/r/x'); print('log: /tmp/w/log'); print('table')"
-    place = Path(kept) if kept else None
-    real_learning.simulate([sys.executable, "-c", lines], {}, Path("/tmp/w"), {"/tmp/w/r": place})
+    work = Path("/tmp/w")
+    tell = real_learning.teller(work, Path(kept) if kept else None)
+    for line in (f"results: {real_learning.results_folder(work)}/x", "log: /tmp/w/log", "table"):
+        tell(line)
     assert capsys.readouterr().out.splitlines() == told
