@@ -11,7 +11,6 @@ from fedvox.aggregation.registration import (
     re_registered,
     refusals,
     registration_from,
-    registration_text,
 )
 from fedvox.errors import ConfigError
 
@@ -243,15 +242,6 @@ def test_a_site_that_trains_nothing_of_what_it_was_admitted_with_is_named():
 def test_training_cases_are_counted_by_modality():
     own = changed(modalities=("ct", "mr"), training={"mr": 2, "ct": 3, "t1": 0}, test={"mr": 9})
     assert (own.cases, own.trained) == (5, ["ct", "mr"])
-
-
-def test_what_a_site_holds_is_one_line():
-    assert registration_text(GOOD) == "5 training cases (ct), 2 ct for validation"
-    assert registration_text(changed(validation={})) == "5 training cases (ct), none for validation"
-    both = changed(modalities=("ct", "mr"), test={"mr": 3})
-    assert registration_text(both) == registration_text(GOOD)
-    tests = changed(training={}, external=True, validation={}, test={"ct": 3})
-    assert registration_text(tests) == "it only tests (3 ct)"
 
 
 OUTSIDE = changed(training={}, annotated=(), validation={}, external=True, source="folder-2")

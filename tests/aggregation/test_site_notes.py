@@ -1,7 +1,7 @@
 import dataclasses
 
 from fedvox.aggregation.registration import Registration
-from fedvox.aggregation.site_notes import dominant_sites, validation_gaps
+from fedvox.aggregation.site_notes import dominant_sites, registration_text, validation_gaps
 
 GOOD = Registration("1.0.0", "abc", modalities=("ct",), training={"ct": 5}, validation={"ct": 2})
 
@@ -53,3 +53,12 @@ def test_a_site_that_only_tests_outweighs_nobody_and_misses_no_validation():
     )
     assert dominant_sites({"a": GOOD, "outside": outside}) == []
     assert validation_gaps({"a": GOOD, "outside": outside}) == []
+
+
+def test_what_a_site_holds_is_one_line():
+    assert registration_text(GOOD) == "5 training cases (ct), 2 ct for validation"
+    assert registration_text(changed(validation={})) == "5 training cases (ct), none for validation"
+    both = changed(modalities=("ct", "mr"), test={"mr": 3})
+    assert registration_text(both) == registration_text(GOOD)
+    tests = changed(training={}, external=True, validation={}, test={"ct": 3})
+    assert registration_text(tests) == "it only tests (3 ct)"

@@ -150,17 +150,6 @@ def _least(first: Mapping[str, int], latest: Mapping[str, int]) -> dict[str, int
     return {name: min(first[name], count) for name, count in latest.items() if name in first}
 
 
-def registration_text(own: Registration) -> str:
-    """What a site holds, in one line for the log and the rounds' notes."""
-    if own.external:
-        tests = ", ".join(f"{n} {name}" for name, n in sorted(own.test.items()) if n)
-        return f"it only tests ({tests or 'no case'})"
-    counts = ", ".join(f"{n} {name}" for name, n in sorted(own.validation.items()) if n)
-    return (
-        f"{own.cases} training cases ({', '.join(own.trained)}), {counts or 'none'} for validation"
-    )
-
-
 def refusals(
     registrations: Mapping[str, Registration],
     version: str,

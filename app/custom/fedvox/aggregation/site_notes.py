@@ -1,4 +1,4 @@
-"""What a run notes of its sites before round 0: who outweighs the rest, what nobody validates."""
+"""What a run notes of its sites: what they hold, who outweighs the rest, what nobody validates."""
 
 from collections.abc import Mapping
 
@@ -6,6 +6,17 @@ from fedvox.aggregation.registration import Registration
 
 DOMINANT = 0.9
 """Share of all cases from which the run warns of the one site that holds them."""
+
+
+def registration_text(own: Registration) -> str:
+    """What a site holds, in one line for the log and the rounds' notes."""
+    if own.external:
+        tests = ", ".join(f"{n} {name}" for name, n in sorted(own.test.items()) if n)
+        return f"it only tests ({tests or 'no case'})"
+    counts = ", ".join(f"{n} {name}" for name, n in sorted(own.validation.items()) if n)
+    return (
+        f"{own.cases} training cases ({', '.join(own.trained)}), {counts or 'none'} for validation"
+    )
 
 
 def dominant_sites(registrations: Mapping[str, Registration], by_cases: bool = True) -> list[str]:

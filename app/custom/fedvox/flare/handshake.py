@@ -17,11 +17,10 @@ from fedvox.aggregation.registration import (
     re_registered,
     refusals,
     registration_from,
-    registration_text,
     shared_sources,
     site_refusals,
 )
-from fedvox.aggregation.site_notes import dominant_sites
+from fedvox.aggregation.site_notes import dominant_sites, registration_text
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import REGISTRATION
