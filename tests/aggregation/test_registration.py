@@ -172,7 +172,7 @@ def test_one_folder_read_by_two_sites_is_refused():
 @pytest.mark.parametrize("sources", [("x", "x"), ("x-1", "x"), ("x", "x-1"), ("x-1", "x-1")])
 def test_a_site_that_tests_on_the_folder_of_another_is_refused(sources):
     trains, tests = sources
-    only_tests = changed(source=tests, cases=0, validation={}, external=True)
+    only_tests = changed(source=tests, training={}, validation={}, external=True)
     (message,) = judged(a=changed(source=trains), b=only_tests)
     assert message.startswith("a and b read the same data folder")
 
