@@ -71,7 +71,10 @@ PREDICT = [
     (f"{SCAN} --input t2=mr.nii.gz", "each needs its channel's name"),
     (f"{NAMED} --input t1=mr.nii.gz", "--input t1=... is given twice; name one scan per channel"),
     (f"{NAMED} --modality ct", "--modality: each --input names its own already; leave --mod"),
-    (f"{NAMED} --input t2=mr.nii.gz", "names 2 scans, the model takes one of ct, mr; give --input"),
+    (
+        f"{NAMED} --input t2=second.nii.gz",
+        "names 2 scans, the model takes one of ct, mr; give --input",
+    ),
     (f"{NAMED} --input t2=ct.nii.gz", "it is the same scan as that of t1; name each channel's own"),
     (f"{NAMED}", "--modality t1: the model was trained for ct, mr"),
     (f"--model MODEL {OUT} --input ct.nii.gz", "--modality is missing; name ct, mr or auto"),
@@ -231,7 +234,9 @@ ROWS = [
 def folder(tmp_path_factory, phantom_site):
     """A folder as people have it before them; no row may change it."""
     place = tmp_path_factory.mktemp("mistakes")
-    (place / "ct.nii.gz").symlink_to(min((phantom_site("ct") / "images").iterdir()))
+    scans = sorted((phantom_site("ct") / "images").iterdir())
+    for name, scan in zip(("ct.nii.gz", "second.nii.gz"), scans, strict=False):
+        (place / name).symlink_to(scan)
     for name in ("text.txt", "text.nii.gz", "there.nii.gz"):
         (place / name).write_text("some words\n")
     (place / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
