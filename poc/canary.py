@@ -97,7 +97,7 @@ def run(crashes: int, out: Path) -> None:
     plant(data)
     cache = work / "cache"
     write_json(kits.kit(SITE) / "local" / SITE_FILE, site_file(data, cache))
-    job = make_job("fedgin", work, "pinned", TINY, "ct")
+    job = make_job("fedgin", work, "pinned", TINY, ["ct"])
     changes = {"FEDVOX_CRASH": str(plan), "PYTHONPATH": str(ROOT / "crash")}
     happened = 0
     with Federation(kits, changes=changes) as federation:
