@@ -18,7 +18,8 @@ WORK := runs/.work
 PROJECT := provisioning/project.yml
 KITS := runs/provision/.built
 ARGS ?=
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# Twice the cores: the long tests wait for processes most of their time.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test unit lint jobs poc provision kits secure-run help clean
 

@@ -202,6 +202,11 @@ def start_script() -> Callable[..., "subprocess.Popen[str]"]:
     return start
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first; the short ones then fill whatever gaps they leave."""
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """PyTorch, FLARE and the tests stay anyway: the collector need not walk them each time."""
     gc.collect()
