@@ -39,7 +39,7 @@ def job_mapping(augmentation: str, steps: int, seed: int, threads: int) -> dict[
             "organs": list(LABELS),
             "spacing": [3.0, 3.0, 3.0],
             "patch": [64, 64, 32],
-            "foreground": 0.67,
+            "sampler": {"name": "foreground", "share": 0.67},
         },
         "augmentation": {"name": augmentation},
         "network": {"channels": [16, 32, 64, 128], "residual_units": 2},

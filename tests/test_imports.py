@@ -33,7 +33,7 @@ LEVEL |= {room: level for level, room in enumerate((*RISING, "__main__"), start=
 
 def violations(package: Path) -> list[str]:
     """One line for each import that breaks a rule of the house."""
-    found, edges = [], {}
+    found, edges, files = [], {}, {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package).with_suffix("").parts
         room = _room(parts)
@@ -45,12 +45,22 @@ def violations(package: Path) -> list[str]:
                 found.append(f"{'/'.join(parts)}: nvflare belongs in flare/")
             if target[0] != "fedvox":
                 continue
+            own, used = (_file(package, module) for module in (("fedvox", *parts), target))
+            files.setdefault(own, set()).update({used} - {own})
             other = _room(target[1:] or ("__init__",))
             if LEVEL.get(other, 99) > LEVEL[room]:
                 found.append(f"{'/'.join(parts)}: {room} imports {other}, which lies above it")
             elif other != room:
                 edges.setdefault(room, set()).add(other)
-    return found + [f"rooms import in a circle: {' -> '.join(c)}" for c in _circles(edges)]
+    found += [f"rooms import in a circle: {' -> '.join(c)}" for c in _circles(edges)]
+    return found + [f"files import in a circle: {' -> '.join(c)}" for c in _circles(files)]
+
+
+def _file(package: Path, module: tuple[str, ...]) -> str:
+    """The file of a module, e.g. ``data/cases/case.py``."""
+    place = package.joinpath(*module[1:])
+    file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return file.relative_to(package).as_posix()
 
 
 def _room(parts: tuple[str, ...]) -> str:
@@ -153,6 +163,13 @@ def test_well_ordered_tree_passes(tree):
 def test_planted_violation_is_found(tree, name, text, words):
     plant(tree, name, text)
     assert any(words in line for line in violations(tree))
+
+
+def test_a_circle_of_files_in_one_room_is_found(tree):
+    plant(tree, "data/site.py", "from fedvox.data.case import Case\n")
+    plant(tree, "data/case.py", "if TYPE_CHECKING:\n    from fedvox.data.site import Site\n")
+    line = "files import in a circle: data/case.py -> data/site.py -> data/case.py"
+    assert line in violations(tree)
 
 
 def test_longer_circle_is_found(tree):

@@ -32,7 +32,7 @@ def test_organs_are_the_only_required_key():
         ({"mr_percentiles": [0, 101]}, "at most 100"),
         ({"spacing": [0, 6, 6]}, "at least 0.1"),
         ({"patch": [48, 48]}, "3 elements, not 2"),
-        ({"foreground": 1.1}, "at most 1"),
+        ({"sampler": {"share": 1.1}}, "at most 1"),
     ],
 )
 def test_impossible_image_settings_are_refused_with_the_file(changes, words):

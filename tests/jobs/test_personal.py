@@ -22,15 +22,9 @@ from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
 JOBS = Path(__file__).parents[2] / "jobs"
-TINY = [
-    "data.spacing=[12,12,12]",
-    "data.patch=[16,16,16]",
-    "network.channels=[4,8]",
+FEDBN = [
     "network.norm=batch",
     "phantom.train=3",
-    "phantom.val=1",
-    "phantom.test=1",
-    "phantom.spacing_mm=12",
     "training.personal=norm",
     "training.rounds=2",
     "training.steps=3",
@@ -40,8 +34,9 @@ THREADS = ("-n", "2", "-t", "2")
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_job(JOBS / "fedgin", tmp_path_factory.mktemp("job"), "pinned", TINY, "fedbn")
+def job(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: list[str]) -> Path:
+    folder, changes = tmp_path_factory.mktemp("job"), [*tiny_overrides, *FEDBN]
+    return export_job(JOBS / "fedgin", folder, "pinned", changes, "fedbn")
 
 
 @pytest.fixture(scope="module")

@@ -20,17 +20,7 @@ from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
 JOBS = Path(__file__).parents[2] / "jobs"
-TINY = [
-    "data.spacing=[12,12,12]",
-    "data.patch=[16,16,16]",
-    "network.channels=[4,8]",
-    "phantom.train=3",
-    "phantom.val=1",
-    "phantom.test=2",
-    "phantom.spacing_mm=12",
-    "training.rounds=2",
-    "training.steps=3",
-]
+CHANGES = ["phantom.train=3", "phantom.test=2", "training.rounds=2", "training.steps=3"]
 FILES = {
     "metrics.csv",
     "summary.csv",
@@ -54,8 +44,9 @@ def summary(folder: Path) -> dict[tuple[str, str, str], float]:
 
 
 @pytest.fixture(scope="module")
-def tiny_job(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_job(JOBS / "fedgin", tmp_path_factory.mktemp("job"), "pinned", TINY, "tiny")
+def tiny_job(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: list[str]) -> Path:
+    folder, changes = tmp_path_factory.mktemp("job"), [*tiny_overrides, *CHANGES]
+    return export_job(JOBS / "fedgin", folder, "pinned", changes, "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -142,8 +133,10 @@ def test_simulator_equals_the_in_process_reference(
         np.testing.assert_allclose(model.weights[name], array, rtol=0, atol=1e-6)
 
 
-def test_an_organ_nobody_annotates_is_refused_before_training(tmp_path: Path) -> None:
-    changes = [*TINY, "data.organs=liver,stomach"]
+def test_an_organ_nobody_annotates_is_refused_before_training(
+    tmp_path: Path, tiny_overrides: list[str]
+) -> None:
+    changes = [*tiny_overrides, "data.organs=liver,stomach"]
     job = export_job(JOBS / "fedgin", tmp_path, "pinned", changes, "unannotated")
     reason = "no site annotates stomach; take it out of 'data.organs'"
     with pytest.raises(FedVoxError, match=reason):

@@ -47,7 +47,7 @@ def test_labels_do_not_decide_where_patches_lie(network, sites, job, monkeypatch
     def drawn(cases, settings, size, generator):
         from fedvox.data.cases.patches import draw_batch
 
-        asked.append(settings.foreground)
+        asked.append(settings.sampler.share)
         return draw_batch(cases, settings, size, generator)
 
     monkeypatch.setattr("fedvox.training.statistics.draw_batch", drawn)

@@ -7,12 +7,14 @@ from fedvox.config import setting
 from fedvox.data.cases.patches import draw_batch
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import Geometry
-from fedvox.data.samplers.settings import SamplerSettings
+from fedvox.data.samplers.settings import ForegroundSettings, SamplerSettings
 from fedvox.data.settings import DataSettings
 from fedvox.registry import Registry
 from fedvox.tensors import write_tensors
 
-SETTINGS = DataSettings(organs=("liver", "spleen"), patch=(8, 8, 8), foreground=1.0)
+SETTINGS = DataSettings(
+    organs=("liver", "spleen"), patch=(8, 8, 8), sampler=ForegroundSettings(share=1.0)
+)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_batch_has_the_stated_shapes_and_types(make_case):
 
 def test_equal_generators_draw_equal_batches_and_others_do_not(make_case):
     cases = [make_case(organs={0: [[10, 10, 10]]})]
-    settings = dataclasses.replace(SETTINGS, foreground=0.5)
+    settings = dataclasses.replace(SETTINGS, sampler=ForegroundSettings(share=0.5))
     first, again, other = (draw(cases, settings, 4, seed) for seed in (7, 7, 8))
     assert torch.equal(first.image, again.image) and torch.equal(first.label, again.label)
     assert not torch.equal(first.image, other.image)
@@ -99,14 +101,14 @@ def test_patch_at_the_border_is_moved_inside(make_case):
 
 def test_without_foreground_patches_lie_anywhere_in_the_volume(make_case):
     case = make_case(shape=(10, 9, 8), organs={0: [[5, 5, 5]]})
-    batch = draw([case], dataclasses.replace(SETTINGS, foreground=0.0), 100)
+    batch = draw([case], dataclasses.replace(SETTINGS, sampler=ForegroundSettings(share=0.0)), 100)
     corners = {corner(image, (10, 9, 8)) for image in batch.image}
     assert corners == {(x, y, 0) for x in range(3) for y in range(2)}
 
 
 def test_share_of_centred_patches_is_the_setting(make_case):
     case = make_case(shape=(40, 40, 40), organs={0: [[20, 20, 20]]})
-    batch = draw([case], dataclasses.replace(SETTINGS, foreground=0.67), 400)
+    batch = draw([case], dataclasses.replace(SETTINGS, sampler=ForegroundSettings(share=0.67)), 400)
     centred = [corner(image, (40, 40, 40)) == (16, 16, 16) for image in batch.image]
     # Four standard deviations are 0.094; a loose patch hits the same corner once in 33^3 draws.
     assert sum(centred) / 400 == pytest.approx(0.67, abs=0.094)
@@ -124,7 +126,7 @@ def test_a_new_sampler_says_where_patches_lie(make_case, monkeypatch):
         at: int = setting(0, low=0)
 
     samplers = Registry("sampler")
-    samplers.register("corner", Corner)(lambda own: lambda case, data, source: (own.at,) * 3)
+    samplers.register("corner", Corner)(lambda own: lambda case, source: (own.at,) * 3)
     monkeypatch.setattr("fedvox.data.samplers.SAMPLERS", samplers)
     settings = dataclasses.replace(SETTINGS, sampler=Corner(at=9))
     batch = draw([make_case()], settings, 2)

@@ -41,7 +41,7 @@ def test_patch_size_and_sampling_do_not_invalidate_the_cache(case, cache, no_rea
     first = prepare_case(case, SETTINGS, cache, KEY)
     no_reading()
     sampler = SamplerSettings("another")
-    other = dataclasses.replace(SETTINGS, patch=(16, 16, 16), foreground=0.1, sampler=sampler)
+    other = dataclasses.replace(SETTINGS, patch=(16, 16, 16), sampler=sampler)
     assert prepare_case(case, other, cache, KEY) == first
 
 

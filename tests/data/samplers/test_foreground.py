@@ -4,9 +4,7 @@ import pytest
 import torch
 
 from fedvox.data.samplers import SAMPLERS, build_sampler
-from fedvox.data.samplers.foreground import foreground
-from fedvox.data.samplers.settings import SamplerSettings
-from fedvox.data.settings import DataSettings
+from fedvox.data.samplers.settings import ForegroundSettings, SamplerSettings
 from fedvox.errors import ConfigError
 from fedvox.seeding import generator
 
@@ -23,12 +21,11 @@ class Organs:
 
 
 def draws(case: Organs, share: float, number: int) -> list:
-    settings = DataSettings(organs=("liver", "spleen"), foreground=share)
-    return [foreground(case, settings, generator(0, index)) for index in range(number)]
+    sampler = build_sampler(ForegroundSettings(share=share))
+    return [sampler(case, generator(0, index)) for index in range(number)]
 
 
-def test_the_name_builds_it_and_an_unknown_one_is_refused():
-    assert build_sampler(SamplerSettings()) is foreground
+def test_it_is_known_by_its_name_and_an_unknown_one_is_refused():
     assert set(SAMPLERS) >= {"foreground"}
     with pytest.raises(ConfigError, match="unknown sampler 'fg'"):
         build_sampler(SamplerSettings("fg"))

@@ -24,8 +24,6 @@ class DataSettings:
         ct_window: lower and upper HU; CT is clipped to it and scaled to [0, 1].
         mr_percentiles: percentiles of the body's intensities; MRI is clipped to them.
         sampler: says where in a case a training patch lies.
-        foreground: of the sampler `foreground`: share of patches centred on a random organ voxel,
-            the others lie anywhere.
     """
 
     organs: tuple[str, ...]
@@ -36,7 +34,6 @@ class DataSettings:
     ct_window: tuple[float, float] = setting((-160.0, 240.0), low=-2000.0, high=4000.0)
     mr_percentiles: tuple[float, float] = setting((0.5, 99.5), low=0.0, high=100.0)
     sampler: SamplerSettings = setting("foreground", registry=SAMPLERS)
-    foreground: float = setting(0.67, low=0.0, high=1.0)
 
     def __post_init__(self) -> None:
         """Checks what spans several values."""

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # of every dimension
 
 from fedvox.data.cases.patches import draw_batch
 from fedvox.data.cases.prepared import PreparedCase
+from fedvox.data.samplers.settings import ForegroundSettings
 from fedvox.inference.normalise import normalise
 from fedvox.job.device import autocast
 from fedvox.job.settings import JobSettings
@@ -58,7 +59,7 @@ def estimate_statistics(
         layer.reset_running_stats()
         layer.momentum = None  # PyTorch then takes the plain mean over batches
         layer.train()
-    anywhere = replace(job.data, foreground=0.0)
+    anywhere = replace(job.data, sampler=ForegroundSettings(share=0.0))
     for index in range(BATCHES):
         source = generator(job.training.seed, site, index, "statistics")
         batch = draw_batch(cases, anywhere, job.training.batch, source).to(device)

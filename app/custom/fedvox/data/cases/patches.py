@@ -52,7 +52,7 @@ def draw_batch(
     images, labels, flags, present, ignores = [], [], [], [], False
     for _ in range(size):
         case = cases[draw_integer(len(cases), generator)]
-        centre = sampler(case, settings, generator)
+        centre = sampler(case, generator)
         corner = _corner(case.geometry.grid_shape, settings.patch, centre, generator)
         image, label = case.patch(corner, settings.patch)
         images.append(image)

@@ -154,8 +154,8 @@ def _named(case: Case, path: Path) -> str:
 @lru_cache(maxsize=1)
 def _grid_settings(settings: DataSettings) -> dict[str, Any]:
     """The settings that a prepared case depends on; the same for every case of a site."""
-    wanted = to_mapping(settings) | {"patch": 0, "foreground": 0}
-    return {name: value for name, value in wanted.items() if name != "sampler"}
+    wanted = to_mapping(settings)
+    return {name: value for name, value in wanted.items() if name not in ("patch", "sampler")}
 
 
 def read_prepared(path: Path) -> PreparedCase:

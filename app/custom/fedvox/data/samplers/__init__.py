@@ -1,32 +1,21 @@
 """Samplers by name: where in a case a training patch lies. One file each, one entry here."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-from fedvox.data.samplers.settings import SamplerSettings
+from fedvox.data.samplers.sampler import Sampler
+from fedvox.data.samplers.settings import ForegroundSettings, SamplerSettings
 from fedvox.registry import Registry
-
-if TYPE_CHECKING:  # names are known where PyTorch is not installed
-    import torch
-
-    from fedvox.data.cases.prepared import PreparedCase
-    from fedvox.data.settings import DataSettings
-
-Sampler: TypeAlias = (
-    "Callable[[PreparedCase, DataSettings, torch.Generator], tuple[int, int, int] | None]"
-)
-"""``(case, data settings, generator) -> voxel on the job's grid that a patch is centred on``, or
-None for a patch that lies anywhere, drawn evenly."""
 
 SAMPLERS: Registry[Callable[[Any], Sampler]] = Registry("sampler")
 """Name -> builder, from its own settings."""
 
 
-@SAMPLERS.register("foreground", SamplerSettings)
-def _foreground(settings: SamplerSettings) -> Sampler:
+@SAMPLERS.register("foreground", ForegroundSettings)
+def _foreground(settings: ForegroundSettings) -> Sampler:
     from fedvox.data.samplers.foreground import foreground
 
-    return foreground
+    return lambda case, generator: foreground(case, settings.share, generator)
 
 
 def build_sampler(settings: SamplerSettings) -> Sampler:

@@ -1,24 +1,19 @@
 """A share of patches centred on organs, all organs alike, whatever their size."""
 
-from typing import TYPE_CHECKING
-
 import torch
 
+from fedvox.data.samplers.sampler import Places
 from fedvox.seeding import draw_integer
-
-if TYPE_CHECKING:
-    from fedvox.data.cases.prepared import PreparedCase
-    from fedvox.data.settings import DataSettings
 
 
 def foreground(
-    case: "PreparedCase", settings: "DataSettings", generator: torch.Generator
+    case: Places, share: float, generator: torch.Generator
 ) -> tuple[int, int, int] | None:
     """A random voxel of a random organ of the case, in a share of draws.
 
     Args:
         case: whose organs are drawn with equal probability, then a voxel of the organ.
-        settings: ``settings.foreground`` is the share.
+        share: of draws, 0 to 1.
         generator: source of all draws.
 
     Returns:
@@ -28,7 +23,7 @@ def foreground(
         Isensee et al., "nnU-Net", Nature Methods 2021, oversampling of foreground; there at least
         one patch of each batch, here a share of all.
     """
-    centred = float(torch.rand((), generator=generator)) < settings.foreground
+    centred = float(torch.rand((), generator=generator)) < share
     organs = [index for index, count in enumerate(case.counts) if count]
     if not centred or not organs:
         return None
