@@ -31,6 +31,9 @@ ROOT = Path(__file__).parents[1]
 pytest_plugins = ["channel_site", "plain_site", "rounds", "serialised", "tiny_job"]
 """Fixtures of ``tests/fixtures``, which several rooms share."""
 
+LONGEST = {"test_benchmarks", "test_role_pages", "test_secure_run", "test_dry_run"}
+"""Files that take minutes each, so they start before all others."""
+
 PHANTOM_COUNTS = {"train": 3, "val": 1, "test": 2}
 
 settings.register_profile("fedvox", deadline=None, derandomize=True, database=None)
@@ -204,7 +207,9 @@ def start_script() -> Callable[..., "subprocess.Popen[str]"]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first; the short ones then fill whatever gaps they leave."""
-    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+    items.sort(
+        key=lambda item: (item.path.stem not in LONGEST, item.get_closest_marker("system") is None)
+    )
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
