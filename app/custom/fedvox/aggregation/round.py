@@ -10,6 +10,7 @@ import numpy as np
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.attachment import merge_attached, screen_attached
 from fedvox.aggregation.claims import recorded
+from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
@@ -17,6 +18,7 @@ from fedvox.aggregation.screening import screen
 from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
 from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step
 from fedvox.aggregation.store import UpdateStore
+from fedvox.aggregation.traffic import Traffic
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.aggregation.weighing import WEIGHING, Share
 from fedvox.errors import UpdateRefused
@@ -43,6 +45,7 @@ class Round:
         memory: what the round before left.
         travelling: site -> tensors that it got and has to send, as it registered; who is not in it
             has all. None where every site has all.
+        downlink: how the next model goes down; None for the mean as it is.
 
     Attributes:
         memory: what the next round needs, once the round is closed.
@@ -61,6 +64,7 @@ class Round:
         momentum: float = 0.0,
         memory: Memory | None = None,
         travelling: Mapping[str, Collection[str]] | None = None,
+        downlink: Downlink | None = None,
     ) -> None:
         self.index = index
         self.model = model
@@ -74,6 +78,7 @@ class Round:
         self.momentum = momentum
         self.memory = memory or Memory()
         self.travelling = travelling
+        self.downlink = downlink
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
@@ -98,7 +103,7 @@ class Round:
             cases = self._entitled(update, own)
             self._keep_scores(update, own)
             _check_modalities(update, own)
-            sent = self._sent_to(update.site)
+            sent = self.sent_to(update.site)
             screen(update, sent, self.index, self.accepted, cases, self.steps)
             screen_attached(update.attached)
         except UpdateRefused as refusal:
@@ -112,7 +117,7 @@ class Round:
             "update_norm": _distance(update.arrays, sent),
             "answer_seconds": round(time.monotonic() - self.started, 3),
             "bytes_up": _size(update.arrays),
-            "bytes_down": _size({name: self.model[name] for name in update.arrays}),
+            "bytes_down": _size(sent),
         }
         self.accepted[update.site] = self._counted(update)
 
@@ -139,7 +144,7 @@ class Round:
             raise UpdateRefused("not registered: it was not admitted before this round")
         return sum(self.registered[update.site].values()) if own is None else own.cases
 
-    def _sent_to(self, site: str) -> Arrays:
+    def sent_to(self, site: str) -> Arrays:
         """The tensors of the global model that a site got."""
         if self.travelling is None or site not in self.travelling:
             return self.model
@@ -159,8 +164,14 @@ class Round:
     def _site_dice(self, site: str) -> float | None:
         return selection_score(pool_validation([self.scores.get(site, {})]))
 
-    def close(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def close(
+        self, traffic: Mapping[str, Traffic] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weighs and averages what was accepted; what nobody sent stays as it was.
+
+        Args:
+            traffic: site -> bytes of the round's messages, whatever became of them; None for those
+                of the accepted arrays.
 
         Returns:
             The next global model and the round's record for ``rounds.jsonl``.
@@ -178,7 +189,11 @@ class Round:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
                 shares = {}
         self.store.drop(self.index)
-        return model, self._record(shares)
+        if self.downlink is not None:
+            model, self.memory = self.downlink.step(
+                self.index, self.model, model, self.memory, self.travelling
+            )
+        return model, self._record(shares, traffic)
 
     def _read(self, site: str, name: str) -> np.ndarray:
         return self.store.read(self.index, site, name)
@@ -197,7 +212,9 @@ class Round:
         arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
         return following, Memory(arrays, memory.numbers)
 
-    def _record(self, shares: Mapping[str, Share]) -> dict[str, Any]:
+    def _record(
+        self, shares: Mapping[str, Share], traffic: Mapping[str, Traffic] | None
+    ) -> dict[str, Any]:
         total = sum(shares[site].weight for site in sorted(shares))
         contributors = []
         for site, share in sorted(shares.items()):
@@ -205,12 +222,17 @@ class Round:
             weight = {"weight": share.weight / total, "reason": share.reason}
             terms = {"terms": dict(share.terms)} if share.terms else {}
             contributors.append(dict((place, modality)) | weight | terms | dict(rest))
+        if traffic is None:
+            traffic = {e["site"]: Traffic(e["bytes_up"], e["bytes_down"]) for e in contributors}
+        for entry in contributors:
+            own = traffic.get(entry["site"], Traffic())
+            entry |= {"bytes_up": own.up, "bytes_down": own.down}
         scores = {site: own for site, own in sorted(self.scores.items()) if own}
         return {
             "round": self.index,
             "seconds": round(time.monotonic() - self.started, 3),
-            "bytes_up": sum(entry["bytes_up"] for entry in contributors),
-            "bytes_down": sum(entry["bytes_down"] for entry in contributors),
+            "bytes_up": sum(own.up for own in traffic.values()),
+            "bytes_down": sum(own.down for own in traffic.values()),
             "contributors": contributors,
             "refused": sorted(self.refused, key=lambda entry: (entry["site"], entry["reason"])),
             "missing": self._missing(),

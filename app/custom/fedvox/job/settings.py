@@ -10,6 +10,7 @@ from fedvox.aggregation.registration import MAX_CASES
 from fedvox.aggregation.weighing import WEIGHING
 from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
+from fedvox.compression.settings import CompressionSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
@@ -113,6 +114,7 @@ class JobSettings:
     network: NetworkSettings = setting("unet", registry=NETWORKS)
     training: TrainingSettings = setting(TrainingSettings)
     evaluation: EvaluationSettings = setting(EvaluationSettings)
+    compression: CompressionSettings | None = None
 
     def __post_init__(self) -> None:
         """Checks what spans sections.

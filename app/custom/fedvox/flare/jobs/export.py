@@ -19,7 +19,7 @@ from fedvox.flare.jobs.versions import VERSIONS, exported_versions
 from fedvox.job.settings import JobSettings, job_from
 
 MOST_SITES = 10_000
-OWN_PART = "fedvox.flare.own_part.OwnPart"
+OWN_PART = "fedvox.flare.downlink.OwnPart"
 _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
