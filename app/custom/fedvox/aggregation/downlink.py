@@ -14,9 +14,9 @@ import numpy as np
 
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.update import Arrays
-from fedvox.compression.error_feedback import feedback_step
-from fedvox.compression.replica import difference, replica_name, step_from, tensor_digest
-from fedvox.compression.settings import CompressionSettings, kept_share
+from fedvox.compression.error_feedback import send
+from fedvox.compression.replica import difference, moved, replica_name, step_from, tensor_digest
+from fedvox.compression.settings import CompressionSettings, coding
 from fedvox.seeding import derive_seed
 
 BEHIND = "behind."
@@ -81,20 +81,17 @@ class Downlink:
             return whole, Memory(arrays, numbers)
         following = {name: np.asarray(array) for name, array in held.items()}
         groups = owner_groups(held, travelling)
-        link = self.settings.down
-        keep = kept_share(link, self.settings.warmup, index)
         for number, names in enumerate(groups):
-            message, sent, left = feedback_step(
-                {name: difference(mean[name], held[name]) for name in names},
+            own = {name: following[name] for name in names}
+            made = send(
+                {name: difference(mean[name], array) for name, array in own.items()},
                 {name: behind[name] for name in names if name in behind},
-                self.settings,
-                link,
-                keep,
+                coding(self.settings, self.settings.down, index),
                 derive_seed(self.seed, "server", index, number, "down"),
             )
-            following |= {name: step_from(held[name], sent[name]) for name in names}
-            arrays |= {f"{BEHIND}{name}": array for name, array in left.items()}
-            arrays[f"{SENT}{number}"] = np.frombuffer(message, np.uint8)
+            following |= moved(own, made.sent)
+            arrays |= {f"{BEHIND}{name}": array for name, array in made.residual.items()}
+            arrays[f"{SENT}{number}"] = np.frombuffer(made.payload, np.uint8)
         numbers[NUMBERS] = {
             "base": index,
             "groups": [list(names) for names in groups],

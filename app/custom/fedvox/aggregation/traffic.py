@@ -40,6 +40,12 @@ class Ledger:
             own = self._counts[task]
             own[site] = own.get(site, Traffic()) + traffic
 
+    def total(self) -> Traffic:
+        """Bytes of all messages that nobody took."""
+        with self._lock:
+            counts = [traffic for own in self._counts.values() for traffic in own.values()]
+        return sum(counts, Traffic())
+
     def take(self, task: str) -> dict[str, Traffic]:
         """Site -> bytes of a task's messages since they were taken last."""
         with self._lock:

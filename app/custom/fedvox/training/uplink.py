@@ -1,6 +1,5 @@
 """What a site sends of its update: compressed, what was left out kept for the rounds to come."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,9 +7,9 @@ import numpy as np
 
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.update import Arrays
-from fedvox.compression.error_feedback import feedback_step
+from fedvox.compression.error_feedback import send
 from fedvox.compression.replica import difference, moved
-from fedvox.compression.settings import kept_share
+from fedvox.compression.settings import coding
 from fedvox.job.settings import JobSettings
 from fedvox.seeding import derive_seed
 from fedvox.training.state import load_residual, save_residual
@@ -52,16 +51,12 @@ def compress_update(
         state: the site's state folder of this run.
     """
     assert job.compression is not None
-    link = job.compression.up
-    names: Collection[str] = sorted(arrays)
     before = load_residual(state, index)
-    payload, sent, left = feedback_step(
-        {name: difference(arrays[name], received[name]) for name in names},
-        {name: before[name] for name in names if name in before},
-        job.compression,
-        link,
-        kept_share(link, job.compression.warmup, index),
+    made = send(
+        {name: difference(array, received[name]) for name, array in arrays.items()},
+        {name: array for name, array in before.items() if name in arrays},
+        coding(job.compression, job.compression.up, index),
         derive_seed(job.training.seed, site, index, "up"),
     )
-    save_residual(left, state, index)
-    return SentUpdate(payload, moved({name: received[name] for name in names}, sent))
+    save_residual(made.residual, state, index)
+    return SentUpdate(made.payload, moved({n: received[n] for n in arrays}, made.sent))

@@ -6,8 +6,9 @@ from fedvox.aggregation.update import Arrays
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import moved
 from fedvox.compression.schema import Schema
-from fedvox.errors import UpdateRefused
+from fedvox.errors import CodecError
 from fedvox.flare.run.messages import PAYLOAD
+from fedvox.privacy.forms import FormError
 
 
 def expanded(dxo: DXO, sent: Arrays) -> DXO:
@@ -18,10 +19,13 @@ def expanded(dxo: DXO, sent: Arrays) -> DXO:
         sent: the tensors of the global model that the site got in this round.
 
     Raises:
-        UpdateRefused: it is no compressed update of these tensors.
+        FormError: it is no compressed update of these tensors.
     """
     payload = dxo.data.get(PAYLOAD) if isinstance(dxo.data, dict) else None
     if not isinstance(payload, bytes):
-        raise UpdateRefused("schema: neither weights nor a compressed update")
-    step = decode(payload, Schema.of(sent))
+        raise FormError("schema: neither weights nor a compressed update")
+    try:
+        step = decode(payload, Schema.of(sent))
+    except CodecError as error:
+        raise FormError(f"compressed update: {error}") from None
     return DXO(DataKind.WEIGHTS, data=moved(sent, step), meta=dxo.meta)
