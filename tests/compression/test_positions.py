@@ -60,7 +60,7 @@ def test_long_gaps_come_back(chosen):
 )
 def test_random_positions_cost_little_more_than_their_entropy(share, excess):
     positions = random_positions(share)
-    kind, packed = pack_positions(positions, SIZE)
+    _, packed = pack_positions(positions, SIZE)
     bound = SIZE * entropy(len(positions) / SIZE) / 8
     assert 0.98 * bound < len(packed) < excess * bound
 
