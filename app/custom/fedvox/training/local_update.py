@@ -9,6 +9,7 @@ from torch import nn
 
 from fedvox.aggregation.update import Update
 from fedvox.data.cases.prepared import PreparedCase
+from fedvox.data.quality.site import site_quality
 from fedvox.data.site.site_data import SiteData
 from fedvox.inference.evaluate import validate
 from fedvox.job.model import job_parts
@@ -58,8 +59,14 @@ def local_update(
         loss=result.loss,
         seconds=result.seconds,
         data_wait=result.data_wait,
+        quality=site_quality(site, state) if wants_quality(job) else 1.0,
         validation=validation,
     )
+
+
+def wants_quality(job: JobSettings) -> bool:
+    """Whether the job's rule of weights looks at the quality of sites' data; else none is told."""
+    return bool(getattr(job.training.client_weight, "asks_quality", False))
 
 
 def validation_report(
