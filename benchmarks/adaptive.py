@@ -67,7 +67,7 @@ QUICK = (
 MEAN, ADAPTIVE = "mean", "adaptive"
 ARMS = {MEAN: "cases", "fedce": "fedce", "fedpid": "fedpid", "modality_first": "modality_first"}
 ARMS |= {ADAPTIVE: "adaptive"}
-TERMS = {
+TERMS: Mapping[str, Mapping[str, float]] = {
     "only_quality": {"dice": 0, "divergence": 0},
     "only_dice": {"quality": 0, "divergence": 0},
     "only_divergence": {"quality": 0, "dice": 0},
@@ -155,21 +155,19 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
         if row.site == ALL_SITES and row.organ in REGIONS
     }
     shutil.rmtree(work)
-    found = {"dice": dice, "regions": pooled, "round": model.version}
-    found["seconds"] = round(time.monotonic() - start, 1)
+    seconds = round(time.monotonic() - start, 1)
+    found = {"dice": dice, "regions": pooled, "round": model.version, "seconds": seconds}
     write_json(out / "cells" / f"{cell.name()}.json", found)
     return found
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:
     """All cells that the command line asks for, seed by seed."""
-    rules = {arm: (f"training.client_weight={rule}",) for arm, rule in ARMS.items()}
-    terms = TERMS if args.terms else {}
-    own = [f"training.client_weight.{text}" for text in args.adaptive]
-    rules[ADAPTIVE] += tuple(own)
-    for arm, keys in terms.items():
-        off = [f"training.client_weight.{key}={value}" for key, value in keys.items()]
-        rules[arm] = (*rules[ADAPTIVE], *off)
+    key = "training.client_weight"
+    rules: dict[str, list[str]] = {arm: [f"{key}={rule}"] for arm, rule in ARMS.items()}
+    rules[ADAPTIVE] += [f"{key}.{text}" for text in args.adaptive]
+    for arm, changes in TERMS.items() if args.terms else ():
+        rules[arm] = rules[ADAPTIVE] + [f"{key}.{name}={value}" for name, value in changes.items()]
     seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
     return [
         Cell(scenario, arm, seed, (*COMMON, *more, *seeded(seed), *quick, *args.set, *rule))

@@ -12,6 +12,12 @@ import pytest
 pytestmark = pytest.mark.system
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 KEYS = {
+    "adaptive": {
+        f"{scenario}{arm}_dice"
+        for scenario in ("", "equal_")
+        for arm in ("mean", "fedce", "fedpid", "modality_first", "adaptive")
+    }
+    | {"seeds"},
     "fault_corpus": {
         "faults",
         "caught",

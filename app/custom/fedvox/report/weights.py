@@ -89,9 +89,9 @@ def draw_weights(curves: Curves) -> bytes:
     top = 1.1 * max((s for curve in curves.values() for s in curve.values()), default=1.0)
     span = range(rounds[0], rounds[-1] + 1)
     for index, curve in enumerate(curves.values()):
-        style = {"marker": CURVE_MARKERS[index % len(CURVE_MARKERS)], "ms": 4.5, "lw": 1.6}
+        marker = CURVE_MARKERS[index % len(CURVE_MARKERS)]
         shares = [curve.get(number, math.nan) for number in span]
-        axes.plot(list(span), shares, c=_colour(index), **style)
+        axes.plot(list(span), shares, marker=marker, ms=4.5, lw=1.6, c=_colour(index))
     style_axes(axes, "Share of each site in the global model")
     axes.set_xlabel("round", color=INK)
     axes.set_ylabel("share in the mean", color=INK)
