@@ -12,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.system
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 KEYS = {
+    "compression": {"bytes_saved", "dice_delta_points", "hd95_ratio", "setting", "curve"},
     "codec": {
         "codec_speedup",
         "peak_memory",
@@ -22,6 +23,12 @@ KEYS = {
         "bytes_0.1",
         "bound_0.1",
     },
+    "adaptive": {
+        f"{scenario}{arm}_dice"
+        for scenario in ("", "equal_")
+        for arm in ("mean", "fedce", "fedpid", "modality_first", "adaptive")
+    }
+    | {"seeds"},
     "fault_corpus": {
         "faults",
         "caught",

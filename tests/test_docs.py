@@ -22,7 +22,8 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
-from fedvox.aggregation.weighing import Share
+from fedvox.aggregation.weighing import WEIGHING
+from fedvox.aggregation.weighing.share import Share
 from fedvox.commands.main import build_parser
 from fedvox.config import build, to_mapping
 from fedvox.data.organs import CANONICAL
@@ -241,6 +242,8 @@ def test_every_setting_is_documented_once_and_no_other() -> None:
     keys = re.findall(r"^\| `([\w.]+)` \|", section("researcher.md", "training.json/"), re.M)
     job = build(JobSettings, {"name": "job", "data": {"organs": ["liver"]}}, "job")
     of_other_names = {"training.loss.gamma"}
+    rules = {f.name for name in WEIGHING for f in dataclasses.fields(WEIGHING.settings(name))}
+    of_other_names |= {f"training.client_weight.{key}" for key in rules - {"name"}}
     assert sorted([*keys, "name"]) == sorted([*flat(to_mapping(job)), *of_other_names])
     keys = re.findall(r"^\| `(\w+)` \|", section("hospital-it.md", "fedvox_site.json"), re.M)
     assert keys == [field.name for field in dataclasses.fields(SiteSettings)]

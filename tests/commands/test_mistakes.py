@@ -163,7 +163,7 @@ JOB = [
     (f"{EXPORT} --set data.modalities=CT", "did you mean 'ct'? allowed: ct, mr"),
     (f"{EXPORT} --set phantom.modalities=ct,mri", "did you mean 'mr'? "),
     (f"{EXPORT} --set network.name=unnet", "did you mean 'unet'? choose one of: "),
-    (f"{EXPORT} --set training.client_weight=case", "did you mean 'cases'? allowed: "),
+    (f"{EXPORT} --set training.client_weight=case", "did you mean 'cases'? choose one of: "),
     (f"{EXPORT} training.rounds=3", "--set KEY=VALUE, without blanks); see 'fedvox job export"),
     (f"{EXPORT} --set training.rounds =3", "unknown: =3 (write each setting as --set KEY=VALUE"),
     ("job list fedgin", "unknown: fedgin; see 'fedvox job list --help'"),

@@ -20,7 +20,9 @@ from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.traffic import Traffic
 from fedvox.aggregation.update import Arrays, Update
-from fedvox.aggregation.weighing import WEIGHING, Share
+from fedvox.aggregation.weighing import build_weighing, weighing_settings
+from fedvox.aggregation.weighing.settings import WeighingSettings
+from fedvox.aggregation.weighing.share import Share
 from fedvox.errors import UpdateRefused
 
 MOST_REFUSALS = 10
@@ -34,7 +36,8 @@ class Round:
         index: the round, from 0.
         model: the global model that was sent to the sites.
         store: where screened updates wait.
-        rule: how sites are weighted, a name of :data:`fedvox.aggregation.weighing.WEIGHING`.
+        rule: how sites are weighted: settings, or a name of
+            :data:`fedvox.aggregation.weighing.WEIGHING` for its defaults.
         registered: site -> modality -> training cases that it registered; who is not in it has no
             weight. None where nobody registers.
         aggregator: a registered aggregator.
@@ -56,7 +59,7 @@ class Round:
         index: int,
         model: Arrays,
         store: UpdateStore,
-        rule: str,
+        rule: WeighingSettings | str,
         registered: Mapping[str, Mapping[str, int]] | None = None,
         aggregator: str = "mean",
         validation: Mapping[str, Mapping[str, int]] | None = None,
@@ -69,11 +72,10 @@ class Round:
         self.index = index
         self.model = model
         self.store = store
-        self.rule = rule
         self.registered = None if registered is None else dict(registered)
         self.validation = None if validation is None else dict(validation)
-        self.steps = steps if rule == "steps" else None
-        self.weigh = WEIGHING[rule]
+        self.steps = steps if weighing_settings(rule).name == "steps" else None
+        self.weigh = build_weighing(rule)
         self.aggregate = AGGREGATORS[aggregator]
         self.momentum = momentum
         self.memory = memory or Memory()
@@ -129,12 +131,15 @@ class Round:
             self.refused.append(entry)
 
     def _counted(self, update: Update) -> Update:
-        """An update as rules see it: without arrays, with the cases that its site registered."""
+        """An update as rules see it: without arrays, with the cases that its site registered and
+        the scores that count."""
+        sent, scores = frozenset(update.arrays), self.scores.get(update.site, {})
+        seen = replace(update, arrays={}, sent=sent, validation=scores, training={})
         if self.registered is None:
-            return replace(update, arrays={}, training={})
+            return seen
         training = self.registered[update.site]
         cases = min(update.cases, sum(training.values()))
-        return replace(update, arrays={}, cases=cases, training=dict(training))
+        return replace(seen, cases=cases, training=dict(training))
 
     def _entitled(self, update: Update, own: Registration | None) -> int | None:
         """Training cases that the site may claim, None where nobody registers."""

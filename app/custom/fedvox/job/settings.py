@@ -8,6 +8,7 @@ from typing import Any
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.registration import MAX_CASES
 from fedvox.aggregation.weighing import WEIGHING
+from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
 from fedvox.compression.settings import CompressionSettings
@@ -39,9 +40,7 @@ class TrainingSettings:
         distillation: weight of the term that holds a partially labelled site to the received model
             where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
-        client_weight: how updates are weighed: ``cases``, ``steps``, ``uniform``, or
-            ``modality_first``, the mean within each modality, by the training cases of it that a
-            site registered, and then over modalities.
+        client_weight: how updates are weighed, a registered rule.
         server_momentum: share of the last round's step that the server adds to this round's
             (FedAvgM); 0 takes the mean as it is.
         personal: tensors that stay at the site that trains them: ``norm`` for all of normalisation
@@ -65,7 +64,7 @@ class TrainingSettings:
     loss: LossSettings = setting("dice_ce", registry=LOSSES)
     distillation: float = setting(1.0, low=0.0, high=100.0)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
-    client_weight: str = setting("cases", choices=tuple(WEIGHING))
+    client_weight: WeighingSettings = setting("cases", registry=WEIGHING)
     server_momentum: float = setting(0.0, low=0.0, high=0.99)
     personal: tuple[str, ...] = ()
     most_cases: int = setting(MAX_CASES, low=1, high=MAX_CASES)
