@@ -143,12 +143,18 @@ def rights() -> str:
 
 
 def named_rows(field: dataclasses.Field, prefix: str) -> Iterator[str]:
-    """The keys of a section whose ``name`` brings its own: those of every name, each once."""
+    """The keys of a section whose ``name`` brings its own: those of every name, each once.
+
+    A key by which a further name means something else gets a row of its own.
+    """
     registry = field.metadata["registry"]
     found: dict[str, str] = {}
     for name in (field.metadata["name"], *registry):
         for line in rows(registry.settings(name), prefix):
-            found.setdefault(line.split("|")[1], line)
+            key = line.split("|")[1]
+            if key != f" `{prefix}name` " and found.get(key, line) != line:
+                key, line = f"{key}(`{name}`) ", line.replace(key, f"{key}(`{name}`) ", 1)
+            found.setdefault(key, line)
     names = ", ".join(f"`{name}`" for name in registry)
     key = f" `{prefix}name` "
     found[key] = found[key].replace("| text |", f"| {names} |")
@@ -240,7 +246,9 @@ def test_the_table_of_rights_names_every_right_and_differs_at_the_server_in_code
 def test_every_setting_is_documented_once_and_no_other() -> None:
     keys = re.findall(r"^\| `([\w.]+)` \|", section("researcher.md", "training.json/"), re.M)
     job = build(JobSettings, {"name": "job", "data": {"organs": ["liver"]}}, "job")
-    of_other_names = {"training.loss.gamma"}
+    swin = ("feature_size", "depths", "heads", "window", "v2")
+    unetr = ("hidden", "mlp")
+    of_other_names = {"training.loss.gamma", *(f"network.{key}" for key in (*swin, *unetr))}
     assert sorted([*keys, "name"]) == sorted([*flat(to_mapping(job)), *of_other_names])
     keys = re.findall(r"^\| `(\w+)` \|", section("hospital-it.md", "fedvox_site.json"), re.M)
     assert keys == [field.name for field in dataclasses.fields(SiteSettings)]
