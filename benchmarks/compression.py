@@ -32,11 +32,11 @@ SETTINGS: dict[str, tuple[float, int]] = {
     "50": (0.48, 32),
     "75": (1.0, 8),
     "90": (0.35, 6),
-    "95": (0.25, 3),
-    "97": (0.13, 2),
-    "98": (0.085, 2),
-    "99": (0.037, 2),
-    "99.5": (0.0165, 2),
+    "95": (0.19, 4),
+    "97": (0.1, 4),
+    "98": (0.063, 4),
+    "99": (0.027, 4),
+    "99.5": (0.0125, 4),
 }
 """Share of bytes that is about saved, in percent -> kept share of the entries, bits of a value."""
 WHOLE = "whole"

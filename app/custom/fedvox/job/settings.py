@@ -119,19 +119,28 @@ class JobSettings:
         """Checks what spans sections.
 
         Raises:
-            ConfigError: the network's levels do not divide the patch, or its normalisation layers
-                shall stay at the sites and hold nothing.
+            ConfigError: the network's levels do not divide the patch or leave one voxel of it, or
+                its normalisation layers shall stay at the sites and hold nothing.
         """
         if NORM in self.training.personal and self.network.norm_remedy:
             raise ConfigError(
                 f"'training.personal' is {NORM}, and no normalisation layer of the network holds a "
                 f"tensor: {self.network.norm_remedy}"
             )
-        multiple = self.network.patch_multiple
-        if any(edge % multiple for edge in self.data.patch):
+        self._check_patch()
+
+    def _check_patch(self) -> None:
+        multiple, patch = self.network.patch_multiple, list(self.data.patch)
+        if any(edge % multiple for edge in patch):
             raise ConfigError(
-                f"'data.patch' is {list(self.data.patch)}; with {self.network.levels} "
-                f"each edge must be a multiple of {multiple}"
+                f"'data.patch' is {patch}; with {self.network.levels} each edge must be a multiple "
+                f"of {multiple}"
+            )
+        if max(patch) == multiple:
+            raise ConfigError(
+                f"'data.patch' is {patch}; with {self.network.levels} the deepest level would be a "
+                "single voxel, with nothing to normalise over or attend to: take "
+                f"{[2 * multiple] * 3} or more, at least along one axis"
             )
 
 
