@@ -99,11 +99,13 @@ def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) ->
     changes = [*args.set, f"training.seed={seed}", *overrides_of(setting)]
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        source, sites = "brats", 2
+        source = "brats"
+        sites: dict[str, SiteSettings] | int = 2
         if args.data:
             from real_learning import OVERRIDES, write_sites
 
-            source, sites = "fedgin", write_sites(work, args.data, 12 if args.quick else None)
+            source = "fedgin"
+            sites = write_sites(work, args.data, 12 if args.quick else None)
             changes = [*OVERRIDES, *REAL, *changes]
         else:
             changes = [*BRATS, *(QUICK if args.quick else ()), f"phantom.seed={seed}", *changes]

@@ -59,14 +59,9 @@ def local_update(
         loss=result.loss,
         seconds=result.seconds,
         data_wait=result.data_wait,
-        quality=site_quality(site, state) if wants_quality(job) else 1.0,
+        quality=site_quality(site, state) if job.training.client_weight.asks_quality else 1.0,
         validation=validation,
     )
-
-
-def wants_quality(job: JobSettings) -> bool:
-    """Whether the job's rule of weights looks at the quality of sites' data; else none is told."""
-    return bool(getattr(job.training.client_weight, "asks_quality", False))
 
 
 def validation_report(
