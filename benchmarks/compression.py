@@ -24,6 +24,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedvox.data.site.site_file import SiteSettings
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.simulate import simulate
 
