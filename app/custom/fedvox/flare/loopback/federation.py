@@ -16,6 +16,8 @@ from fedvox.flare.loopback.guard import MARK, end_all, marked, start_guard
 from fedvox.flare.loopback.kits import Kits, flare_environment
 
 READY_SECONDS = 300.0
+ANSWER_SECONDS = 60.0
+"""For the server's answer to one command; FLARE's 5 are too few on a busy machine."""
 
 
 class Federation:
@@ -107,7 +109,12 @@ class Federation:
         while True:
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # FLARE prints each try
-                    return new_secure_session(user, str(self.kits.kit(user)), timeout=5.0)
+                    return new_secure_session(
+                        user,
+                        str(self.kits.kit(user)),
+                        timeout=5.0,
+                        command_timeout=ANSWER_SECONDS,
+                    )
             except Exception as error:  # FLARE raises one of a dozen kinds while the server starts
                 if time.monotonic() > deadline:
                     raise FedVoxError(
