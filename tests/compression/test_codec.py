@@ -1,0 +1,152 @@
+"""Bytes in, the same tensors out; bytes of anybody, one kind of error."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from compressible import CODINGS, TENSORS
+from hypothesis import given
+
+from fedvox.compression.codec import HEADER, decode, encode
+from fedvox.compression.compress import compress
+from fedvox.compression.positions import entropy
+from fedvox.compression.schema import Schema
+from fedvox.compression.settings import SECTION, Coding
+from fedvox.errors import CodecError
+
+UPDATE = {
+    "norm": np.linspace(-1, 1, 20, dtype=np.float32),
+    "weight": np.random.default_rng(0).normal(size=(30, 40)).astype(np.float32),
+}
+SCHEMA = Schema.of(UPDATE)
+
+
+SOME = Coding(small=50)
+
+
+def message(coding: Coding = SOME) -> bytes:
+    return encode(compress(UPDATE, coding, seed=3))
+
+
+def sealed(body: bytes) -> bytes:
+    """With a check sum that is right, so that what lies behind it is tested."""
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def same_bits(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> None:
+    assert Schema.of(first) == Schema.of(second)
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes()
+
+
+@given(TENSORS, CODINGS)
+def test_the_receiver_gets_bit_for_bit_what_the_sender_computes(arrays, coding):
+    sent = compress(arrays, coding, seed=1)
+    same_bits(decode(encode(sent), Schema.of(arrays)), sent.dense())
+
+
+@given(TENSORS, CODINGS)
+def test_the_same_update_makes_the_same_bytes(arrays, coding):
+    first, again = (encode(compress(arrays, coding, 1, threads=n), n) for n in (1, 2))
+    assert first == again
+
+
+@pytest.mark.parametrize("coding", [Coding(0.1), Coding(0.01, 8, chunk=1000), Coding(1.0, 32)])
+def test_several_sections_come_back_with_any_number_of_threads(coding):
+    arrays = {
+        "a": np.random.default_rng(0).standard_t(3, SECTION + 99).astype(np.float32),
+        "b": np.random.default_rng(1).normal(size=(3, 1, 200)).astype(np.float16),
+    }
+    sent = compress(arrays, coding, seed=1)
+    data = encode(sent, threads=2)
+    assert data == encode(sent)
+    same_bits(decode(data, Schema.of(arrays), threads=2), sent.dense())
+
+
+@pytest.mark.parametrize("keep", [0.01, 0.05, 0.15])
+def test_a_million_entries_cost_their_entropy_and_the_values(keep):
+    values = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
+    data = encode(compress({"a": values}, Coding(keep, 2, block=256), seed=0))
+    scales = 64 * keep / 256
+    assert len(data) * 8 / 1e6 < 1.02 * (entropy(keep) + 2 * keep + scales)
+
+
+def test_what_is_decoded_can_be_written_to_and_does_not_hold_the_message():
+    for array in decode(message(), SCHEMA).values():
+        array += 1
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "cut off"),
+        (b"abc", "damaged"),
+        (message()[:-1], "damaged"),
+        (message() + b"\0", "damaged"),
+        (sealed(b""), "cut off"),
+        (sealed(b"PK" + message()[2:-4]), "no compressed message"),
+        (sealed(b"FVXC\x02" + message()[5:-4]), "version 2, this end knows 1"),
+        (sealed(message()[:-4] + b"\0"), "longer than its tensors"),
+        (sealed(message()[:-5]), "cut off"),
+        (sealed(message()[: HEADER.size + 30]), "cut off"),
+    ],
+)
+def test_another_message_is_refused_with_its_reason(data, words):
+    with pytest.raises(CodecError, match=words):
+        decode(data, SCHEMA)
+
+
+def test_a_message_of_other_tensors_is_refused():
+    other = Schema.of({**UPDATE, "norm": np.zeros(21, np.float32)})
+    with pytest.raises(CodecError, match="other tensors; use the same job"):
+        decode(message(), other)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [(1, 50, 0, 256), (9, 50, 0, 256), (0, 50, 0, 256), (2, 50, 2**21, 256), (2, 50, 0, 0)],
+)
+def test_numbers_that_no_message_has_are_refused(numbers):
+    header = HEADER.pack(b"FVXC", 1, *numbers, SCHEMA.digest)
+    with pytest.raises(CodecError, match="no message has"):
+        decode(sealed(header + message()[HEADER.size : -4]), SCHEMA)
+
+
+def test_a_number_of_a_small_tensor_that_is_not_finite_is_refused():
+    start = HEADER.size
+    nan = np.float32(np.nan).tobytes()
+    with pytest.raises(CodecError, match="'norm' holds NaN"):
+        decode(sealed(message()[:start] + nan + message()[start + 4 : -4]), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [Coding(0.02, small=50), Coding(0.3, 5, small=50), Coding(0.1, 32, small=50), Coding(chunk=64)],
+)
+def test_corrupted_messages_are_refused_or_stand_for_finite_tensors(coding):
+    """Bits flipped, bytes replaced, cut out and repeated, under a check sum that is right."""
+    body, generator = message(coding)[:-4], np.random.default_rng(0)
+    refused = 0
+    for _ in range(700):
+        spoilt = bytearray(body)
+        place, other = sorted(generator.integers(0, len(body), 2))
+        match generator.integers(4):
+            case 0:
+                spoilt[place] ^= 1 << generator.integers(8)
+            case 1:
+                spoilt[place : place + 4] = generator.bytes(4)
+            case 2:
+                del spoilt[place:other]
+            case 3:
+                spoilt[place:place] = spoilt[place:other]
+        try:
+            result = decode(sealed(bytes(spoilt)), SCHEMA)
+        except CodecError:
+            refused += 1
+        else:
+            assert all(np.isfinite(array).all() for array in result.values())
+        if bytes(spoilt) != body:
+            with pytest.raises(CodecError, match="damaged"):
+                decode(bytes(spoilt) + message(coding)[-4:], SCHEMA)
+    assert refused > 300
