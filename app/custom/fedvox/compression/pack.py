@@ -1,8 +1,7 @@
 """Numbers as bytes: bit planes, byte planes, and the standard library's Huffman coder.
 
 ``Z_HUFFMAN_ONLY`` codes each byte by its frequency and searches no repetitions: there are none in
-such data, and searching takes most of the time. A table holds for some 32,000 bytes, so planes of
-different kinds that follow one another get tables of their own.
+such data, and searching takes most of the time. A table holds for some 32,000 bytes at most.
 """
 
 import zlib
@@ -14,10 +13,15 @@ from fedvox.errors import CodecError
 Bytes = bytes | memoryview
 
 
-def squeeze(raw: Bytes | np.ndarray) -> bytes:
-    """Huffman-coded bytes, a raw deflate stream."""
+def squeeze(*planes: Bytes | np.ndarray) -> bytes:
+    """Huffman-coded bytes, a raw deflate stream.
+
+    Args:
+        planes: follow one another; each begins a table of its own.
+    """
     coder = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
-    return coder.compress(raw) + coder.flush()
+    blocks = [coder.compress(plane) + coder.flush(zlib.Z_BLOCK) for plane in planes]
+    return b"".join(blocks) + coder.flush()
 
 
 def expand(packed: Bytes, limit: int) -> bytes:
@@ -75,7 +79,7 @@ def from_bit_planes(planes: list[Bytes], count: int) -> np.ndarray:
 def byte_planes(numbers: np.ndarray) -> bytes:
     """All first bytes of the numbers, then all second ones and so on, lowest first, squeezed."""
     small = numbers.astype(numbers.dtype.newbyteorder("<"), copy=False)
-    return squeeze(small.view(np.uint8).reshape(-1, numbers.itemsize).T.copy())
+    return squeeze(*small.view(np.uint8).reshape(-1, numbers.itemsize).T.copy())
 
 
 def from_byte_planes(raw: bytes, dtype: str) -> np.ndarray:
