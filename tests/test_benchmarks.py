@@ -12,6 +12,16 @@ import pytest
 pytestmark = pytest.mark.system
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 KEYS = {
+    "codec": {
+        "codec_speedup",
+        "peak_memory",
+        "hostile",
+        "hostile_refused",
+        "hostile_harmless",
+        "hostile_peak_mib",
+        "bytes_0.1",
+        "bound_0.1",
+    },
     "fault_corpus": {
         "faults",
         "caught",

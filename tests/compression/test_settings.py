@@ -18,9 +18,9 @@ def test_defaults_save_97_percent_by_arithmetic():
 
 
 def test_a_mapping_makes_the_settings_and_back():
-    mapping = {"up": {"keep": 0.01, "bits": 4}, "chunk": 4096, "warmup": 3}
+    mapping = {"up": {"keep": 0.01, "bits": 3}, "chunk": 4096, "warmup": 3}
     settings = build(CompressionSettings, mapping, "training.json", "compression")
-    assert settings.up == LinkSettings(0.01, 4) and settings.down == LinkSettings()
+    assert settings.up == LinkSettings(0.01, 3) and settings.down == LinkSettings()
     assert build(CompressionSettings, to_mapping(settings), "x") == settings
 
 
@@ -50,6 +50,6 @@ def test_warm_up_falls_by_the_same_factor_each_round_and_ends_at_the_share():
 
 
 def test_a_rounds_numbers_come_from_job_link_and_round():
-    settings = CompressionSettings(up=LinkSettings(0.01, 4), chunk=128, block=32, warmup=1, small=9)
-    assert coding(settings, settings.up, 0) == Coding(0.1, 4, 128, 32, 9)
-    assert coding(settings, settings.up, 7) == Coding(0.01, 4, 128, 32, 9)
+    settings = CompressionSettings(up=LinkSettings(0.01, 3), chunk=128, block=32, warmup=1, small=9)
+    assert coding(settings, settings.up, 0) == Coding(0.1, 3, 128, 32, 9)
+    assert coding(settings, settings.up, 7) == Coding(0.01, 3, 128, 32, 9)

@@ -5,6 +5,7 @@ such data, and searching takes most of the time. A table holds for some 32,000 b
 """
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fedvox.errors import CodecError
 Bytes = bytes | memoryview
 
 
-def squeeze(*planes: Bytes | np.ndarray) -> bytes:
+def squeeze(*planes: Bytes) -> bytes:
     """Huffman-coded bytes, a raw deflate stream.
 
     Args:
@@ -60,10 +61,10 @@ def bit_planes(codes: np.ndarray, bits: int) -> list[bytes]:
         bits: 1 to 8.
     """
     planes = (codes & np.uint8(1 << bit) for bit in reversed(range(bits)))
-    return [squeeze(np.packbits(plane)) for plane in planes]
+    return [squeeze(np.packbits(plane).data) for plane in planes]
 
 
-def from_bit_planes(planes: list[Bytes], count: int) -> np.ndarray:
+def from_bit_planes(planes: Sequence[Bytes], count: int) -> np.ndarray:
     """The codes, ``uint8 (count,)``.
 
     Raises:
@@ -79,7 +80,8 @@ def from_bit_planes(planes: list[Bytes], count: int) -> np.ndarray:
 def byte_planes(numbers: np.ndarray) -> bytes:
     """All first bytes of the numbers, then all second ones and so on, lowest first, squeezed."""
     small = numbers.astype(numbers.dtype.newbyteorder("<"), copy=False)
-    return squeeze(*small.view(np.uint8).reshape(-1, numbers.itemsize).T.copy())
+    planes = small.view(np.uint8).reshape(-1, numbers.itemsize).T.copy()
+    return squeeze(*(plane.data for plane in planes))
 
 
 def from_byte_planes(raw: bytes, dtype: str) -> np.ndarray:

@@ -85,7 +85,7 @@ def unpack_positions(kind: int, packed: Bytes, size: int, count: int) -> np.ndar
 def _pack_bitmap(positions: np.ndarray, size: int) -> bytes:
     mask = np.zeros(size, bool)
     mask[positions] = True
-    return squeeze(np.packbits(mask))
+    return squeeze(np.packbits(mask).data)
 
 
 def _pack_gaps(positions: np.ndarray, kind: int) -> bytes:
