@@ -94,6 +94,16 @@ def test_the_mean_of_messages_of_one_update_converges_to_it():
     assert errors[200] < 0.15 * errors[20] < 0.15 * errors[2]
 
 
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_the_residual_stays_bounded_with_heavy_tails(bits):
+    """It would grow without end if a message were further from the values than nothing is."""
+    values = np.random.default_rng(0).normal(size=3600).astype(np.float32) ** 3
+    residual: dict[str, np.ndarray] = {}
+    for seed in range(100):
+        residual = send({"weight": values}, residual, Coding(0.1, bits), seed).residual
+    assert np.linalg.norm(residual["weight"]) < 6 * np.linalg.norm(values)
+
+
 def test_arguments_stay_as_they_are():
     update, later = updates(2)
     first = send(update, {}, Coding(0.1, small=50), 0)

@@ -37,14 +37,28 @@ def test_equal_values_are_exact(bits, value, count):
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
 def test_the_mean_of_many_draws_is_the_value(bits):
-    values = np.random.default_rng(1).normal(size=64).astype(np.float32)
+    values = np.random.default_rng(1).uniform(1, 3.9, 64).astype(np.float32)
+    values[::3] *= -1
     draws = np.stack([draw(values, bits, 16, seed) for seed in range(4000)])
-    # of a value between two levels a step apart the standard deviation is at most half a step
-    reach = np.abs(values).reshape(-1, 16)
-    step = (reach.max(axis=1) - reach.min(axis=1)) / (2 ** (bits - 1) - 1)
-    error = np.abs(draws.mean(axis=0) - values).reshape(-1, 16)
-    assert (error <= 5 * 0.5 * step[:, None] / np.sqrt(4000) + 1e-6).all()
-    assert (draws.std(axis=0).reshape(-1, 16) <= 0.51 * step[:, None] + 1e-6).all()
+    error = np.abs(draws.mean(axis=0, dtype=np.float64) - values)
+    assert (error <= 5 * draws.std(axis=0) / np.sqrt(4000) + 1e-6).all()
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+@pytest.mark.parametrize("power", [1, 3, 9])
+def test_a_message_is_nearer_to_the_values_than_nothing_however_heavy_the_tails(bits, power):
+    values = (np.random.default_rng(1).normal(size=20_000) ** power).astype(np.float32)
+    kept = values[np.abs(values) > np.quantile(np.abs(values), 0.9)]
+    error = np.square(draw(kept, bits, 512).astype(np.float64) - kept).sum()
+    assert error < (0.97 if bits == 2 else 0.6) * np.square(kept.astype(np.float64)).sum()
+
+
+def test_a_value_beyond_the_reach_is_cut_where_it_would_cost_the_others_more():
+    alone = np.array([1, 1, 1, 100], np.float32)
+    assert draw(alone, 2, 4).tolist() == [1, 1, 1, 100]
+    among = np.array([1, 8, *[3] * 30], np.float32)
+    assert draw(among, 2, 32).max() < 8 and draw(among, 2, 32).min() > 0
+    assert draw(among, 3, 32).max() == 8
 
 
 def test_levels_of_eight_bits_are_a_127th_of_the_range_apart():

@@ -189,7 +189,7 @@ def _unpack(claim: Claim, size: int, wide: str, coding: Coding) -> Part:
         return Part(where, _finite(numbers, claim.count, wide))
     codes = from_bit_planes(planes, claim.count)
     low, high = _finite(numbers, 2 * blocks_of(claim.count, coding.block), "float32").reshape(2, -1)
-    if (low < 0).any() or (low > high).any():
+    if np.signbit(low).any() or (low > high).any():
         raise CodecError("a range of the message is upside down; send it again")
     return Part(where, Quantised(codes, low, high))
 

@@ -95,5 +95,6 @@ def _added(
     for name, array in update.items():
         values[name] = np.array(array, np.result_type(array.dtype, np.float32), order="C")
         if name in residual:
-            values[name] += residual[name]
+            with np.errstate(over="ignore"):  # an infinite sum is refused like any other
+                values[name] += residual[name]
     return values

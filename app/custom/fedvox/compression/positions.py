@@ -112,6 +112,7 @@ def _unpack_gaps(kind: int, packed: Bytes, size: int, count: int) -> np.ndarray:
     ends = numbers < escape
     if not ends[-1]:
         raise CodecError("the positions of the message are cut off; send it again")
-    sums = np.cumsum(numbers, dtype=np.int64)
-    sums += np.cumsum(ends)
+    wide = np.int32 if len(numbers) * escape < 2**31 else np.int64
+    sums = np.cumsum(numbers, dtype=wide)
+    sums += np.cumsum(ends, dtype=wide)
     return sums[ends] - 1
