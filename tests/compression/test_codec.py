@@ -5,10 +5,10 @@ import zlib
 
 import numpy as np
 import pytest
-from codec import spoil
 from compressible import CODINGS, TENSORS
 from hypothesis import given
 
+from codec import spoil
 from fedvox.compression.codec import HEADER, decode, encode
 from fedvox.compression.compress import compress
 from fedvox.compression.positions import entropy

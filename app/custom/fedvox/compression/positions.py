@@ -113,6 +113,5 @@ def _unpack_gaps(kind: int, packed: Bytes, size: int, count: int) -> np.ndarray:
     if not ends[-1]:
         raise CodecError("the positions of the message are cut off; send it again")
     wide = np.int32 if len(numbers) * escape < 2**31 else np.int64
-    sums = np.cumsum(numbers, dtype=wide)
-    sums += np.cumsum(ends, dtype=wide)
-    return sums[ends] - 1
+    steps = np.add(numbers, ends, dtype=wide)
+    return np.cumsum(steps, dtype=wide)[ends] - 1
