@@ -10,8 +10,9 @@ from hypothesis import given
 
 from codec import spoil
 from fedvox.compression.codec import HEADER, decode, encode
-from fedvox.compression.compress import compress
+from fedvox.compression.compress import Compressed, Part, compress
 from fedvox.compression.positions import entropy
+from fedvox.compression.quantise import Quantised
 from fedvox.compression.schema import Schema
 from fedvox.compression.settings import SECTION, Coding
 from fedvox.errors import CodecError
@@ -119,6 +120,36 @@ def test_a_number_of_a_small_tensor_that_is_not_finite_is_refused():
     nan = np.float32(np.nan).tobytes()
     with pytest.raises(CodecError, match="'norm' holds NaN"):
         decode(sealed(message()[:start] + nan + message()[start + 4 : -4]), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (2.0, 1.0, "upside down"),
+        (-1.0, 1.0, "upside down"),
+        (0.0, -0.0, "upside down"),
+        (1.0, np.inf, "not finite"),
+        (np.nan, 1.0, "not finite"),
+    ],
+)
+def test_levels_that_no_block_has_are_refused(low, high, words):
+    levels = (np.array([level], np.float32) for level in (low, high))
+    content = Quantised(np.array([7, 8], np.uint8), *levels)
+    part = Part(np.array([5, 9], np.uint32), content)
+    whole = {"norm": UPDATE["norm"]}
+    with pytest.raises(CodecError, match=words):
+        decode(encode(Compressed(SCHEMA, SOME, whole, [part])), SCHEMA)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 1201])
+def test_another_number_of_values_than_there_are_positions_is_refused(count):
+    whole = {"norm": UPDATE["norm"]}
+    part = Part(np.array([5, 9], np.uint32), np.ones(2, np.float32))
+    body = encode(Compressed(SCHEMA, Coding(bits=32, small=50), whole, [part]))[:-4]
+    place = HEADER.size + UPDATE["norm"].nbytes + 1
+    body = body[:place] + struct.pack("<I", count) + body[place + 4 :]
+    with pytest.raises(CodecError, match=r"room for|do not fit|another length"):
+        decode(sealed(body), SCHEMA)
 
 
 @pytest.mark.parametrize(

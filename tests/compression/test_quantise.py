@@ -84,3 +84,13 @@ def test_any_code_between_extreme_ranges_stays_finite():
     values = dequantise(Quantised(codes, ranges * np.float32(0.5), ranges), 8, 256)
     assert np.isfinite(values).all()
     assert values.max() == ranges[0] and values.min() == -ranges[0]
+
+
+@pytest.mark.parametrize("bits", [2, 3, 7, 8])
+def test_the_smallest_and_the_largest_number_may_share_a_block(bits):
+    values = np.array([1e-45, HUGE, 1.0, -1e-45], np.float32)
+    quantised = quantise(values, bits, 4, np.random.default_rng(0))
+    assert (quantised.low <= quantised.high).all()
+    result = dequantise(quantised, bits, 4)
+    assert np.isfinite(result).all() and (np.abs(result) <= HUGE).all()
+    np.testing.assert_array_equal(np.signbit(result), np.signbit(values))

@@ -6,7 +6,7 @@ All numbers are little-endian::
     whole    the small tensors in the order of their names, as they are
     section  kind of its positions (0: none are sent), number of values, and then with a length
              each: positions, and bit planes of the codes (sign first) and byte planes of the
-             blocks' smallest and largest magnitudes, or byte planes of exact values
+             blocks' lowest and highest levels, or byte planes of exact values
     end      CRC-32 of all before
 
 Names, shapes and the number of sections follow from the schema, which both ends know. What a
@@ -188,9 +188,10 @@ def _unpack(claim: Claim, size: int, wide: str, coding: Coding) -> Part:
     if coding.bits == EXACT:
         return Part(where, _finite(numbers, claim.count, wide))
     codes = from_bit_planes(planes, claim.count)
-    low, high = _finite(numbers, 2 * blocks_of(claim.count, coding.block), "float32").reshape(2, -1)
-    if np.signbit(low).any() or (low > high).any():
-        raise CodecError("a range of the message is upside down; send it again")
+    levels = _finite(numbers, 2 * blocks_of(claim.count, coding.block), "float32").reshape(2, -1)
+    low, high = levels
+    if np.signbit(levels).any() or (low > high).any():
+        raise CodecError("the levels of a block are upside down; send the message again")
     return Part(where, Quantised(codes, low, high))
 
 

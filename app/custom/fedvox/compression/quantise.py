@@ -88,7 +88,7 @@ def _best_high(
     starts, exact = np.arange(0, len(magnitude), block), magnitude.astype(np.float64)
     best, least = high, np.full(len(high), np.inf)
     for distance in (last - first, reach // 2, reach, reach * 2):
-        limit = np.minimum(last, first + distance).view(np.float32)
+        limit = (first + np.minimum(last - first, distance)).view(np.float32)
         _, below, above = _neighbours(magnitude, low, limit, bits, block)
         inside = np.minimum(exact, above)
         errors = (inside - below) * (above - inside) + (exact - inside) ** 2
