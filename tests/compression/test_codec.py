@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from compressible import CODINGS, TENSORS
+from compressible import CODINGS, TENSORS, property_test
 from hypothesis import given
 
 from codec import spoil
@@ -42,12 +42,14 @@ def same_bits(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> No
         assert first[name].tobytes() == second[name].tobytes()
 
 
+@property_test
 @given(TENSORS, CODINGS)
 def test_the_receiver_gets_bit_for_bit_what_the_sender_computes(arrays, coding):
     sent = compress(arrays, coding, seed=1)
     same_bits(decode(encode(sent), Schema.of(arrays)), sent.dense())
 
 
+@property_test
 @given(TENSORS, CODINGS)
 def test_the_same_update_makes_the_same_bytes(arrays, coding):
     first, again = (encode(compress(arrays, coding, 1, threads=n), n) for n in (1, 2))

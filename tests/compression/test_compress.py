@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from compressible import CODINGS, TENSORS
+from compressible import CODINGS, TENSORS, property_test
 from hypothesis import given
 
 from fedvox.compression.compress import compress
@@ -14,6 +14,7 @@ from fedvox.errors import CodecError
 EXACT = Coding(keep=0.3, bits=32, small=0)
 
 
+@property_test
 @given(TENSORS, CODINGS)
 def test_each_tensor_keeps_form_and_type_and_signs(arrays, coding):
     dense = compress(arrays, coding, seed=1).dense()
@@ -26,6 +27,7 @@ def test_each_tensor_keeps_form_and_type_and_signs(arrays, coding):
             np.testing.assert_array_equal(dense[name], array)
 
 
+@property_test
 @given(TENSORS)
 def test_exact_values_are_the_tensors_own(arrays):
     dense = compress(arrays, EXACT, seed=1).dense()
@@ -34,6 +36,7 @@ def test_exact_values_are_the_tensors_own(arrays):
         np.testing.assert_array_equal(dense[name][chosen], array[chosen])
 
 
+@property_test
 @given(TENSORS)
 def test_the_share_is_of_all_large_tensors_together(arrays):
     sent = compress(arrays, EXACT, seed=1)

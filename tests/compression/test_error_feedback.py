@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from compressible import CODINGS, TENSORS
+from compressible import CODINGS, TENSORS, property_test
 from hypothesis import given
 
 from fedvox.compression.codec import decode
@@ -23,6 +23,7 @@ def updates(count: int, shape: tuple[int, ...] = (20, 30)) -> list[dict[str, np.
     ]
 
 
+@property_test
 @given(TENSORS, CODINGS)
 def test_sent_and_residual_are_the_update(arrays, coding):
     result = send(arrays, {}, coding, seed=2)
@@ -38,6 +39,7 @@ def test_sent_and_residual_are_the_update(arrays, coding):
         np.testing.assert_allclose(whole, array.astype(np.float64), rtol=1e-6, atol=1e-44)
 
 
+@property_test
 @given(TENSORS, CODINGS)
 def test_the_payload_is_what_was_subtracted(arrays, coding):
     result = send(arrays, {}, coding, seed=2)

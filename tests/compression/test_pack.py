@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from compressible import property_test
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,12 +16,14 @@ from fedvox.compression.pack import (
 from fedvox.errors import CodecError
 
 
+@property_test
 @given(st.binary(max_size=300))
 def test_what_is_squeezed_comes_back(raw):
     assert expand(squeeze(raw), len(raw)) == raw
     assert expand_exactly(squeeze(raw), len(raw)) == raw
 
 
+@property_test
 @given(st.integers(1, 8), st.integers(0, 70), st.integers(0, 2**32))
 def test_codes_come_back_from_their_bit_planes(bits, count, seed):
     codes = np.random.default_rng(seed).integers(0, 2**bits, count).astype(np.uint8)

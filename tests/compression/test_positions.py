@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compressible import property_test
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ def random_positions(share: float, size: int = SIZE) -> np.ndarray:
     return np.flatnonzero(np.random.default_rng(3).random(size) < share).astype(np.uint32)
 
 
+@property_test
 @given(
     st.integers(1, 3000).flatmap(
         lambda n: st.tuples(st.just(n), st.sets(st.integers(0, n - 1), min_size=1))

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from compressible import property_test
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -14,6 +15,7 @@ def draw(values: np.ndarray, bits: int, block: int, seed: int = 0) -> np.ndarray
     return dequantise(quantised, bits, block)
 
 
+@property_test
 @given(
     hnp.arrays(np.float32, st.integers(0, 50), elements=st.floats(-HUGE, HUGE, width=32)),
     st.integers(2, 8),
@@ -29,6 +31,7 @@ def test_values_stay_finite_in_their_blocks_range_and_keep_their_sign(values, bi
     np.testing.assert_array_equal(np.signbit(result), np.signbit(values))
 
 
+@property_test
 @given(st.integers(2, 8), st.floats(-HUGE, HUGE, width=32), st.integers(1, 40))
 def test_equal_values_are_exact(bits, value, count):
     values = np.full(count, value, np.float32)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compressible import property_test
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -39,12 +40,14 @@ def taken(row: np.ndarray, k: int, section: int) -> np.ndarray:
     return np.concatenate([select(bits(n), cut, n) + n * section for n in sections])
 
 
+@property_test
 @given(ROWS, st.integers(1, 60), st.integers(1, 25))
 def test_the_k_largest_are_taken_whatever_the_sections(row, k, section):
     k = min(k, len(row))
     np.testing.assert_array_equal(taken(row, k, section), plain(row, k))
 
 
+@property_test
 @given(ROWS, st.integers(2, 20), st.floats(0.01, 1.0))
 def test_each_run_gives_its_largest(row, chunk, keep):
     runs = range(0, len(row), chunk)
