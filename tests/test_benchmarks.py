@@ -53,6 +53,7 @@ KEYS = {
         "label_share",
         "wait_share",
     },
+    "data_quality": {"good", "noisy", "wrong_labels", "small", "gap"},
     "federation_tax": {"ratio", "seconds_per_round_outside_training"},
 }
 
