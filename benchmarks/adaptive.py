@@ -132,6 +132,7 @@ def prepare(cell: Cell, out: Path) -> None:
 
 def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
     """Trains and scores one cell and keeps what came out."""
+    from fedvox.aggregation.run_state import RunState
     from fedvox.files import write_json
     from fedvox.metrics.models import BEST
     from fedvox.metrics.summary import summarise
@@ -154,9 +155,14 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
         for row in summary
         if row.site == ALL_SITES and row.organ in REGIONS
     }
+    rounds = [
+        {own["site"]: {"weight": own["weight"]} | own.get("terms", {}) for own in r["contributors"]}
+        for r in RunState(work / "server").rounds()
+    ]
     shutil.rmtree(work)
     seconds = round(time.monotonic() - start, 1)
     found = {"dice": dice, "regions": pooled, "round": model.version, "seconds": seconds}
+    found["weights"] = rounds
     write_json(out / "cells" / f"{cell.name()}.json", found)
     return found
 
@@ -212,7 +218,7 @@ def compute(cells: Sequence[Cell], out: Path, workers: int) -> dict[Cell, dict[s
                 f"({result['seconds']:.0f} s; about {left / 60:.0f} min left)",
                 flush=True,
             )
-    return found
+    return {cell: found[cell] for cell in cells}
 
 
 def mean_of(result: Mapping[str, Any]) -> float:
@@ -240,7 +246,7 @@ def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, 
     """Prints the arms of a scenario and gives their figures."""
     prefix = "" if scenario == "unequal" else f"{scenario}_"
     arms: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for cell, result in sorted(found.items(), key=lambda item: item[0].seed):
+    for cell, result in found.items():
         if cell.scenario == scenario:
             arms.setdefault(cell.arm, {})[cell.seed] = result
     figures: dict[str, float] = {}
