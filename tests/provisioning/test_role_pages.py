@@ -69,6 +69,7 @@ WORDS = {
     "CLONE_ID": ("nvflare job clone", ID),
 }
 DENIED = re.compile(r"(?i)not authorized|authorization error|failed to shut down")
+UNFINISHED = re.compile(r"  (SUBMITTED|APPROVED|DISPATCHED|RUNNING) ")
 SECONDS = 900
 STATUS = "nvflare system status --startup-kit lead@hospital-a.org"
 
@@ -215,6 +216,8 @@ def after(told: World, page: str, heading: str, kits: Kits, job: Path) -> None:
         wait_for(lambda: all_joined(told))
     elif step == ("operator", "Start the server"):
         wait_for(lambda: listening(kits.port))
+    elif step == ("member", "What you may not do"):
+        wait_for(lambda: no_job_runs(told))  # FLARE restarts no site while one does
     elif step == ("hospital-it", "From your desk"):
         wait_for(lambda: all_joined(told))  # site-1 was started again, site-2 was not stopped
 
@@ -241,6 +244,11 @@ def send_kits(told: World, kits: Kits, job: Path) -> None:
 def all_joined(told: World) -> bool:
     text = told.run("lead", STATUS).stdout
     return all(site in text for site in ("site-1", "site-2", "site-3"))
+
+
+def no_job_runs(told: World) -> bool:
+    listed = told.run("lead", "nvflare job list")
+    return listed.returncode == 0 and not UNFINISHED.search(listed.stdout)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
