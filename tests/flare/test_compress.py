@@ -17,7 +17,7 @@ from fedvox.flare.downlink import CountResults, SendModel
 from fedvox.flare.run.expand import expanded
 from fedvox.flare.run.messages import META, PAYLOAD, REPLICA, STEPS, TASK_TRAIN
 from fedvox.flare.run.places import load_job
-from fedvox.flare.run.tasks import with_content
+from fedvox.flare.run.tasks import wire_size, with_content
 from fedvox.privacy.forms import FormError
 
 KEEP = {"keep": 0.2}
@@ -192,7 +192,7 @@ def test_an_update_without_the_task_s_filter_names_it(site, weights):
         SendUpdate().process(trained(weights), site.context())
 
 
-def test_every_message_is_weighed_under_the_name_of_its_sender(server, peer, weights, serialised):
+def test_every_message_is_weighed_under_the_name_of_its_sender(server, peer, weights):
     server.engine.clients = ["site-1"]
     result = trained(weights)
     result.set_header(AppConstants.CURRENT_ROUND, 0)
@@ -200,7 +200,7 @@ def test_every_message_is_weighed_under_the_name_of_its_sender(server, peer, wei
         fl_ctx = server.context(peer=peer(name))
         fl_ctx.set_prop(FLContextKey.TASK_NAME, "validate", private=True, sticky=False)
         assert CountResults().process(result, fl_ctx) is result
-    size = len(serialised(result))
+    size = wire_size(result)
     taken = server.run().ledger.take("validate")
     assert taken == {"site-1": Traffic(up=2 * size), "": Traffic(up=size)}
     assert server.run().ledger.take("validate") == {}

@@ -149,12 +149,10 @@ def test_stopped_round_gives_no_update(sites, job, tmp_path, cpu):
     assert local_update(initial_model(job), sites[0], job, 0, tmp_path, cpu, lambda: True) is None
 
 
-def test_quality_is_told_only_where_the_rule_of_weights_asks(
-    sites, job, tmp_path, cpu, monkeypatch
-):
+def test_quality_is_told_only_where_the_rule_of_weights_asks(sites, job, make_job, tmp_path, cpu):
     silent = local_update(initial_model(job), sites[0], job, 0, tmp_path, cpu)
     assert silent.quality == 1.0 and not (tmp_path / QUALITY).exists()
-    monkeypatch.setattr("fedvox.training.local_update.wants_quality", lambda job: True)
-    told = local_update(initial_model(job), sites[0], job, 0, tmp_path, cpu)
+    asks = make_job(training={"client_weight": "adaptive"})
+    told = local_update(initial_model(asks), sites[0], asks, 0, tmp_path, cpu)
     assert told.quality == cases_quality(sites[0].train) < 1.0 and (tmp_path / QUALITY).exists()
     assert weights_hash(told.arrays) == weights_hash(silent.arrays)

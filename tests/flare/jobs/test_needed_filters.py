@@ -14,7 +14,7 @@ JOBS = Path(__file__).parents[3] / "jobs"
 @pytest.mark.parametrize(
     ("file", "place", "setting", "words"),
     [
-        (SERVER, "task_data_filters", "training.personal=[model.2.*]", "OwnPart"),
+        (SERVER, "task_data_filters", "training.personal=model.0.conv.*", "OwnPart"),
         (SERVER, "task_data_filters", "compression.block=512", "SendModel"),
         (CLIENT, "task_data_filters", "compression.block=512", "ReceiveModel"),
         (CLIENT, "task_result_filters", "compression.block=512", "SendUpdate"),
