@@ -12,6 +12,23 @@ import pytest
 pytestmark = pytest.mark.system
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 KEYS = {
+    "compression": {"bytes_saved", "dice_delta_points", "hd95_ratio", "setting", "curve"},
+    "codec": {
+        "codec_speedup",
+        "peak_memory",
+        "hostile",
+        "hostile_refused",
+        "hostile_harmless",
+        "hostile_peak_mib",
+        "bytes_0.1",
+        "bound_0.1",
+    },
+    "adaptive": {
+        f"{scenario}{arm}_dice"
+        for scenario in ("", "equal_")
+        for arm in ("mean", "fedce", "fedpid", "modality_first", "adaptive")
+    }
+    | {"seeds"},
     "fault_corpus": {
         "faults",
         "caught",
@@ -36,6 +53,7 @@ KEYS = {
         "label_share",
         "wait_share",
     },
+    "data_quality": {"good", "noisy", "wrong_labels", "small", "gap"},
     "federation_tax": {"ratio", "seconds_per_round_outside_training"},
 }
 

@@ -22,22 +22,34 @@ from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
-from fedvox.aggregation.weighing import Share
+from fedvox.aggregation.weighing import WEIGHING
+from fedvox.aggregation.weighing.share import Share
+from fedvox.augment import INTENSITY
 from fedvox.commands.main import build_parser
 from fedvox.config import build, to_mapping
 from fedvox.data.organs import CANONICAL
+from fedvox.data.samplers import SAMPLERS
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import UpdateRefused
 from fedvox.flare.jobs.folder import find_job, list_jobs
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.job.settings import JobSettings
+from fedvox.losses import LOSSES
 from fedvox.metrics import METRICS
 from fedvox.metrics.columns import names
 from fedvox.metrics.table import MetricRow, SummaryRow
+from fedvox.networks import NETWORKS
 
 ROOT = Path(__file__).parents[1]
 POLICIES = ROOT / "provisioning/policies"
 DOCS = ROOT / "docs"
+REGISTRIES = {
+    "augmentation": INTENSITY,
+    "data.sampler": SAMPLERS,
+    "network": NETWORKS,
+    "training.client_weight": WEIGHING,
+    "training.loss": LOSSES,
+}
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     ROOT / "provisioning/README.md",
@@ -88,7 +100,7 @@ def table(cls: type, prefix: str = "") -> str:
 
 
 def rows(cls: type, prefix: str) -> Iterator[str]:
-    hints, texts = typing.get_type_hints(cls), described(cls)
+    hints, texts = section_types(cls), described(cls)
     for field in dataclasses.fields(cls):
         key, hint = prefix + field.name, hints[field.name]
         if field.metadata.get("registry"):
@@ -98,6 +110,15 @@ def rows(cls: type, prefix: str) -> Iterator[str]:
         else:
             default = "required" if missing(field) else f"`{json.dumps(field.default)}`"
             yield f"| `{key}` | {default} | {allowed(field, hint)} | {texts[field.name]} |\n"
+
+
+def section_types(cls: type) -> dict[str, object]:
+    """Field -> its type; of a section that may be left out, that of the section."""
+    hints = typing.get_type_hints(cls)
+    for name, hint in hints.items():
+        inner = [kind for kind in typing.get_args(hint) if dataclasses.is_dataclass(kind)]
+        hints[name] = inner[0] if inner and type(None) in typing.get_args(hint) else hint
+    return hints
 
 
 def missing(field: dataclasses.Field) -> bool:
@@ -143,12 +164,18 @@ def rights() -> str:
 
 
 def named_rows(field: dataclasses.Field, prefix: str) -> Iterator[str]:
-    """The keys of a section whose ``name`` brings its own: those of every name, each once."""
+    """The keys of a section whose ``name`` brings its own: those of every name, each once.
+
+    A key by which a further name means something else gets a row of its own.
+    """
     registry = field.metadata["registry"]
     found: dict[str, str] = {}
     for name in (field.metadata["name"], *registry):
         for line in rows(registry.settings(name), prefix):
-            found.setdefault(line.split("|")[1], line)
+            key = line.split("|")[1]
+            if key != f" `{prefix}name` " and found.get(key, line) != line:
+                key, line = f"{key}(`{name}`) ", line.replace(key, f"{key}(`{name}`) ", 1)
+            found.setdefault(key, line)
     names = ", ".join(f"`{name}`" for name in registry)
     key = f" `{prefix}name` "
     found[key] = found[key].replace("| text |", f"| {names} |")
@@ -193,7 +220,7 @@ def empty(value: float | str) -> str:
 SECTIONS = {
     f"training.json/{field.name}": section_table(field, hint)
     for field in dataclasses.fields(JobSettings)
-    if dataclasses.is_dataclass(hint := typing.get_type_hints(JobSettings)[field.name])
+    if dataclasses.is_dataclass(hint := section_types(JobSettings)[field.name])
 } | {
     "fedvox_site.json": table(SiteSettings),
     "rights": rights(),
@@ -239,9 +266,14 @@ def test_the_table_of_rights_names_every_right_and_differs_at_the_server_in_code
 
 def test_every_setting_is_documented_once_and_no_other() -> None:
     keys = re.findall(r"^\| `([\w.]+)` \|", section("researcher.md", "training.json/"), re.M)
-    job = build(JobSettings, {"name": "job", "data": {"organs": ["liver"]}}, "job")
-    of_other_names = {"training.loss.gamma"}
-    assert sorted([*keys, "name"]) == sorted([*flat(to_mapping(job)), *of_other_names])
+    sections = {"data": {"organs": ["liver"]}, "compression": {}}
+    job = build(JobSettings, {"name": "job", **sections}, "job")
+    known = set(flat(to_mapping(job)))
+    for place, registry in REGISTRIES.items():  # what other names bring
+        for name in registry:
+            known |= set(flat(to_mapping(registry.settings(name)()), f"{place}."))
+    assert sorted({*keys, "name"}) == sorted(known)
+    assert len(keys) == len(set(keys))
     keys = re.findall(r"^\| `(\w+)` \|", section("hospital-it.md", "fedvox_site.json"), re.M)
     assert keys == [field.name for field in dataclasses.fields(SiteSettings)]
 

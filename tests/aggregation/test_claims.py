@@ -30,6 +30,7 @@ UPDATE = Update(
     loss=0.75,
     seconds=12.34567,
     data_wait=0.0123456,
+    quality=0.875,
     validation={"ct": (0.5, 2)},
 )
 
@@ -105,6 +106,14 @@ def test_claims_pass():
         {"data_wait": 19531231},
         {"data_wait": "x"},
         {"loss": "x"},
+        {"quality": 1.5},
+        {"quality": -0.1},
+        {"quality": None},
+        {"quality": float("nan")},
+        {"quality": float("inf")},
+        {"quality": True},
+        {"quality": "0.5"},
+        {"quality": [0.5]},
         {"modality": "ct" + ",mr" * 70_000},
         {"modality": 3},
         {"validation": {"ct": ["Hans_Mueller", 3]}},
@@ -121,3 +130,10 @@ def test_claims_pass():
 def test_unknown_claims_are_refused(claims):
     with pytest.raises(FormError):
         check_claims(claims, JOB)
+
+
+def test_quality_is_1_where_a_site_says_none_and_never_more():
+    assert Update(site="a", arrays={}).quality == 1.0
+    assert recorded(Update(site="a", arrays={}))["quality"] == 1.0
+    assert read_claims({"quality": 1.0 + 1e-12}, JOB) == {"quality": 1.0}
+    assert read_claims({"quality": 1}, JOB) == {"quality": 1.0}

@@ -129,7 +129,7 @@ JOB = [
     ("job show fedgn", "did you mean fedgin?"),
     ("job show FedGIN", "did you mean fedgin?"),
     ("job show jobs/fedgin/", "did you mean fedgin?"),
-    ("job show zzz", "choose one of: brats, fedavg, fedgin, plan"),
+    ("job show zzz", "choose one of: brats, fedavg, fedgin, fedsegnet, plan"),
     ("job export fedgin", "missing: --out"),
     ("job export fedgin --out text.txt", "--out text.txt: it is a file; name a folder"),
     ("job export fedgin --out /proc", "/proc cannot be written ("),
@@ -163,7 +163,7 @@ JOB = [
     (f"{EXPORT} --set data.modalities=CT", "did you mean 'ct'? allowed: ct, mr"),
     (f"{EXPORT} --set phantom.modalities=ct,mri", "did you mean 'mr'? "),
     (f"{EXPORT} --set network.name=unnet", "did you mean 'unet'? choose one of: "),
-    (f"{EXPORT} --set training.client_weight=case", "did you mean 'cases'? allowed: "),
+    (f"{EXPORT} --set training.client_weight=case", "did you mean 'cases'? choose one of: "),
     (f"{EXPORT} training.rounds=3", "--set KEY=VALUE, without blanks); see 'fedvox job export"),
     (f"{EXPORT} --set training.rounds =3", "unknown: =3 (write each setting as --set KEY=VALUE"),
     ("job list fedgin", "unknown: fedgin; see 'fedvox job list --help'"),
@@ -174,7 +174,7 @@ JOB = [
     (f"{EXPORT} --plan nope.json", "nope.json: file not found; check the path"),
     (f"{EXPORT} --plan folder", "folder: cannot be read (Is a directory)"),
     ("job diff nope", "no such folder; name an exported job's folder"),
-    ("job diff JOBS", "is no job but holds 4; name "),
+    ("job diff JOBS", "is no job but holds 5; name "),
     ("job diff made/fedgin --against nope", "--against nope: no fedvox package"),
 ]
 KIT = [

@@ -132,3 +132,23 @@ def test_contrast_of_a_brain_is_refused_in_an_abdomen(tmp_path):
     with pytest.raises(ConfigError, match="'flair'; choose one of: ct, mr"):
         small(tmp_path / "data", "--sites", "flair")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_qualities_go_in_turn_and_counts_are_those_of_the_files(tmp_path, capsys):
+    out = tmp_path / "data"
+    call(
+        *("--out", str(out), "--cases", "8", "--spacing", "12", "--size", "100", "--json"),
+        *("--sites", "ct,ct,ct", "--quality", "small, good"),
+    )
+    sites = json.loads(capsys.readouterr().out)["sites"]
+    assert [site["quality"] for site in sites] == ["small", "good", "small"]
+    assert [site["counts"]["train"] for site in sites] == [2, 5, 2]
+    for site in sites:
+        written = list((Path(site["folder"]) / "images").iterdir())
+        assert len(written) == sum(site["counts"].values())
+
+
+def test_unknown_quality_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(ConfigError, match="'best'; choose one of: good, noisy"):
+        small(tmp_path / "data", "--quality", "best")
+    assert list(tmp_path.iterdir()) == []

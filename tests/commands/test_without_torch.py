@@ -12,7 +12,7 @@ from fedvox.flare.jobs.versions import exported_versions, installed_versions, re
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "jobs/fedgin"
-TRAINING = ("torch", "monai", "nibabel", "highdicom", "pydicom", "tensorboard")
+TRAINING = ("torch", "monai", "einops", "nibabel", "highdicom", "pydicom", "tensorboard")
 """Packages that requirements.txt has and requirements-admin.txt has not."""
 BARE = f"""
 import sys

@@ -361,5 +361,5 @@ def test_a_job_whose_server_does_not_name_versions_is_told_so(fedbn, common, tra
     ):
         answer = execute(start(site), site, task, data)
         assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
-    assert all("name fedvox.flare.own_part.OwnPart" in line for line in errors(caplog))
+    assert all("name fedvox.flare.downlink.OwnPart" in line for line in errors(caplog))
     assert len(errors(caplog)) == 2

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 import fedvox
-from fedvox.errors import ConfigError
 from fedvox.flare.jobs.export import export_job
-from fedvox.flare.jobs.folder import SERVER, job_settings, list_jobs, plans_only
+from fedvox.flare.jobs.folder import CLIENT, SERVER, job_settings, list_jobs, plans_only
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
@@ -57,18 +56,10 @@ PERSONAL = ["training.personal=norm", "network.norm=batch"]
 
 
 @pytest.mark.parametrize("name", list_jobs(JOBS))
-def test_every_training_job_cuts_each_sites_model_at_the_server(name: str, tmp_path: Path) -> None:
-    server = json.loads((JOBS / name / SERVER).read_text())
-    (fedgin,) = json.loads((JOBS / "fedgin" / SERVER).read_text())["task_data_filters"]
-    assert server["task_data_filters"] == ([] if plans_only(JOBS / name) else [fedgin])
-    export_job(JOBS / name, tmp_path, overrides=PERSONAL)
-
-
-def test_personal_tensors_without_the_servers_filter_are_refused(tmp_path: Path) -> None:
-    job = export_job(JOBS / "brats", tmp_path / "old")
-    text = json.loads((job / SERVER).read_text())
-    (job / SERVER).write_text(json.dumps({**text, "task_data_filters": []}))
-    with pytest.raises(ConfigError, match=r"'training.personal' .*OwnPart .*from the job fedgin"):
-        export_job(job, tmp_path / "new", overrides=PERSONAL)
-    assert not (tmp_path / "new").exists()
-    export_job(job, tmp_path / "new")
+def test_every_training_job_has_the_filters_of_fedgin(name: str, tmp_path: Path) -> None:
+    for file in (SERVER, CLIENT):
+        own, fedgin = (json.loads((JOBS / job / file).read_text()) for job in (name, "fedgin"))
+        for place in ("task_data_filters", "task_result_filters"):
+            assert own[place] == ([] if plans_only(JOBS / name) else fedgin[place])
+    lacks_norm = job_settings(JOBS / name).network.norm_remedy
+    export_job(JOBS / name, tmp_path, overrides=PERSONAL if lacks_norm else PERSONAL[:1])

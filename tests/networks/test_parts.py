@@ -8,7 +8,7 @@ from torch import nn
 
 from fedvox.errors import ConfigError
 from fedvox.networks.parts import Parts, norm_tensors, personal_tensors
-from fedvox.networks.settings import NetworkSettings
+from fedvox.networks.settings import NetworkSettings, Sizes
 from fedvox.networks.unet import UNetSettings, build_unet
 
 NAMES = st.frozensets(
@@ -63,7 +63,7 @@ def test_norm_means_layers_by_type_with_their_running_statistics():
 
 def test_norm_finds_the_batch_normalisation_of_the_u_net_whose_names_do_not_say_so():
     settings = UNetSettings(channels=(4, 8), residual_units=0, norm="batch")
-    model = build_unet(settings, 1, 3)
+    model = build_unet(settings, Sizes(1, 3, (8, 8, 8)))
     found = personal_tensors(model, ["norm"])
     layers = sum(isinstance(layer, nn.BatchNorm3d) for layer in model.modules())
     assert len(found) == 4 * layers > 0
@@ -115,7 +115,7 @@ def test_the_global_model_is_all_that_is_not_personal_in_its_order():
 
 def test_every_site_owns_all_of_a_u_net():
     settings = UNetSettings(channels=(4, 8))
-    names = names_of(build_unet(settings, 1, 3))
+    names = names_of(build_unet(settings, Sizes(1, 3, (8, 8, 8))))
     parts = Parts(settings.owned, lambda name: False)
     assert parts.travelling(names, []) == parts.travelling(names, ["mr"]) == set(names)
 

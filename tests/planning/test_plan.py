@@ -97,7 +97,7 @@ def test_without_a_gpu_a_patch_stays_below_96_cubed():
 
 def test_a_network_that_fits_nowhere_is_an_error_with_a_remedy():
     memory = FreeMemory(bytes=1000, site="site-1", gpu=False)
-    with pytest.raises(ConfigError, match=r"no patch fits: .* fewer 'network.channels'"):
+    with pytest.raises(ConfigError, match=r"no patch fits: .* smaller 'network.channels'"):
         make_plan({"mr": cases_of("mr", ONE)}, JOB, memory, KILOBYTE_A_VOXEL)
 
 

@@ -64,6 +64,22 @@ def test_memory_is_a_straight_line_in_the_voxels():
         assert step.bytes(edge**3) - step.fixed == pytest.approx(kept, rel=0.05)
 
 
+TRANSFORMERS = {
+    "swin_unetr": {"feature_size": 12, "window": 4, "depths": [2, 1, 1, 1]},
+    "unetr": {"feature_size": 4, "hidden": 24, "mlp": 48, "heads": 2},
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_a_network_with_places_or_windows_is_measured_by_the_same_line(name):
+    data = {"organs": ["liver", "spleen"], "patch": [64, 64, 64]}
+    job = job_from({"name": "job", "data": data, "network": {"name": name, **TRANSFORMERS[name]}})
+    step = measure_step(job)
+    kept = BACKWARD * kept_bytes(job, (96, 96, 96))
+    # Attention over all tokens grows faster than the voxels; padded windows fill up.
+    assert step.bytes(96**3) - step.fixed == pytest.approx(kept, rel=0.1)
+
+
 def test_wider_networks_need_more():
     network = dataclasses.replace(JOB.network, channels=(16, 32, 64))
     wide = dataclasses.replace(JOB, network=network)

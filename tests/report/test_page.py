@@ -118,7 +118,7 @@ def test_page_needs_nothing_from_outside(page):
     assert "<script" not in page
     assert not re.search(r"(src|href)=[\"'](?!data:image/png;base64,|#)", page)
     assert "@import" not in page and "url(" not in page
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 3
 
 
 def test_headline_speaks_of_the_best_global_model(page):

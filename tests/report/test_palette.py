@@ -5,8 +5,8 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from fedvox.data.organs import ABDOMEN, BRAIN, CANONICAL, HEART, TUMOURS
-from fedvox.report import fingerprint_figure, learning_curves
-from fedvox.report.palette import ORGAN_COLOURS
+from fedvox.report import fingerprint_figure
+from fedvox.report.palette import CURVE_COLOURS, ORGAN_COLOURS
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
 VISION = {
@@ -106,7 +106,7 @@ def test_organs_of_one_picture_stay_apart_for_every_kind_of_vision(organs, least
 
 
 @pytest.mark.parametrize(
-    ("colours", "least"), [(fingerprint_figure._COLOURS, 23.0), (learning_curves._COLOURS, 10.0)]
+    ("colours", "least"), [(fingerprint_figure._COLOURS, 23.0), (CURVE_COLOURS, 10.0)]
 )
 def test_curves_and_bars_stay_apart_for_every_kind_of_vision(colours, least):
     found, pair = closest(colours)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fedvox.aggregation.run_state import RunState
+from fedvox.data.quality.site import QUALITY, cases_quality
 from fedvox.inference.evaluate import Validation
 from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
@@ -146,3 +147,12 @@ def test_validation_in_an_update_is_that_of_the_received_model(sites, job, tmp_p
 
 def test_stopped_round_gives_no_update(sites, job, tmp_path, cpu):
     assert local_update(initial_model(job), sites[0], job, 0, tmp_path, cpu, lambda: True) is None
+
+
+def test_quality_is_told_only_where_the_rule_of_weights_asks(sites, job, make_job, tmp_path, cpu):
+    silent = local_update(initial_model(job), sites[0], job, 0, tmp_path, cpu)
+    assert silent.quality == 1.0 and not (tmp_path / QUALITY).exists()
+    asks = make_job(training={"client_weight": "adaptive"})
+    told = local_update(initial_model(asks), sites[0], asks, 0, tmp_path, cpu)
+    assert told.quality == cases_quality(sites[0].train) < 1.0 and (tmp_path / QUALITY).exists()
+    assert weights_hash(told.arrays) == weights_hash(silent.arrays)

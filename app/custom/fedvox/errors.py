@@ -56,3 +56,7 @@ class MemoryFull(FedVoxError):
 
 class UpdateRefused(FedVoxError):
     """A site's update failed the server's screening and does not enter the round."""
+
+
+class CodecError(FedVoxError):
+    """Values cannot be compressed, or bytes are no compressed message of these tensors."""

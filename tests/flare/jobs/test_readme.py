@@ -59,6 +59,9 @@ def test_the_simulators_command_names_as_many_sites_as_the_job_speaks_of(tmp_pat
     three = ["phantom.modalities=ct,mr,mr"]
     text = readme(export_job(JOBS / "fedgin", tmp_path / "a", "pinned", three, "three"))
     assert "\nnvflare simulator three -n 3 -t 2\n" in text
+    uneven = ["phantom.quality=good,noisy,small,wrong_labels"]
+    text = readme(export_job(JOBS / "fedgin", tmp_path / "d", "pinned", uneven, "four"))
+    assert "\nnvflare simulator four -n 4 -t 2\n" in text
     text = readme(export_job(JOBS / "fedgin", tmp_path / "b", "pinned", name="two", min_clients=4))
     assert "\nnvflare simulator two -n 4 -t 2\n" in text
     assert "\nnvflare simulator two\n" in readme(

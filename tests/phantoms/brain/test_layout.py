@@ -72,3 +72,17 @@ def test_a_site_may_hold_some_contrasts_in_its_own_order(site, tmp_path):
     for modality in ("flair", "t1"):
         mine, theirs = load_image(case.images[modality]), load_image(other.images[modality])
         assert np.array_equal(mine.data, theirs.data)
+
+
+def test_a_brain_of_wrong_labels_is_read_like_any_other(tmp_path):
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    for folder, quality in ((right, "good"), (wrong, "wrong_labels")):
+        write_phantom_site(
+            folder, "flair", {"train": 4}, 4, 2, spacing_mm=10, body="brain", quality=quality
+        )
+    pairs = list(zip(read(right, ["flair"]), read(wrong, ["flair"]), strict=True))
+    same = [
+        np.array_equal(*(nib.load(case.labels[0].path).get_fdata() for case in pair))
+        for pair in pairs
+    ]
+    assert sum(same) == 2

@@ -15,6 +15,7 @@ from fedvox.privacy.forms import (
     FormError,
     check_fields,
     check_scores,
+    given,
     modalities_of,
     number,
     share,
@@ -83,6 +84,11 @@ def _number(claimed: float | None) -> float:
     return math.nan if claimed is None else float(claimed)
 
 
+def _quality(claimed: float) -> float:
+    """A claimed share of a known form, at most 1."""
+    return min(float(claimed), 1.0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claims:
     """What a site says of its update; nothing of it is trusted before it is screened.
@@ -95,6 +101,8 @@ class Claims:
         loss: mean loss of the local round.
         seconds: wall time of local training.
         data_wait: share of it in which training waited for patches, 0 to 1.
+        quality: of the site's training data, 0 to 1; 1 where the job's rule of weights asks for
+            none.
         validation: modality -> (mean Dice, cases) of the received model on validation cases.
     """
 
@@ -107,6 +115,7 @@ class Claims:
     )
     seconds: float = claim(number(0.0, 1e7), 0.0, record="train_seconds", digits=3, read=_number)
     data_wait: float = claim(share(), math.nan, record="data_wait", digits=4, read=_number)
+    quality: float = claim(given(share()), 1.0, record="quality", digits=4, read=_quality)
     validation: Scores = claim(PerJob(scores_of), {}, read=read_scores)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.attachment import merge_attached, screen_attached
 from fedvox.aggregation.claims import recorded
+from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.registration import Registration
@@ -17,8 +18,11 @@ from fedvox.aggregation.screening import screen
 from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
 from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step
 from fedvox.aggregation.store import UpdateStore
+from fedvox.aggregation.traffic import Traffic
 from fedvox.aggregation.update import Arrays, Update
-from fedvox.aggregation.weighing import WEIGHING, Share
+from fedvox.aggregation.weighing import build_weighing, weighing_settings
+from fedvox.aggregation.weighing.settings import WeighingSettings
+from fedvox.aggregation.weighing.share import Share
 from fedvox.errors import UpdateRefused
 
 MOST_REFUSALS = 10
@@ -32,7 +36,8 @@ class Round:
         index: the round, from 0.
         model: the global model that was sent to the sites.
         store: where screened updates wait.
-        rule: how sites are weighted, a name of :data:`fedvox.aggregation.weighing.WEIGHING`.
+        rule: how sites are weighted: settings, or a name of
+            :data:`fedvox.aggregation.weighing.WEIGHING` for its defaults.
         registered: site -> modality -> training cases that it registered; who is not in it has no
             weight. None where nobody registers.
         aggregator: a registered aggregator.
@@ -43,6 +48,7 @@ class Round:
         memory: what the round before left.
         travelling: site -> tensors that it got and has to send, as it registered; who is not in it
             has all. None where every site has all.
+        downlink: how the next model goes down; None for the mean as it is.
 
     Attributes:
         memory: what the next round needs, once the round is closed.
@@ -53,7 +59,7 @@ class Round:
         index: int,
         model: Arrays,
         store: UpdateStore,
-        rule: str,
+        rule: WeighingSettings | str,
         registered: Mapping[str, Mapping[str, int]] | None = None,
         aggregator: str = "mean",
         validation: Mapping[str, Mapping[str, int]] | None = None,
@@ -61,19 +67,20 @@ class Round:
         momentum: float = 0.0,
         memory: Memory | None = None,
         travelling: Mapping[str, Collection[str]] | None = None,
+        downlink: Downlink | None = None,
     ) -> None:
         self.index = index
         self.model = model
         self.store = store
-        self.rule = rule
         self.registered = None if registered is None else dict(registered)
         self.validation = None if validation is None else dict(validation)
-        self.steps = steps if rule == "steps" else None
-        self.weigh = WEIGHING[rule]
+        self.steps = steps if weighing_settings(rule).name == "steps" else None
+        self.weigh = build_weighing(rule)
         self.aggregate = AGGREGATORS[aggregator]
         self.momentum = momentum
         self.memory = memory or Memory()
         self.travelling = travelling
+        self.downlink = downlink
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
@@ -98,7 +105,7 @@ class Round:
             cases = self._entitled(update, own)
             self._keep_scores(update, own)
             _check_modalities(update, own)
-            sent = self._sent_to(update.site)
+            sent = self.sent_to(update.site)
             screen(update, sent, self.index, self.accepted, cases, self.steps)
             screen_attached(update.attached)
         except UpdateRefused as refusal:
@@ -112,7 +119,7 @@ class Round:
             "update_norm": _distance(update.arrays, sent),
             "answer_seconds": round(time.monotonic() - self.started, 3),
             "bytes_up": _size(update.arrays),
-            "bytes_down": _size({name: self.model[name] for name in update.arrays}),
+            "bytes_down": _size(sent),
         }
         self.accepted[update.site] = self._counted(update)
 
@@ -124,12 +131,15 @@ class Round:
             self.refused.append(entry)
 
     def _counted(self, update: Update) -> Update:
-        """An update as rules see it: without arrays, with the cases that its site registered."""
+        """An update as rules see it: without arrays, with the cases that its site registered and
+        the scores that count."""
+        sent, scores = frozenset(update.arrays), self.scores.get(update.site, {})
+        seen = replace(update, arrays={}, sent=sent, validation=scores, training={})
         if self.registered is None:
-            return replace(update, arrays={}, training={})
+            return seen
         training = self.registered[update.site]
         cases = min(update.cases, sum(training.values()))
-        return replace(update, arrays={}, cases=cases, training=dict(training))
+        return replace(seen, cases=cases, training=dict(training))
 
     def _entitled(self, update: Update, own: Registration | None) -> int | None:
         """Training cases that the site may claim, None where nobody registers."""
@@ -139,7 +149,7 @@ class Round:
             raise UpdateRefused("not registered: it was not admitted before this round")
         return sum(self.registered[update.site].values()) if own is None else own.cases
 
-    def _sent_to(self, site: str) -> Arrays:
+    def sent_to(self, site: str) -> Arrays:
         """The tensors of the global model that a site got."""
         if self.travelling is None or site not in self.travelling:
             return self.model
@@ -159,8 +169,14 @@ class Round:
     def _site_dice(self, site: str) -> float | None:
         return selection_score(pool_validation([self.scores.get(site, {})]))
 
-    def close(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    def close(
+        self, traffic: Mapping[str, Traffic] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Weighs and averages what was accepted; what nobody sent stays as it was.
+
+        Args:
+            traffic: site -> bytes of the round's messages, whatever became of them; None for those
+                of the accepted arrays.
 
         Returns:
             The next global model and the round's record for ``rounds.jsonl``.
@@ -178,7 +194,11 @@ class Round:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
                 shares = {}
         self.store.drop(self.index)
-        return model, self._record(shares)
+        if self.downlink is not None:
+            model, self.memory = self.downlink.step(
+                self.index, self.model, model, self.memory, self.travelling
+            )
+        return model, self._record(shares, traffic)
 
     def _read(self, site: str, name: str) -> np.ndarray:
         return self.store.read(self.index, site, name)
@@ -197,7 +217,9 @@ class Round:
         arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
         return following, Memory(arrays, memory.numbers)
 
-    def _record(self, shares: Mapping[str, Share]) -> dict[str, Any]:
+    def _record(
+        self, shares: Mapping[str, Share], traffic: Mapping[str, Traffic] | None
+    ) -> dict[str, Any]:
         total = sum(shares[site].weight for site in sorted(shares))
         contributors = []
         for site, share in sorted(shares.items()):
@@ -205,12 +227,17 @@ class Round:
             weight = {"weight": share.weight / total, "reason": share.reason}
             terms = {"terms": dict(share.terms)} if share.terms else {}
             contributors.append(dict((place, modality)) | weight | terms | dict(rest))
+        if traffic is None:
+            traffic = {e["site"]: Traffic(e["bytes_up"], e["bytes_down"]) for e in contributors}
+        for entry in contributors:
+            own = traffic.get(entry["site"], Traffic())
+            entry |= {"bytes_up": own.up, "bytes_down": own.down}
         scores = {site: own for site, own in sorted(self.scores.items()) if own}
         return {
             "round": self.index,
             "seconds": round(time.monotonic() - self.started, 3),
-            "bytes_up": sum(entry["bytes_up"] for entry in contributors),
-            "bytes_down": sum(entry["bytes_down"] for entry in contributors),
+            "bytes_up": sum(own.up for own in traffic.values()),
+            "bytes_down": sum(own.down for own in traffic.values()),
             "contributors": contributors,
             "refused": sorted(self.refused, key=lambda entry: (entry["site"], entry["reason"])),
             "missing": self._missing(),

@@ -51,6 +51,8 @@ def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None
         raise UpdateRefused(f"claims {update.cases} training cases, {bound} {limit}")
     if not 1 <= update.steps <= MAX_STEPS:
         raise UpdateRefused(f"claims {update.steps} steps, at most {MAX_STEPS}")
+    if not isinstance(update.quality, int | float) or not 0.0 <= update.quality <= 1.0 + 1e-9:
+        raise UpdateRefused(f"claims a data quality of {update.quality!r:.40}, from 0 to 1")
     if steps is not None and update.steps != steps:
         raise UpdateRefused(f"claims {update.steps} steps, the job's rounds have {steps}")
 

@@ -19,6 +19,7 @@ class Update(Claims):
         arrays: weights after local training.
         training: modality -> training cases that the site registered, written by the server; empty
             where nobody registers.
+        sent: names of the tensors that wait at the server, written by it.
         attached: what travels beside the weights: name of
             :data:`fedvox.aggregation.attachment.ATTACHMENTS` -> its arrays.
     """
@@ -26,4 +27,5 @@ class Update(Claims):
     site: str
     arrays: Arrays
     training: Mapping[str, int] = field(default_factory=dict)
+    sent: frozenset[str] = frozenset()
     attached: Mapping[str, Arrays] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from typing import Any
 from fedvox.commands.parser import file_path
 from fedvox.commands.places import require_folder
 from fedvox.phantoms.find_body import DEFAULT, body_names
+from fedvox.phantoms.quality import GOOD, QUALITIES, quality_named
 
 _DESCRIPTION = """\
 Write phantom sites: procedural bodies as real NIfTI. Abdomens are rendered as CT or as MRI; brains
@@ -34,6 +35,8 @@ examples:
       two sites with t1, t1ce, t2 and flair of every case, for jobs/brats
   fedvox phantom --body brain --out data --sites t1+t1ce+t2+flair,flair+t1
       '+' joins the contrasts of a case, in the order of the site file
+  fedvox phantom --out uneven --sites ct,ct,ct,ct --quality good,noisy,wrong_labels,small
+      sites of unequal quality; labels of validation and test cases are always right
 
 Of each site's cases, 70% train, 10% choose the model and 20% are reported, at least one each.
 phantom: a test instrument, not evidence about patients."""
@@ -65,6 +68,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="modality of each site, by commas: ct, mr, mr_t1, mr_t2, of a brain t1, t1ce, t2, "
         "flair or several joined by + (default: ct,mr, of a brain two sites with all four)",
     )
+    parser.add_argument(
+        "--quality",
+        metavar="LIST",
+        default=GOOD,
+        help=f"of each site's data, by commas, in turn: {', '.join(QUALITIES)} (default: {GOOD}); "
+        "noisy is five times the scanner's noise, wrong_labels are those of half of the "
+        "training cases, small is a quarter of them",
+    )
     parser.add_argument("--cases", type=int, default=8, help="cases per site (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all sites (default: 0)")
     parser.add_argument(
@@ -87,8 +98,8 @@ def run(args: argparse.Namespace) -> int:
         0.
 
     Raises:
-        ConfigError: unknown modality, fewer than three cases, a negative seed, a size out of range,
-            a site that exists already, or a folder that cannot be written.
+        ConfigError: unknown modality or quality, fewer than three cases, a negative seed, a
+            size out of range, a site that exists already, or a folder that cannot be written.
     """
     from fedvox.errors import ConfigError
     from fedvox.phantoms.find_body import body_named
@@ -97,12 +108,13 @@ def run(args: argparse.Namespace) -> int:
     body = body_named(args.body)
     listed = body.sites if args.sites is None else args.sites.split(",")
     modalities = [name.strip().lower() for name in listed]
+    qualities = _qualities(args.quality)
     counts = split_counts(args.cases)
     require_folder("--out", args.out)
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}; it must be 0 or more")
     try:
-        sites = _write_sites(args, modalities, counts)
+        sites = _write_sites(args, modalities, qualities, counts)
     except OSError as error:
         raise ConfigError(
             f"{args.out}: cannot write here ({error.strerror}); free the disk or choose another"
@@ -116,7 +128,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps({"note": PHANTOM_NOTE, "sites": sites, "next": next_command}, indent=2))
         return 0
     for site in sites:
-        print(f"{site['folder']}: {site['modality']}, {_in_words(counts)}; {site['site_file']}")
+        print(f"{site['folder']}: {_content(site)}; {site['site_file']}")
     print(PHANTOM_NOTE)
     print(f"Next: {next_command}")
     return 0
@@ -141,7 +153,7 @@ def split_counts(cases: int) -> dict[str, int]:
 
 
 def _write_sites(
-    args: argparse.Namespace, modalities: list[str], counts: dict[str, int]
+    args: argparse.Namespace, modalities: list[str], qualities: list[str], counts: dict[str, int]
 ) -> list[dict[str, Any]]:
     from fedvox.files import write_json
     from fedvox.phantoms.writer import describe_phantoms, write_phantom_site
@@ -154,6 +166,7 @@ def _write_sites(
     sites = []
     try:
         for number, (name, modality) in enumerate(zip(names, modalities, strict=True), start=1):
+            quality = qualities[(number - 1) % len(qualities)]
             write_phantom_site(
                 staging / name,
                 modality,
@@ -163,6 +176,7 @@ def _write_sites(
                 size_mm=args.size,
                 spacing_mm=args.spacing,
                 body=args.body,
+                quality=quality,
             )
             described = describe_phantoms(args.out / name, modality, args.body)
             write_json(staging / f"{name}.json", described)
@@ -172,7 +186,8 @@ def _write_sites(
                     "modality": modality,
                     "folder": str(args.out / name),
                     "site_file": str(args.out / f"{name}.json"),
-                    "counts": counts,
+                    "counts": _written(counts, quality),
+                    "quality": quality,
                 }
             )
         for path in sorted(staging.iterdir()):
@@ -194,5 +209,16 @@ def _refuse_existing(out: Path, names: list[str]) -> None:
             raise ConfigError(f"{path} exists already; remove it or choose another --out")
 
 
-def _in_words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {split}" for split, count in counts.items())
+def _qualities(text: str) -> list[str]:
+    return [quality_named(name.strip().lower()).name for name in text.split(",")]
+
+
+def _written(counts: dict[str, int], quality: str) -> dict[str, int]:
+    return {**counts, "train": QUALITIES[quality].kept(counts["train"])}
+
+
+def _content(site: dict[str, Any]) -> str:
+    """What a site holds, in words."""
+    counts = ", ".join(f"{count} {split}" for split, count in site["counts"].items())
+    quality = "" if site["quality"] == GOOD else f" ({site['quality']})"
+    return f"{site['modality']}{quality}, {counts}"

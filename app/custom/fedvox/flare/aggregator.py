@@ -13,11 +13,15 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.round import Round, round_text
 from fedvox.aggregation.rounds_file import write_rounds
+from fedvox.aggregation.update import Arrays
 from fedvox.errors import FedVoxError
-from fedvox.flare.run.messages import ATTACHED, META, UNREADABLE, update_from
+from fedvox.flare.run.expand import expanded
+from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN, UNREADABLE, update_from
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_run import server_run
+from fedvox.job.settings import JobSettings
 from fedvox.privacy.forms import MOST, FormError
+from fedvox.training.uplink import downlink_of
 
 
 class FedVoxAggregator(Aggregator):
@@ -56,6 +60,7 @@ class FedVoxAggregator(Aggregator):
                 run.job.training.server_momentum,
                 run.state.load_memory(),
                 run.travelling(model),
+                downlink_of(run.job),
             )
         return self._round
 
@@ -71,9 +76,9 @@ class FedVoxAggregator(Aggregator):
             current = self.open_round(fl_ctx)
             claimed = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)
             try:
-                dxo = _weights(shareable)
-                claims = dxo.get_meta_prop(META) or {}
                 run = server_run(fl_ctx)
+                dxo = _weights(shareable, current.sent_to(site), run.job)
+                claims = dxo.get_meta_prop(META) or {}
                 modalities = run.job.data.modality_sets
                 beside = dxo.get_meta_prop(ATTACHED)
                 update = update_from(site, claims, dxo.data, _whole(claimed), modalities, beside)
@@ -107,7 +112,7 @@ class FedVoxAggregator(Aggregator):
             current = self.open_round(fl_ctx)
             run = server_run(fl_ctx)
             try:
-                model, record = current.close()
+                model, record = current.close(run.ledger.take(TASK_TRAIN))
                 record["notes"] = [*run.take_notes(), *record["notes"]]
                 run.state.finish_round(current.model, model, record, current.memory)
                 write_rounds(run.results / "rounds.jsonl", run.state.rounds())
@@ -123,8 +128,10 @@ class FedVoxAggregator(Aggregator):
             return DXO(DataKind.WEIGHTS, data=model).to_shareable()
 
 
-def _weights(shareable: Shareable) -> DXO:
+def _weights(shareable: Shareable, sent: Arrays, job: JobSettings) -> DXO:
     dxo = from_shareable(shareable)
+    if dxo.data_kind == DataKind.APP_DEFINED and job.compression is not None:
+        dxo = expanded(dxo, sent)
     if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict):
         raise ValueError("not a set of weights")
     return dxo

@@ -25,6 +25,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
+from fedvox.flare.compress import publish_replica
 from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
@@ -69,6 +70,8 @@ class FedVoxExecutor(Executor):
             registration = self._start(fl_ctx).to_dict()
             fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
             publish_token(fl_ctx)
+            if self.job is not None and self.site is not None:
+                publish_replica(fl_ctx, self.job)
 
     def execute(
         self, task_name: str, shareable: Shareable, fl_ctx: FLContext, abort_signal: Signal
@@ -195,7 +198,7 @@ class FedVoxExecutor(Executor):
         if job.training.personal and task.get_header(messages.KEPT) is None:
             raise ConfigError(
                 "'training.personal' keeps tensors at the sites: name "
-                "fedvox.flare.own_part.OwnPart under 'task_data_filters' in the job's "
+                "fedvox.flare.downlink.OwnPart under 'task_data_filters' in the job's "
                 "config_fed_server.json, as jobs/fedgin does"
             )
 

@@ -158,7 +158,7 @@ class Handshake(FLComponent):
 
     def _warn(self, run: ServerRun) -> None:
         """Notes, once each, whose cases outweigh those of all others together."""
-        by_cases = run.job.training.client_weight == "cases"
+        by_cases = run.job.training.client_weight.by_cases
         for text in dominant_sites(self._counted(), by_cases):
             if text not in self._warned:
                 self._warned.add(text)

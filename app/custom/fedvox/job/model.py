@@ -5,12 +5,13 @@ from torch import nn
 from fedvox.job.settings import JobSettings
 from fedvox.networks import build_network
 from fedvox.networks.parts import Parts, personal_tensors
+from fedvox.networks.settings import Sizes
 
 
 def initial_model(job: JobSettings) -> nn.Module:
     """The network with the job's initial weights, on the CPU."""
-    classes = len(job.data.organs) + 1
-    return build_network(job.network, classes, job.training.seed, job.data.in_channels)
+    sizes = Sizes(job.data.in_channels, len(job.data.organs) + 1, job.data.patch)
+    return build_network(job.network, sizes, job.training.seed)
 
 
 def job_parts(job: JobSettings, model: nn.Module | None = None) -> Parts:

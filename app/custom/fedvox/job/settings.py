@@ -8,8 +8,10 @@ from typing import Any
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.registration import MAX_CASES
 from fedvox.aggregation.weighing import WEIGHING
+from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.augment import INTENSITY
 from fedvox.augment.settings import AugmentationSettings
+from fedvox.compression.settings import CompressionSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
@@ -38,9 +40,7 @@ class TrainingSettings:
         distillation: weight of the term that holds a partially labelled site to the received model
             where it cannot tell classes apart; 0 leaves it out.
         gradient_norm: gradients are clipped to this norm.
-        client_weight: how updates are weighed: ``cases``, ``steps``, ``uniform``, or
-            ``modality_first``, the mean within each modality, by the training cases of it that a
-            site registered, and then over modalities.
+        client_weight: how updates are weighed, a registered rule.
         server_momentum: share of the last round's step that the server adds to this round's
             (FedAvgM); 0 takes the mean as it is.
         personal: tensors that stay at the site that trains them: ``norm`` for all of normalisation
@@ -64,7 +64,7 @@ class TrainingSettings:
     loss: LossSettings = setting("dice_ce", registry=LOSSES)
     distillation: float = setting(1.0, low=0.0, high=100.0)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
-    client_weight: str = setting("cases", choices=tuple(WEIGHING))
+    client_weight: WeighingSettings = setting("cases", registry=WEIGHING)
     server_momentum: float = setting(0.0, low=0.0, high=0.99)
     personal: tuple[str, ...] = ()
     most_cases: int = setting(MAX_CASES, low=1, high=MAX_CASES)
@@ -113,24 +113,34 @@ class JobSettings:
     network: NetworkSettings = setting("unet", registry=NETWORKS)
     training: TrainingSettings = setting(TrainingSettings)
     evaluation: EvaluationSettings = setting(EvaluationSettings)
+    compression: CompressionSettings | None = None
 
     def __post_init__(self) -> None:
         """Checks what spans sections.
 
         Raises:
-            ConfigError: the network's levels do not divide the patch, or its normalisation layers
-                shall stay at the sites and hold nothing.
+            ConfigError: the network's levels do not divide the patch or leave one voxel of it, or
+                its normalisation layers shall stay at the sites and hold nothing.
         """
         if NORM in self.training.personal and self.network.norm_remedy:
             raise ConfigError(
                 f"'training.personal' is {NORM}, and no normalisation layer of the network holds a "
                 f"tensor: {self.network.norm_remedy}"
             )
-        multiple = self.network.patch_multiple
-        if any(edge % multiple for edge in self.data.patch):
+        self._check_patch()
+
+    def _check_patch(self) -> None:
+        multiple, patch = self.network.patch_multiple, list(self.data.patch)
+        if any(edge % multiple for edge in patch):
             raise ConfigError(
-                f"'data.patch' is {list(self.data.patch)}; with {self.network.levels} "
-                f"each edge must be a multiple of {multiple}"
+                f"'data.patch' is {patch}; with {self.network.levels} each edge must be a multiple "
+                f"of {multiple}"
+            )
+        if max(patch) == multiple:
+            raise ConfigError(
+                f"'data.patch' is {patch}; with {self.network.levels} the deepest level would be a "
+                "single voxel, with nothing to normalise over or attend to: take "
+                f"{[2 * multiple] * 3} or more, at least along one axis"
             )
 
 

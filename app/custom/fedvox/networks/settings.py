@@ -5,6 +5,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What a job fixes of its network's input and output.
+
+    Attributes:
+        in_channels: images of a case, one channel each.
+        classes: organs plus background.
+        patch: edges of training patches and sliding windows in voxels.
+    """
+
+    in_channels: int
+    classes: int
+    patch: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
 class NetworkSettings:
     """Architecture of the segmentation network.
 
@@ -23,6 +38,16 @@ class NetworkSettings:
     def levels(self) -> str:
         """The key, in words, that :attr:`patch_multiple` follows from."""
         return f"network '{self.name}'"
+
+    @property
+    def width(self) -> str:
+        """The key, in words, that makes the network smaller."""
+        return "'network.channels'"
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What must be installed beside MONAI to build the network."""
+        return ()
 
     @property
     def norm_remedy(self) -> str:

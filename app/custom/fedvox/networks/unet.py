@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fedvox.config import setting
 from fedvox.errors import ConfigError
-from fedvox.networks.settings import NetworkSettings
+from fedvox.networks.settings import NetworkSettings, Sizes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,13 +54,12 @@ class UNetSettings(NetworkSettings):
         return "instance normalisation holds none; set 'network.norm' to batch"
 
 
-def build_unet(settings: UNetSettings, in_channels: int, classes: int) -> "nn.Module":
+def build_unet(settings: UNetSettings, sizes: Sizes) -> "nn.Module":
     """Builds a 3D U-Net that maps ``(B, in_channels, X, Y, Z)`` to logits ``(B, classes, ...)``.
 
     Args:
         settings: channels per level and residual units.
-        in_channels: modalities per case.
-        classes: organs plus background.
+        sizes: input channels and classes.
 
     Reference:
         Kerfoot et al., "Left-Ventricle Quantification Using Residual U-Net", STACOM 2018 (MONAI).
@@ -69,8 +68,8 @@ def build_unet(settings: UNetSettings, in_channels: int, classes: int) -> "nn.Mo
 
     return UNet(
         spatial_dims=3,
-        in_channels=in_channels,
-        out_channels=classes,
+        in_channels=sizes.in_channels,
+        out_channels=sizes.classes,
         channels=settings.channels,
         strides=(2,) * (len(settings.channels) - 1),
         num_res_units=settings.residual_units,

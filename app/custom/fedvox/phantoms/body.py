@@ -35,12 +35,13 @@ class Contrast:
         name: e.g. ``ct`` or ``mr_t1``; part of each scan's seed.
         signals: draws the signal of each tissue id, shape (T,), from the scan's generator and the
             patient's seed; what comes from the seed alone is equal in all scans of a patient.
-        scanner: adds what a scanner does to a clean image: noise, bias field, scale.
+        scanner: adds what a scanner does to a clean image: noise (its last argument is a multiple
+            of the usual), bias field, scale.
     """
 
     name: str
     signals: Callable[[np.random.Generator, int], Image]
-    scanner: Callable[[np.random.Generator, Image], Image]
+    scanner: Callable[[np.random.Generator, Image, float], Image]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from fedvox.seeding import derive_seed
 
 
 def render(
-    tissues: Ids, contrast: Contrast, seed: int, supersampling: int = 1
+    tissues: Ids, contrast: Contrast, seed: int, supersampling: int = 1, noise: float = 1.0
 ) -> npt.NDArray[np.int16]:
     """Renders one contrast.
 
@@ -17,6 +17,7 @@ def render(
         contrast: one of the body's.
         seed: the patient; equal seeds give equal images.
         supersampling: s; blocks of s voxels per axis are averaged, which gives partial volumes.
+        noise: of the scanner, as a multiple of the usual.
 
     Returns:
         Shape (X, Y, Z): HU, or for MRI arbitrary units with another scale in each scan.
@@ -27,7 +28,7 @@ def render(
     clean = _average_blocks(contrast.signals(rng, seed)[tissues], supersampling)
     # A scanner's point spread reaches a little beyond its voxel.
     clean = ndimage.gaussian_filter(clean, 0.4)
-    return np.rint(contrast.scanner(rng, clean)).clip(-32768, 32767).astype(np.int16)
+    return np.rint(contrast.scanner(rng, clean, noise)).clip(-32768, 32767).astype(np.int16)
 
 
 def _average_blocks(image: Image, size: int) -> Image:

@@ -14,7 +14,7 @@ _SUPERSAMPLING = 2
 
 
 def scan(
-    body: Body, case_seed: int, contrasts: Sequence[str], grid: Grid
+    body: Body, case_seed: int, contrasts: Sequence[str], grid: Grid, noise: float = 1.0
 ) -> tuple[list[npt.NDArray[np.int16]], Ids]:
     """Scans one patient.
 
@@ -23,6 +23,7 @@ def scan(
         case_seed: the patient.
         contrasts: names of the body's contrasts.
         grid: where the voxels lie.
+        noise: of the scanner, as a multiple of the usual.
 
     Returns:
         An image for each contrast, and the labels (1, 2, ... in the order of the body's organs),
@@ -35,7 +36,7 @@ def scan(
     patient = body.draw(case_seed)
     fine = grid.finer(_SUPERSAMPLING)
     tissues = tissue_volume(patient, fine.shape, fine.affine)
-    images = [render(tissues, contrast, case_seed, _SUPERSAMPLING) for contrast in wanted]
+    images = [render(tissues, contrast, case_seed, _SUPERSAMPLING, noise) for contrast in wanted]
     tissues = tissue_volume(patient, grid.shape, grid.affine)
     if body.stripped:
         outside = np.isin(tissues, list(body.stripped))

@@ -5,29 +5,31 @@ import numpy as np
 from fedvox.phantoms.body import Image
 
 
-def scan_ct(rng: np.random.Generator, clean: Image) -> Image:
+def scan_ct(rng: np.random.Generator, clean: Image, noise: float = 1.0) -> Image:
     """CT: noise of 15 to 25 HU that is correlated between neighbours, and soft texture.
 
     Args:
         rng: source of randomness.
         clean: shape (X, Y, Z), HU.
+        noise: multiple of the usual noise; 2 is a quarter of the dose.
     """
     from scipy import ndimage
 
-    noise = rng.normal(size=clean.shape).astype(np.float32)
+    grain = rng.normal(size=clean.shape).astype(np.float32)
     # Reconstruction kernels correlate the noise of neighbours.
-    noise = ndimage.gaussian_filter(noise, 0.5)
-    noise *= rng.uniform(15, 25) / max(float(noise.std()), 1e-6)
+    grain = ndimage.gaussian_filter(grain, 0.5)
+    grain *= noise * rng.uniform(15, 25) / max(float(grain.std()), 1e-6)
     texture = 4.0 * _smooth_noise(rng, clean.shape, 12) * (clean > -200)
-    return (clean + noise + texture).clip(-1024, 3071)
+    return (clean + grain + texture).clip(-1024, 3071)
 
 
-def scan_mr(rng: np.random.Generator, clean: Image) -> Image:
+def scan_mr(rng: np.random.Generator, clean: Image, noise: float = 1.0) -> Image:
     """MRI: texture, bias field, ghost of half the field of view, Rice's noise, another scale.
 
     Args:
         rng: source of randomness.
         clean: shape (X, Y, Z); about 1 for bright tissue.
+        noise: multiple of the usual noise of each channel of the receiver.
     """
     texture = 1 + 0.04 * _smooth_noise(rng, clean.shape, 12)
     bias = np.exp(0.18 * _smooth_noise(rng, clean.shape, 3))
@@ -35,7 +37,7 @@ def scan_mr(rng: np.random.Generator, clean: Image) -> Image:
     axis = int(rng.integers(3))
     shift = clean.shape[axis] // 2
     signal = signal + rng.uniform(0.01, 0.05) * np.roll(signal, shift, axis=axis)
-    sigma = rng.uniform(0.02, 0.045)
+    sigma = noise * rng.uniform(0.02, 0.045)
     real, imaginary = rng.normal(scale=sigma, size=(2, *clean.shape)).astype(np.float32)
     # The magnitude of a complex signal with normal noise has Rice's distribution.
     magnitude = np.sqrt((signal + real) ** 2 + imaginary**2)

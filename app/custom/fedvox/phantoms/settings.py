@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fedvox.config import setting
 from fedvox.errors import ConfigError
 from fedvox.phantoms.find_body import DEFAULT, body_named, body_names
+from fedvox.phantoms.quality import GOOD, QUALITIES, WRONG_SHARE
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,11 @@ class PhantomSettings:
         modalities: site k gets entry (k - 1) mod n: ``ct``, ``mr``, ``mr_t1`` or ``mr_t2`` of an
             abdomen; of a brain one or more of ``t1``, ``t1ce``, ``t2`` and ``flair``, joined by
             ``+``.
+        quality: of the data, site k gets entry (k - 1) mod n: ``good``, ``noisy`` (five times the
+            noise of the scanner), ``wrong_labels`` (of a share of its training cases only) or
+            ``small`` (a quarter of the training cases). Empty: all are good.
+        wrong_share: share of the training cases of a site with ``wrong_labels`` whose labels are
+            wrong, in turn: moved by 20 to 30 mm, those of another patient, organs exchanged, none.
         train, val, test: cases per site.
         seed: seed of the anatomies; part of each case's address.
         size_mm: edge of the cubic field of view in mm; ``null`` is the body's own.
@@ -25,6 +31,8 @@ class PhantomSettings:
 
     body: str = setting(DEFAULT, choices=body_names())
     modalities: tuple[str, ...] = ("ct", "mr")
+    quality: tuple[str, ...] = setting((), choices=tuple(QUALITIES))
+    wrong_share: float = setting(WRONG_SHARE, low=0.0, high=1.0)
     train: int = setting(24, low=1, high=10000)
     val: int = setting(4, low=0, high=10000)
     test: int = setting(10, low=0, high=10000)
@@ -46,3 +54,11 @@ class PhantomSettings:
                 body.parts(entry)
             except ConfigError as error:
                 raise ConfigError(f"'phantom.modalities' of body '{self.body}': {error}") from None
+
+    def modality_of(self, site: int) -> str:
+        """What site number ``site``, from 1, holds."""
+        return self.modalities[(site - 1) % len(self.modalities)]
+
+    def quality_of(self, site: int) -> str:
+        """How good the data of site number ``site``, from 1, are."""
+        return self.quality[(site - 1) % len(self.quality)] if self.quality else GOOD

@@ -21,7 +21,9 @@ from fedvox.files import write_json
 from fedvox.phantoms.body import Body, stored_modality
 from fedvox.phantoms.find_body import DEFAULT, body_named
 from fedvox.phantoms.grid import site_grid
+from fedvox.phantoms.quality import GOOD, WRONG_SHARE, Quality, quality_named
 from fedvox.phantoms.scan import scan
+from fedvox.phantoms.wrong_labels import wrong_label
 from fedvox.seeding import derive_seed
 
 PHANTOM_NOTE = "phantom: a test instrument, not evidence about patients"
@@ -40,6 +42,7 @@ class _Site:
         number: of the site, from 1.
         size_mm: side of the field of view, mm.
         spacing_mm: mean voxel spacing, mm.
+        quality: of its data.
     """
 
     folder: Path
@@ -50,6 +53,7 @@ class _Site:
     number: int
     size_mm: float
     spacing_mm: float
+    quality: Quality
 
 
 def write_phantom_site(
@@ -61,11 +65,13 @@ def write_phantom_site(
     size_mm: float | None = None,
     spacing_mm: float | None = None,
     body: str = DEFAULT,
+    quality: str = GOOD,
+    wrong_share: float = WRONG_SHARE,
 ) -> None:
     """Writes one site's phantom data set; the folder appears whole or not at all.
 
     A case's anatomy depends on (seed, site, case number) only; orientation and voxel spacing depend
-    on the site.
+    on the site. A site with few training cases has the first of them, under the same numbers.
 
     Args:
         folder: where to write; must not exist or be empty.
@@ -77,20 +83,23 @@ def write_phantom_site(
         size_mm: side of the field of view, mm; by default the body's.
         spacing_mm: mean voxel spacing, mm; by default the body's.
         body: what is drawn.
+        quality: how good its data are, a name of :data:`fedvox.phantoms.quality.QUALITIES`.
+        wrong_share: share of the training cases whose labels are wrong, of a site that has such.
 
     Raises:
-        ConfigError: unknown body, modality or split, a negative count, a size out of range, or the
-            folder holds files.
+        ConfigError: unknown body, modality, quality or split, a negative count, a size out
+            of range, or the folder holds files.
     """
     drawn = body_named(body)
     size = drawn.size_mm if size_mm is None else size_mm
     spacing = drawn.spacing_mm if spacing_mm is None else spacing_mm
     drawn.parts(modality)
+    good = quality_named(quality, wrong_share)
     _check(folder, counts, size, spacing)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".writing-{folder.name}-"))
     try:
-        _write(_Site(temporary, drawn, modality, counts, seed, site, size, spacing))
+        _write(_Site(temporary, drawn, modality, counts, seed, site, size, spacing, good))
         temporary.chmod(0o755)
         temporary.replace(folder)
     finally:
@@ -118,14 +127,15 @@ def describe_phantoms(folder: Path, modality: str, body: str = DEFAULT) -> dict[
 
 def _write(site: _Site) -> None:
     parts = site.body.parts(site.modality)
-    splits = [split for split in SPLITS for _ in range(site.counts.get(split, 0))]
+    wrong = site.quality.wrong_cases(site.counts.get("train", 0), site.seed, site.number)
     entries = []
-    progress = tqdm(splits, desc=f"phantom site {site.number}", unit="case", disable=None)
-    for number, split in enumerate(progress, start=1):
+    progress = tqdm(_numbered(site), desc=f"phantom site {site.number}", unit="case", disable=None)
+    for number, split in progress:
         contrasts = tuple(_turn(site.body.modalities[part], number) for part in parts)
         name = site.body.layout.case(number)
-        _write_case(site, number, name, contrasts)
-        entries.append({"id": name, "split": split, "contrast": "+".join(contrasts)})
+        spoiled = {"label": wrong[number]} if number in wrong else {}
+        _write_case(site, number, name, contrasts, **spoiled)
+        entries.append({"id": name, "split": split, "contrast": "+".join(contrasts), **spoiled})
     tables = site.body.layout.tables(site.body.organs, {e["id"]: e["split"] for e in entries})
     for name, content in tables.items():
         write_json(site.folder / name, content)
@@ -136,18 +146,33 @@ def _write(site: _Site) -> None:
         "seed": site.seed,
         "site": site.number,
     }
+    if site.quality.name != GOOD:
+        header["quality"] = site.quality.name
     write_json(site.folder / "phantom.json", {**header, "cases": entries})
+
+
+def _numbered(site: _Site) -> list[tuple[int, str]]:
+    """Number and split of the cases that are written; those of training come first."""
+    splits = [split for split in SPLITS for _ in range(site.counts.get(split, 0))]
+    kept = site.quality.kept(splits.count("train"))
+    cases = enumerate(splits, start=1)
+    return [(number, split) for number, split in cases if split != "train" or number <= kept]
 
 
 def _turn(contrasts: tuple[str, ...], number: int) -> str:
     return contrasts[(number - 1) % len(contrasts)]
 
 
-def _write_case(site: _Site, number: int, name: str, contrasts: tuple[str, ...]) -> None:
+def _write_case(
+    site: _Site, number: int, name: str, contrasts: tuple[str, ...], label: str = ""
+) -> None:
+    """Writes a case's images and its label; ``label`` says what is wrong with that, if at all."""
     layout = site.body.layout
     case_seed = derive_seed(site.seed, site.number, number, "phantom")
     grid = site_grid(site.number, case_seed, site.size_mm, site.spacing_mm)
-    images, labels = scan(site.body, case_seed, contrasts, grid)
+    images, labels = scan(site.body, case_seed, contrasts, grid, site.quality.noise)
+    if label:
+        labels = wrong_label(label, labels, site.body, grid, case_seed)
     for contrast, image in zip(contrasts, images, strict=True):
         _write_nifti(site.folder / layout.image(name, contrast), image, grid.affine)
     _write_nifti(site.folder / layout.label(name), labels, grid.affine)

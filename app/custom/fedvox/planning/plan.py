@@ -138,8 +138,8 @@ def make_plan(
     patch = shrink(whole, multiple, fits)
     if patch is None:
         raise ConfigError(
-            f"no patch fits: {memory.words()}; take a network with fewer 'network.channels', or "
-            "leave the site out"
+            f"no patch fits: {memory.words()}; take a network with smaller {job.network.width}, "
+            "or leave the site out"
         )
     voxels = math.prod(patch)
     cases = sum(own.counted[SPACING[0]] for own in fingerprints.values())

@@ -8,7 +8,7 @@ labelled shows only when they prepare their cases, so a job's distillation count
 weight is not 0.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -59,7 +59,7 @@ def measure_step(job: JobSettings) -> StepMemory:
 
 def kept_bytes(job: JobSettings, patch: tuple[int, int, int]) -> int:
     """Bytes that autograd keeps between forward and backward pass of one patch, weights apart."""
-    terms, model = _terms(job), _network(job)
+    terms, model = _terms(job), _network(job, patch)
     own = {_address(parameter) for parameter in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
 
@@ -77,7 +77,7 @@ def kept_bytes(job: JobSettings, patch: tuple[int, int, int]) -> int:
 
 def weight_bytes(job: JobSettings) -> int:
     """Bytes of the network's weights."""
-    return sum(parameter.nbytes for parameter in _network(job).parameters())
+    return sum(parameter.nbytes for parameter in _network(job, job.data.patch).parameters())
 
 
 def _terms(job: JobSettings) -> tuple[Term, ...]:
@@ -95,8 +95,9 @@ def _received(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
     return outputs_of(model, image)[LOGITS]
 
 
-def _network(job: JobSettings) -> torch.nn.Module:
-    return initial_model(job).to("meta")
+def _network(job: JobSettings, patch: tuple[int, int, int]) -> torch.nn.Module:
+    """The job's network for another patch: some have weights for each place in it."""
+    return initial_model(replace(job, data=replace(job.data, patch=patch))).to("meta")
 
 
 def _address(tensor: torch.Tensor) -> int:

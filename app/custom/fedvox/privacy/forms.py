@@ -56,6 +56,16 @@ def share() -> Form:
     return number(0.0, 1.0 + 1e-9)
 
 
+def given(form: Form) -> Form:
+    """A value of a form that allows none: here there must be one, neither None nor NaN."""
+
+    def allowed(value: Any) -> bool:
+        missing = value is None or (isinstance(value, float) and math.isnan(value))
+        return not missing and form(value)
+
+    return allowed
+
+
 def word(pattern: str) -> Form:
     """A text that is wholly of a pattern; the pattern bounds its length."""
     form = re.compile(pattern)

@@ -7,12 +7,9 @@ from typing import Any
 
 from fedvox.files import atomic_path
 from fedvox.report.axes import INK, LINE, legend_below, plain_text, style_axes
+from fedvox.report.palette import CURVE_COLOURS, CURVE_MARKERS
 from fedvox.report.rounds import mean_validation, number_of
 
-# Okabe and Ito's palette, which stays apart under the common forms of colour blindness.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "<", ">")
-"""Curves are told apart by their markers too, not by colour alone."""
 _HEIGHT = 4.6
 """Inches of a figure whose legends have two lines."""
 _MOST_NAMED = 12
@@ -63,13 +60,13 @@ def _draw_losses(axes: Any, rounds: Sequence[Mapping[str, Any]]) -> int:
     refused = _refusals(rounds)
     sites = sorted({*curves, *refused})
     for index, site in enumerate(sites):
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = CURVE_COLOURS[index % len(CURVE_COLOURS)]
         points = curves.get(site, {})
         if points:
             axes.plot(
                 list(points),
                 list(points.values()),
-                _MARKERS[index % len(_MARKERS)] + "-",
+                CURVE_MARKERS[index % len(CURVE_MARKERS)] + "-",
                 ms=4.5,
                 lw=1.6,
                 c=colour,
@@ -127,8 +124,8 @@ def _draw_dice(axes: Any, rounds: Sequence[Mapping[str, Any]], chosen: int | Non
     modalities = sorted({name for record in rounds for name in record.get("validation") or {}})
     for index, name in enumerate(modalities):
         scores = [number_of(record.get("validation") or {}, name) for record in rounds]
-        colour = _COLOURS[index % len(_COLOURS)]
-        marker = _MARKERS[index % len(_MARKERS)]
+        colour = CURVE_COLOURS[index % len(CURVE_COLOURS)]
+        marker = CURVE_MARKERS[index % len(CURVE_MARKERS)]
         style = {"ms": 4.5, "lw": 1.6, "c": colour}
         axes.plot(numbers, scores, f"{marker}-", label=_label(name.upper()), **style)
     means = {n: mean_validation(r, modalities) for n, r in zip(numbers, rounds)}

@@ -22,6 +22,8 @@ from fedvox.report.html import document, escape, image, section
 from fedvox.report.rounds_table import rounds_table
 from fedvox.report.run_files import EXPECTED, RunFiles, read_run
 from fedvox.report.scores import comparison, details, headline, hospitals
+from fedvox.report.traffic import traffic_section
+from fedvox.report.weights import weights_section
 
 PHANTOM_BANNER = "Phantom data: a test instrument, not evidence about patients"
 
@@ -76,6 +78,8 @@ def write_report(folder: Path) -> Path:
             section("models", "Models compared", comparison(run.summary, last_is_best)),
             section("organs", "Every organ", details(run.summary, hd95_title(run), last_is_best)),
             section("curves", "Learning curves", _curves(run)),
+            section("weights", "Weights of the sites", weights_section(run.rounds, run.phantom)),
+            section("traffic", "Bytes on the wire", traffic_section(run.rounds, run.phantom)),
             section("cases", "Cases", _overlays(run)),
             section("rounds", "Rounds", rounds_table(run.rounds)),
             section("model", "Model", _model(run.model)),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedvox.aggregation.update import Arrays
+from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
 from fedvox.inference.site_rows import site_rows
@@ -135,7 +136,7 @@ def _without_server(job: JobSettings) -> JobSettings:
         job.training,
         server_momentum=0.0,
         aggregator="mean",
-        client_weight="uniform",
+        client_weight=WeighingSettings("uniform"),
         personal=(),
     )
     return replace(job, training=plain)

@@ -5,15 +5,17 @@ It calls the same rooms in the same order as the FLARE adapters, so its weights 
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from fedvox.aggregation.downlink import sent_from
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best, checked_scores
-from fedvox.aggregation.update import Arrays
+from fedvox.aggregation.traffic import Traffic
+from fedvox.aggregation.update import Arrays, Update
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError, UpdateRefused
 from fedvox.job.device import prepare_device, to_device
@@ -23,6 +25,7 @@ from fedvox.job.weights import weights_of
 from fedvox.training.local_update import case_counts, local_update, validation_report
 from fedvox.training.site_model import SiteModel
 from fedvox.training.state import load_personal
+from fedvox.training.uplink import compress_update, downlink_of
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,19 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             job.training.server_momentum,
             memory,
             travelling,
+            downlink_of(job),
         )
+        traffic: dict[str, Traffic] = {}
         for site in sites:
-            own[site.name].load(received_part(weights, travelling[site.name]), index)
+            received = received_part(weights, travelling[site.name])
+            own[site.name].load(received, index)
             update = local_update(model, site, job, index, folder / site.name, device)
+            if update is not None and job.compression is not None:
+                update, traffic[site.name] = _compressed(update, received, memory, job, folder)
             if update is not None:
                 with suppress(UpdateRefused):  # the round's record says why, as at the server
                     current.accept(update)
-        following, record = current.close()
+        following, record = current.close(traffic or None)
         state.finish_round(weights, following, record, current.memory)
         weights, memory = following, current.memory
     reports = {}
@@ -103,6 +111,18 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     best = state.load_best() if choice and choice.version < state.version else weights
     kept = {site.name: load_personal(folder / site.name) for site in sites}
     return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
+
+
+def _compressed(
+    update: Update, received: Arrays, memory: Memory, job: JobSettings, folder: Path
+) -> tuple[Update, Traffic]:
+    """An update as the server reads it, and what the messages of this round would weigh."""
+    state = folder / update.site
+    sent = compress_update(update.arrays, received, job, update.site, update.round, state)
+    steps = sent_from(memory)
+    messages = None if steps is None else steps.part(received)
+    down = sum(len(message.payload) for message in messages or ())
+    return replace(update, arrays=sent.arrays), Traffic(len(sent.payload), down)
 
 
 def received_part(weights: Arrays, names: Collection[str]) -> Arrays:

@@ -9,6 +9,7 @@ from torch import nn
 
 from fedvox.aggregation.update import Update
 from fedvox.data.cases.prepared import PreparedCase
+from fedvox.data.quality.site import site_quality
 from fedvox.data.site.site_data import SiteData
 from fedvox.inference.evaluate import validate
 from fedvox.job.model import job_parts
@@ -58,6 +59,7 @@ def local_update(
         loss=result.loss,
         seconds=result.seconds,
         data_wait=result.data_wait,
+        quality=site_quality(site, state) if job.training.client_weight.asks_quality else 1.0,
         validation=validation,
     )
 

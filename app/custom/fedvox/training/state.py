@@ -21,6 +21,7 @@ from fedvox.tensors import write_arrays, write_tensors
 KEEP = 2
 OPTIMIZER = "optimizer"
 PERSONAL = "personal"
+RESIDUAL = "residual"
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> None:
@@ -110,6 +111,23 @@ def drop_personal(folder: Path, versions: Collection[int]) -> None:
     for index in sorted(kept)[:-KEEP]:
         if index not in wanted:
             kept[index].unlink()
+
+
+def save_residual(arrays: Arrays, folder: Path, round_index: int) -> None:
+    """Writes what compression left out up to and with a round; keeps it and the one before it."""
+    write_arrays(_path(folder, RESIDUAL, round_index), arrays, mode=PRIVATE)
+    saved = _saved(folder, RESIDUAL)
+    kept = sorted(index for index in saved if index <= round_index)[-KEEP:]
+    for index in set(saved) - set(kept):
+        saved[index].unlink()
+
+
+def load_residual(folder: Path, round_index: int) -> dict[str, np.ndarray]:
+    """What compression left out in the rounds before ``round_index``; empty before the first."""
+    from safetensors.numpy import load_file
+
+    earlier = [index for index in _saved(folder, RESIDUAL) if index < round_index]
+    return dict(load_file(str(_path(folder, RESIDUAL, max(earlier))))) if earlier else {}
 
 
 def state_hash(folder: Path) -> str:

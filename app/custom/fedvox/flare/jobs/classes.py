@@ -5,15 +5,19 @@ from typing import Any
 
 CLASSES: dict[str, tuple[str, ...]] = {
     "client": (
+        "fedvox.flare.compress.ReceiveModel",
+        "fedvox.flare.compress.SendUpdate",
         "fedvox.flare.executor.FedVoxExecutor",
         "fedvox.flare.plan_site.PlanExecutor",
         "nvflare.app_common.widgets.convert_to_fed_event.ConvertToFedEvent",
     ),
     "server": (
         "fedvox.flare.aggregator.FedVoxAggregator",
+        "fedvox.flare.downlink.CountResults",
+        "fedvox.flare.downlink.OwnPart",
+        "fedvox.flare.downlink.SendModel",
         "fedvox.flare.handshake.Handshake",
         "fedvox.flare.locator.SafetensorsLocator",
-        "fedvox.flare.own_part.OwnPart",
         "fedvox.flare.persistor.SafetensorsPersistor",
         "fedvox.flare.plan_server.FedVoxStatistics",
         "fedvox.flare.plan_server.PlanWriter",

@@ -11,15 +11,14 @@ from fedvox.config import read_json
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
 from fedvox.flare.jobs.carried import add_code
-from fedvox.flare.jobs.classes import class_names
-from fedvox.flare.jobs.folder import PLAN, SERVER, TRAINING, plans_only
+from fedvox.flare.jobs.folder import PLAN, SERVER, TRAINING
+from fedvox.flare.jobs.needed_filters import require_filters
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.flare.jobs.readme import write_readme
 from fedvox.flare.jobs.versions import VERSIONS, exported_versions
 from fedvox.job.settings import JobSettings, job_from
 
 MOST_SITES = 10_000
-OWN_PART = "fedvox.flare.own_part.OwnPart"
 _MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -49,8 +48,8 @@ def export_job(
 
     Raises:
         ConfigError: the target exists, the name cannot be one, a number or an override is wrong,
-            the plan is for another job, ``training.personal`` does not fit the network, or it is
-            set and the server's configuration does not cut each site's model.
+            the plan is for another job, ``training.personal`` does not fit the network, or the
+            job lacks a filter that its settings need.
     """
     name = source.name if name is None else name
     _check(name, min_clients)
@@ -58,8 +57,7 @@ def export_job(
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another --out")
     settings = _settings(source, name, overrides, plan)
-    if job_from(settings).training.personal:
-        _require_own_part(source)
+    require_filters(source, job_from(settings))
     out.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(dir=out, prefix=".writing-"))
     try:
@@ -82,19 +80,6 @@ def _check(name: str, min_clients: int | None) -> None:
         )
     if min_clients is not None and not 1 <= min_clients <= MOST_SITES:
         raise ConfigError(f"--min-clients {min_clients}: a job needs 1 to {MOST_SITES} sites")
-
-
-def _require_own_part(source: Path) -> None:
-    """Without that filter no task says which versions of personal tensors belong to the model."""
-    if plans_only(source):
-        return
-    filters = read_json(source / SERVER).get("task_data_filters", [])
-    if OWN_PART not in class_names(filters):
-        raise ConfigError(
-            f"'training.personal' is set and {SERVER} does not name {OWN_PART} under "
-            "task_data_filters; copy that block from the job fedgin, or keep no tensor at the "
-            "sites: training.personal=[]"
-        )
 
 
 def _settings(

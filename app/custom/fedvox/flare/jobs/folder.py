@@ -12,6 +12,7 @@ from fedvox.suggest import closest
 TRAINING = Path("app/config/training.json")
 PLAN = Path("app/config/plan.json")
 SERVER = Path("app/config/config_fed_server.json")
+CLIENT = Path("app/config/config_fed_client.json")
 CUSTOM = Path("app/custom")
 PLANNER = "fedvox.flare.plan_server.FedVoxStatistics"
 

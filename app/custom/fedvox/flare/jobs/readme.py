@@ -140,10 +140,11 @@ def simulator_line(place: str, job: JobSettings, min_clients: int | None = None)
 
     Args:
         place: the job's folder, as the command shall name it.
-        job: its settings; each entry of ``phantom.modalities`` is a site.
+        job: its settings; each entry of ``phantom.modalities`` or ``phantom.quality`` is a site.
         min_clients: sites without which it does not start, if that was set.
     """
-    sites = max(len(job.phantom.modalities), min_clients or 1)
+    listed = max(len(job.phantom.modalities), len(job.phantom.quality))
+    sites = max(listed, min_clients or 1)
     return f"nvflare simulator {place}" + (f" -n {sites} -t 2" if sites > _SIMULATED else "")
 
 

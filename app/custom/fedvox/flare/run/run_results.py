@@ -175,14 +175,15 @@ def _final_record(
     missing: list[str],
 ) -> dict[str, Any]:
     """The last global model's validation, which no training round measures."""
+    traffic = run.ledger.total()
     return {
         "round": run.state.version,
         "final": True,
         "evaluated": evaluated,
         "phantom": run.phantom,
         "seconds": 0.0,
-        "bytes_up": 0,
-        "bytes_down": 0,
+        "bytes_up": traffic.up,
+        "bytes_down": traffic.down,
         "contributors": [],
         "refused": list(run.refused),
         "missing": missing,

@@ -7,8 +7,10 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.aggregation.downlink import Sent, sent_from
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.run_state import RunState
+from fedvox.aggregation.traffic import Ledger
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.places import load_job, results_dir, state_dir
 from fedvox.job.model import job_parts
@@ -47,6 +49,7 @@ class ServerRun:
         failure: why the run failed, None as long as it did not.
         finished: True once everything is written that the run promises.
         refused: site and reason of each report and model that the evaluation refused.
+        ledger: bytes of the messages since the last record.
     """
 
     notes: tuple[str, ...] = ()
@@ -71,6 +74,8 @@ class ServerRun:
         self.phantom = False
         self.modalities: list[str] = []
         self.refused: list[dict[str, str]] = []
+        self.ledger = Ledger()
+        self._sent: tuple[int, Sent | None] | None = None
 
     @cached_property
     def parts(self) -> Parts:
@@ -89,6 +94,13 @@ class ServerRun:
         """
         own = {site: registration.modalities for site, registration in self.admitted.items()}
         return {site: self.parts.travelling(names, held) for site, held in own.items()}
+
+    def sent(self) -> Sent | None:
+        """The compressed messages that lead to the newest model; None where there are none."""
+        version = self.state.version
+        if self._sent is None or self._sent[0] != version:
+            self._sent = version, sent_from(self.state.load_memory())
+        return self._sent[1]
 
     @property
     def sites(self) -> list[str]:

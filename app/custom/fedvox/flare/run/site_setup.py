@@ -90,13 +90,14 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
     """Describes, and on first use writes, the phantom data of a simulator site.
 
     Args:
-        name: the site's name; its number k chooses entry (k − 1) mod n of the modalities.
+        name: the site's name; its number k chooses entry (k − 1) mod n of the modalities, and
+            of the qualities.
         settings: the job's phantom settings.
         folder: where the site's phantoms lie.
     """
     number = re.search(r"(\d+)$", name)
     index = int(number.group(1)) if number else 1
-    modality = settings.modalities[(index - 1) % len(settings.modalities)]
+    modality = settings.modality_of(index)
     if not folder.is_dir():
         counts = {"train": settings.train, "val": settings.val, "test": settings.test}
         write_phantom_site(
@@ -108,5 +109,7 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
             size_mm=settings.size_mm,
             spacing_mm=settings.spacing_mm,
             body=settings.body,
+            quality=settings.quality_of(index),
+            wrong_share=settings.wrong_share,
         )
     return build(SiteSettings, describe_phantoms(folder, modality, settings.body), SITE_FILE)

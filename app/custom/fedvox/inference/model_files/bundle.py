@@ -25,6 +25,7 @@ from fedvox.inference.model_files.torchscript import loaded_segmenter, write_tor
 from fedvox.inference.normalise import NORMALISATION
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
+PACKAGES = ("nibabel", "safetensors", "highdicom")
 _PARTS = "fedvox.inference.model_files.bundle_parts"
 
 
@@ -72,7 +73,7 @@ def metadata(trained: TrainedModel) -> dict[str, Any]:
         "pytorch_version": torch.__version__.partition("+")[0],
         "numpy_version": version("numpy"),
         "required_packages_version": {
-            name: version(name) for name in ("nibabel", "safetensors", "highdicom")
+            name: version(name) for name in (*PACKAGES, *trained.job.network.packages)
         }
         | {"fedvox": fedvox.__version__},
         "name": f"FedVox {trained.job.name}",

@@ -8,7 +8,9 @@ import pytest
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.run_state import RunState
-from fedvox.aggregation.weighing import WEIGHING, Share
+from fedvox.aggregation.weighing import WEIGHING
+from fedvox.aggregation.weighing.settings import WeighingSettings
+from fedvox.aggregation.weighing.share import Share
 
 START = {"w": np.zeros(3, np.float32)}
 LOSSES = ({"a": 0.7, "b": 0.1}, {"a": 0.3, "b": 0.9}, {"a": 0.1}, {"a": 0.6, "b": 0.2})
@@ -28,7 +30,8 @@ def by_mean_loss(updates, read, model, memory):
 
 @pytest.fixture
 def rule(monkeypatch) -> str:
-    monkeypatch.setitem(WEIGHING._entries, "mean_loss", by_mean_loss)
+    monkeypatch.setitem(WEIGHING._entries, "mean_loss", lambda settings: by_mean_loss)
+    monkeypatch.setitem(WEIGHING._settings, "mean_loss", WeighingSettings)
     return "mean_loss"
 
 

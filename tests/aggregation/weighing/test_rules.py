@@ -3,11 +3,13 @@ import dataclasses
 import pytest
 
 from fedvox.aggregation.memory import Memory
-from fedvox.aggregation.weighing import WEIGHING
+from fedvox.aggregation.weighing import build_weighing
 
 
 def weights(rule: str, *updates) -> dict[str, float]:
-    shares, kept = WEIGHING[rule]({update.site: update for update in updates}, None, {}, Memory())
+    shares, kept = build_weighing(rule)(
+        {update.site: update for update in updates}, None, {}, Memory()
+    )
     assert not kept
     return {site: share.weight for site, share in shares.items()}
 
@@ -22,7 +24,7 @@ def weights(rule: str, *updates) -> dict[str, float]:
 )
 def test_weight_follows_the_rule_and_says_why(update_of, rule, weight, reason):
     update = update_of("a", {}, cases=24, steps=80)
-    (share,) = WEIGHING[rule]({"a": update}, None, {}, Memory())[0].values()
+    (share,) = build_weighing(rule)({"a": update}, None, {}, Memory())[0].values()
     assert (share.weight, share.reason) == (weight, reason)
 
 

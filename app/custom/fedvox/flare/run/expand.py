@@ -1,0 +1,31 @@
+"""A compressed update at the server: weights again, from what the site was sent."""
+
+from nvflare.apis.dxo import DXO, DataKind
+
+from fedvox.aggregation.update import Arrays
+from fedvox.compression.codec import decode
+from fedvox.compression.replica import moved
+from fedvox.compression.schema import Schema
+from fedvox.errors import CodecError
+from fedvox.flare.run.messages import PAYLOAD
+from fedvox.privacy.forms import FormError
+
+
+def expanded(dxo: DXO, sent: Arrays) -> DXO:
+    """The update as weights, with the same claims.
+
+    Args:
+        dxo: what a site sent, untrusted.
+        sent: the tensors of the global model that the site got in this round.
+
+    Raises:
+        FormError: it is no compressed update of these tensors.
+    """
+    payload = dxo.data.get(PAYLOAD) if isinstance(dxo.data, dict) else None
+    if not isinstance(payload, bytes):
+        raise FormError("schema: neither weights nor a compressed update")
+    try:
+        step = decode(payload, Schema.of(sent))
+    except CodecError as error:
+        raise FormError(f"compressed update: {error}") from None
+    return DXO(DataKind.WEIGHTS, data=moved(sent, step), meta=dxo.meta)

@@ -1,0 +1,297 @@
+"""Who counts how much: four hospitals with phantom brain tumours, of unequal and of equal quality.
+
+The settings of jobs/brats, shorter, with the rules of training.client_weight as arms: the weighted
+mean by cases, its rivals FedCE and FedPID, modality_first (here the mean, since all sites have the
+same modalities) and adaptive. In the unequal scenario one site is good, one has noisy images, one
+wrong labels on half of its training cases and one a quarter of the cases; validation and test cases
+have right labels everywhere. Arms of one seed share data, initial weights and draws. Trained in
+process, which gives the simulator's weights (see tests/jobs). Dice is the mean over whole tumour,
+core and enhancing part on unseen patients of all sites, of the best global model.
+
+Each cell (scenario, rule, seed) is kept in --out when it is done: run again, only the missing ones
+are computed. --terms adds the terms of adaptive one by one; --adaptive and --set change settings.
+
+Example:
+    python benchmarks/adaptive.py
+    python benchmarks/adaptive.py --seeds 5 --terms --adaptive divergence=1 --adaptive smoothing=0
+    python benchmarks/adaptive.py --quick
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fedvox.data.site.site_data import SiteData
+    from fedvox.job.settings import JobSettings
+
+JOB = Path(__file__).parents[1] / "jobs/brats/app/config/training.json"
+SITES = 4
+COMMON = (
+    f"phantom.modalities={json.dumps(['t1+t1ce+t2+flair'] * SITES)}",
+    "phantom.train=12",
+    "phantom.val=2",
+    "phantom.test=5",
+    "data.spacing=[4,4,4]",
+    "data.patch=[32,32,32]",
+    "network.channels=[8,16,32,64]",
+    "training.rounds=8",
+    "training.steps=50",
+    "training.device=cpu",
+)
+SCENARIOS: Mapping[str, tuple[str, ...]] = {
+    "unequal": ('phantom.quality=["good","noisy","wrong_labels","small"]',),
+    "equal": (),
+}
+QUICK = (
+    "phantom.train=2",
+    "phantom.val=1",
+    "phantom.test=1",
+    "phantom.spacing_mm=10",
+    "data.spacing=[10,10,10]",
+    "data.patch=[16,16,16]",
+    "network.channels=[4,8]",
+    "training.rounds=2",
+    "training.steps=2",
+)
+MEAN, ADAPTIVE = "mean", "adaptive"
+ARMS = {MEAN: "cases", "fedce": "fedce", "fedpid": "fedpid", "modality_first": "modality_first"}
+ARMS |= {ADAPTIVE: "adaptive"}
+TERMS: Mapping[str, Mapping[str, float]] = {
+    "only_quality": {"dice": 0, "divergence": 0},
+    "only_dice": {"quality": 0, "divergence": 0},
+    "only_divergence": {"quality": 0, "dice": 0},
+    "reward_divergence": {"quality": 0, "dice": 0, "divergence": -0.5},
+}
+REGIONS = ("tumour_whole", "tumour_core", "tumour_enhancing")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: a scenario, a rule, a seed.
+
+    Attributes:
+        overrides: of jobs/brats, as ``--set`` takes them.
+    """
+
+    scenario: str
+    arm: str
+    seed: int
+    overrides: tuple[str, ...]
+
+    def job(self) -> "JobSettings":
+        """The run's settings."""
+        from fedvox.config import read_json
+        from fedvox.flare.jobs.overrides import apply_overrides
+        from fedvox.job.settings import job_from
+
+        return job_from(apply_overrides(read_json(JOB), self.overrides))
+
+    def name(self) -> str:
+        """Of its file: changed settings are another cell."""
+        return f"{self.scenario}-{self.arm}-{self.seed}-{digest(self.job())}"
+
+
+def digest(*settings: object) -> str:
+    """A short name of settings."""
+    from fedvox.config import to_mapping
+
+    text = json.dumps([to_mapping(own) for own in settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
+    """The sites of a scenario and seed; their data are made on first use and shared by the arms."""
+    from fedvox.data.site.site_data import open_site
+    from fedvox.flare.run.site_setup import phantom_site
+
+    job = cell.job()
+    folder = out / "data" / f"{cell.scenario}-{cell.seed}-{digest(job.phantom, job.data)}"
+    return [
+        open_site(
+            name, phantom_site(name, job.phantom, folder / name), job.data, folder / "state" / name
+        )
+        for name in (f"site-{index}" for index in range(1, SITES + 1))
+    ]
+
+
+def prepare(cell: Cell, out: Path) -> None:
+    """Makes the data of a scenario and seed."""
+    open_sites(cell, out)
+
+
+def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
+    """Trains and scores one cell and keeps what came out."""
+    from fedvox.aggregation.run_state import RunState
+    from fedvox.files import write_json
+    from fedvox.metrics.models import BEST
+    from fedvox.metrics.summary import summarise
+    from fedvox.metrics.table import ALL_SITES
+    from fedvox.training.arms import federated, score_models
+
+    start = time.monotonic()
+    sites, work = open_sites(cell, out), out / "work" / cell.name()
+    shutil.rmtree(work, ignore_errors=True)
+    model = federated(sites, cell.job(), work)[BEST]
+    summary = summarise(score_models({BEST: model}, sites))
+    dice = {
+        site.name: statistics.mean(
+            row.dice_mean for row in summary if row.site == site.name and row.organ in REGIONS
+        )
+        for site in sites
+    }
+    pooled = {
+        row.organ: row.dice_mean
+        for row in summary
+        if row.site == ALL_SITES and row.organ in REGIONS
+    }
+    rounds = [
+        {own["site"]: {"weight": own["weight"]} | own.get("terms", {}) for own in r["contributors"]}
+        for r in RunState(work / "server").rounds()
+    ]
+    shutil.rmtree(work)
+    seconds = round(time.monotonic() - start, 1)
+    found = {"dice": dice, "regions": pooled, "round": model.version, "seconds": seconds}
+    found["weights"] = rounds
+    write_json(out / "cells" / f"{cell.name()}.json", found)
+    return found
+
+
+def cells_of(args: argparse.Namespace) -> list[Cell]:
+    """All cells that the command line asks for, seed by seed."""
+    key = "training.client_weight"
+    rules: dict[str, list[str]] = {arm: [f"{key}={rule}"] for arm, rule in ARMS.items()}
+    rules[ADAPTIVE] += [f"{key}.{text}" for text in args.adaptive]
+    for arm, changes in TERMS.items() if args.terms else ():
+        rules[arm] = rules[ADAPTIVE] + [f"{key}.{name}={value}" for name, value in changes.items()]
+    seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
+    return [
+        Cell(scenario, arm, seed, (*COMMON, *more, *seeded(seed), *quick, *args.set, *rule))
+        for seed in range(seeds)
+        for scenario, more in SCENARIOS.items()
+        for arm, rule in rules.items()
+    ]
+
+
+def seeded(seed: int) -> tuple[str, ...]:
+    """Patients, initial weights and draws of a seed."""
+    return (f"phantom.seed={seed}", f"training.seed={seed}")
+
+
+def finished(cells: Sequence[Cell], out: Path) -> dict[Cell, dict[str, Any]]:
+    """What earlier runs left."""
+    paths = {cell: out / "cells" / f"{cell.name()}.json" for cell in cells}
+    return {cell: json.loads(path.read_text()) for cell, path in paths.items() if path.is_file()}
+
+
+def compute(cells: Sequence[Cell], out: Path, workers: int) -> dict[Cell, dict[str, Any]]:
+    """The results of all cells; those that are missing are computed, some side by side."""
+    found = finished(cells, out)
+    missing = [cell for cell in cells if cell not in found]
+    print(f"{len(found)} of {len(cells)} cells are done, in {out}", flush=True)
+    (out / "cells").mkdir(parents=True, exist_ok=True)
+    with ProcessPoolExecutor(workers) as pool:
+        first = {(cell.scenario, cell.seed): cell for cell in missing}
+        for made in [pool.submit(prepare, cell, out) for cell in first.values()]:
+            made.result()
+        start = time.monotonic()
+        runs: dict[Future[dict[str, Any]], Cell] = {
+            pool.submit(run_cell, cell, out): cell for cell in missing
+        }
+        for count, run in enumerate(as_completed(runs), start=1):
+            cell, result = runs[run], run.result()
+            found[cell] = result
+            left = (time.monotonic() - start) / count * (len(missing) - count)
+            print(
+                f"{count} of {len(missing)}: {cell.scenario} {cell.arm} seed {cell.seed}: "
+                f"{mean_of(result):.3f}, worst site {worst_of(result):.3f} "
+                f"({result['seconds']:.0f} s; about {left / 60:.0f} min left)",
+                flush=True,
+            )
+    return {cell: found[cell] for cell in cells}
+
+
+def mean_of(result: Mapping[str, Any]) -> float:
+    """Mean Dice over regions and test cases."""
+    return statistics.mean(result["regions"].values())
+
+
+def worst_of(result: Mapping[str, Any]) -> float:
+    """Mean Dice over regions at the site where it is lowest."""
+    return float(min(result["dice"].values()))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's t interval (95%) of the mean over seeds; as wide as can be from one seed."""
+    from scipy.stats import t
+
+    mean = statistics.mean(values)
+    if len(values) < 2:
+        return -1.0, 1.0
+    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    return mean - float(half), mean + float(half)
+
+
+def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
+    """Prints the arms of a scenario and gives their figures."""
+    prefix = "" if scenario == "unequal" else f"{scenario}_"
+    arms: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for cell, result in found.items():
+        if cell.scenario == scenario:
+            arms.setdefault(cell.arm, {})[cell.seed] = result
+    figures: dict[str, float] = {}
+    print(f"\n{scenario:18s} {'Dice':>6s}   {'against the mean, points [95%]':32s} worst site")
+    for arm, results in arms.items():
+        mean = statistics.mean(map(mean_of, results.values()))
+        worst = statistics.mean(map(worst_of, results.values()))
+        gains = [100 * (mean_of(r) - mean_of(arms[MEAN][seed])) for seed, r in results.items()]
+        low, high = interval(gains)
+        range_ = f"[{low:+.2f}, {high:+.2f}]" if len(gains) > 1 else "[one seed]"
+        paired = "" if arm == MEAN else f"{statistics.mean(gains):+.2f} {range_}"
+        print(f"  {arm:16s} {mean:6.3f}   {paired:32s} {worst:.3f}")
+        figures |= {f"{prefix}{arm}_dice": round(mean, 4), f"{prefix}{arm}_worst": round(worst, 4)}
+        figures[f"{prefix}{arm}_points"] = round(statistics.mean(gains), 2)
+    return figures
+
+
+def main() -> int:
+    """Runs all cells and prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument("--terms", action="store_true", help="also each term of adaptive alone")
+    parser.add_argument(
+        "--adaptive", action="append", default=[], metavar="KEY=VALUE", help="of adaptive"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of every arm's job"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/adaptive"), help="where cells are kept"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
+    parser.add_argument("--quick", action="store_true", help="one seed, tiny: a smoke run")
+    args = parser.parse_args()
+    cells = cells_of(args)
+    with tempfile.TemporaryDirectory() as name:
+        found = compute(cells, Path(name) if args.quick else args.out, args.workers)
+    figures: dict[str, float] = {}
+    for scenario in SCENARIOS:
+        figures |= report(scenario, found)
+    print(json.dumps(figures | {"seeds": len({cell.seed for cell in cells})}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

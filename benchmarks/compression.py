@@ -1,0 +1,200 @@
+"""Compressed updates both ways, against the same job uncompressed: bytes, Dice and HD95.
+
+Every run is `nvflare simulator` of jobs/brats on brain phantoms with overrides only, or, with
+--data, the four hippocampus sites of real_learning.py. Bytes are those of FLARE's serialised
+messages in the training rounds, up plus down, as rounds.jsonl holds them; the first model goes
+down as nothing, since sites draw it from the job's seed, and the evaluation is not counted. Dice
+and HD95 are means over organs on unseen cases, of the last global model. Seeds are paired: a run
+and its rival differ in the compression only. Finished runs are kept in --out and not repeated.
+
+Example:
+    python benchmarks/compression.py --out runs/compression
+    python benchmarks/compression.py --data Task04_Hippocampus --only 97 --out runs/hippocampus
+    python benchmarks/compression.py --quick
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.loopback.simulate import simulate
+
+JOBS = Path(__file__).parents[1] / "jobs"
+SETTINGS: dict[str, tuple[float, int]] = {
+    "50": (0.48, 32),
+    "75": (1.0, 8),
+    "90": (0.35, 6),
+    "95": (0.19, 4),
+    "97": (0.1, 4),
+    "98": (0.063, 4),
+    "99": (0.027, 4),
+    "99.5": (0.0125, 4),
+}
+"""Share of bytes that is about saved, in percent -> kept share of the entries, bits of a value."""
+WHOLE = "whole"
+MAIN = "97"
+BRATS = [
+    "training.rounds=10",
+    "training.steps=60",
+    "phantom.train=12",
+    "phantom.val=1",
+    "phantom.test=8",
+    "evaluation.site_models=false",
+]
+REAL = ["training.rounds=12", "training.steps=200"]
+QUICK = [
+    "data.spacing=[10,10,10]",
+    "data.patch=[16,16,16]",
+    "network.channels=[8,16]",
+    "phantom.spacing_mm=10",
+    "phantom.train=2",
+    "phantom.val=1",
+    "phantom.test=1",
+    "training.rounds=2",
+    "training.steps=2",
+]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one run gave.
+
+    Attributes:
+        bytes: of the training rounds, up plus down.
+        dice: mean over organs.
+        hd95: mean over organs in mm; NaN where no case has one.
+        seconds: of all rounds.
+    """
+
+    bytes: int
+    dice: float
+    hd95: float
+    seconds: float
+
+
+def overrides_of(setting: str) -> list[str]:
+    """What turns the job into an arm of the comparison."""
+    if setting == WHOLE:
+        return []
+    keep, bits = SETTINGS[setting]
+    ways = ("up", "down")
+    return [
+        f"compression.{way}.{k}={v}" for way in ways for k, v in (("keep", keep), ("bits", bits))
+    ]
+
+
+def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) -> Cell:
+    """Runs a cell, or reads it where it was finished before."""
+    path = folder / f"{setting}_{seed}.json"
+    if path.is_file():
+        return Cell(**json.loads(path.read_text()))
+    changes = [*args.set, f"training.seed={seed}", *overrides_of(setting)]
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        source = "brats"
+        sites: dict[str, SiteSettings] | int = 2
+        if args.data:
+            from real_learning import OVERRIDES, write_sites
+
+            source = "fedgin"
+            sites = write_sites(work, args.data, 12 if args.quick else None)
+            changes = [*OVERRIDES, *REAL, *changes]
+        else:
+            changes = [*BRATS, *(QUICK if args.quick else ()), f"phantom.seed={seed}", *changes]
+        job = export_job(JOBS / source, work / "job", "pinned", changes, "compression")
+        results = simulate(job, sites, work, threads=2)
+        cell = read_cell(results)
+        if args.keep:
+            shutil.copytree(results, folder / f"{setting}_{seed}", dirs_exist_ok=True)
+    path.write_text(json.dumps(cell.__dict__))
+    return cell
+
+
+def read_cell(results: Path) -> Cell:
+    """The figures of a finished run."""
+    records = [json.loads(line) for line in (results / "rounds.jsonl").open()]
+    rounds = [record for record in records if not record.get("final")]
+    with (results / "summary.csv").open() as stream:
+        rows = [r for r in csv.DictReader(stream) if r["site"] == "all" and r["organ"] == "mean"]
+    (row,) = (r for r in rows if r["model"] == "global_last")
+    return Cell(
+        sum(record["bytes_up"] + record["bytes_down"] for record in rounds),
+        float(row["dice_mean"]),
+        float(row["hd95_mm_mean"] or "nan"),
+        sum(record["seconds"] for record in rounds),
+    )
+
+
+def compare(cells: dict[tuple[str, int], Cell], setting: str, seeds: int) -> dict[str, object]:
+    """A setting against the runs without compression, seed by seed."""
+    pairs = [(cells[setting, seed], cells[WHOLE, seed]) for seed in range(seeds)]
+    points = [100 * (own.dice - whole.dice) for own, whole in pairs]
+    return {
+        "bytes_saved": round(1 - statistics.mean(o.bytes / w.bytes for o, w in pairs), 4),
+        "dice_delta_points": round(statistics.mean(points), 3),
+        "dice_deltas": [round(value, 3) for value in points],
+        "hd95_ratio": round(statistics.mean(o.hd95 / w.hd95 for o, w in pairs), 4),
+        "seconds_ratio": round(statistics.mean(o.seconds / w.seconds for o, w in pairs), 3),
+    }
+
+
+def main() -> int:
+    """Runs what is missing and prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument(
+        "--only", default=",".join(SETTINGS), help="settings, with commas between them (all)"
+    )
+    parser.add_argument("--data", type=Path, help="MSD folder Task04_Hippocampus: real data")
+    parser.add_argument("--out", type=Path, help="keeps the figures of finished runs here")
+    parser.add_argument("--keep", action="store_true", help="keeps the runs' files in --out too")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="further overrides"
+    )
+    parser.add_argument("--quick", action="store_true", help="one seed, one setting: a smoke run")
+    args = parser.parse_args()
+    seeds, chosen = (1, [MAIN]) if args.quick else (args.seeds, args.only.split(","))
+    if unknown := set(chosen) - set(SETTINGS):
+        parser.error(f"--only {','.join(sorted(unknown))}: known are {', '.join(SETTINGS)}")
+    if args.keep and not args.out:
+        parser.error("--keep needs --out, the folder for the files")
+    cells: dict[tuple[str, int], Cell] = {}
+    todo = [(setting, seed) for seed in range(seeds) for setting in (WHOLE, *chosen)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.out or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (setting, seed) in enumerate(todo, start=1):
+            start = time.monotonic()
+            own = cells[setting, seed] = run_cell(setting, seed, args, folder)
+            print(
+                f"{number}/{len(todo)} seed {seed} {setting}: {own.bytes / 1e6:.2f} MB, Dice "
+                f"{own.dice:.4f}, HD95 {own.hd95:.2f} mm ({time.monotonic() - start:.0f} s)",
+                flush=True,
+            )
+    curve = {setting: compare(cells, setting, seeds) for setting in chosen}
+    setting = MAIN if MAIN in curve else chosen[0]
+    keep, bits = SETTINGS[setting]
+    figures = {
+        **{key: curve[setting][key] for key in ("bytes_saved", "dice_delta_points", "hd95_ratio")},
+        "setting": {"keep": keep, "bits": bits},
+        "curve": curve,
+        "whole_dice": round(statistics.mean(cells[WHOLE, s].dice for s in range(seeds)), 4),
+        "seeds": seeds,
+    }
+    print(json.dumps(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
