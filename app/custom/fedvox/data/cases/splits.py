@@ -1,7 +1,7 @@
 """Which cases train, which choose the model, and which are reported."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def hash_bucket(patient: str) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") % 100
 
 
-def _by(cases: Sequence[Case], rule) -> dict[str, list[Case]]:  # type: ignore[no-untyped-def]
+def _by(cases: Sequence[Case], rule: Callable[[Case], str]) -> dict[str, list[Case]]:
     result: dict[str, list[Case]] = {name: [] for name in SPLITS}
     for case in cases:
         result[rule(case)].append(case)
