@@ -59,14 +59,11 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     Raises:
         ConfigError: no site trains.
     """
-    sites = [site for site in sites if not site.external]
-    if not sites:
-        raise ConfigError("no site trains: all only test ('split'); add a site that trains")
+    sites = _training(sites)
     device = prepare_device(job.training)
     model = to_device(initial_model(job), device)
-    initial = weights_of(model)
-    parts = job_parts(job, model)
-    weights: Arrays = {name: initial[name] for name in parts.common(initial)}
+    weights: Arrays = weights_of(model)
+    weights = {name: weights[name] for name in job_parts(job, model).common(weights)}
     own = {s.name: SiteModel(model, s, job, folder / s.name, device) for s in sites}
     travelling = {name: site.travelling for name, site in own.items()}
     validation = {site.name: case_counts(site.val) for site in sites}
@@ -92,25 +89,33 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             received = received_part(weights, travelling[site.name])
             own[site.name].load(received, index)
             update = local_update(model, site, job, index, folder / site.name, device)
-            if update is not None and job.compression is not None:
+            if update is None:
+                continue
+            if job.compression is not None:
                 update, traffic[site.name] = _compressed(update, received, memory, job, folder)
-            if update is not None:
-                with suppress(UpdateRefused):  # the round's record says why, as at the server
-                    current.accept(update)
+            with suppress(UpdateRefused):  # the round's record says why, as at the server
+                current.accept(update)
         following, record = current.close(traffic or None)
         state.finish_round(weights, following, record, current.memory)
         weights, memory = following, current.memory
-    reports = {}
+    final = {}
     for site in sites:
-        own[site.name].load(
-            received_part(weights, travelling[site.name]), state.version, trains=False
-        )
-        reports[site.name] = validation_report(model, site, job, device)
-    final = {name: checked_scores(told, validation[name])[0] for name, told in reports.items()}
+        received = received_part(weights, travelling[site.name])
+        network = own[site.name].load(received, state.version, trains=False)
+        told = validation_report(network, site, job, device)
+        final[site.name] = checked_scores(told, validation[site.name])[0]
     choice = state.course.with_last(state.version, final).best
     best = state.load_best() if choice and choice.version < state.version else weights
     kept = {site.name: load_personal(folder / site.name) for site in sites}
     return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
+
+
+def _training(sites: Sequence[SiteData]) -> list[SiteData]:
+    """The sites that train."""
+    found = [site for site in sites if not site.external]
+    if not found:
+        raise ConfigError("no site trains: all only test ('split'); add a site that trains")
+    return found
 
 
 def _compressed(

@@ -81,17 +81,15 @@ def adaptive(
     found = directions(updates, read, model, as_long_as_most(updates, read, model, cases))
     scores = _scores(updates, found, settings)
     weights = bounded({s: own.value for s, own in scores.items()}, settings.least, settings.most)
-    kept: dict[str, Mapping[str, float]] = {}
+    more = Memory()
     if settings.smoothing:
         before = memory.numbers.get(AVERAGES, {})
         averages = _averaged(weights, before, settings.smoothing)
         weights = bounded(averages, settings.least, settings.most)
-        kept = {AVERAGES: {**before, **averages}}
-    shares = {
-        site: Share(weight, f"{cases_text(updates[site])}, adaptive", scores[site].terms)
-        for site, weight in weights.items()
-    }
-    return shares, Memory({}, kept)
+        more = Memory({}, {AVERAGES: {**before, **averages}})
+    texts = {site: f"{cases_text(updates[site])}, adaptive" for site in weights}
+    shares = {s: Share(weight, texts[s], scores[s].terms) for s, weight in weights.items()}
+    return shares, more
 
 
 def _cases(update: Update, settings: AdaptiveSettings) -> float:

@@ -64,20 +64,11 @@ def fedce(
     errors = _normalised({site: 1 - dice[site] for site in found})
     combine = operator.add if settings.mode == "plus" else operator.mul
     weights = _normalised({site: combine(turned[site], errors[site]) for site in found})
-    shares = {
-        site: Share(
-            weights[site],
-            "FedCE's contribution",
-            {
-                "by_direction": turned[site],
-                "by_error": errors[site],
-                "cosine_mean": means[site][0],
-                "cosine": own.cosine,
-                "norm": own.norm,
-            },
-        )
-        for site, own in found.items()
-    }
+    shares = {}
+    for site, own in found.items():
+        terms = {"by_direction": turned[site], "by_error": errors[site]}
+        terms |= {"cosine_mean": means[site][0], "cosine": own.cosine, "norm": own.norm}
+        shares[site] = Share(weights[site], "FedCE's contribution", terms)
     kept = {
         "weights": {**known["weights"], **weights},
         "cosines": {**known["cosines"], **{site: list(own) for site, own in means.items()}},
