@@ -99,6 +99,14 @@ def test_wrong_override_is_named_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("text", ["0.1", ".1", "1e-1", "+.1", "1.E-1"])
+def test_a_number_as_people_write_it(text: str, tmp_path: Path) -> None:
+    change = f"training.learning_rate={text}"
+    assert main(["job", "export", "fedgin", "--out", str(tmp_path), "--set", change, *JOBS]) == 0
+    result = json.loads((tmp_path / "fedgin/app/config/training.json").read_text())
+    assert result["training"]["learning_rate"] == 0.1
+
+
 def test_min_clients_is_said_to_the_scheduler_and_to_the_workflow(tmp_path: Path) -> None:
     given = ["--min-clients", "3"]
     assert main(["job", "export", "fedgin", "--out", str(tmp_path), *given, *JOBS]) == 0

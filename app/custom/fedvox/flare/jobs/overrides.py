@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import typing
 from collections.abc import Sequence
 from typing import Any
@@ -180,4 +181,6 @@ def _value(text: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
+        if re.fullmatch(r"[+-]?(\d+\.\d*|\.\d+)(e[+-]?\d+)?", text, re.IGNORECASE):
+            return float(text)  # .1 and 1. are no JSON
         return [_value(part) for part in text.split(",")] if "," in text else text
