@@ -89,32 +89,36 @@ def receive(held: Weights, messages: list[Message], version: int, state: Path) -
     return arrays
 
 
-def round_seconds(job: JobSettings, rounds: int, state: Path) -> dict[str, float]:
-    """Medians of a site's two directions and of the server's step, and bytes of the messages."""
+def one_round(
+    job: JobSettings, held: Weights, memory: Memory, index: int, state: Path
+) -> tuple[Weights, Memory, dict[str, float]]:
+    """A site's round and the server's part of it: next model, memory, seconds and bytes."""
     assert job.compression is not None
     server = Downlink(job.compression, job.training.rounds, job.training.seed)
+    after = trained(held, index)
+    sent, up = timed(lambda: compress_update(after, held, job, "site", index, state))
+    _, read = timed(lambda: moved(held, decode(sent.payload, Schema.of(held))))
+    (model, memory), step = timed(lambda: server.step(index, held, sent.arrays, memory))
+    going = sent_from(memory)
+    assert going is not None
+    messages = list(going.messages)
+    following, down = timed(lambda: receive(held, messages, index + 1, state))
+    if any(not np.array_equal(following[name], model[name]) for name in model):
+        raise AssertionError("the site's model is not the server's")
+    row = {"up_seconds": up, "down_seconds": down}
+    row |= {"server_read_seconds": read, "server_step_seconds": step}
+    row |= {"up_bytes": len(sent.payload), "down_bytes": sum(len(m.payload) for m in messages)}
+    return following, memory, row
+
+
+def round_seconds(job: JobSettings, rounds: int, state: Path) -> dict[str, float]:
+    """Medians of a site's two directions and of the server's part, and bytes of the messages."""
     held, memory = weights_of(initial_model(job)), Memory()
     rows = []
     for index in range(rounds + 1):
-        after = trained(held, index)
-        sent, up = timed(
-            lambda new=after, old=held, r=index: compress_update(new, old, job, "site", r, state)
-        )
-        (model, memory), step = timed(
-            lambda new=sent, old=held, r=index, m=memory: server.step(r, old, new.arrays, m)
-        )
-        _, read = timed(lambda new=sent, old=held: moved(old, decode(new.payload, Schema.of(old))))
-        going = sent_from(memory)
-        assert going is not None
-        messages = list(going.messages)
-        held, down = timed(lambda old=held, new=messages, r=index: receive(old, new, r + 1, state))
-        if any(not np.array_equal(held[name], model[name]) for name in held):
-            raise AssertionError("the site's model is not the server's")
-        row = {"up_seconds": up, "down_seconds": down}
-        row |= {"server_read_seconds": read, "server_step_seconds": step}
-        row |= {"up_bytes": len(sent.payload), "down_bytes": sum(len(m.payload) for m in messages)}
-        rows.append(row)
+        held, memory, row = one_round(job, held, memory, index, state)
         print(f"round {index}: " + ", ".join(f"{k} {v:.4g}" for k, v in row.items()), flush=True)
+        rows.append(row)
     return {key: statistics.median(row[key] for row in rows[1:]) for key in rows[0]}
 
 
@@ -130,10 +134,10 @@ def step_seconds(job: JobSettings, patch: int) -> float:
         torch.ones(1, organs, dtype=torch.bool),
         torch.ones(1, len(job.data.channels), dtype=torch.bool),
     )
-    for index in range(2):
-        loss, taken = timed(lambda i=index: float(step(batch, (0, "site", 0, i), 1e-3)))
-        print(f"step {index}: {taken:.2f} s, loss {loss:.3f}", flush=True)
-    return taken
+    _, first = timed(lambda: step(batch, (0, "site", 0, 0), 1e-3))
+    loss, second = timed(lambda: float(step(batch, (0, "site", 0, 1), 1e-3)))
+    print(f"training step: {first:.2f} s, then {second:.2f} s, loss {loss:.3f}", flush=True)
+    return second
 
 
 def main() -> int:

@@ -7,6 +7,7 @@ points left, forward and down; the right one lies in front of it, the left atriu
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fedvox.phantoms.body import Ids
 from fedvox.phantoms.heart.chest import Chest, draw_chest
@@ -138,7 +139,10 @@ def _frame(rng: np.random.Generator) -> Points:
 
 
 def _solid(
-    rng: np.random.Generator, centre: Points, axes: tuple[float, float, float], frame: Points
+    rng: np.random.Generator,
+    centre: npt.NDArray[np.float64],
+    axes: tuple[float, float, float],
+    frame: Points,
 ) -> Ellipsoid:
     """An ellipsoid along the heart's own axes, a little rough."""
     x, y, z = (float(value) for value in centre)

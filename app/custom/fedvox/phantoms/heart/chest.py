@@ -6,8 +6,15 @@ import numpy as np
 
 from fedvox.phantoms.body import Ids
 from fedvox.phantoms.heart.tissue import Tissue
-from fedvox.phantoms.shapes import Ellipsoid, Mask, Points, Tube, draw_ellipsoid, draw_tube
-from fedvox.phantoms.shapes import places_inside as inside
+from fedvox.phantoms.shapes import (
+    Ellipsoid,
+    Mask,
+    Points,
+    Tube,
+    draw_ellipsoid,
+    draw_tube,
+    places_inside,
+)
 
 _MIDDLE = 22.0
 """Half width of what lies between the lungs, mm."""
@@ -49,9 +56,10 @@ class Chest:
         wave = np.cos((z + 0.35 * y) * np.float32(2 * np.pi / 30) + self.rib_phase)
         tissues[muscle & ~cavity & (wave > 0.45)] = Tissue.BONE
         tissues[cavity] = np.where(np.abs(x[cavity]) < _MIDDLE, Tissue.FAT, Tissue.LUNG)
-        tissues[inside(self.pericardium, points)] = Tissue.FAT
-        for tissue, shape in ((Tissue.LIVER, self.liver), *self.vessels):
-            found = inside(shape, points)
+        tissues[places_inside(self.pericardium, points)] = Tissue.FAT
+        solids: list[tuple[Tissue, Ellipsoid | Tube]] = [(Tissue.LIVER, self.liver), *self.vessels]
+        for tissue, shape in solids:
+            found = places_inside(shape, points)
             tissues[found[cavity[found]]] = tissue
         tissues[(x / 19) ** 2 + ((y + depth - 12) / 16) ** 2 < 1] = Tissue.BONE
         return tissues
