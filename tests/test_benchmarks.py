@@ -23,6 +23,14 @@ KEYS = {
         "bytes_0.1",
         "bound_0.1",
     },
+    "compression_time": {
+        "added_seconds_per_round",
+        "training_step_seconds",
+        "share",
+        "step_seconds_at_2_percent",
+        "server_step_seconds",
+        "up_bytes",
+    },
     "adaptive": {
         f"{scenario}{arm}_dice"
         for scenario in ("", "equal_")

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands import phantom
+from fedvox.commands.main import build_parser
 from fedvox.data.cases.splits import split_cases
 from fedvox.data.readers import brats
 from fedvox.data.readers.phantom import read
 from fedvox.data.site.site_file import read_site_file
 from fedvox.errors import ConfigError
+from fedvox.flare.jobs.folder import job_settings
 from fedvox.phantoms import writer
 
 
@@ -126,6 +128,20 @@ def test_brains_come_as_a_site_of_brats_would_describe_them(tmp_path, capsys):
         cases = brats.read(Path(settings.root), modalities)
         assert [len(part) for part in split_cases(cases, settings.split).values()] == [1, 1, 1]
     assert "nvflare simulator jobs/brats -n 2 -t 2" in capsys.readouterr().out
+
+
+def test_the_printed_command_of_a_heart_exports_a_job_for_it_first(tmp_path, capsys):
+    out = tmp_path / "my data"
+    assert small(out, "--body", "heart", "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [site["modality"] for site in result["sites"]] == ["ct", "mr"]
+    words = shlex.split(result["next"])
+    end = words.index("&&")
+    args = build_parser().parse_args(words[1:end])
+    args.run(args)
+    job = job_settings(Path(words[words.index("simulator") + 1]))
+    assert (job.name, len(job.data.organs), job.phantom.body) == ("heart", 7, "heart")
+    assert words[end + 1] == f"FEDVOX_SITE={out}/{{site}}.json"
 
 
 def test_contrast_of_a_brain_is_refused_in_an_abdomen(tmp_path):

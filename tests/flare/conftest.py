@@ -91,6 +91,7 @@ class Party:
         self.workspace = Workspace(str(root), name)
         self.engine = FakeEngine(self.workspace, name)
         self.manager = FLContextManager(self.engine, name, job_id)
+        self.engine.new_context = self.manager.new_context
         self.run_dir = Path(self.workspace.get_run_dir(job_id))
         self.config = Path(self.workspace.get_app_config_dir(job_id))
         self.config.mkdir(parents=True, exist_ok=True)

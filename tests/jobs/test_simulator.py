@@ -100,7 +100,8 @@ def test_curves_have_a_point_for_each_round(parallel: Path, swapped: Path) -> No
         for site, modality in (("site-1", "ct"), ("site-2", "mr")):
             events = EventAccumulator(str(results(work) / "tb" / site))
             events.Reload()
-            for tag in ("train_loss", "train_seconds", f"val_dice_{modality}"):
+            found = ("server/weight", "server/bytes_up", "server/bytes_down", "server/update_norm")
+            for tag in ("train_loss", "train_seconds", f"val_dice_{modality}", *found):
                 assert sorted(point.step for point in events.Scalars(tag)) == [0, 1], (site, tag)
 
 

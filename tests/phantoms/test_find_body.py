@@ -46,7 +46,9 @@ def test_a_new_body_takes_a_new_folder_and_nothing_else(knee, tmp_path):
 
 
 def test_unknown_body_names_the_known_ones():
-    with pytest.raises(ConfigError, match=r"did you mean 'brain'.*choose one of: abdomen, brain"):
+    with pytest.raises(
+        ConfigError, match=r"did you mean 'brain'.*choose one of: abdomen, brain, heart"
+    ):
         body_named("brian")
 
 

@@ -86,6 +86,8 @@ HOSTILE = {
     "path": record("../../x", 1.0),
     "long name": record("x" * 10**6, 1.0),
     "formula": record("=cmd()", 1.0),
+    "the server's": record("server/weight", 1.0),
+    "the server's among others": record("x", {"a": 1.0, "server/weight": 1.0}, PARAMETERS),
     "text as number": record("x", "1.0"),
     "text among numbers": record("x", {"a": 1.0, "b": "MUELLER"}, PARAMETERS),
     "no numbers": record("x", [1.0], PARAMETERS),

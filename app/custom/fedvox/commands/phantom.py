@@ -7,16 +7,19 @@ import shlex
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedvox.commands.parser import file_path
 from fedvox.commands.places import require_folder
 from fedvox.phantoms.find_body import DEFAULT, body_names
 from fedvox.phantoms.quality import GOOD, QUALITIES, quality_named
 
+if TYPE_CHECKING:
+    from fedvox.phantoms.body import Body
+
 _DESCRIPTION = """\
-Write phantom sites: procedural bodies as real NIfTI. Abdomens are rendered as CT or as MRI; brains
-with a tumour as the four contrasts of BraTS, in its layout.
+Write phantom sites: procedural bodies as real NIfTI. Abdomens and hearts are rendered as CT or as
+MRI; brains with a tumour as the four contrasts of BraTS, in its layout.
 
 Each site gets its own patients, orientation and voxel spacing, and a site file that a job finds
 through FEDVOX_SITE. phantom: a test instrument, not evidence about patients."""
@@ -35,6 +38,8 @@ examples:
       two sites with t1, t1ce, t2 and flair of every case, for jobs/brats
   fedvox phantom --body brain --out data --sites t1+t1ce+t2+flair,flair+t1
       '+' joins the contrasts of a case, in the order of the site file
+  fedvox phantom --body heart --out data
+      one CT and one MRI site with the seven structures of MM-WHS
   fedvox phantom --out uneven --sites ct,ct,ct,ct --quality good,noisy,wrong_labels,small
       sites of unequal quality; labels of validation and test cases are always right
 
@@ -119,11 +124,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.out}: cannot write here ({error.strerror}); free the disk or choose another"
         ) from None
-    location = shlex.quote(str(args.out))
-    next_command = (
-        f"FEDVOX_SITE={location}/{{site}}.json nvflare simulator jobs/{body.job} "
-        f"-n {len(sites)} -t {min(2, len(sites))}"
-    )
+    next_command = _next(body, args.out, len(sites))
     if args.json:
         print(json.dumps({"note": PHANTOM_NOTE, "sites": sites, "next": next_command}, indent=2))
         return 0
@@ -132,6 +133,20 @@ def run(args: argparse.Namespace) -> int:
     print(PHANTOM_NOTE)
     print(f"Next: {next_command}")
     return 0
+
+
+def _next(body: "Body", out: Path, sites: int) -> str:
+    """The commands that train on the sites."""
+    job, before = f"jobs/{body.job}", ""
+    if body.changes:
+        job = shlex.quote(str(out / "job" / body.name))
+        changes = " ".join(f"--set {shlex.quote(change)}" for change in body.changes)
+        folder = shlex.quote(str(out / "job"))
+        before = f"fedvox job export {body.job} --out {folder} --code pinned --name {body.name}"
+        before += f" {changes} && "
+    location = shlex.quote(str(out))
+    simulate = f"nvflare simulator {job} -n {sites} -t {min(2, sites)}"
+    return f"{before}FEDVOX_SITE={location}/{{site}}.json {simulate}"
 
 
 def split_counts(cases: int) -> dict[str, int]:

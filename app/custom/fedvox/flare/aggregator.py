@@ -18,6 +18,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.run.expand import expanded
 from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN, UNREADABLE, update_from
 from fedvox.flare.run.run_end import disk_text
+from fedvox.flare.run.server_curves import stream_round
 from fedvox.flare.run.server_run import server_run
 from fedvox.job.settings import JobSettings
 from fedvox.privacy.forms import MOST, FormError
@@ -107,7 +108,8 @@ class FedVoxAggregator(Aggregator):
         self.log_warning(fl_ctx, f"nothing from {site} in this round: {reason}")
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
-        """Closes the round; its record, models and choice go to the server's state."""
+        """Closes the round; its record, models and choice go to the server's state, its numbers to
+        TensorBoard."""
         with self._lock:
             current = self.open_round(fl_ctx)
             run = server_run(fl_ctx)
@@ -125,7 +127,8 @@ class FedVoxAggregator(Aggregator):
                     fl_ctx,
                     f"round {current.index + 1}: no usable update, the model stays as it was",
                 )
-            return DXO(DataKind.WEIGHTS, data=model).to_shareable()
+        stream_round(record, fl_ctx)
+        return DXO(DataKind.WEIGHTS, data=model).to_shareable()
 
 
 def _weights(shareable: Shareable, sent: Arrays, job: JobSettings) -> DXO:

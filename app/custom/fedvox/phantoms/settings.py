@@ -15,8 +15,8 @@ class PhantomSettings:
     Attributes:
         body: what is drawn.
         modalities: site k gets entry (k - 1) mod n: ``ct``, ``mr``, ``mr_t1`` or ``mr_t2`` of an
-            abdomen; of a brain one or more of ``t1``, ``t1ce``, ``t2`` and ``flair``, joined by
-            ``+``.
+            abdomen; ``ct`` or ``mr`` of a heart; of a brain one or more of ``t1``, ``t1ce``, ``t2``
+            and ``flair``, joined by ``+``.
         quality: of the data, site k gets entry (k - 1) mod n: ``good``, ``noisy`` (five times the
             noise of the scanner), ``wrong_labels`` (of a share of its training cases only) or
             ``small`` (a quarter of the training cases). Empty: all are good.

@@ -29,7 +29,9 @@ from fedvox.privacy.forms import FormError, number, whole, word
 METRICS_EVENT = FED_EVENT_PREFIX + ANALYTIC_EVENT_TYPE
 VALUES_PER_ROUND = 100
 """Numbers that one site may stream in one round."""
-_TAG = word(r"[A-Za-z0-9_+/-]{1,80}")
+SERVERS = "server/"
+"""How the names of numbers begin that the server found itself; no site may use one."""
+_TAG = word(rf"(?!{SERVERS})[A-Za-z0-9_+/-]{{1,80}}")
 _EVENT_ID = word(r"[0-9a-f-]{1,64}")
 _VALUE = number(-1e12, 1e12, infinite=True)
 _STEP = whole()
