@@ -112,7 +112,19 @@ def test_what_is_shared_between_sites_is_not_changed(server, peer, closed, weigh
     assert set(from_shareable(task).data) == set(closed)
 
 
-@pytest.mark.parametrize("holds", ["", "0:" + "0" * 32, "1:x", None, 7])
+ODD = [
+    "",
+    "0:" + "0" * 32,
+    "1:x",
+    None,
+    7,
+    np.array(["0:x", "1:x"]),
+    {"a": 1},
+    pytest.param(10**5000, id="endless"),
+]
+
+
+@pytest.mark.parametrize("holds", ODD)
 def test_whoever_holds_something_else_gets_the_model_whole(
     server, peer, closed, train_task, started, holds
 ):
@@ -160,7 +172,7 @@ def test_an_update_is_a_payload_from_which_the_server_reads_weights(
     result = SendUpdate().process(trained(weights), started.context())
     content = from_shareable(result)
     assert set(content.data) == {REPLICA, PAYLOAD} and content.meta[META] == {"cases": 3}
-    read = expanded(content, weights)
+    read = expanded(content, weights, replica_of(0, weights))
     assert read.data_kind == DataKind.WEIGHTS and set(read.data) == set(weights)
     assert read.meta[META] == {"cases": 3}
     moved = [abs(read.data[n] - array) for n, array in weights.items()]
@@ -168,12 +180,25 @@ def test_an_update_is_a_payload_from_which_the_server_reads_weights(
     assert min(part.min() for part in moved if part.size > 8) == 0
 
 
+HERE = {REPLICA: "0:x"}
+
+
 @pytest.mark.parametrize(
-    "data", [{}, [], {PAYLOAD: "text"}, {PAYLOAD: b""}, {PAYLOAD: b"FVXC" + b"\0" * 64}]
+    ("data", "words"),
+    [
+        ({}, "neither weights nor a compressed update"),
+        ([], "neither weights nor a compressed update"),
+        ({PAYLOAD: b""}, "neither weights nor a compressed update"),
+        (HERE | {PAYLOAD: "text"}, "neither weights nor a compressed update"),
+        ({REPLICA: np.array(["0:x", "0:x"]), PAYLOAD: b""}, "neither weights nor"),
+        ({REPLICA: "1:x", PAYLOAD: b""}, "of another model than the one of this round"),
+        (HERE | {PAYLOAD: b""}, "cut off"),
+        (HERE | {PAYLOAD: b"FVXC" + b"\0" * 64}, "damaged"),
+    ],
 )
-def test_a_hostile_payload_is_refused_by_its_form(weights, data):
-    with pytest.raises(FormError, match="compressed update"):
-        expanded(DXO(DataKind.APP_DEFINED, data=data), weights)
+def test_a_hostile_payload_is_refused_by_its_form(weights, data, words):
+    with pytest.raises(FormError, match=words):
+        expanded(DXO(DataKind.APP_DEFINED, data=data), weights, "0:x")
 
 
 def test_failures_and_jobs_without_compression_pass_through(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
-from nvflare.apis.fl_constant import ReturnCode
+from nvflare.apis.fl_constant import ReservedKey, ReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.decomposers import common_decomposers
@@ -88,6 +88,19 @@ def test_the_serialised_task_does_not_name_what_the_site_must_not_get(tailored, 
 def test_somebody_else_gets_only_what_everybody_has(tailored, peer, who):
     site, token = ("site-2", "stolen") if who == "in its name" else ("site-9", "token-site-9")
     cut = sent_to(tailored, peer, site, broadcast(), fedvox_token=token)
+    assert set(from_shareable(cut).data) == {"shared.weight"}
+
+
+@pytest.mark.parametrize(
+    "odd", [np.array(["site-2", "x"]), ["site-2"], {}, pytest.param(10**5000, id="endless"), None]
+)
+@pytest.mark.parametrize("field", [ReservedKey.IDENTITY_NAME, "fedvox_token"])
+def test_a_name_or_a_token_that_is_no_text_is_nobody_s_and_stops_no_round(
+    tailored, peer, field, odd
+):
+    told = peer("site-2")
+    told.props[field]["value"] = odd
+    cut = OwnPart().process(broadcast(), tailored.context(peer=told))
     assert set(from_shareable(cut).data) == {"shared.weight"}
 
 

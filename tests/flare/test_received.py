@@ -13,6 +13,9 @@ from nvflare.private.fed.client.client_runner import ClientRunner, ClientRunnerC
 
 from fedvox.errors import ConfigError
 from fedvox.flare.received import RECEIVED, ReceivedModel, received_model
+from fedvox.flare.run.places import load_job
+from fedvox.job.model import initial_model
+from fedvox.job.weights import weights_of
 from fedvox.privacy.outgoing import signature_of
 
 MODEL = {"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.float32)}
@@ -114,6 +117,14 @@ def test_after_a_restart_a_submitted_model_is_compared_with_the_job_s_network(ru
 def test_a_job_without_a_model_and_without_settings_lets_no_weights_leave(party):
     with pytest.raises(ConfigError, match=r"no app/config/training\.json"):
         received_model(party("site-1", job=None).context())
+
+
+def test_the_network_is_made_once_for_all_tasks_without_weights(party, monkeypatch):
+    fl_ctx, made = party("site-1").context(), []
+    monkeypatch.setattr("fedvox.flare.received.initial_model", lambda job: made.append(1) or model)
+    model = initial_model(load_job(fl_ctx))
+    assert received_model(fl_ctx) == received_model(fl_ctx) == signature_of(weights_of(model))
+    assert made == [1]
 
 
 def test_the_task_passes_unchanged(party):

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.site.site_data import open_site
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
-from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.evaluate import score_cases
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
@@ -36,12 +34,11 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
     return job_settings(export_job(JOBS / "brats", folder, "pinned", TINY, "tiny"))
 
 
-def test_brains_train_and_are_scored_by_region(job: JobSettings, tmp_path: Path, cpu) -> None:
-    sites = []
-    for name in ("site-1", "site-2"):
-        settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
-        assert settings.dataset == "brats"
-        sites.append(open_site(name, settings, job.data, tmp_path / name))
+def test_brains_train_and_are_scored_by_region(
+    job: JobSettings, phantom_sites, tmp_path: Path, cpu
+) -> None:
+    sites = phantom_sites(job)
+    assert list((tmp_path / "site-1/phantom").rglob("Phantom-BraTS-*"))
     assert all(site.phantom for site in sites)
     result = run_in_process(sites, job, tmp_path / "run")
     model = initial_model(job)

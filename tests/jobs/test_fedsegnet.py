@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.site.site_data import open_site
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
-from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.evaluate import score_cases
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
@@ -36,12 +34,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> JobSettings:
 
 
 def test_two_sites_average_what_is_trained_and_their_tumours_are_scored_by_region(
-    job: JobSettings, tmp_path: Path, cpu
+    job: JobSettings, phantom_sites, tmp_path: Path, cpu
 ) -> None:
-    sites = []
-    for name in ("site-1", "site-2"):
-        settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
-        sites.append(open_site(name, settings, job.data, tmp_path / name))
+    sites = phantom_sites(job)
     result = run_in_process(sites, job, tmp_path / "run")
     (record,) = (record for record in result.rounds if record.get("contributors"))
     assert [entry["site"] for entry in record["contributors"]] == ["site-1", "site-2"]

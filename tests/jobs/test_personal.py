@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fedvox.data.site.site_data import open_site
 from fedvox.errors import ModelError
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
-from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.job.model import initial_model
 from fedvox.job.weights import weights_of
@@ -79,14 +77,10 @@ def test_no_normalisation_tensor_is_in_any_message_and_every_other_one_is(
 
 
 def test_simulator_equals_the_in_process_reference_personal_tensors_included(
-    job: Path, work: Path, tmp_path: Path
+    job: Path, work: Path, phantom_sites, tmp_path: Path
 ) -> None:
     settings = job_settings(job)
-    sites = []
-    for name in SITES:
-        site = phantom_site(name, settings.phantom, tmp_path / name / "phantom")
-        sites.append(open_site(name, site, settings.data, tmp_path / name))
-    reference = run_in_process(sites, settings, tmp_path / "run")
+    reference = run_in_process(phantom_sites(settings), settings, tmp_path / "run")
     (path,) = work.glob("server/simulate_job/fedvox_state/*/model_00002.safetensors")
     simulated = load_file(str(path))
     assert simulated.keys() == reference.last.keys()

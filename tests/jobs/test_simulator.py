@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import FedVoxError
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.loopback.simulate import simulate
-from fedvox.flare.run.site_setup import phantom_site
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.training.in_process import run_in_process
 
@@ -119,14 +117,10 @@ def test_fewer_threads_than_sites_give_the_same_numbers(parallel: Path, swapped:
 
 
 def test_simulator_equals_the_in_process_reference(
-    tiny_job: Path, parallel: Path, tmp_path: Path
+    tiny_job: Path, parallel: Path, phantom_sites, tmp_path: Path
 ) -> None:
     job = job_settings(tiny_job)
-    sites = []
-    for name in ("site-1", "site-2"):
-        settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
-        sites.append(open_site(name, settings, job.data, tmp_path / name))
-    reference = run_in_process(sites, job, tmp_path / "run")
+    reference = run_in_process(phantom_sites(job), job, tmp_path / "run")
     path = next(parallel.glob("run/server/simulate_job/fedvox_state/*/model_00002.safetensors"))
     simulated = load_file(str(path))
     assert simulated.keys() == reference.last.keys()
@@ -167,7 +161,7 @@ def test_an_unknown_key_is_named_before_training(tiny_job: Path, tmp_path: Path)
 
 
 def test_two_sites_that_read_one_folder_are_refused(
-    tiny_job: Path, parallel: Path, tmp_path: Path
+    tiny_job: Path, parallel: Path, phantom_sites, tmp_path: Path
 ) -> None:
     root = str(parallel / "run/site-1/simulate_job/phantom")
     site = SiteSettings(dataset="phantom", root=root, modalities=("ct",), split="dataset")

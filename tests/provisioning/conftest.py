@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.numpy import load_file
 
 from fedvox.commands.main import main
 from fedvox.flare.loopback.federation import Federation
+from fedvox.tensors import weights_hash
 
 RUNTIMES = Path(__file__).parents[2] / "provisioning/runtimes"
 LEAD = "lead@hospital-a.org"
@@ -28,6 +30,17 @@ def lead(federation: Federation) -> Iterator[Any]:
     federation.wait_for_sites(session)
     yield session
     session.close()
+
+
+@pytest.fixture(scope="module")
+def replicas(work: Path) -> Callable[[str], dict[str, str]]:
+    """A function from a job to a hash of the model that each site holds on its disk."""
+
+    def held(job_id: str) -> dict[str, str]:
+        files = (work / "cache").glob(f"*/{job_id}/*/replica.safetensors")
+        return {path.parents[2].name: weights_hash(load_file(str(path))) for path in files}
+
+    return held
 
 
 @pytest.fixture(scope="package")

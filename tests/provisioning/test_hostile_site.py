@@ -25,7 +25,7 @@ SERVER = "FedVox-1.Klinikum-Nord.example"
 LONG = "Universitaetsklinikum-Bonn_Radiologie-und-Nuklearmedizin_A-1"
 HONEST = (LONG, "hospital-b-2")
 HOSTILE = "Ukb-X_3"
-MESSAGES = 30
+MESSAGES = 180
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def kits(work: Path, project: Callable[[], dict[str, Any]]) -> Kits:
 
 @pytest.fixture(scope="module")
 def job(work: Path, tiny_overrides: list[str]) -> Path:
+    """Two compressed rounds, so that the hostile site is sent steps and may send payloads."""
     changes = [*tiny_overrides, "training.rounds=2", 'phantom.modalities=["ct","mr","ct"]']
+    changes += ["compression.up.keep=0.2", "compression.down.keep=0.2", "compression.small=64"]
     return export_job(JOB, work / "jobs", "preinstalled", changes, "tiny")
 
 
@@ -81,7 +83,7 @@ def test_all_rows_of_hospitals_with_real_names_reach_the_table(alone):
         assert record["refused"] == record["missing"] == []
 
 
-def test_a_hostile_site_changes_nothing(federation, lead, alone, job, work):
+def test_a_hostile_site_changes_nothing(federation, lead, alone, job, work, replicas):
     server = federation.kits.kit(SERVER)
     federation.sites.append(HOSTILE)
     federation.start(HOSTILE)
@@ -104,6 +106,11 @@ def test_a_hostile_site_changes_nothing(federation, lead, alone, job, work):
     for record in records:
         assert {entry["site"] for entry in record["contributors"]} <= set(HONEST)
         assert {entry["site"] for entry in record["refused"]} == {HOSTILE}
+    for record in records[:-1]:
+        reasons = [entry["reason"] for entry in record["refused"]]
+        assert "compressed update: of another model than the one of this round" in reasons
+    held = replicas(job_id)
+    assert len({held[site] for site in HONEST}) == 1
     told = " ".join(entry["reason"] for entry in records[-1]["refused"])
     assert "its report on global_last speaks of more" in told and "its own model" in told
     assert size(out) < size(alone) + 2**20

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,16 @@ from fedvox.flare.loopback.submission import (
 pytestmark = pytest.mark.system
 JOB = Path(__file__).parents[2] / "jobs/fedgin"
 LEAD, MEMBER, ORG_ADMIN = "lead@hospital-a.org", "member@hospital-b.org", "it@hospital-a.org"
+SITES = ("site-1", "site-2", "site-3")
 TRIES = 10
 STRANGERS = 3
 """Clients of a kind that try; each loads FLARE, and all are refused by the same rule."""
+COMPRESSED = (
+    "network.channels=[16,32]",
+    "training.rounds=2",
+    "compression.up.keep=0.05",
+    "compression.down.keep=0.05",
+)
 GUEST = {"name": "guest", "type": "client", "org": "hospital_d"}
 
 
@@ -57,10 +64,10 @@ def kits(work: Path, project: Callable[[], dict[str, Any]]) -> Kits:
 
 @pytest.fixture(scope="module")
 def job(work: Path, tiny_overrides: list[str]) -> Callable[..., Path]:
-    """A function that exports the tiny job in a trust mode."""
+    """A function that exports the tiny job in a trust mode, with more changes."""
 
-    def export(code: str = "preinstalled", name: str = "tiny") -> Path:
-        changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]']
+    def export(code: str = "preinstalled", name: str = "tiny", more: Sequence[str] = ()) -> Path:
+        changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]', *more]
         return export_job(JOB, work / "jobs", code, changes, name)
 
     return export
@@ -68,7 +75,7 @@ def job(work: Path, tiny_overrides: list[str]) -> Callable[..., Path]:
 
 @pytest.fixture(scope="module")
 def plain(job: Callable[..., Path]) -> Path:
-    return job()
+    return job(more=COMPRESSED)
 
 
 @pytest.fixture(scope="module")
@@ -88,22 +95,33 @@ def contributors(folder: Path) -> list[str]:
 
 
 def test_a_job_without_code_runs_on_all_three_and_gives_the_simulators_numbers(
-    federation, lead, plain, work, job
+    federation, lead, plain, work, job, replicas
 ):
     job_id = submit_by_console(federation, LEAD, plain)
-    assert watch(federation, lead, job_id, 1) == "FINISHED:COMPLETED"
+    assert watch(federation, lead, job_id, 2) == "FINISHED:COMPLETED"
     out = collect(federation, lead, job_id, work, work / "console")
-    assert contributors(out) == ["site-1", "site-2", "site-3"]
+    assert contributors(out) == list(SITES)
     archive = federation.kits.kit("localhost") / "jobs-storage/jobs" / job_id / "data"
     names = zipfile.ZipFile(archive).namelist()
     assert not [name for name in names if "custom" in name or name.endswith((".py", ".whl"))]
-    simulated = work / "simulator"
-    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job("pinned", "simulated"))]
+    simulated, same = work / "simulator", job("pinned", "simulated", COMPRESSED)
+    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(same)]
     command += ["-n", "3", "-t", "3", "-w", str(simulated)]
     subprocess.run(command, check=True, capture_output=True, cwd=work)
     expected = (simulated / "server/simulate_job/fedvox/summary.csv").read_text()
     assert (out / "summary.csv").read_text() == expected
+    check_traffic(out)
+    held = replicas(job_id)
+    assert set(held) == set(SITES) and len(set(held.values())) == 1
     assert {path.name for path in out.iterdir()} >= {"report.html", "model.safetensors", "tb"}
+
+
+def check_traffic(out: Path) -> None:
+    """Steps went to every site, also to the one that forbids carried code, and payloads back."""
+    whole = (out / "model.safetensors").stat().st_size
+    for record in map(json.loads, (out / "rounds.jsonl").read_text().splitlines()[:2]):
+        for entry in record["contributors"]:
+            assert 0 < entry["bytes_up"] < 0.1 * whole and 0 < entry["bytes_down"] < 0.1 * whole
 
 
 def test_carried_code_is_refused_where_it_is_forbidden_and_the_others_finish(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from hostile_compressed import lies
 from nvflare.apis.analytix import AnalyticsDataType, TrackConst
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.event_type import EventType
@@ -19,9 +20,12 @@ from nvflare.apis.shareable import ReservedHeaderKey, Shareable, make_reply
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.widgets.fed_event import FED_EVENT_TOPIC
 
+from fedvox.flare.compress import HELD
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import received_owner
+from fedvox.flare.run.messages import REPLICA
 from fedvox.flare.run.report_form import model_name
+from fedvox.flare.run.senders import TOKEN
 
 BIG = 20 * 2**20
 """Bytes of a message that is meant to fill something."""
@@ -68,6 +72,8 @@ class HostileSite(OutgoingFilter):
     def _update(self, dxo: DXO, fl_ctx: FLContext) -> Shareable:
         claims, arrays = dxo.meta["fedvox"], dxo.data
         index = claims["round"]
+        for lie in lies(arrays, fl_ctx.get_prop(HELD)):
+            _send(_result(DataKind.APP_DEFINED, lie, claims, index), "train", fl_ctx)
         for change in CLAIMS:
             _send(_weights(arrays, {**claims, **change}, index), "train", fl_ctx)
         for wrong in _wrong(arrays):
@@ -83,6 +89,8 @@ class HostileSite(OutgoingFilter):
             event.set_header(FedEventHeader.TIMESTAMP, 1.0)
             fl_ctx.get_engine().fire_and_forget_aux_request(FED_EVENT_TOPIC, event, fl_ctx)
             _note(fl_ctx)
+        # with its next request, in the place of what it holds
+        fl_ctx.set_prop(REPLICA, np.array(["0:x", "1:x"]), private=False, sticky=True)
         return _noted(_weights(arrays, {**claims, "cases": 10**9}, index), fl_ctx)
 
     def _report(self, report: Any, fl_ctx: FLContext) -> Shareable:
@@ -107,7 +115,8 @@ class HostileSite(OutgoingFilter):
         return _noted(lie, fl_ctx)
 
     def _model(self, arrays: Any, fl_ctx: FLContext) -> Shareable:
-        """In place of its own model, many under names that are paths."""
+        """In place of its own model, many under names that are paths; then a token that is none."""
+        fl_ctx.set_prop(TOKEN, np.array(["a", "b"]), private=False, sticky=True)
         models = {f"/../../{n}": DXO(DataKind.WEIGHTS, data=arrays) for n in range(1000)}
         return _noted(DXO(DataKind.COLLECTION, data=models).to_shareable(), fl_ctx)
 
@@ -165,7 +174,11 @@ def _name(disguise: _Disguise) -> str:
 
 
 def _weights(arrays: Any, claims: Any, index: Any) -> Shareable:
-    result = DXO(DataKind.WEIGHTS, data=arrays, meta={"fedvox": claims}).to_shareable()
+    return _result(DataKind.WEIGHTS, arrays, claims, index)
+
+
+def _result(kind: str, data: Any, claims: Any, index: Any) -> Shareable:
+    result = DXO(kind, data=data, meta={"fedvox": claims}).to_shareable()
     result.add_cookie(AppConstants.CONTRIBUTION_ROUND, index)
     return result
 

@@ -37,11 +37,16 @@ def screen(
         UpdateRefused: with the reason, for the round's record.
     """
     if update.round != current_round:
-        raise UpdateRefused(f"stale: answers round {update.round}, open is {current_round}")
+        raise UpdateRefused(stale_text(update.round, current_round))
     if update.site in received:
         raise UpdateRefused("duplicate: this round holds an update of the site already")
     _screen_claims(update, cases, steps)
     screen_schema(update.arrays, model)
+
+
+def stale_text(answered: int, current_round: int) -> str:
+    """Why an update of another round than the open one is refused."""
+    return f"stale: answers round {answered}, open is {current_round}"
 
 
 def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None:

@@ -13,14 +13,13 @@ from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.aggregation.round import Round, round_text
 from fedvox.aggregation.rounds_file import write_rounds
-from fedvox.aggregation.update import Arrays
+from fedvox.aggregation.screening import stale_text
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.expand import expanded
 from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN, UNREADABLE, update_from
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_curves import stream_round
-from fedvox.flare.run.server_run import server_run
-from fedvox.job.settings import JobSettings
+from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.privacy.forms import MOST, FormError
 from fedvox.training.uplink import downlink_of
 
@@ -75,14 +74,14 @@ class FedVoxAggregator(Aggregator):
         with self._lock:
             site = str(fl_ctx.get_peer_context().get_identity_name())
             current = self.open_round(fl_ctx)
-            claimed = shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND)
+            claimed = _whole(shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND))
             try:
                 run = server_run(fl_ctx)
-                dxo = _weights(shareable, current.sent_to(site), run.job)
+                dxo = _weights(shareable, current, site, claimed, run)
                 claims = dxo.get_meta_prop(META) or {}
                 modalities = run.job.data.modality_sets
                 beside = dxo.get_meta_prop(ATTACHED)
-                update = update_from(site, claims, dxo.data, _whole(claimed), modalities, beside)
+                update = update_from(site, claims, dxo.data, claimed, modalities, beside)
                 current.accept(update, run.admitted.get(site))
             except FormError as error:
                 current.refuse(site, str(error))
@@ -131,10 +130,13 @@ class FedVoxAggregator(Aggregator):
         return DXO(DataKind.WEIGHTS, data=model).to_shareable()
 
 
-def _weights(shareable: Shareable, sent: Arrays, job: JobSettings) -> DXO:
+def _weights(shareable: Shareable, current: Round, site: str, claimed: int, run: ServerRun) -> DXO:
     dxo = from_shareable(shareable)
-    if dxo.data_kind == DataKind.APP_DEFINED and job.compression is not None:
-        dxo = expanded(dxo, sent)
+    if dxo.data_kind == DataKind.APP_DEFINED and run.job.compression is not None:
+        if claimed != current.index:  # what it is a step from is gone
+            raise FormError(stale_text(claimed, current.index))
+        sent = current.sent_to(site)
+        dxo = expanded(dxo, sent, run.replica(current.index, sent))
     if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict):
         raise ValueError("not a set of weights")
     return dxo

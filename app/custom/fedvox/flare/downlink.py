@@ -14,7 +14,7 @@ from nvflare.app_common.app_constant import AppConstants
 
 from fedvox.aggregation.traffic import Traffic
 from fedvox.aggregation.update import Arrays
-from fedvox.compression.replica import member_bits, replica_of
+from fedvox.compression.replica import member_bits
 from fedvox.flare.run.messages import KEPT, MODEL_BEST, REPLICA, STEPS, TASK_TRAIN, VERSION
 from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.senders import TOKEN, is_sender
@@ -64,8 +64,10 @@ class SendModel(Filter):
         run, task = server_run(fl_ctx), str(fl_ctx.get_prop(FLContextKey.TASK_NAME))
         peer = fl_ctx.get_peer_context()
         message = shareable
-        if run.job.compression is not None and task == TASK_TRAIN:
-            message = _steps(shareable, peer.get_prop(REPLICA), run)
+        held = peer.get_prop(REPLICA)
+        # a text and nothing else: at an error in this filter FLARE ends the round for all sites
+        if run.job.compression is not None and task == TASK_TRAIN and isinstance(held, str):
+            message = _steps(shareable, held, run)
         run.ledger.add(task, _sender(fl_ctx), Traffic(down=wire_size(message)))
         return message
 
@@ -84,16 +86,16 @@ class CountResults(Filter):
 def _sender(fl_ctx: FLContext) -> str:
     """The site at the other end; nobody's name for somebody in another's name."""
     peer = fl_ctx.get_peer_context()
-    site = str(peer.get_prop(ReservedKey.IDENTITY_NAME, ""))
-    return site if is_sender(site, peer.get_prop(TOKEN), fl_ctx) else ""
+    site = peer.get_prop(ReservedKey.IDENTITY_NAME)
+    return str(site) if is_sender(site, peer.get_prop(TOKEN), fl_ctx) else ""
 
 
-def _steps(shareable: Shareable, held: object, run: ServerRun) -> Shareable:
+def _steps(shareable: Shareable, held: str, run: ServerRun) -> Shareable:
     """The task as steps from what the site holds; as it is where there are none."""
     dxo = from_shareable(shareable)
     version = int(shareable.get_header(AppConstants.CURRENT_ROUND))
     own: Arrays = dxo.data
-    name = replica_of(version, own)
+    name = run.replica(version, own)
     sent = run.sent()
     if held == name:
         steps: list[list[bytes]] = []
@@ -110,8 +112,8 @@ def _steps(shareable: Shareable, held: object, run: ServerRun) -> Shareable:
 def _modalities(run: ServerRun, fl_ctx: FLContext) -> tuple[str, ...]:
     """Those of the site that asks; none for somebody in its name."""
     peer = fl_ctx.get_peer_context()
-    site = str(peer.get_prop(ReservedKey.IDENTITY_NAME, ""))
-    if site not in run.admitted or not is_sender(site, peer.get_prop(TOKEN), fl_ctx):
+    site = peer.get_prop(ReservedKey.IDENTITY_NAME)
+    if not is_sender(site, peer.get_prop(TOKEN), fl_ctx) or site not in run.admitted:
         return ()
     return run.admitted[site].modalities
 

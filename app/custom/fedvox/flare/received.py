@@ -58,6 +58,8 @@ def received_model(fl_ctx: FLContext) -> Signature:
         weights = weights_of(initial_model(load_job(fl_ctx)))
         own = own_tensors(weights, fl_ctx)
         noted = signature_of({name: array for name, array in weights.items() if name in own})
+        # compressed tasks bring no weights: without this each would make the network anew
+        fl_ctx.set_prop(RECEIVED, noted, private=True, sticky=True)
     return noted or {}
 
 

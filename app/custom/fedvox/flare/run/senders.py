@@ -25,10 +25,12 @@ def is_sender(site: object, token: object, fl_ctx: FLContext) -> bool:
     """Did the server give this token to this site? Asks the clients that take part.
 
     Args:
-        site: name that a context claims.
-        token: token in the same context.
+        site: name that a context claims; it may be anything that travels.
+        token: token in the same context; likewise.
         fl_ctx: a context of the server.
     """
+    if not isinstance(site, str) or not isinstance(token, str):
+        return False  # an array would be compared element by element
     clients = fl_ctx.get_engine().get_clients()
     return any(client.name == site and client.token == token for client in clients)
 

@@ -11,6 +11,8 @@ from fedvox.aggregation.downlink import Sent, sent_from
 from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.traffic import Ledger
+from fedvox.aggregation.update import Arrays
+from fedvox.compression.replica import replica_name, tensor_digest
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.places import load_job, results_dir, state_dir
 from fedvox.job.model import job_parts
@@ -76,6 +78,7 @@ class ServerRun:
         self.refused: list[dict[str, str]] = []
         self.ledger = Ledger()
         self._sent: tuple[int, Sent | None] | None = None
+        self._digests: tuple[int, dict[str, str]] = (-1, {})
 
     @cached_property
     def parts(self) -> Parts:
@@ -101,6 +104,22 @@ class ServerRun:
         if self._sent is None or self._sent[0] != version:
             self._sent = version, sent_from(self.state.load_memory())
         return self._sent[1]
+
+    def replica(self, version: int, own: Arrays) -> str:
+        """How a site names what it holds of a version of the global model; each tensor is hashed
+        once.
+
+        Args:
+            version: of the global model.
+            own: the tensors of it that the site gets.
+        """
+        found = self._digests
+        if found[0] != version:
+            found = self._digests = version, {}
+        known = found[1]
+        missing = {name: array for name, array in own.items() if name not in known}
+        known |= {name: tensor_digest(name, array) for name, array in missing.items()}
+        return replica_name(version, {name: known[name] for name in own})
 
     @property
     def sites(self) -> list[str]:
