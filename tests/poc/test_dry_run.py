@@ -29,13 +29,17 @@ def settings(overrides: list[str]) -> list[str]:
 def test_three_sites_give_the_simulators_table_and_files(
     tmp_path, tiny_overrides, left_over, start
 ):
-    run = start(tmp_path / "poc", "--sites", "ct,mr,mr", *settings(tiny_overrides))
+    """In two compressed rounds, so that the second task is a step."""
+    small = [f"compression.{way}.keep=0.2" for way in ("up", "down")]
+    overrides = [change for change in tiny_overrides if change != "training.rounds=1"]
+    overrides += ["training.rounds=2", *small]
+    run = start(tmp_path / "poc", "--sites", "ct,mr,mr", *settings(overrides))
     output, _ = run.communicate(timeout=1800)
     assert run.returncode == 0, output
-    assert "round 1 of 1 is done" in output
+    assert "round 2 of 2 is done" in output
     assert "Dice (phantom data, not patients; test cases)" in output
     assert left_over(tmp_path) == []
-    changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]']
+    changes = [*overrides, 'phantom.modalities=["ct","mr","mr"]']
     job = export_job(ROOT / "jobs/fedgin", tmp_path / "jobs", "pinned", changes)
     command = [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-n", "3", "-t", "3"]
     subprocess.run(
