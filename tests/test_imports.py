@@ -22,6 +22,7 @@ LOWER = (
     "networks",
     "losses",
     "metrics",
+    "admission",
     "aggregation",
     "compression",
     "privacy",

@@ -26,7 +26,7 @@ from nvflare.app_common.shareablegenerators.full_model_shareable_generator impor
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 import fedvox
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.data.organs import label_map_hash
 from fedvox.files import atomic_path
 from fedvox.flare.aggregator import FedVoxAggregator

@@ -7,8 +7,8 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.downlink import Sent, sent_from
-from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.traffic import Ledger
 from fedvox.aggregation.update import Arrays

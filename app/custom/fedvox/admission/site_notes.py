@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 
 DOMINANT = 0.9
 """Share of all cases from which the run warns of the one site that holds them."""

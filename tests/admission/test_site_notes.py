@@ -1,7 +1,7 @@
 import dataclasses
 
-from fedvox.aggregation.registration import Registration
-from fedvox.aggregation.site_notes import dominant_sites, registration_text, validation_gaps
+from fedvox.admission.registration import Registration
+from fedvox.admission.site_notes import dominant_sites, registration_text, validation_gaps
 
 GOOD = Registration("1.0.0", "abc", modalities=("ct",), training={"ct": 5}, validation={"ct": 2})
 

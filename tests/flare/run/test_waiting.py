@@ -1,6 +1,6 @@
 import pytest
 
-from fedvox.aggregation.waiting import LEAST_SECONDS, MOST_SECONDS, evaluation_timeout
+from fedvox.flare.run.waiting import LEAST_SECONDS, MOST_SECONDS, evaluation_timeout
 
 
 def record(*seconds: float | None) -> dict:
