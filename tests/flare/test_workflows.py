@@ -37,7 +37,7 @@ from fedvox.flare.run.messages import FAILURE, META
 from fedvox.flare.workflows import FedVoxCrossSiteEval, FedVoxScatterAndGather, WriteResults
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.metrics.table import MetricRow, SharedSummary, read_csv, to_dict
-from fedvox.report.learning_curves import draw_progress
+from fedvox.report.figures.learning_curves import draw_progress
 from fedvox.tensors import weights_hash
 
 JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"

@@ -18,7 +18,7 @@ from fedvox.flare.run.places import load_job, results_dir, state_dir
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.networks.parts import Parts
-from fedvox.report.failure import Failure
+from fedvox.report.records.failure import Failure
 
 logger = logging.getLogger(__name__)
 MOST_NOTES = 100
