@@ -16,7 +16,7 @@ from fedvox.phantoms.brain import BODY
 from fedvox.phantoms.grid import oriented_grid
 from fedvox.phantoms.scan import scan
 from fedvox.phantoms.writer import PHANTOM_NOTE
-from fedvox.report.palette import ORGAN_COLOURS
+from fedvox.report.figures.palette import ORGAN_COLOURS
 
 TARGET = Path(__file__).parent / "images" / "brain.png"
 PATIENT, SPACING_MM, SIZE = 7, 1.5, 132

@@ -19,8 +19,8 @@ from fedvox.phantoms.abdomen.tissue import ORGANS
 from fedvox.phantoms.grid import oriented_grid
 from fedvox.phantoms.scan import scan
 from fedvox.phantoms.writer import PHANTOM_NOTE
-from fedvox.report.organ_names import write_names
-from fedvox.report.palette import ORGAN_COLOURS
+from fedvox.report.figures.organ_names import write_names
+from fedvox.report.figures.palette import ORGAN_COLOURS
 
 TARGET = Path(__file__).parent / "images" / "phantoms.png"
 SPACING_MM = 2.0

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.claims import Claims
 from fedvox.aggregation.memory import Memory
-from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update

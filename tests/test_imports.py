@@ -22,11 +22,14 @@ LOWER = (
     "networks",
     "losses",
     "metrics",
+    "admission",
     "aggregation",
     "compression",
     "privacy",
 )
 RISING = ("job", "inference", "training", "planning", "report", "flare", "doctor", "commands")
+REPORT = ("records", "figures", "pages")
+"""Folders of report/, each of which may use those before it; the files beside them use all."""
 LEVEL = {"foundation": 0, **dict.fromkeys(LOWER, 1)}
 LEVEL |= {room: level for level, room in enumerate((*RISING, "__main__"), start=2)}
 
@@ -113,6 +116,17 @@ def test_the_walk_sees_the_rooms_and_the_imports_of_this_package():
     assert ("fedvox", "data", "images", "nifti") in imported
     rooms = {_room(p.relative_to(PACKAGE).with_suffix("").parts) for p in PACKAGE.rglob("*.py")}
     assert {"foundation", "data", "networks", "training", "flare", "commands"} <= rooms
+
+
+@pytest.mark.parametrize("part", REPORT)
+def test_records_know_no_figure_figures_no_page_and_only_figures_draw(part):
+    paths = sorted((PACKAGE / "report" / part).rglob("*.py"))
+    assert len(paths) > 1
+    for path in paths:
+        imported = set(_imports(path, path.relative_to(PACKAGE).with_suffix("").parts))
+        used = {name[2] for name in imported if name[:2] == ("fedvox", "report")}
+        assert used <= set(REPORT[: REPORT.index(part) + 1]), path
+        assert part == "figures" or "matplotlib" not in {name[0] for name in imported}, path
 
 
 @pytest.fixture

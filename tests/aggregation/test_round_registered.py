@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.errors import UpdateRefused
 
 

@@ -6,7 +6,7 @@ from nvflare.app_common.abstract.model import make_model_learnable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.round import MOST_REFUSALS
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.run.messages import META

@@ -8,7 +8,7 @@ from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.decomposers import common_decomposers
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.flare.downlink import OwnPart
 from fedvox.flare.run.messages import KEPT, VERSION
 from fedvox.networks.parts import Parts

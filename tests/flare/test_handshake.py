@@ -5,7 +5,7 @@ from nvflare.apis.event_type import EventType
 from nvflare.apis.signal import Signal
 
 import fedvox
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.handshake import Handshake

@@ -26,7 +26,7 @@ from nvflare.app_common.shareablegenerators.full_model_shareable_generator impor
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 import fedvox
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.data.organs import label_map_hash
 from fedvox.files import atomic_path
 from fedvox.flare.aggregator import FedVoxAggregator
@@ -37,7 +37,7 @@ from fedvox.flare.run.messages import FAILURE, META
 from fedvox.flare.workflows import FedVoxCrossSiteEval, FedVoxScatterAndGather, WriteResults
 from fedvox.inference.model_files.model_file import read_model
 from fedvox.metrics.table import MetricRow, SharedSummary, read_csv, to_dict
-from fedvox.report.learning_curves import draw_progress
+from fedvox.report.figures.learning_curves import draw_progress
 from fedvox.tensors import weights_hash
 
 JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"

@@ -16,7 +16,7 @@ from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, read_csv,
 from fedvox.metrics.text_table import format_table
 from fedvox.privacy.forms import number
 from fedvox.registry import Registry
-from fedvox.report.scores import details
+from fedvox.report.pages.scores import details
 
 
 def voxel_ratio(masks: Masks) -> float:

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from fedvox.data.images.modality import ModalityGuess
 from fedvox.data.images.nifti import Volume
 from fedvox.inference.predict import Prediction, thinning
-from fedvox.report.overlay import ORGAN_COLOURS
+from fedvox.report.figures.overlay import ORGAN_COLOURS
 from fedvox.report.prediction import describe_prediction, draw_prediction
 
 ORGANS = ["liver", "spleen"]

@@ -6,8 +6,8 @@ from metric_values import scores
 
 from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.metrics.table import MetricRow
+from fedvox.report.records.run_record import SiteCases, write_run_record
 from fedvox.report.results import results_text, write_results
-from fedvox.report.run_record import SiteCases, write_run_record
 
 ROUND = {"round": 0, "contributors": [{"site": "a", "modality": "ct"}], "validation": {}}
 

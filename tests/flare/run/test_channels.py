@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from fedvox.admission.refusals import site_refusals
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.claims import check_claims, claims_of
-from fedvox.aggregation.registration import Registration, site_refusals
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import update_from
 from fedvox.flare.run.report_form import report_form

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.flare.run.incoming import read_site_model
 from fedvox.networks.parts import Parts
 from fedvox.privacy.forms import FormError

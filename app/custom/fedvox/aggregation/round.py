@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from fedvox.admission.registration import Registration
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.attachment import merge_attached, screen_attached
 from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
-from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.screening import screen
 from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
 from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step

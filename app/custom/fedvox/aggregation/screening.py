@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from fedvox.aggregation.registration import MAX_CASES
+from fedvox.admission.registration import MAX_CASES
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.errors import UpdateRefused
 

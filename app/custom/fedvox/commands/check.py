@@ -124,7 +124,7 @@ def _check(args: argparse.Namespace, site: "SiteSettings") -> int:
         write_quarantine(site, report.refused)
         lines.append(f"in quarantine.json of the site's cache: {_count(len(report.refused))}")
     if args.html:
-        from fedvox.report.data_page import write_data_page
+        from fedvox.report.pages.data_page import write_data_page
 
         write_data_page(args.html, report, job)
         lines.append(str(args.html))

@@ -48,9 +48,9 @@ def run(args: argparse.Namespace) -> int:
     """
     # Imported here, so that 'fedvox --help' does not wait for PyTorch.
     from fedvox.metrics.table import SummaryRow, write_csv
-    from fedvox.report.learning_curves import draw_progress
-    from fedvox.report.page import write_report
-    from fedvox.report.run_files import read_run
+    from fedvox.report.figures.learning_curves import draw_progress
+    from fedvox.report.pages.run_page import write_report
+    from fedvox.report.records.run_files import read_run
 
     folder: Path = args.folder
     _check_folder(folder)

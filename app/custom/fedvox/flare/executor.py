@@ -18,8 +18,8 @@ from nvflare.app_common.app_constant import AppConstants
 from torch import nn
 
 import fedvox
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.claims import claims_of
-from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_names import check_site_name

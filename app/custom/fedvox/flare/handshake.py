@@ -11,16 +11,9 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.signal import Signal
 
 import fedvox
-from fedvox.aggregation.registration import (
-    Registration,
-    nothing_counts,
-    re_registered,
-    refusals,
-    registration_from,
-    shared_sources,
-    site_refusals,
-)
-from fedvox.aggregation.site_notes import dominant_sites, registration_text
+from fedvox.admission.refusals import nothing_counts, refusals, shared_sources, site_refusals
+from fedvox.admission.registration import Registration, re_registered, registration_from
+from fedvox.admission.site_notes import dominant_sites, registration_text
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import REGISTRATION

@@ -17,7 +17,7 @@ from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.executors.statistics.statistics_task_handler import StatisticsTaskHandler
 
 import fedvox
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_names import check_site_name

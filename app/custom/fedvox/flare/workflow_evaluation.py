@@ -8,19 +8,19 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
 
-from fedvox.aggregation.waiting import evaluation_timeout
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.incoming import read_site_model, refusal_text
 from fedvox.flare.run.late_results import UnusedLateResults
 from fedvox.flare.run.messages import TASK_SUBMIT, UNREADABLE
 from fedvox.flare.run.senders import authenticate
 from fedvox.flare.run.server_run import server_run
+from fedvox.flare.run.waiting import evaluation_timeout
 
 
 class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
     """CrossSiteModelEval that asks the sites that take part, also those that only test. Sites that
     train are asked for their own models when ``training.json`` says so. Where the job sets no time
-    (0), it waits as long as :func:`fedvox.aggregation.waiting.evaluation_timeout` says.
+    (0), it waits as long as :func:`fedvox.flare.run.waiting.evaluation_timeout` says.
 
     Whose model a result speaks of is what the task says, not the result; results are not written
     to disk, and a site's own model only after it was compared with the global one.

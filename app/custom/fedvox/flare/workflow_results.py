@@ -20,7 +20,7 @@ from fedvox.flare.run.run_results import gaps_text, write_evaluated, write_uneva
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
 from fedvox.privacy.forms import FormError
-from fedvox.report.page import write_report
+from fedvox.report.pages.run_page import write_report
 from fedvox.report.results import results_text
 
 

@@ -8,7 +8,7 @@ from nvflare.apis.shareable import ReturnCode, Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
-from fedvox.aggregation.site_notes import validation_gaps
+from fedvox.admission.site_notes import validation_gaps
 from fedvox.errors import FedVoxError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.run.places import check_workspace

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedvox.admission.registration import MAX_CASES
 from fedvox.aggregation import AGGREGATORS
-from fedvox.aggregation.registration import MAX_CASES
 from fedvox.aggregation.weighing import WEIGHING
 from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.augment import INTENSITY

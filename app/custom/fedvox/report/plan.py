@@ -19,7 +19,7 @@ from fedvox.planning.fingerprint import (
 )
 from fedvox.planning.plan import Plan, planned_settings
 from fedvox.planning.plan_rules import WINDOW
-from fedvox.report.fingerprint_figure import draw_fingerprint
+from fedvox.report.figures.fingerprint import draw_fingerprint
 
 Counts = Mapping[str, Mapping[str, int]]
 """Modality -> site -> contributed cases."""

@@ -11,7 +11,7 @@ import nibabel as nib
 import fedvox
 from fedvox.data.grid.to_grid import geometry_of, to_ras
 from fedvox.inference.predict import Prediction, thinning
-from fedvox.report.overlay import draw_overlay
+from fedvox.report.figures.overlay import draw_overlay
 
 PHANTOM_NOTE = "a model trained on phantoms, not for patients"
 

@@ -11,10 +11,10 @@ from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
 from fedvox.metrics.text_table import format_sites, format_table
-from fedvox.report.facts import personal_note, run_facts, tolerance_note
-from fedvox.report.learning_curves import draw_progress
-from fedvox.report.page import write_report
-from fedvox.report.run_files import RunFiles, read_run
+from fedvox.report.figures.learning_curves import draw_progress
+from fedvox.report.pages.run_page import write_report
+from fedvox.report.records.facts import personal_note, run_facts, tolerance_note
+from fedvox.report.records.run_files import RunFiles, read_run
 
 
 def choose_rows(

@@ -9,7 +9,7 @@ from fedvox.data.organs import IGNORED
 from fedvox.data.site.site_data import SiteData
 from fedvox.inference.sliding import predict_scores
 from fedvox.job.settings import JobSettings
-from fedvox.report.overlay import draw_overlay
+from fedvox.report.figures.overlay import draw_overlay
 
 
 def draw_site_pictures(

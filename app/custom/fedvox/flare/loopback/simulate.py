@@ -12,7 +12,7 @@ from fedvox.data.site.site_names import check_site_names
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.files import write_json
 from fedvox.flare.run.places import RESULTS, SIMULATOR_JOB
-from fedvox.report.failure import read_failure
+from fedvox.report.records.failure import read_failure
 
 WORKSPACE = "run"
 

@@ -111,8 +111,8 @@ def first_error(federation: Federation, job_id: str) -> str:
 
 def closing_text(out: Path) -> str:
     """What a run prints at its end: its Dice table and where its files lie."""
+    from fedvox.report.records.run_files import read_run
     from fedvox.report.results import results_text
-    from fedvox.report.run_files import read_run
 
     run = read_run(out)
     return results_text(run.summary, out, run.phantom)
@@ -133,7 +133,7 @@ def collect(federation: Federation, session: Any, job_id: str, work: Path, out: 
     Raises:
         FedVoxError: the download holds no results.
     """
-    from fedvox.report.page import write_report
+    from fedvox.report.pages.run_page import write_report
     from fedvox.report.results import collect_overlays
 
     location = Path(session.download_job_result(job_id, str(work / "download")))

@@ -7,7 +7,7 @@ from nvflare.apis.fl_constant import ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.screening import screen_schema
 from fedvox.errors import FedVoxError, UpdateRefused
 from fedvox.flare.handshake import Handshake

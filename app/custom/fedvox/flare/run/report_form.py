@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from fedvox.aggregation.registration import Registration
+from fedvox.admission.registration import Registration
 from fedvox.data.organs import scored_structures
 from fedvox.flare.run.messages import MODEL_BEST, MODEL_LAST, SERVER_PREFIX
 from fedvox.job.settings import JobSettings

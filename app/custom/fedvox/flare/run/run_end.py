@@ -18,7 +18,7 @@ from fedvox.flare.run.messages import FAILURE
 from fedvox.flare.run.places import results_dir, state_dir
 from fedvox.flare.run.server_run import MOST_LETTERS, ServerRun, server_run
 from fedvox.privacy.redaction import redact
-from fedvox.report.failure import Failure, write_failure
+from fedvox.report.records.failure import Failure, write_failure
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from fedvox.flare.run.places import RESULTS, SIMULATOR_JOB, SITE_REPORT, is_simu
 from fedvox.flare.run.server_run import ServerRun
 from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow
+from fedvox.report.records.run_record import SiteCases, write_run_record
 from fedvox.report.results import choose_rows, collect_overlays, write_results
-from fedvox.report.run_record import SiteCases, write_run_record
 
 
 def write_unevaluated(run: ServerRun) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 
+from fedvox.admission.registration import Registration
 from fedvox.aggregation.downlink import Sent, sent_from
-from fedvox.aggregation.registration import Registration
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.traffic import Ledger
 from fedvox.aggregation.update import Arrays
@@ -18,7 +18,7 @@ from fedvox.flare.run.places import load_job, results_dir, state_dir
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.networks.parts import Parts
-from fedvox.report.failure import Failure
+from fedvox.report.records.failure import Failure
 
 logger = logging.getLogger(__name__)
 MOST_NOTES = 100

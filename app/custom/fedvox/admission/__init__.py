@@ -1,0 +1,1 @@
+"""Which sites take part: what they tell of themselves, and why a site is refused."""

@@ -1,0 +1,1 @@
+"""Everything that is drawn: records, cases and predictions to pictures."""

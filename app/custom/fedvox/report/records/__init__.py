@@ -1,0 +1,1 @@
+"""What a run puts on record: its files, written and read."""
