@@ -21,6 +21,9 @@ ARGS ?=
 # Twice the cores: the long tests wait for processes most of their time.
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
+# Python keeps what it compiles, also where the environment forbids it: tests start many processes.
+test unit: export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: run test unit lint jobs poc provision kits secure-run help clean
 
 run: $(READY)

@@ -61,6 +61,7 @@ QUICK = [
     "phantom.test=1",
     "training.rounds=2",
     "training.steps=2",
+    "evaluation.overlays=0",
 ]
 
 

@@ -39,9 +39,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="smoke run: abdomens, one seed")
-    parser.add_argument("--cases", type=int, help="training cases (default 12, quick 4)")
+    parser.add_argument("--cases", type=int, help="training cases (default 12, quick 2)")
     arguments = parser.parse_args()
-    cases = arguments.cases or (4 if arguments.quick else 12)
+    cases = arguments.cases or (2 if arguments.quick else 12)
     seeds = range(1 if arguments.quick else 3)
     told: dict[str, list[float]] = {quality: [] for quality in QUALITIES}
     start = time.perf_counter()

@@ -87,8 +87,9 @@ def main() -> int:
     repeats = args.repeats
     if args.quick:
         repeats = 1
-        overrides += ["training.rounds=1", "training.steps=2"]
-        overrides += ["phantom.train=2", "phantom.val=1"]
+        overrides += ["training.rounds=1", "training.steps=2", "network.channels=[8,16]"]
+        overrides += ["phantom.train=2", "phantom.val=1", "phantom.spacing_mm=12"]
+        overrides += ["data.spacing=[12,12,12]", "data.patch=[16,16,16]", "evaluation.overlays=0"]
     from fedvox.flare.jobs.export import export_job
 
     with tempfile.TemporaryDirectory() as name:

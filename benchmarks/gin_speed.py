@@ -141,13 +141,14 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="smoke run: small patch, few repeats")
     parser.add_argument("--patch", type=int, help="voxels along each side (default 96, quick 32)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default 2, quick 1)")
     arguments = parser.parse_args()
     patch = arguments.patch or (32 if arguments.quick else 96)
-    torch.set_num_threads(arguments.threads)
+    threads = arguments.threads or (1 if arguments.quick else 2)
+    torch.set_num_threads(threads)
     torch.manual_seed(0)  # the U-Net's initial weights
     print(
-        f"{arguments.threads} threads on {platform.processor() or platform.machine()}, "
+        f"{threads} threads on {platform.processor() or platform.machine()}, "
         f"{torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}, "
         f"float32 2x1x{patch}^3"
     )

@@ -38,8 +38,10 @@ def run_arm(arm: str, seed: int, rounds: int, quick: bool) -> dict[str, float]:
     phantom = dataclasses.replace(job.phantom, modalities=("ct", "ct", "mr"), seed=seed)
     training = dataclasses.replace(job.training, seed=seed, rounds=rounds)
     if quick:
-        phantom = dataclasses.replace(phantom, train=2, val=1, test=2)
+        phantom = dataclasses.replace(phantom, train=2, val=1, test=2, spacing_mm=12.0)
         training = dataclasses.replace(training, rounds=1, steps=2)
+        data = dataclasses.replace(job.data, spacing=(12.0,) * 3, patch=(32,) * 3)
+        job = dataclasses.replace(job, data=data)
     augmentation = INTENSITY.settings(ARMS[arm])(
         geometric=job.augmentation.geometric, contrast=job.augmentation.contrast
     )

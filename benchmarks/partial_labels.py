@@ -107,9 +107,10 @@ def run_arm(arm: str, quick: bool) -> dict[str, float]:
 
     job = read_job(JOB)
     if quick:
-        phantom = dataclasses.replace(job.phantom, train=2, val=1, test=2)
+        phantom = dataclasses.replace(job.phantom, train=2, val=1, test=2, spacing_mm=12.0)
         training = dataclasses.replace(job.training, rounds=1, steps=2)
-        job = dataclasses.replace(job, phantom=phantom, training=training)
+        data = dataclasses.replace(job.data, spacing=(12.0,) * 3, patch=(32,) * 3)
+        job = dataclasses.replace(job, phantom=phantom, training=training, data=data)
     layouts = {"ct": ("totalsegmentator", write_totalsegmentator), "mr": ("amos", write_amos)}
     sites, tests = [], {}
     with tempfile.TemporaryDirectory() as name:

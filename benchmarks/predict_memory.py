@@ -166,8 +166,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each arm (default 3)")
-    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
-    parser.add_argument("--quick", action="store_true", help="smoke run: 160x160x120 voxels, once")
+    parser.add_argument("--threads", type=int, help="CPU threads (default 2, quick 1)")
+    parser.add_argument("--quick", action="store_true", help="smoke run: 96x96x80 voxels, once")
     for name in ("--arm", "--model", "--scan", "--out"):
         parser.add_argument(name, help=argparse.SUPPRESS)  # how it calls itself
     args = parser.parse_args()
@@ -177,8 +177,9 @@ def main() -> int:
         return 0
     shape, spacing, patch, enlarge = ((512, 512, 300), 1.5, 96, 4)
     if args.quick:
-        shape, spacing, patch, enlarge = ((160, 160, 120), 4.0, 48, 2)
+        shape, spacing, patch, enlarge = ((96, 96, 80), 6.0, 32, 2)
     repeats = 1 if args.quick else args.repeats
+    threads = args.threads or (1 if args.quick else 2)
     times: dict[str, list[float]] = {arm: [] for arm in ARMS}
     peaks: dict[str, list[float]] = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory() as name:
@@ -190,7 +191,7 @@ def main() -> int:
             for arm in ARMS:
                 out = work / f"{arm}.nii.gz"
                 out.unlink(missing_ok=True)
-                seconds, peak = measure(arm, model, scan, out, args.threads)
+                seconds, peak = measure(arm, model, scan, out, threads)
                 times[arm].append(seconds)
                 peaks[arm].append(peak)
                 print(f"{arm}: {seconds:.1f} s, {peak:.2f} GiB", flush=True)
@@ -204,7 +205,7 @@ def main() -> int:
         "peak_gib": {arm: round(max(values), 3) for arm, values in peaks.items()},
         "shape": list(shape),
         "repeats": repeats,
-        "threads": args.threads,
+        "threads": threads,
         "cores": os.cpu_count(),
     }
     print(json.dumps(figures))

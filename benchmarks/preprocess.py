@@ -238,7 +238,7 @@ def main() -> int:
         run_arm(args.arm, Path(args.work), Path(args.keep) if args.keep else None)
         return 0
     cases, shape = (2, (128, 128, 64)) if args.quick else (8, (256, 256, 128))
-    repeats = 1 if args.quick else args.repeats
+    repeats, warm = (1, 1) if args.quick else (args.repeats, WARM_STARTS)
     seconds: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
@@ -249,7 +249,7 @@ def main() -> int:
             order = list(ARMS) if repeat % 2 == 0 else list(ARMS)[::-1]
             for arm in order:
                 shutil.rmtree(work / arm, ignore_errors=True)
-            for start in ("cold", *["warm"] * WARM_STARTS):
+            for start in ("cold", *["warm"] * warm):
                 for arm in order:
                     last = repeat == repeats - 1 and start == "warm"
                     figures = measure(arm, work, work / f"{arm}.pt" if last else None)

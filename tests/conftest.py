@@ -27,6 +27,8 @@ from fedvox.job.weights import weights_of
 from fedvox.phantoms.writer import write_phantom_site
 
 ROOT = Path(__file__).parents[1]
+os.environ["OMP_NUM_THREADS"] = "1"
+"""For started processes: threads that outnumber the cores mostly wait for each other."""
 
 pytest_plugins = ["channel_site", "plain_site", "rounds", "serialised", "tiny_job"]
 """Fixtures of ``tests/fixtures``, which several rooms share."""

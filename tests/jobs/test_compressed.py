@@ -41,13 +41,10 @@ def job(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: list[str]) -> 
     return job
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def work(
-    request: pytest.FixtureRequest, job: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A run with fewer threads than sites, whose processes live for one task, and one without."""
+@pytest.fixture(scope="module")
+def work(job: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("work")
-    simulate(job, 2, work, threads=request.param)
+    simulate(job, 2, work, threads=2)
     return work / "run"
 
 

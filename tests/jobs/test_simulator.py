@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import FedVoxError
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
@@ -158,12 +157,3 @@ def test_an_unknown_key_is_named_before_training(tiny_job: Path, tmp_path: Path)
         simulate(job, 2, tmp_path / "work")
     failure = json.loads((results(tmp_path / "work") / "failure.json").read_text())
     assert "unknown key 'training.roundz'" in failure["reason"]
-
-
-def test_two_sites_that_read_one_folder_are_refused(
-    tiny_job: Path, parallel: Path, phantom_sites, tmp_path: Path
-) -> None:
-    root = str(parallel / "run/site-1/simulate_job/phantom")
-    site = SiteSettings(dataset="phantom", root=root, modalities=("ct",), split="dataset")
-    with pytest.raises(FedVoxError, match="site-1 and site-2 read the same data folder"):
-        simulate(tiny_job, {"site-1": site, "site-2": site}, tmp_path / "work")

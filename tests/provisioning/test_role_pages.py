@@ -173,7 +173,7 @@ def world(
     """The story, told to its end."""
     folder = tmp_path_factory.mktemp("roles")
     mark = folder.name + str(os.getpid())
-    environment = flare_environment({MARK: mark, "OMP_NUM_THREADS": "1"})
+    environment = flare_environment({MARK: mark})
     told = World(folder, environment)
     changes = [*tiny_overrides, 'phantom.modalities=["ct","mr","mr"]']
     for role in PERSON:

@@ -40,9 +40,7 @@ pytestmark = pytest.mark.system
 JOB = Path(__file__).parents[2] / "jobs/fedgin"
 LEAD, MEMBER, ORG_ADMIN = "lead@hospital-a.org", "member@hospital-b.org", "it@hospital-a.org"
 SITES = ("site-1", "site-2", "site-3")
-TRIES = 10
-STRANGERS = 3
-"""Clients of a kind that try; each loads FLARE, and all are refused by the same rule."""
+TRIES = 2
 COMPRESSED = (
     "network.channels=[16,32]",
     "training.rounds=2",
@@ -262,7 +260,7 @@ def server_speaks(kits: Kits, kit: Path) -> bool:
 # TLS takes a certificate with another name; FLARE then refuses the name that the client claims.
 @pytest.mark.parametrize("kind", ["foreign", "expired", "none", "name"])
 def test_strangers_do_not_join(federation, lead, kits, tmp_path, kind):
-    names = [f"stranger-{number}" for number in range(STRANGERS)]
+    names = ["stranger"]
     kit = strangers(kits, tmp_path)[kind]
     assert server_speaks(kits, kit) == (kind == "name")
     if kind != "none":
@@ -274,7 +272,7 @@ def test_strangers_do_not_join(federation, lead, kits, tmp_path, kind):
         while not_tried(tmp_path, names) and time.monotonic() < deadline:
             time.sleep(1)
         assert not_tried(tmp_path, names) == []
-        for _ in range(10):
+        for _ in range(5):
             joined |= {client.name for client in lead.get_system_info().client_info}
             time.sleep(1)
     finally:
