@@ -52,6 +52,23 @@ def is_foreign(name: str) -> bool:
     return plain.endswith(FOREIGN)
 
 
+def nothing_in(folder: Path, lacking: str, otherwise: str) -> DataError:
+    """Why a folder gives no case: its volumes are of foreign forms, or there are none.
+
+    Args:
+        folder: of images or of labels.
+        lacking: what it holds none of, in words.
+        otherwise: what to say where there are no volumes either.
+    """
+    foreign = sum(is_foreign(path.name) for path in entries(folder))
+    if not foreign:
+        return DataError(otherwise)
+    return DataError(
+        f"{lacking}, but {foreign} volumes in another form, as .nrrd or .mha; convert images and "
+        "labels to NIfTI (.nii.gz)"
+    )
+
+
 def unused(folder: Path, used: Iterable[Path], kind: str, remedy: str) -> list[Stray]:
     """What no case uses of a folder; volumes of foreign forms apart, which need converting.
 
