@@ -14,7 +14,7 @@ from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
 from fedvox.errors import ConfigError, FedVoxError
-from fedvox.flare.handshake import Handshake
+from fedvox.flare.handshake import await_sites
 from fedvox.flare.run.incoming import HANDSHAKE, registration_of
 from fedvox.flare.run.messages import MEMORY, UNREADABLE
 from fedvox.flare.run.places import check_workspace, is_simulator
@@ -66,12 +66,8 @@ class FedVoxStatistics(StatisticsController):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or asks for the statistics."""
-        handshake = self._engine.get_component(HANDSHAKE)
-        if not isinstance(handshake, Handshake):
-            self.system_panic(f"component '{HANDSHAKE}' is no Handshake", fl_ctx)
-            return
         try:
-            handshake.wait(self.min_clients, fl_ctx, abort_signal)
+            await_sites(HANDSHAKE, self.min_clients, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
             return

@@ -10,7 +10,7 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 from fedvox.admission.site_notes import validation_gaps
 from fedvox.errors import FedVoxError
-from fedvox.flare.handshake import Handshake
+from fedvox.flare.handshake import await_sites
 from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.run_end import disk_text, task_failure
 from fedvox.flare.run.run_results import refuse_untrained, write_unevaluated
@@ -48,16 +48,12 @@ class FedVoxScatterAndGather(ScatterAndGather):
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or trains; what is trained is written before anything else."""
-        handshake = self._engine.get_component(self.handshake_id)
-        if not isinstance(handshake, Handshake):
-            self.system_panic(f"component '{self.handshake_id}' is no Handshake", fl_ctx)
-            return
-        run = server_run(fl_ctx)
         try:
-            handshake.wait(self._min_clients, fl_ctx, abort_signal)
+            handshake = await_sites(self.handshake_id, self._min_clients, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
             return
+        run = server_run(fl_ctx)
         for text in validation_gaps(handshake.registrations):
             run.note(text)
         run.stage = "training"
