@@ -185,25 +185,6 @@ class Handshake(FLComponent):
             raise ConfigError(reasons[0])
 
 
-def await_sites(
-    handshake_id: str, min_sites: int, fl_ctx: FLContext, abort_signal: Signal
-) -> Handshake:
-    """How a workflow begins: waits at the job's handshake.
-
-    Args:
-        handshake_id: the component's id in the job.
-        min_sites, fl_ctx, abort_signal: as for :meth:`Handshake.wait`.
-
-    Raises:
-        ConfigError: there is no such component, or as :meth:`Handshake.wait` does.
-    """
-    handshake = fl_ctx.get_engine().get_component(handshake_id)
-    if not isinstance(handshake, Handshake):
-        raise ConfigError(f"component '{handshake_id}' is no Handshake")
-    handshake.wait(min_sites, fl_ctx, abort_signal)
-    return handshake
-
-
 def _read(values: object, site: str) -> Registration:
     try:
         return registration_from(values if isinstance(values, dict) else {}, site)
