@@ -8,7 +8,7 @@ from fedvox.phantoms.abdomen.tissue import Tissue
 from fedvox.phantoms.tabled import tabled_contrasts
 
 # CT in HU (portal venous phase); MR as a fraction of the brightest tissue.
-_TABLES: dict[str, dict[Tissue, float]] = {
+_TABLES: dict[str, dict[int, float]] = {
     "ct": {
         Tissue.AIR: -1000,
         Tissue.LIVER: 105,

@@ -10,7 +10,7 @@ from fedvox.phantoms.tabled import tabled_contrasts
 _LEFT = (Tissue.LEFT_VENTRICLE, Tissue.LEFT_ATRIUM, Tissue.ASCENDING_AORTA)
 _RIGHT = (Tissue.RIGHT_VENTRICLE, Tissue.RIGHT_ATRIUM)
 # CT in HU (the contrast agent is in the left heart); MR, balanced steady state, as a fraction.
-_TABLES: dict[str, dict[Tissue, float]] = {
+_TABLES: dict[str, dict[int, float]] = {
     "ct": {
         **dict.fromkeys((*_LEFT, Tissue.DESCENDING_AORTA), 370),
         **dict.fromkeys((*_RIGHT, Tissue.VEIN), 210),
