@@ -15,10 +15,6 @@ def visible(text: str) -> str:
 
 
 def warn_of_phantoms(description: Mapping[str, Any]) -> None:
-    """Prints what a model that was trained on phantoms is not for.
-
-    Args:
-        description: content of its ``model.json``.
-    """
+    """Prints what a model is not for whose ``model.json`` says that it was trained on phantoms."""
     if description.get("phantom"):
         print("This model was trained on phantom data: a test instrument, not for patients.")

@@ -120,11 +120,9 @@ def _squared_length(points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating
 
 
 def ribs(y: Points, z: Points, phase: float) -> Mask:
-    """Where ribs lie in a wall, 30 mm apart; they fall towards the front, as in a body at rest.
+    """Where ribs lie in a wall, at y and z of shape (N,) in mm; ``phase`` (rad) moves them along z.
 
-    Args:
-        y, z: positions, shape (N,), mm.
-        phase: where they lie along z, rad.
+    They are 30 mm apart and fall towards the front, as in a body at rest.
     """
     return np.asarray(np.cos((z + 0.35 * y) * np.float32(2 * np.pi / 30) + phase) > 0.45)
 

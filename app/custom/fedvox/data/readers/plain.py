@@ -17,7 +17,7 @@ from fedvox.data.readers.strays import (
     FilesError,
     Stray,
     entries,
-    nothing_in,
+    foreign_only,
     unused,
     with_ending,
 )
@@ -44,11 +44,10 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         labels = (LabelFile(label, table.values),)
         cases.append(Case(name, name, {modality: image}, labels, others=table.others))
     if not cases:
-        raise nothing_in(
-            root / "images",
-            "images/ holds no NIfTI and no folder of DICOM",
-            "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in "
-            "images; put the scans into a folder 'images' there, or mend 'root' in the site file",
+        raise DataError(
+            foreign_only(root / "images", "images/ holds no NIfTI and no folder of DICOM")
+            or "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in "
+            "images; put the scans into a folder 'images' there, or mend 'root' in the site file"
         )
     refuse_repeated(cases)
     return cases

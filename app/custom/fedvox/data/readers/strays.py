@@ -52,21 +52,12 @@ def is_foreign(name: str) -> bool:
     return plain.endswith(FOREIGN)
 
 
-def nothing_in(folder: Path, lacking: str, otherwise: str) -> DataError:
-    """Why a folder gives no case: its volumes are of foreign forms, or there are none.
-
-    Args:
-        folder: of images or of labels.
-        lacking: what it holds none of, in words.
-        otherwise: what to say where there are no volumes either.
-    """
+def foreign_only(folder: Path, lacking: str) -> str:
+    """Says after ``lacking`` that a folder holds volumes of foreign forms; empty without those."""
     foreign = sum(is_foreign(path.name) for path in entries(folder))
-    if not foreign:
-        return DataError(otherwise)
-    return DataError(
-        f"{lacking}, but {foreign} volumes in another form, as .nrrd or .mha; convert images and "
-        "labels to NIfTI (.nii.gz)"
-    )
+    forms = f"{foreign} volumes in another form, as .nrrd or .mha"
+    remedy = "convert images and labels to NIfTI (.nii.gz)"
+    return f"{lacking}, but {forms}; {remedy}" if foreign else ""
 
 
 def unused(folder: Path, used: Iterable[Path], kind: str, remedy: str) -> list[Stray]:

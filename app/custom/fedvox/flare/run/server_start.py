@@ -26,16 +26,10 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
 def await_sites(
     handshake_id: str, min_sites: int, fl_ctx: FLContext, abort_signal: Signal
 ) -> Handshake:
-    """Waits at the job's handshake.
-
-    Args:
-        handshake_id: the component's id in the job.
-        min_sites: training sites that the job needs at least.
-        fl_ctx: context of the workflow.
-        abort_signal: ends the wait.
+    """Waits as :meth:`Handshake.wait` does, of the job's component of that id.
 
     Raises:
-        ConfigError: there is no such component, or as :meth:`Handshake.wait` does.
+        ConfigError: there is no such component, a site cannot take part, or too few sites came.
     """
     handshake = fl_ctx.get_engine().get_component(handshake_id)
     if not isinstance(handshake, Handshake):
