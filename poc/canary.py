@@ -100,20 +100,18 @@ def run(crashes: int, out: Path) -> None:
     job = make_job("fedgin", work, "pinned", TINY, ["ct"])
     changes = {"FEDVOX_CRASH": str(plan), "PYTHONPATH": str(ROOT / "crash")}
     happened = 0
-    with Federation(kits, changes=changes) as federation:
-        session = federation.session(USER)
-        try:
-            federation.wait_for_sites(session, print)
-            for number, crash in enumerate(crash_plans(kits, work, data)[:crashes], start=1):
-                shutil.rmtree(cache / "prepared", ignore_errors=True)
-                mark = Path(crash["mark"])
-                mark.unlink(missing_ok=True)
-                write_json(plan, crash)
-                status = crash_once(session, job, work)
-                happened += mark.is_file()
-                print(f"{number}: {crash['error']} in {crash['function']}: job {status}")
-        finally:
-            session.close()
+    with (
+        Federation(kits, changes=changes) as federation,
+        federation.joined(USER, print) as session,
+    ):
+        for number, crash in enumerate(crash_plans(kits, work, data)[:crashes], start=1):
+            shutil.rmtree(cache / "prepared", ignore_errors=True)
+            mark = Path(crash["mark"])
+            mark.unlink(missing_ok=True)
+            write_json(plan, crash)
+            status = crash_once(session, job, work)
+            happened += mark.is_file()
+            print(f"{number}: {crash['error']} in {crash['function']}: job {status}")
     left = list(search(kits.kit(kits.server)))
     left += list(search(federation.output(kits.server)))
     left += list(search(work / "download"))

@@ -62,15 +62,10 @@ def run(args: argparse.Namespace) -> None:
     job = make_job(args.job, work, "pinned", args.set, modalities)
     kits = provision(project, work / "kits", "poc")
     write_phantom_sites(kits, job, work)
-    with Federation(kits) as federation:
-        session = federation.session(USER)
-        try:
-            federation.wait_for_sites(session, print)
-            job_id = submit(session, job, work)
-            print(f"submitted {args.job} as {job_id}")
-            finish(federation, session, job_id, job, work, args.out)
-        finally:
-            session.close()
+    with Federation(kits) as federation, federation.joined(USER, print) as session:
+        job_id = submit(session, job, work)
+        print(f"submitted {args.job} as {job_id}")
+        finish(federation, session, job_id, job, work, args.out)
     print(closing_text(args.out))
 
 

@@ -88,20 +88,15 @@ def run(args: argparse.Namespace) -> None:
     job = make_job(args.job, work, args.code, args.set, modalities)
     write_phantom_sites(kits, job, work)
     results = {}
-    with Federation(kits) as federation:
-        session = federation.session(lead)
-        try:
-            federation.wait_for_sites(session, print)
-            for way in ways:
-                job_id = (
-                    submit(session, job, work)
-                    if way == "api"
-                    else submit_by_console(federation, lead, job)
-                )
-                print(f"submitted {args.job} through the {way} as {job_id}")
-                results[way] = finish(federation, session, job_id, job, work, outs[way])
-        finally:
-            session.close()
+    with Federation(kits) as federation, federation.joined(lead, print) as session:
+        for way in ways:
+            job_id = (
+                submit(session, job, work)
+                if way == "api"
+                else submit_by_console(federation, lead, job)
+            )
+            print(f"submitted {args.job} through the {way} as {job_id}")
+            results[way] = finish(federation, session, job_id, job, work, outs[way])
     print("all that went to the sites, FLARE's signatures included:")
     print("\n".join(f"  {name}" for name in travelled(kits, job_id) if not name.endswith("/")))
     if len(results) == 2:

@@ -207,6 +207,24 @@ def start_script() -> Callable[..., "subprocess.Popen[str]"]:
     return start
 
 
+@pytest.fixture(scope="session")
+def stop_in_the_middle(left_over: Callable[..., list[str]]) -> Callable[..., None]:
+    """A function that stops a started script once a site joins; nothing may be left of it."""
+
+    def stop(run: "subprocess.Popen[str]", folder: Path, how: signal.Signals) -> None:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if "joined" in line:
+                break
+        assert left_over(folder, 0)
+        run.send_signal(how)
+        output, _ = run.communicate(timeout=1800)
+        assert run.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), output
+        assert left_over(folder) == []
+
+    return stop
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long ones first; the short ones then fill whatever gaps they leave."""
     items.sort(

@@ -98,6 +98,20 @@ def predict(model: Path) -> Callable[..., int]:
 
 
 @pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., None]:
+    """Looks whether the command said these words in one line, and left no labels behind."""
+
+    def look(*words: str) -> None:
+        error = capsys.readouterr().err
+        assert error.startswith("fedvox: error: ") and error.count("\n") == 1
+        for word in words:
+            assert word in error
+        assert not list(tmp_path.glob("seg*")) and not list(tmp_path.glob(".writing*"))
+
+    return look
+
+
+@pytest.fixture
 def blind(model: Path, tmp_path: Path) -> Path:
     """A model that calls everything background."""
     trained = read_model(model)

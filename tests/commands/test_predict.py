@@ -1,7 +1,4 @@
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -11,10 +8,8 @@ from fedvox.commands.main import main
 from fedvox.data.images.volumes import load_image
 from fedvox.inference.model_files.model_file import describe_model, read_model, write_model
 
-Predict = Callable[..., int]
 
-
-def test_labels_lie_on_exactly_the_scans_grid(predict: Predict, scan: Path, tmp_path: Path) -> None:
+def test_labels_lie_on_exactly_the_scans_grid(predict, scan, tmp_path):
     assert predict(scan, tmp_path / "seg.nii.gz") == 0
     image, labels = nib.load(scan), nib.load(tmp_path / "seg.nii.gz")
     assert labels.shape == image.shape
@@ -25,9 +20,7 @@ def test_labels_lie_on_exactly_the_scans_grid(predict: Predict, scan: Path, tmp_
     assert set(np.unique(labels.dataobj)) <= {0, 1, 2}
 
 
-def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(
-    predict: Predict, scan: Path, tmp_path: Path
-) -> None:
+def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(predict, scan, tmp_path):
     image = nib.load(scan)
     turned = nib.Nifti1Image(np.asarray(image.dataobj), image.affine).as_reoriented(
         np.array([[2, -1], [0, 1], [1, -1]])
@@ -44,8 +37,8 @@ def test_flipped_and_permuted_copy_gives_the_same_labels_in_world_space(
 
 
 def test_json_tells_values_volumes_and_that_the_model_is_a_phantoms(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    predict, scan, tmp_path, capsys
+):
     assert predict(scan, tmp_path / "seg.nii", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     labels = np.asarray(nib.load(tmp_path / "seg.nii").dataobj)
@@ -57,84 +50,50 @@ def test_json_tells_values_volumes_and_that_the_model_is_a_phantoms(
     assert result["phantom_model"] is True
 
 
-def fails(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> None:
-    error = capsys.readouterr().err
-    assert error.startswith("fedvox: error: ") and error.count("\n") == 1
-    for word in words:
-        assert word in error
-    assert not list(folder.glob("seg*")) and not list(folder.glob(".writing*"))
-
-
 @pytest.mark.parametrize("keep", [0, 1, 8, 100, 0.5, -100, -1])
-def test_truncated_model_is_refused(
-    predict: Predict,
-    model: Path,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    keep: float,
-) -> None:
+def test_truncated_model_is_refused(predict, model, scan, tmp_path, keep, refused):
     content = model.read_bytes()
     model.write_bytes(content[: int(keep * len(content)) if keep == 0.5 else int(keep)])
     assert predict(scan, tmp_path / "seg.nii.gz") == 1
-    fails(capsys, tmp_path, "not a whole safetensors file")
+    refused("not a whole safetensors file")
 
 
 @pytest.mark.parametrize("keep", [0, 10, -3])
-def test_truncated_description_is_refused(
-    predict: Predict,
-    model: Path,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    keep: int,
-) -> None:
+def test_truncated_description_is_refused(predict, model, scan, tmp_path, keep, refused):
     path = model.with_suffix(".json")
     path.write_text(path.read_text()[:keep])
     assert predict(scan, tmp_path / "seg.nii.gz") == 1
-    fails(capsys, tmp_path, "model.json")
+    refused("model.json")
 
 
-def test_a_scan_given_as_model_is_refused(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_scan_given_as_model_is_refused(predict, scan, tmp_path, refused):
     assert predict(scan, tmp_path / "seg.nii.gz", model=scan) == 1
-    fails(capsys, tmp_path, "safetensors")
+    refused("safetensors")
 
 
-def test_unknown_modality_lists_the_models_own(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unknown_modality_lists_the_models_own(predict, scan, tmp_path, refused):
     assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "pet") == 1
-    fails(capsys, tmp_path, "pet", "ct, mr")
+    refused("pet", "ct, mr")
 
 
 def test_the_modality_may_stand_with_the_scan_and_must_stand_somewhere(
-    model: Path, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    model, scan, tmp_path, refused
+):
     words = ["predict", "--model", str(model), "--threads", "1", "--output"]
     assert main([*words, str(tmp_path / "seg.nii"), "--input", str(scan)]) == 1
-    fails(capsys, tmp_path, "--modality is missing; name ct, mr or auto")
+    refused("--modality is missing; name ct, mr or auto")
     assert main([*words, str(tmp_path / "seg.nii"), "--input", f"MR={scan}"]) == 0
 
 
-def test_mri_declared_as_ct_is_refused(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mri_declared_as_ct_is_refused(predict, scan, tmp_path, refused):
     assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "ct") == 1
-    fails(capsys, tmp_path, "no value below 0")
+    refused("no value below 0")
 
 
-def test_ct_declared_as_mri_is_refused(
-    predict: Predict,
-    write_scan: Callable[..., Path],
-    ct_voxels: np.ndarray,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_ct_declared_as_mri_is_refused(predict, write_scan, ct_voxels, tmp_path, refused):
     ct = write_scan(tmp_path / "ct.nii.gz", ct_voxels)
     assert predict(ct, tmp_path / "seg.nii.gz") == 1
-    fails(capsys, tmp_path, "its modality is ct")
+    refused("its modality is ct")
 
 
 @pytest.mark.parametrize(
@@ -148,40 +107,27 @@ def test_ct_declared_as_mri_is_refused(
 )
 @pytest.mark.parametrize("modality", ["ct", "auto"])
 def test_a_ct_that_is_not_in_hu_is_refused_whatever_its_padding(
-    predict: Predict,
-    scan_of: Callable[[str], Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    change: Callable[[np.ndarray], np.ndarray],
-    words: str,
-    modality: str,
-) -> None:
+    predict, scan_of, tmp_path, change, words, modality, refused
+):
     image = nib.load(scan_of("ct"))
     data = change(np.asarray(image.dataobj).astype(np.float32))
     data[:2] = data[-2:] = -2000
     nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "ct.nii.gz")
     assert predict(tmp_path / "ct.nii.gz", tmp_path / "seg.nii.gz", "--modality", modality) == 1
-    fails(capsys, tmp_path, words if modality == "ct" else "name its modality")
+    refused(words if modality == "ct" else "name its modality")
 
 
-def test_an_mri_with_padding_below_0_is_no_ct(
-    predict: Predict,
-    scan_of: Callable[[str], Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_an_mri_with_padding_below_0_is_no_ct(predict, scan_of, tmp_path, refused):
     image = nib.load(scan_of("mr"))
     data = np.asarray(image.dataobj).astype(np.float32)
     data[:2] = data[-2:] = -1024
     nib.save(nib.Nifti1Image(data, image.affine), tmp_path / "mr.nii.gz")
     assert predict(tmp_path / "mr.nii.gz", tmp_path / "seg.nii.gz", "--modality", "ct") == 1
-    fails(capsys, tmp_path, "but for padding hardly a value", "name its modality")
+    refused("but for padding hardly a value", "name its modality")
     assert predict(tmp_path / "mr.nii.gz", tmp_path / "seg.nii.gz", "--modality", "mr") == 0
 
 
-def test_forms_that_contradict_each_other_are_noted(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_forms_that_contradict_each_other_are_noted(predict, scan, tmp_path, capsys):
     image = nib.load(scan)
     image.set_qform(np.diag([-1.0, 1, 1, 1]) @ image.affine, 1)
     image.set_sform(image.affine, 1)
@@ -195,13 +141,7 @@ def test_forms_that_contradict_each_other_are_noted(
     assert json.loads(capsys.readouterr().out)["notes"] == []
 
 
-def test_auto_recognises_a_ct_and_says_why(
-    predict: Predict,
-    write_scan: Callable[..., Path],
-    ct_voxels: np.ndarray,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_auto_recognises_a_ct_and_says_why(predict, write_scan, ct_voxels, tmp_path, capsys):
     ct = write_scan(tmp_path / "ct.nii.gz", ct_voxels)
     assert predict(ct, tmp_path / "auto.nii.gz", "--modality", "auto") == 0
     assert "modality ct: 50% of the scan lies below -300" in capsys.readouterr().out
@@ -211,9 +151,7 @@ def test_auto_recognises_a_ct_and_says_why(
     assert np.array_equal(auto, named)
 
 
-def test_auto_takes_the_models_only_mri_and_says_so(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_auto_takes_the_models_only_mri_and_says_so(predict, scan, tmp_path, capsys):
     assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "auto", "--json") == 0
     record = json.loads(capsys.readouterr().out)
     assert record["modality"] == "mr"
@@ -221,62 +159,46 @@ def test_auto_takes_the_models_only_mri_and_says_so(
 
 
 def test_auto_asks_where_several_mri_contrasts_are_known(
-    make_model: Callable[..., Path],
-    predict: Predict,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+    make_model, predict, scan, tmp_path, refused
+):
     model = make_model("ct", "t1", "t2")
     assert predict(scan, tmp_path / "seg.nii.gz", "--modality", "auto", model=model) == 1
-    fails(capsys, tmp_path, "name its modality: t1, t2")
+    refused("name its modality: t1, t2")
 
 
-def test_output_must_be_named_as_nifti(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_output_must_be_named_as_nifti(predict, scan, tmp_path, refused):
     assert predict(scan, tmp_path / "seg.png") == 1
-    fails(capsys, tmp_path, ".nii")
+    refused(".nii")
 
 
-def test_unreadable_scan_is_refused(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unreadable_scan_is_refused(predict, scan, tmp_path, refused):
     scan.write_bytes(scan.read_bytes()[:500])
     assert predict(scan, tmp_path / "seg.nii.gz") == 1
-    fails(capsys, tmp_path, "damaged or truncated")
+    refused("damaged or truncated")
 
 
-def test_scan_is_never_the_output(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scan_is_never_the_output(predict, scan, tmp_path, refused):
     content = scan.read_bytes()
     (tmp_path / "link.nii.gz").symlink_to(scan)
     for output in (scan, tmp_path / "link.nii.gz"):
         assert predict(scan, output, "--force") == 1
-        fails(capsys, tmp_path, "it is the scan itself")
+        refused("it is the scan itself")
     assert scan.read_bytes() == content
 
 
-def test_existing_output_is_replaced_only_by_force(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_existing_output_is_replaced_only_by_force(predict, scan, tmp_path, refused):
     output = tmp_path / "old.nii.gz"
     output.write_bytes(b"precious")
     assert predict(scan, output) == 1
-    fails(capsys, tmp_path, "exists already", "--force")
+    refused("exists already", "--force")
     assert output.read_bytes() == b"precious"
     assert predict(scan, output, "--force") == 0
     assert nib.load(output).shape == nib.load(scan).shape
 
 
 def test_place_that_cannot_hold_the_output_is_refused_before_segmenting(
-    predict: Predict,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    predict, scan, tmp_path, monkeypatch, refused
+):
     def fail(*arguments: object) -> None:
         raise AssertionError("the scan was segmented")
 
@@ -284,39 +206,31 @@ def test_place_that_cannot_hold_the_output_is_refused_before_segmenting(
     (tmp_path / "file").touch()
     (tmp_path / "folder.nii").mkdir()
     assert predict(scan, tmp_path / "file" / "x" / "seg.nii") == 1
-    fails(capsys, tmp_path, "is a file, not a folder")
+    refused("is a file, not a folder")
     assert predict(scan, tmp_path / "folder.nii") == 1
-    fails(capsys, tmp_path, "it is a folder")
+    refused("it is a folder")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert predict(scan, tmp_path / "new" / "seg.nii") == 1
-    fails(capsys, tmp_path, "cannot be written")
+    refused("cannot be written")
 
 
-def test_error_of_the_scan_names_it(
-    predict: Predict, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_error_of_the_scan_names_it(predict, tmp_path, refused):
     assert predict(tmp_path / "none.nii.gz", tmp_path / "seg.nii.gz") == 1
-    fails(capsys, tmp_path, f"{tmp_path / 'none.nii.gz'}: the file is missing")
+    refused(f"{tmp_path / 'none.nii.gz'}: the file is missing")
 
 
 @pytest.mark.parametrize("threads", ["0", "-2", "257"])
 def test_a_number_of_threads_that_helps_no_scan_is_refused(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], threads: str
-) -> None:
+    predict, scan, tmp_path, threads, refused
+):
     assert predict(scan, tmp_path / "seg.nii.gz", "--threads", threads) == 1
-    fails(capsys, tmp_path, f"--threads is {threads}; it must be from 1 to 256")
+    refused(f"--threads is {threads}; it must be from 1 to 256")
 
 
 @pytest.mark.parametrize(("trained_on", "noted"), [(["ct"], True), (["ct", "mr"], False)])
 def test_modality_that_no_site_had_is_noted(
-    predict: Predict,
-    model: Path,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    trained_on: list[str],
-    noted: bool,
-) -> None:
+    predict, model, scan, tmp_path, capsys, trained_on, noted
+):
     description = json.loads(model.with_suffix(".json").read_text())
     description |= {"modalities": trained_on, "phantom": False}
     model.with_suffix(".json").write_text(json.dumps(description))
@@ -326,12 +240,7 @@ def test_modality_that_no_site_had_is_noted(
     assert ("note: no site of this modality trained the model" in printed.err) is noted
 
 
-def test_dicom_series_is_segmented_on_its_own_grid(
-    predict: Predict,
-    write_dicom: Callable[..., Path],
-    ct_voxels: np.ndarray,
-    tmp_path: Path,
-) -> None:
+def test_dicom_series_is_segmented_on_its_own_grid(predict, write_dicom, ct_voxels, tmp_path):
     series = write_dicom(tmp_path / "series", ct_voxels)
     assert predict(series, tmp_path / "seg.nii.gz", "--modality", "auto") == 0
     labels = nib.load(tmp_path / "seg.nii.gz")
@@ -345,23 +254,15 @@ def test_dicom_series_is_segmented_on_its_own_grid(
     assert int(labels.header["qform_code"]) == 1 and int(labels.header["sform_code"]) == 1
 
 
-def test_nothing_is_written_into_a_dicom_series(
-    predict: Predict,
-    write_dicom: Callable[..., Path],
-    ct_voxels: np.ndarray,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_nothing_is_written_into_a_dicom_series(predict, write_dicom, ct_voxels, tmp_path, refused):
     series = write_dicom(tmp_path / "series", ct_voxels)
     before = sorted(series.iterdir())
     assert predict(series, series / "seg.nii.gz", "--modality", "ct") == 1
-    fails(capsys, tmp_path, "it lies in the scan's folder")
+    refused("it lies in the scan's folder")
     assert sorted(series.iterdir()) == before
 
 
-def test_report_tells_model_versions_modality_geometry_and_volumes(
-    predict: Predict, model: Path, scan: Path, tmp_path: Path
-) -> None:
+def test_report_tells_model_versions_modality_geometry_and_volumes(predict, model, scan, tmp_path):
     report = tmp_path / "new" / "report.json"
     assert predict(scan, tmp_path / "seg.nii.gz", "--report", report) == 0
     record = json.loads(report.read_text())
@@ -384,7 +285,7 @@ def test_report_tells_model_versions_modality_geometry_and_volumes(
     assert "scan" not in report.read_text().replace("scan's", "")
 
 
-def test_preview_is_a_picture_of_three_planes(predict: Predict, scan: Path, tmp_path: Path) -> None:
+def test_preview_is_a_picture_of_three_planes(predict, scan, tmp_path):
     import matplotlib.image
 
     assert predict(scan, tmp_path / "seg.nii.gz", "--preview", tmp_path / "seg.png") == 0
@@ -398,52 +299,35 @@ def test_preview_is_a_picture_of_three_planes(predict: Predict, scan: Path, tmp_
     [("--preview", "seg.jpg", ".png"), ("--report", "seg.txt", ".json")],
 )
 def test_preview_and_report_must_be_named_as_what_they_are(
-    predict: Predict,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    option: str,
-    name: str,
-    words: str,
-) -> None:
+    predict, scan, tmp_path, option, name, words, refused
+):
     assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name) == 1
-    fails(capsys, tmp_path, option, words)
+    refused(option, words)
 
 
 @pytest.mark.parametrize(("option", "name"), [("--preview", "old.png"), ("--report", "old.json")])
 def test_existing_preview_and_report_are_replaced_only_by_force(
-    predict: Predict,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    option: str,
-    name: str,
-) -> None:
+    predict, scan, tmp_path, option, name, refused
+):
     (tmp_path / name).write_bytes(b"precious")
     assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name) == 1
-    fails(capsys, tmp_path, option, "exists already")
+    refused(option, "exists already")
     assert predict(scan, tmp_path / "seg.nii.gz", option, tmp_path / name, "--force") == 0
     assert (tmp_path / name).read_bytes() != b"precious"
 
 
 def test_a_full_disk_names_the_output_and_leaves_nothing(
-    predict: Predict,
-    scan: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    full_disk: Callable[[], AbstractContextManager[None]],
-) -> None:
+    predict, scan, tmp_path, full_disk, refused
+):
     out = tmp_path / "out"
     with full_disk():
         more = ("--report", out / "seg.json", "--preview", out / "seg.png")
         assert predict(scan, out / "seg.nii", *more) == 1
-    fails(capsys, tmp_path, f"{out / 'seg.nii'}: the results cannot be written", "make room")
+    refused(f"{out / 'seg.nii'}: the results cannot be written", "make room")
     assert list(out.iterdir()) == []
 
 
-def test_largest_component_leaves_one_piece_of_each_organ(
-    predict: Predict, scan: Path, tmp_path: Path
-) -> None:
+def test_largest_component_leaves_one_piece_of_each_organ(predict, scan, tmp_path):
     from scipy import ndimage
 
     assert predict(scan, tmp_path / "all.nii.gz") == 0
@@ -458,16 +342,14 @@ def test_largest_component_leaves_one_piece_of_each_organ(
     assert (one != every).any() and any(pieces.values())
 
 
-def test_failed_scan_leaves_no_preview_or_report(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_failed_scan_leaves_no_preview_or_report(predict, scan, tmp_path, refused):
     scan.write_bytes(scan.read_bytes()[:500])
     more = ("--preview", tmp_path / "seg.png", "--report", tmp_path / "seg.json")
     assert predict(scan, tmp_path / "seg.nii.gz", *more) == 1
-    fails(capsys, tmp_path, "damaged or truncated")
+    refused("damaged or truncated")
 
 
-def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_examples(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["predict", "--help"])
     assert stop.value.code == 0
@@ -477,8 +359,8 @@ def test_help_shows_examples(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_scan_in_which_nothing_was_found_is_no_error_and_says_so(
-    predict: Predict, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], blind: Path
-) -> None:
+    predict, scan, tmp_path, capsys, blind
+):
     assert predict(scan, tmp_path / "seg.nii.gz", "--json") == 0
     assert "note:" not in capsys.readouterr().err
     assert predict(scan, tmp_path / "none.nii.gz", "--json", "--model", blind) == 0
@@ -488,9 +370,7 @@ def test_a_scan_in_which_nothing_was_found_is_no_error_and_says_so(
 
 
 @pytest.mark.parametrize("command", ["predict", "export"])
-def test_a_model_whose_weights_are_no_numbers_is_refused(
-    scan: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
+def test_a_model_whose_weights_are_no_numbers_is_refused(scan, model, tmp_path, command, refused):
     trained = read_model(model)
     weights = {name: np.full_like(array, np.nan) for name, array in trained.weights.items()}
     path = write_model(
@@ -501,7 +381,7 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(
         "export": ["--out", tmp_path / "bundle"],
     }
     assert main([command, "--model", str(path), *map(str, more[command])]) == 1
-    fails(capsys, tmp_path, "weight tensors hold NaN or infinite values")
+    refused("weight tensors hold NaN or infinite values")
     assert not (tmp_path / "bundle").exists()
 
 

@@ -53,18 +53,10 @@ def test_three_sites_give_the_simulators_table_and_files(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_a_stop_in_the_middle(
-    tmp_path, tiny_overrides, left_over, how, start
+    tmp_path, tiny_overrides, stop_in_the_middle, how, start
 ):
     run = start(tmp_path / "poc", "--sites", "ct", *settings(tiny_overrides))
-    for line in run.stdout:
-        if "joined" in line:
-            break
-    assert left_over(tmp_path, 0)
-    run.send_signal(how)
-    output, _ = run.communicate(timeout=1800)
-    expected = 130 if how == signal.SIGINT else -signal.SIGKILL
-    assert run.returncode == expected, output
-    assert left_over(tmp_path) == []
+    stop_in_the_middle(run, tmp_path, how)
 
 
 def test_a_failing_job_gives_its_reason_and_leaves_nothing(

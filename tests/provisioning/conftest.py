@@ -26,10 +26,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lead(federation: Federation) -> Iterator[Any]:
     """The lead's session with the file's federation, once all its sites are there."""
-    session = federation.session(LEAD)
-    federation.wait_for_sites(session)
-    yield session
-    session.close()
+    with federation.joined(LEAD) as session:
+        yield session
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The server and a site are killed between two compressed rounds: a clone of the job ends with the
 undisturbed weights."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -80,21 +79,10 @@ def kill(federation: Federation, name: str) -> None:
     psutil.wait_procs(own, timeout=30)
 
 
-@contextlib.contextmanager
-def lead(federation: Federation) -> Iterator[Any]:
-    """The lead's session while this server lives; one that outlives it is slow to close."""
-    session = federation.session(LEAD)
-    try:
-        federation.wait_for_sites(session)
-        yield session
-    finally:
-        session.close()
-
-
 def test_a_clone_of_a_killed_run_ends_with_the_undisturbed_weights_and_memory(
     federation, job, work, replicas
 ):
-    with lead(federation) as session:
+    with federation.joined(LEAD) as session:
         undisturbed = submit(session, job, work)
         assert watch(federation, session, undisturbed, ROUNDS) == DONE
         killed = submit(session, job, work)
@@ -104,7 +92,7 @@ def test_a_clone_of_a_killed_run_ends_with_the_undisturbed_weights_and_memory(
     assert not (state_of(federation, killed) / f"model_{ROUNDS:05d}.safetensors").exists()
     for name in (federation.kits.server, SITES[0]):
         federation.start(name)
-    with lead(federation) as session:
+    with federation.joined(LEAD) as session:
         clone = session.clone_job(killed)
         assert watch(federation, session, clone, ROUNDS) == DONE
     ours, theirs = state_of(federation, killed), state_of(federation, undisturbed)

@@ -35,17 +35,9 @@ def start(start_script):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_a_stop_in_the_middle(
-    tmp_path, built, tiny_overrides, left_over, how, start
+    tmp_path, built, tiny_overrides, stop_in_the_middle, how, start
 ):
-    run = start(tmp_path / "secure", built, tiny_overrides)
-    for line in run.stdout:
-        if "joined" in line:
-            break
-    assert left_over(tmp_path, 0)
-    run.send_signal(how)
-    output, _ = run.communicate(timeout=1800)
-    assert run.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), output
-    assert left_over(tmp_path) == []
+    stop_in_the_middle(start(tmp_path / "secure", built, tiny_overrides), tmp_path, how)
 
 
 def test_a_server_that_dies_at_its_start_gives_its_reason(

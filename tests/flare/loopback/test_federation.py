@@ -2,6 +2,7 @@
 
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +44,20 @@ def test_a_server_that_does_not_start_is_reported_with_its_last_line(kits):
     with pytest.raises(FedVoxError, match="does not start: wrong certificate"), federation:
         federation.session("a@b.org")
     assert federation.processes() == []
+
+
+def test_a_session_is_closed_also_where_a_site_does_not_join(kits, monkeypatch):
+    federation, closed = Federation(kits), []
+    session = SimpleNamespace(close=lambda: closed.append(True))
+    monkeypatch.setattr(federation, "session", lambda user: session)
+    monkeypatch.setattr(federation, "wait_for_sites", lambda session, tell: tell("site-1 joined"))
+    told: list[str] = []
+    with federation.joined("a@b.org", told.append) as found:
+        assert (found, told, closed) == (session, ["site-1 joined"], [])
+    assert closed == [True]
+    with pytest.raises(ZeroDivisionError), federation.joined("a@b.org", lambda text: 1 / 0):
+        pass
+    assert closed == [True, True]
 
 
 def test_missing_kits_are_one_line_with_a_remedy(kits):

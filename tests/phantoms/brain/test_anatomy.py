@@ -4,9 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from fedvox.phantoms.brain.anatomy import BrainPatient, draw_patient
+from fedvox.phantoms.brain.anatomy import draw_patient
 from fedvox.phantoms.brain.tissue import ORGANS, Tissue
 from fedvox.phantoms.grid import oriented_grid
+from fedvox.phantoms.layered import LayeredPatient
 from fedvox.phantoms.volume import tissue_volume
 
 CORE = (Tissue.NECROTIC, Tissue.ENHANCING)
@@ -18,9 +19,10 @@ def whole(seed: int, spacing: float = 5.0) -> np.ndarray:
     return tissue_volume(draw_patient(seed), grid.shape, grid.affine)
 
 
-def around_the_core(patient: BrainPatient) -> np.ndarray:
+def around_the_core(patient: LayeredPatient) -> np.ndarray:
     """2 mm voxels around the core; the warp moves it by some mm only."""
-    low, high = patient.tumour.rim.bounds()
+    _, tumour = patient.layers
+    low, high = tumour.rim.bounds()
     turned = patient.warp.turn.T @ ((low + high) / 2)
     lengths = np.ceil((high - low + 24) / 2).astype(int)
     grid = oriented_grid(lengths, [2.0] * 3, turned, "RAS")
@@ -56,15 +58,15 @@ def test_every_tissue_has_a_plausible_volume(seed):
 
 
 def test_tumours_take_either_side_and_keep_off_the_surface():
-    patients = [draw_patient(seed) for seed in range(30)]
-    centres = np.array([patient.tumour.rim.centre for patient in patients])
+    patients = [draw_patient(seed).layers for seed in range(30)]
+    centres = np.array([tumour.rim.centre for _, tumour in patients])
     assert 8 < (centres[:, 0] > 0).sum() < 22
-    for patient in patients:
-        low, high = patient.tumour.rim.bounds()
+    for head, tumour in patients:
+        low, high = tumour.rim.bounds()
         corners = np.array([[low[axis], high[axis]] for axis in range(3)], np.float32)
-        middle = np.repeat(patient.tumour.rim.centre[:, None], 6, axis=1)
+        middle = np.repeat(tumour.rim.centre[:, None], 6, axis=1)
         middle[np.arange(3).repeat(2), np.arange(6)] = corners.ravel()
-        assert patient.head.depth(middle).min() > 0
+        assert head.depth(middle).min() > 0
 
 
 def test_ids_of_the_tumour_follow_the_list_of_organs():

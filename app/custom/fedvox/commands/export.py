@@ -5,6 +5,7 @@ import json
 
 from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_model, require_place
+from fedvox.commands.text import warn_of_phantoms
 
 _EPILOG = """\
 examples:
@@ -78,8 +79,7 @@ def run(args: argparse.Namespace) -> int:
         result = {"output": str(args.out), "format": form, "model_hash": model_hash}
         print(json.dumps(result, indent=2))
         return 0
-    if trained.description.get("phantom"):
-        print("This model was trained on phantom data: a test instrument, not for patients.")
+    warn_of_phantoms(trained.description)
     print(args.out)
     if form == "bundle":
         print(f"Next: {args.out / 'docs/README.md'} says how to run it")

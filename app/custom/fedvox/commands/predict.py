@@ -17,7 +17,7 @@ from fedvox.commands.predict_plan import (
     plan_one,
     refuse_exposed,
 )
-from fedvox.commands.predict_run import run_folder, run_one
+from fedvox.commands.predict_run import Run, run_folder, run_one
 from fedvox.commands.predict_table import write_table
 
 if TYPE_CHECKING:
@@ -127,10 +127,11 @@ def run(args: argparse.Namespace) -> int:
     if not trained.description.get("phantom"):
         refuse_exposed(plan)
     options = Options(args.largest_component, args.preview is not None)
+    own = Run(predictor, options, trained.description, args.json)
     if many:
         write_table(args.output, plan, predictor.job.data.organs, args.force)
-        return run_folder(predictor, plan, options, trained.description, args.json)
-    return run_one(predictor, plan.tasks[0], options, trained.description, args.json)
+        return run_folder(own, plan)
+    return run_one(own, plan.tasks[0])
 
 
 def scan_input(text: str) -> tuple[str, Path]:

@@ -4,30 +4,39 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fedvox.commands.predict_plan import Task, Worklist
-from fedvox.commands.text import visible
+from fedvox.commands.text import visible, warn_of_phantoms
 
 if TYPE_CHECKING:
     from fedvox.inference.predict import Options, Prediction, Predictor
 
 
-def run_one(
-    predictor: "Predictor",
-    task: Task,
-    options: "Options",
-    description: Mapping[str, Any],
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True)
+class Run:
+    """How a call of the command segments, whatever scans it was given.
+
+    Attributes:
+        predictor: the model.
+        options: extras.
+        description: content of ``model.json``.
+        as_json: prints whole records.
+    """
+
+    predictor: "Predictor"
+    options: "Options"
+    description: Mapping[str, Any]
+    as_json: bool
+
+
+def run_one(run: Run, task: Task) -> int:
     """Segments a single scan and prints its organs.
 
     Args:
-        predictor: the model.
+        run: how.
         task: the scan and its files.
-        options: extras.
-        description: content of ``model.json``.
-        as_json: prints the whole record.
 
     Returns:
         0.
@@ -41,18 +50,18 @@ def run_one(
 
     with tqdm(total=0, disable=None, bar_format="{desc} [{elapsed}]") as bar:
         try:
-            record = _segment(predictor, task, options, description, bar.set_description_str)
+            record = _segment(run, task, bar.set_description_str)
         except DataError as error:
             # The terminal is the user's own; elsewhere such errors must not name a file.
             raise ConfigError(_about_scan(task, error)) from None
-    _note_modality(description, record["modality"])
+    _note_modality(run.description, record["modality"])
     for note in record["notes"]:
         print(f"note: {note}", file=sys.stderr)
     _note_empty([record])
-    if as_json:
+    if run.as_json:
         print(json.dumps({"output": str(task.output), **record}, indent=2))
         return 0
-    _warn_of_phantoms(description)
+    warn_of_phantoms(run.description)
     if record["modality"] not in task.scans and not record["channels"]:
         print(f"modality {record['modality']}: {record['modality_reason']}")
     for organ, found in record["organs"].items():
@@ -61,21 +70,12 @@ def run_one(
     return 0
 
 
-def run_folder(
-    predictor: "Predictor",
-    worklist: Worklist,
-    options: "Options",
-    description: Mapping[str, Any],
-    as_json: bool,
-) -> int:
+def run_folder(run: Run, worklist: Worklist) -> int:
     """Segments the scans of a folder; those that fail are named on stderr at the end.
 
     Args:
-        predictor: the model.
+        run: how.
         worklist: scans and their files.
-        options: extras.
-        description: content of ``model.json``.
-        as_json: prints all records.
 
     Returns:
         0, or 1 when a scan failed.
@@ -86,24 +86,23 @@ def run_folder(
     failed: dict[str, str] = {}
     with tqdm(worklist.tasks, unit="scan", disable=None) as bar:
         for task in bar:
-            tell: Callable[[str], None] = bar.set_postfix_str
             try:
-                record = _segment(predictor, task, options, description, tell)
+                record = _segment(run, task, bar.set_postfix_str)
                 records[task.name] = {"output": str(task.output), **record}
             except Exception as error:  # whatever it is, the night's other scans go on
                 failed[task.name] = _reason(error)
     for modality in sorted({record["modality"] for record in records.values()}):
-        _note_modality(description, modality)
+        _note_modality(run.description, modality)
     for name, record in records.items():
         for note in record["notes"]:
             print(visible(f"note: {name}: {note}"), file=sys.stderr)
     _note_empty(list(records.values()))
-    if as_json:
+    if run.as_json:
         print(
             json.dumps({"scans": records, "failed": failed, "skipped": worklist.skipped}, indent=2)
         )
     else:
-        _warn_of_phantoms(description)
+        warn_of_phantoms(run.description)
         for record in records.values():
             print(record["output"])
         print(_summary(worklist, len(records), len(failed)))
@@ -121,13 +120,7 @@ def _about_scan(task: Task, error: Exception) -> str:
     return f"{', '.join(map(str, task.scans.values()))}: {error}"
 
 
-def _segment(
-    predictor: "Predictor",
-    task: Task,
-    options: "Options",
-    description: Mapping[str, Any],
-    tell: Callable[[str], None],
-) -> dict[str, Any]:
+def _segment(run: Run, task: Task, tell: Callable[[str], None]) -> dict[str, Any]:
     """Segments a scan and writes its files.
 
     Raises:
@@ -136,11 +129,11 @@ def _segment(
     from fedvox.errors import ConfigError
     from fedvox.report.prediction import describe_prediction
 
-    prediction = predictor.predict(task.scans, options, tell)
-    record = describe_prediction(prediction, description, options.largest_component)
+    prediction = run.predictor.predict(task.scans, run.options, tell)
+    record = describe_prediction(prediction, run.description, run.options.largest_component)
     tell("writing the results")
     try:
-        _write(task, prediction, record, description)
+        _write(task, prediction, record, run.description)
     except OSError as error:
         raise ConfigError(
             f"{task.output}: the results cannot be written ({error.strerror}); make room, or "
@@ -193,11 +186,6 @@ def _summary(worklist: Worklist, done: int, failed: int) -> str:
     if worklist.others:
         parts.append(f"left out as no scan: {worklist.others} of the folder's entries")
     return "; ".join(parts)
-
-
-def _warn_of_phantoms(description: Mapping[str, Any]) -> None:
-    if description.get("phantom"):
-        print("This model was trained on phantom data: a test instrument, not for patients.")
 
 
 def _note_empty(records: Sequence[Mapping[str, Any]]) -> None:

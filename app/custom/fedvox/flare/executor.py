@@ -22,18 +22,15 @@ from fedvox.admission.registration import Registration
 from fedvox.aggregation.claims import claims_of
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
-from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.compress import publish_replica
-from fedvox.flare.jobs.carried import check_carried
-from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line
-from fedvox.flare.run.places import OWN_MODEL, RESULTS, SITE_REPORT, custom_dir, load_job, run_dir
+from fedvox.flare.run.places import OWN_MODEL, RESULTS, SITE_REPORT, run_dir
 from fedvox.flare.run.report_form import model_name
-from fedvox.flare.run.senders import publish_token
 from fedvox.flare.run.site_setup import SiteSetup, set_up_site
+from fedvox.flare.run.site_start import checked_job, publish_registration
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.inference.model_files.model_file import own_folder
@@ -67,9 +64,7 @@ class FedVoxExecutor(Executor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Opens the site and publishes its registration when the run starts."""
         if event_type == EventType.START_RUN:
-            registration = self._start(fl_ctx).to_dict()
-            fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
-            publish_token(fl_ctx)
+            publish_registration(self._start(fl_ctx), fl_ctx)
             if self.job is not None and self.site is not None:
                 publish_replica(fl_ctx, self.job)
 
@@ -97,10 +92,7 @@ class FedVoxExecutor(Executor):
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
-            check_site_name(site)
-            check_policy(fl_ctx)
-            self.job = load_job(fl_ctx)
-            check_carried(custom_dir(fl_ctx))
+            self.job = checked_job(fl_ctx)
             label_map = label_map_hash(self.job.data.organs)
             self.device = prepare_device(self.job.training)
             job_parts(self.job)  # a wrong 'training.personal' is told before cases are prepared

@@ -12,8 +12,8 @@ from nvflare.fuel.utils.log_utils import BaseFormatter, JsonFormatter
 from fedvox.privacy.records import guard_process, redacted
 
 
-class RedactingFormatter(BaseFormatter):
-    """FLARE's text format; paths, names of image files, dates and long numbers are taken out.
+class _Redacting(logging.Formatter):
+    """A formatter of FLARE, mixed in behind it, that gets redacted records only.
 
     Args:
         args: ``fmt`` and the other arguments of FLARE's formatter.
@@ -25,22 +25,13 @@ class RedactingFormatter(BaseFormatter):
         guard_process()
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """One line, or one JSON object."""
         return str(super().format(redacted(record)))
 
 
-class RedactingJsonFormatter(JsonFormatter):
-    """FLARE's JSON format, redacted alike.
+class RedactingFormatter(_Redacting, BaseFormatter):
+    """FLARE's text format; paths, names of image files, dates and long numbers are taken out."""
 
-    Args:
-        args: ``fmt`` and the other arguments of FLARE's formatter.
-        kwargs: the same by name.
-    """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        guard_process()
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One JSON object."""
-        return str(super().format(redacted(record)))
+class RedactingJsonFormatter(_Redacting, JsonFormatter):
+    """FLARE's JSON format, redacted alike."""

@@ -14,14 +14,13 @@ from nvflare.app_common.app_constant import StatisticsConstants as StC
 from nvflare.app_common.workflows.statistics_controller import StatisticsController
 
 from fedvox.errors import ConfigError, FedVoxError
-from fedvox.flare.handshake import Handshake
 from fedvox.flare.run.incoming import HANDSHAKE, registration_of
 from fedvox.flare.run.messages import MEMORY, UNREADABLE
-from fedvox.flare.run.places import check_workspace, is_simulator
+from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.run_end import watch_end
 from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.run.server_run import server_run
-from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
+from fedvox.flare.run.server_start import await_sites, open_run
 from fedvox.flare.run.statistics import read_statistics, statistic_configs
 from fedvox.planning.fingerprint import SPACING, Fingerprint
 from fedvox.planning.plan import FreeMemory, make_plan
@@ -56,22 +55,15 @@ class FedVoxStatistics(StatisticsController):
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads the settings before the first site asks for a task."""
         try:
-            check_workspace(fl_ctx)
-            server_run(fl_ctx).stage = "plan"
-            guard_events(fl_ctx)
-            outlive_failed_sites(fl_ctx)
+            open_run(fl_ctx).stage = "plan"
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or asks for the statistics."""
-        handshake = self._engine.get_component(HANDSHAKE)
-        if not isinstance(handshake, Handshake):
-            self.system_panic(f"component '{HANDSHAKE}' is no Handshake", fl_ctx)
-            return
         try:
-            handshake.wait(self.min_clients, fl_ctx, abort_signal)
+            await_sites(HANDSHAKE, self.min_clients, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
             return

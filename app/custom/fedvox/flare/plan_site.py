@@ -20,15 +20,11 @@ import fedvox
 from fedvox.admission.registration import Registration
 from fedvox.data.organs import label_map_hash
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.data.site.site_names import check_site_name
 from fedvox.errors import FedVoxError
-from fedvox.flare.jobs.carried import check_carried
-from fedvox.flare.outgoing import check_policy
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_line
-from fedvox.flare.run.places import custom_dir, load_job
-from fedvox.flare.run.senders import publish_token
 from fedvox.flare.run.site_setup import find_site
+from fedvox.flare.run.site_start import checked_job, publish_registration
 from fedvox.flare.run.statistics import (
     MIN_CASES,
     FingerprintStatistics,
@@ -69,10 +65,9 @@ class PlanExecutor(Executor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Lists the cases and publishes registration and free memory when the run starts."""
         if event_type == EventType.START_RUN:
-            registration = self._start(fl_ctx).to_dict()
-            fl_ctx.set_prop(messages.REGISTRATION, registration, private=False, sticky=True)
-            publish_token(fl_ctx)
-            if self.job is not None and not registration["external"]:
+            registration = self._start(fl_ctx)
+            publish_registration(registration, fl_ctx)
+            if self.job is not None and not registration.external:
                 memory = site_memory(self.job)
                 fl_ctx.set_prop(messages.MEMORY, memory, private=False, sticky=True)
 
@@ -92,10 +87,7 @@ class PlanExecutor(Executor):
         site = str(fl_ctx.get_identity_name())
         label_map = ""
         try:
-            check_site_name(site)
-            check_policy(fl_ctx)
-            job = load_job(fl_ctx)
-            check_carried(custom_dir(fl_ctx))
+            job = checked_job(fl_ctx)
             label_map = label_map_hash(job.data.organs)
             choose_device(job.training.device)
             self.site = find_site(fl_ctx, job)

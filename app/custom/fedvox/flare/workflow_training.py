@@ -10,13 +10,11 @@ from nvflare.app_common.workflows.scatter_and_gather import ScatterAndGather
 
 from fedvox.admission.site_notes import validation_gaps
 from fedvox.errors import FedVoxError
-from fedvox.flare.handshake import Handshake
-from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.run_end import disk_text, task_failure
 from fedvox.flare.run.run_results import refuse_untrained, write_unevaluated
 from fedvox.flare.run.senders import authenticate
 from fedvox.flare.run.server_run import server_run
-from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
+from fedvox.flare.run.server_start import await_sites, open_run
 
 
 class FedVoxScatterAndGather(ScatterAndGather):
@@ -36,28 +34,21 @@ class FedVoxScatterAndGather(ScatterAndGather):
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads settings and state before the base class loads the model."""
         try:
-            check_workspace(fl_ctx)
-            run = server_run(fl_ctx)
+            run = open_run(fl_ctx)
             self._num_rounds = run.job.training.rounds
             self._current_round = run.state.version
-            guard_events(fl_ctx)
-            outlive_failed_sites(fl_ctx)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or trains; what is trained is written before anything else."""
-        handshake = self._engine.get_component(self.handshake_id)
-        if not isinstance(handshake, Handshake):
-            self.system_panic(f"component '{self.handshake_id}' is no Handshake", fl_ctx)
-            return
-        run = server_run(fl_ctx)
         try:
-            handshake.wait(self._min_clients, fl_ctx, abort_signal)
+            handshake = await_sites(self.handshake_id, self._min_clients, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
             return
+        run = server_run(fl_ctx)
         for text in validation_gaps(handshake.registrations):
             run.note(text)
         run.stage = "training"

@@ -1,17 +1,17 @@
 """The models that tables speak of: two global ones, and one of each site."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from fedvox.metrics.table import SummaryRow
 
 BEST = "global_best"
 LAST = "global_last"
 
-LOCAL_NOTE = (
+_LOCAL_NOTE = (
     "SITE (own): the model that the site itself had after its last local training, before the "
     "server averaged it with the others"
 )
-SAME_NOTE = f"{BEST} is the model after the last round, {LAST}: both are shown once"
+_SAME_NOTE = f"{BEST} is the model after the last round, {LAST}: both are shown once"
 
 
 def model_title(model: str, last_is_best: bool = False) -> str:
@@ -24,6 +24,17 @@ def model_title(model: str, last_is_best: bool = False) -> str:
     if model in (BEST, LAST):
         return f"{BEST} = last" if last_is_best else model
     return f"{model} (own)"
+
+
+def model_notes(models: Collection[str], last_is_best: bool) -> list[str]:
+    """What a table has to say of the models in it.
+
+    Args:
+        models: as in the column ``model``.
+        last_is_best: as for :func:`model_title`.
+    """
+    same = [_SAME_NOTE] if last_is_best and BEST in models else []
+    return same + ([_LOCAL_NOTE] if set(models) - {BEST, LAST} else [])
 
 
 def shown_rows(summary: Sequence[SummaryRow], last_is_best: bool) -> list[SummaryRow]:

@@ -31,6 +31,11 @@ class SiteLine:
         """Test cases with evidence, for the model that has most of them."""
         return max(row.cases for row in self.cells.values())
 
+    def fewer_cases(self, model: str) -> str:
+        """What stands behind a model's Dice where it was scored on fewer cases than others."""
+        own = self.cells[model].cases if model in self.cells else self.cases
+        return f" (n={own})" if own != self.cases else ""
+
 
 def site_lines(summary: Sequence[SummaryRow]) -> list[SiteLine]:
     """One line per site and modality, by name; empty for a summary without sites."""

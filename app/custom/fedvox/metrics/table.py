@@ -12,6 +12,7 @@ from fedvox.errors import ConfigError
 from fedvox.files import atomic_path
 from fedvox.metrics import MAIN
 from fedvox.metrics.columns import ABSENT, column, columns, per_metric
+from fedvox.metrics.interval import FEWEST
 from fedvox.privacy.forms import CODE, SPLITS, one_of, share, text, whole
 
 NAME = text(200)
@@ -86,6 +87,11 @@ class SummaryRow:
     means: Mapping[str, float] = per_metric("{column}_mean")
     cases: int = column(whole())
     site: str = column(NAME, ALL_SITES)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the mean Dice has one: not of few cases, nor of cases without any spread."""
+        return self.cases >= FEWEST and not math.isnan(self.dice_low)
 
 
 @dataclass(frozen=True)

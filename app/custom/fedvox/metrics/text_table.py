@@ -11,8 +11,7 @@ from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import (
     BEST,
     LAST,
-    LOCAL_NOTE,
-    SAME_NOTE,
+    model_notes,
     model_title,
     ordered_models,
     shown_rows,
@@ -95,7 +94,7 @@ def format_sites(
     cells = [["site", "modality", "cases", *headings]]
     for line in lines:
         shown = [*columns, *([line.site] if narrow else [])]
-        dice = [_site_cell(line, line.cells.get(model)) for model in shown]
+        dice = [_site_cell(line, model) for model in shown]
         cells.append([site_title(line.site, external), line.modality, str(line.cases), *dice])
     worst = worst_line(lines, models[0])
     end = [EXTERNAL_NOTE] if {line.site for line in lines} & set(external) else []
@@ -107,25 +106,18 @@ def format_sites(
 
 
 def _notes(summary: Sequence[SummaryRow], last_is_best: bool) -> list[str]:
-    models = {row.model for row in summary}
-    notes = []
-    if last_is_best and BEST in models:
-        notes.append(SAME_NOTE)
-    if models - {BEST, LAST}:
-        notes.append(LOCAL_NOTE)
+    notes = model_notes({row.model for row in summary}, last_is_best)
     means = [row for row in summary if row.organ == MEAN_ORGAN and row.site == ALL_SITES]
     if any(0 < row.cases < FEWEST for row in means):
         notes.append(f"no interval below {FEWEST} cases")
-    bare = [row for row in means if row.cases >= FEWEST and math.isnan(row.dice_low)]
+    bare = [row for row in means if row.cases >= FEWEST and not row.has_interval]
     reasons = sorted({gap_text(row.cases, row.dice_mean) for row in bare})
     return notes + [f"no interval where {reason}" for reason in reasons]
 
 
-def _site_cell(line: SiteLine, row: SummaryRow | None) -> str:
-    """The mean Dice; with its cases where the model was scored on fewer than others."""
-    if row is None:
-        return "-"
-    return _digits(row.dice_mean) + (f" (n={row.cases})" if row.cases != line.cases else "")
+def _site_cell(line: SiteLine, model: str) -> str:
+    row = line.cells.get(model)
+    return _digits(row.dice_mean) + line.fewer_cases(model) if row else "-"
 
 
 def short_name(organ: str) -> str:
@@ -145,9 +137,8 @@ def _digits(value: float) -> str:
 def _interval(row: SummaryRow | None) -> str:
     if row is None or math.isnan(row.dice_mean):
         return "-"
-    if math.isnan(row.dice_low) or row.cases < FEWEST:
-        return f"{row.dice_mean:.3f}"
-    return f"{row.dice_mean:.3f} [{row.dice_low:.3f}, {row.dice_high:.3f}]"
+    ends = f" [{row.dice_low:.3f}, {row.dice_high:.3f}]" if row.has_interval else ""
+    return f"{row.dice_mean:.3f}{ends}"
 
 
 def _further(row: SummaryRow | None, name: str, metric: Metric) -> str:

@@ -119,6 +119,14 @@ def _squared_length(points: npt.NDArray[np.floating]) -> npt.NDArray[np.floating
     return points[0] * points[0] + points[1] * points[1] + points[2] * points[2]
 
 
+def ribs(y: Points, z: Points, phase: float) -> Mask:
+    """Where ribs lie in a wall, at y and z of shape (N,) in mm; ``phase`` (rad) moves them along z.
+
+    They are 30 mm apart and fall towards the front, as in a body at rest.
+    """
+    return np.asarray(np.cos((z + 0.35 * y) * np.float32(2 * np.pi / 30) + phase) > 0.45)
+
+
 def rotation(degrees: tuple[float, float, float]) -> Points:
     """Rotation about x, then y, then z, by angles in degrees; shape (3, 3)."""
     matrix = np.eye(3)

@@ -24,7 +24,7 @@ from fedvox.data.readers.msd_list import (
     pairs,
 )
 from fedvox.data.readers.plain import refuse_repeated, single_modality, stem
-from fedvox.data.readers.strays import Stray, entries, found, is_foreign, unused
+from fedvox.data.readers.strays import Stray, entries, foreign_only, found, unused
 from fedvox.errors import ConfigError, DataError
 
 _MODALITY_WORDS = {"ct": "ct", "mri": "mr", "mr": "mr", "t1": "mr", "t2": "mr", "flair": "mr"}
@@ -51,19 +51,12 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         name, labels = stem(pair.label), (LabelFile(pair.label, table.values),)
         cases.append(Case(name, name, {modality: pair.image}, labels, others=table.others))
     if not cases:
-        raise DataError(_no_case(root))
+        raise DataError(
+            foreign_only(root / "labelsTr", "labelsTr holds no NIfTI")
+            or "dataset.json lists no training case and labelsTr holds none; check 'root'"
+        )
     refuse_repeated(cases)
     return cases
-
-
-def _no_case(root: Path) -> str:
-    foreign = sum(is_foreign(path.name) for path in entries(root / "labelsTr"))
-    if foreign:
-        return (
-            f"labelsTr holds no NIfTI, but {foreign} volumes in another form, as .nrrd or .mha; "
-            "convert images and labels to NIfTI (.nii.gz)"
-        )
-    return "dataset.json lists no training case and labelsTr holds none; check 'root'"
 
 
 def strays(root: Path) -> list[Stray]:

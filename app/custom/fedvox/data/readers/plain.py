@@ -13,7 +13,14 @@ from fedvox.config import read_json
 from fedvox.data.cases.case import Case, LabelFile
 from fedvox.data.images.scans import NIFTI, is_series
 from fedvox.data.readers.labels import label_table
-from fedvox.data.readers.strays import FilesError, Stray, entries, is_foreign, unused, with_ending
+from fedvox.data.readers.strays import (
+    FilesError,
+    Stray,
+    entries,
+    foreign_only,
+    unused,
+    with_ending,
+)
 from fedvox.errors import ConfigError, DataError
 
 
@@ -37,22 +44,13 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
         labels = (LabelFile(label, table.values),)
         cases.append(Case(name, name, {modality: image}, labels, others=table.others))
     if not cases:
-        raise DataError(_no_case(root))
+        raise DataError(
+            foreign_only(root / "images", "images/ holds no NIfTI and no folder of DICOM")
+            or "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in "
+            "images; put the scans into a folder 'images' there, or mend 'root' in the site file"
+        )
     refuse_repeated(cases)
     return cases
-
-
-def _no_case(root: Path) -> str:
-    foreign = sum(is_foreign(path.name) for path in entries(root / "images"))
-    if foreign:
-        return (
-            f"images/ holds no NIfTI and no folder of DICOM, but {foreign} volumes in another "
-            "form, as .nrrd or .mha; convert images and labels to NIfTI (.nii.gz)"
-        )
-    return (
-        "the data folder has no images/*.nii or images/*.nii.gz, nor a folder of DICOM in images; "
-        "put the scans into a folder 'images' there, or mend 'root' in the site file"
-    )
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path, Path]]:

@@ -52,6 +52,14 @@ def is_foreign(name: str) -> bool:
     return plain.endswith(FOREIGN)
 
 
+def foreign_only(folder: Path, lacking: str) -> str:
+    """Says after ``lacking`` that a folder holds volumes of foreign forms; empty without those."""
+    foreign = sum(is_foreign(path.name) for path in entries(folder))
+    forms = f"{foreign} volumes in another form, as .nrrd or .mha"
+    remedy = "convert images and labels to NIfTI (.nii.gz)"
+    return f"{lacking}, but {forms}; {remedy}" if foreign else ""
+
+
 def unused(folder: Path, used: Iterable[Path], kind: str, remedy: str) -> list[Stray]:
     """What no case uses of a folder; volumes of foreign forms apart, which need converting.
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -122,6 +122,24 @@ class Federation:
                         f"{self.output(self.kits.server)}"
                     ) from None
                 time.sleep(0.5)
+
+    @contextlib.contextmanager
+    def joined(self, user: str, tell: Callable[[str], None] = lambda text: None) -> Iterator[Any]:
+        """A person's session once all sites are there; it is closed before the server ends.
+
+        Args:
+            user: name of the person's kit.
+            tell: hears of each site that joins.
+
+        Raises:
+            FedVoxError: as :meth:`session` and :meth:`wait_for_sites` do.
+        """
+        session = self.session(user)
+        try:
+            self.wait_for_sites(session, tell)
+            yield session
+        finally:
+            session.close()
 
     def _last_error(self) -> str:
         """The last line of the server's console output that names an error, else the last one."""

@@ -4,16 +4,11 @@ The order of the tissues' intensities differs between the contrasts, so no monot
 into another.
 """
 
-from functools import partial
-
-import numpy as np
-
 from fedvox.phantoms.abdomen.tissue import Tissue
-from fedvox.phantoms.body import Contrast, Image
-from fedvox.phantoms.scanners import scan_ct, scan_mr
+from fedvox.phantoms.tabled import tabled_contrasts
 
 # CT in HU (portal venous phase); MR as a fraction of the brightest tissue.
-_TABLES: dict[str, dict[Tissue, float]] = {
+_TABLES: dict[str, dict[int, float]] = {
     "ct": {
         Tissue.AIR: -1000,
         Tissue.LIVER: 105,
@@ -72,21 +67,4 @@ _TABLES: dict[str, dict[Tissue, float]] = {
     },
 }
 
-
-def _signals(name: str, rng: np.random.Generator, seed: int) -> Image:
-    """The table with each tissue moved a little, both kidneys alike; air of a CT stays."""
-    means = np.zeros(len(Tissue))
-    for tissue, mean in _TABLES[name].items():
-        means[tissue] = mean
-    jitter = np.clip(rng.normal(size=len(Tissue)), -2, 2)
-    jitter[Tissue.KIDNEY_LEFT] = jitter[Tissue.KIDNEY_RIGHT]
-    if name == "ct":
-        jitter[Tissue.AIR] = 0.0
-        return (means + 7.0 * jitter).astype(np.float32)
-    return (means * (1 + 0.07 * jitter)).astype(np.float32)
-
-
-CONTRASTS = tuple(
-    Contrast(name, partial(_signals, name), scan_ct if name == "ct" else scan_mr)
-    for name in _TABLES
-)
+CONTRASTS = tabled_contrasts(_TABLES, alike=[(Tissue.KIDNEY_RIGHT, Tissue.KIDNEY_LEFT)])

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fedvox.phantoms.abdomen.tissue import Tissue
-from fedvox.phantoms.shapes import Mask, Points
+from fedvox.phantoms.shapes import Mask, Points, ribs
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,8 @@ def paint_trunk(trunk: Trunk, points: Points) -> tuple[npt.NDArray[np.uint8], np
     tissues[_inside_oval(x, y, width + skin, depth + skin)] = Tissue.FAT
     tissues[muscle] = Tissue.MUSCLE
     tissues[cavity] = Tissue.FAT
-    ribs = np.flatnonzero(muscle & ~cavity & (z > -25))
-    # Ribs fall towards the front, as they do in a body at rest.
-    wave = np.cos((z[ribs] + 0.35 * y[ribs]) * np.float32(2 * np.pi / 30) + trunk.rib_phase)
-    tissues[ribs[wave > 0.45]] = Tissue.BONE
+    wall = np.flatnonzero(muscle & ~cavity & (z > -25))
+    tissues[wall[ribs(y[wall], z[wall], trunk.rib_phase)]] = Tissue.BONE
     lungs = np.flatnonzero(cavity & (z > 20))
     right, left = (
         height - np.float32(0.011) * ((x[lungs] - centre) ** 2 + y[lungs] ** 2)

@@ -51,10 +51,9 @@ class Head:
     cerebellum: Ellipsoid
     brainstem: Tube
 
-    def paint(self, points: Points) -> Ids:
-        """Tissue ids, shape (N,), at positions of shape (3, N) in mm."""
+    def paint(self, tissues: Ids, points: Points) -> None:
+        """Paints over tissue ids, shape (N,), at positions of shape (3, N) in mm."""
         points = points / np.float32(self.scale)
-        tissues = np.zeros(points.shape[1], np.uint8)
         for reach, tissue in (
             (SKULL_MM + SCALP_MM, Tissue.SCALP),
             (SKULL_MM, Tissue.SKULL),
@@ -63,7 +62,6 @@ class Head:
             tissues[_radius(points, reach) < 1] = tissue
         inside = np.flatnonzero(tissues == Tissue.FLUID)
         tissues[inside] = self._paint_inside(points[:, inside])
-        return tissues
 
     def depth(self, points: Points) -> Points:
         """About how far below the surface of the brain points of shape (3, N) lie, mm."""

@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fedvox.phantoms.body import Ids
-from fedvox.phantoms.heart.chest import Chest, draw_chest
+from fedvox.phantoms.heart.chest import draw_chest
 from fedvox.phantoms.heart.tissue import Tissue
+from fedvox.phantoms.layered import LayeredPatient
 from fedvox.phantoms.shapes import (
     Ellipsoid,
     Points,
     Tube,
-    Warp,
     draw_ellipsoid,
     draw_tube,
     draw_warp,
@@ -68,36 +68,14 @@ class Heart:
             tissues[places_inside(tube, points)] = tissue
 
 
-@dataclass(frozen=True)
-class HeartPatient:
-    """All parameters of one phantom patient.
-
-    Attributes:
-        chest: painted first.
-        heart: painted over it.
-        warp: smooth displacement from world space into the undeformed body.
-    """
-
-    chest: Chest
-    heart: Heart
-    warp: Warp
-
-    def paint(self, world: Points) -> Ids:
-        """:class:`Tissue` ids, shape (N,), at positions of shape (3, N) in world mm."""
-        points = self.warp.apply(world)
-        tissues = self.chest.paint(points)
-        self.heart.paint(tissues, points)
-        return tissues
-
-
-def draw_patient(seed: int) -> HeartPatient:
-    """Draws one patient.
+def draw_patient(seed: int) -> LayeredPatient:
+    """Draws one patient: a chest, and a heart over it.
 
     Args:
         seed: the patient; equal seeds give equal patients.
     """
     rng = np.random.default_rng(derive_seed(seed, "phantom-heart"))
-    return HeartPatient(draw_chest(rng), draw_heart(rng), draw_warp(rng, shift_mm=1.5))
+    return LayeredPatient((draw_chest(rng), draw_heart(rng)), draw_warp(rng, shift_mm=1.5))
 
 
 def draw_heart(rng: np.random.Generator) -> Heart:

@@ -14,6 +14,7 @@ from fedvox.phantoms.shapes import (
     draw_ellipsoid,
     draw_tube,
     places_inside,
+    ribs,
 )
 
 _MIDDLE = 22.0
@@ -42,19 +43,16 @@ class Chest:
     liver: Ellipsoid
     vessels: tuple[tuple[Tissue, Tube], ...]
 
-    def paint(self, points: Points) -> Ids:
-        """Tissue ids, shape (N,), at positions of shape (3, N) in the undeformed body, mm."""
+    def paint(self, tissues: Ids, points: Points) -> None:
+        """Paints over tissue ids, shape (N,), at positions of shape (3, N), mm."""
         x, y, z = points
         width, depth = self.cavity
-        tissues = np.zeros(x.shape, np.uint8)
         skin = self.wall + self.fat
         tissues[_oval(x, y, width + skin, depth + skin)] = Tissue.FAT
         muscle = _oval(x, y, width + self.wall, depth + self.wall)
         tissues[muscle] = Tissue.MUSCLE
         cavity = _oval(x, y, width, depth)
-        # Ribs fall towards the front, as they do in a body at rest.
-        wave = np.cos((z + 0.35 * y) * np.float32(2 * np.pi / 30) + self.rib_phase)
-        tissues[muscle & ~cavity & (wave > 0.45)] = Tissue.BONE
+        tissues[muscle & ~cavity & ribs(y, z, self.rib_phase)] = Tissue.BONE
         tissues[cavity] = np.where(np.abs(x[cavity]) < _MIDDLE, Tissue.FAT, Tissue.LUNG)
         tissues[places_inside(self.pericardium, points)] = Tissue.FAT
         solids: list[tuple[Tissue, Ellipsoid | Tube]] = [(Tissue.LIVER, self.liver), *self.vessels]
@@ -62,7 +60,6 @@ class Chest:
             found = places_inside(shape, points)
             tissues[found[cavity[found]]] = tissue
         tissues[(x / 19) ** 2 + ((y + depth - 12) / 16) ** 2 < 1] = Tissue.BONE
-        return tissues
 
 
 def draw_chest(rng: np.random.Generator) -> Chest:

@@ -5,16 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 
 from fedvox.data.organs import CANONICAL, REGIONS
 from fedvox.metrics import other_metrics
-from fedvox.metrics.interval import FEWEST, gap_text
-from fedvox.metrics.models import (
-    BEST,
-    LAST,
-    LOCAL_NOTE,
-    SAME_NOTE,
-    model_title,
-    ordered_models,
-    shown_rows,
-)
+from fedvox.metrics.interval import gap_text
+from fedvox.metrics.models import model_notes, model_title, ordered_models, shown_rows
 from fedvox.metrics.site_table import (
     EXTERNAL_NOTE,
     SiteLine,
@@ -145,9 +137,8 @@ def details(summary: Sequence[SummaryRow], hd95: str, last_is_best: bool = False
 
 def interval(row: SummaryRow) -> str:
     """The 95% interval as text; few cases, or cases without any spread, have none."""
-    if row.cases < FEWEST or math.isnan(row.dice_low):
-        return "no interval"
-    return f"[{number(row.dice_low)}, {number(row.dice_high)}]"
+    ends = f"[{number(row.dice_low)}, {number(row.dice_high)}]"
+    return ends if row.has_interval else "no interval"
 
 
 def _pooled(summary: Sequence[SummaryRow]) -> list[SummaryRow]:
@@ -155,9 +146,7 @@ def _pooled(summary: Sequence[SummaryRow]) -> list[SummaryRow]:
 
 
 def _notes(rows: Sequence[SummaryRow], last_is_best: bool) -> str:
-    models = {row.model for row in rows}
-    notes = [SAME_NOTE] if last_is_best and BEST in models else []
-    notes += [LOCAL_NOTE] if models - {BEST, LAST} else []
+    notes = model_notes({row.model for row in rows}, last_is_best)
     return "".join(f'<p class="soft small">{escape(note)}.</p>' for note in notes)
 
 
@@ -179,8 +168,7 @@ def _site_row(line: SiteLine, models: Sequence[str], worst: bool, external: Coll
     for place, model in enumerate(models):
         row = line.cells.get(model)
         dice = row.dice_mean if row else math.nan
-        fewer = f" (n={row.cases})" if row and row.cases != line.cases else ""
-        text = number(dice) + fewer
+        text = number(dice) + line.fewer_cases(model)
         lowest = worst and not place
         cells += f'<td class="n"{tint(dice)}>{f"<strong>{text}</strong>" if lowest else text}</td>'
     return (
@@ -205,11 +193,9 @@ def _cases(count: int) -> str:
 
 
 def _card(row: SummaryRow, lines: Sequence[SiteLine]) -> str:
-    ends = interval(row)
-    if ends == "no interval":
+    text = f"95% interval {interval(row)}"
+    if not row.has_interval:
         text = f"no interval: {gap_text(row.cases, row.dice_mean)}"
-    else:
-        text = f"95% interval {ends}"
     worst = worst_line(lines, row.model)
     low = number(worst.cells[row.model].dice_mean) if worst else ""
     lowest = f"<br>lowest: {low} at {escape(worst.site)}" if worst else ""
@@ -234,8 +220,7 @@ def _organ_table(modality: str, rows: Sequence[SummaryRow]) -> str:
 
 def _organ_line(row: SummaryRow) -> str:
     total = ' class="total"' if row.organ == MEAN_ORGAN else ""
-    known = interval(row) != "no interval"
-    low, high = (row.dice_low, row.dice_high) if known else (row.dice_mean, row.dice_mean)
+    ends = (row.dice_low, row.dice_high) if row.has_interval else (row.dice_mean, row.dice_mean)
     dice = f"{number(row.dice_mean)} {interval(row)}" if row.cases else "no evidence"
     others = "".join(
         f'<td class="n">{number(row.means.get(name, math.nan), metric.digits)}</td>'
@@ -243,7 +228,7 @@ def _organ_line(row: SummaryRow) -> str:
     )
     return (
         f'<tr{total}><th scope="row">{escape(_plain(row.organ))}</th>'
-        f"<td>{interval_bar(row.dice_mean, low, high)}</td>"
+        f"<td>{interval_bar(row.dice_mean, *ends)}</td>"
         f'<td class="n">{dice}</td>{others}<td class="n">{row.cases}</td></tr>'
     )
 

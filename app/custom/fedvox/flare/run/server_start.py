@@ -1,0 +1,38 @@
+"""How a workflow begins at the server, whatever it asks the sites for afterwards."""
+
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.signal import Signal
+
+from fedvox.errors import ConfigError
+from fedvox.flare.handshake import Handshake
+from fedvox.flare.run.places import check_workspace
+from fedvox.flare.run.server_run import ServerRun, server_run
+from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
+
+
+def open_run(fl_ctx: FLContext) -> ServerRun:
+    """The run, from now on guarded against what sites send and against sites that fail.
+
+    Raises:
+        ConfigError: FLARE cannot work where the workspace lies, or the job's settings are wrong.
+    """
+    check_workspace(fl_ctx)
+    run = server_run(fl_ctx)
+    guard_events(fl_ctx)
+    outlive_failed_sites(fl_ctx)
+    return run
+
+
+def await_sites(
+    handshake_id: str, min_sites: int, fl_ctx: FLContext, abort_signal: Signal
+) -> Handshake:
+    """Waits as :meth:`Handshake.wait` does, of the job's component of that id.
+
+    Raises:
+        ConfigError: there is no such component, a site cannot take part, or too few sites came.
+    """
+    handshake = fl_ctx.get_engine().get_component(handshake_id)
+    if not isinstance(handshake, Handshake):
+        raise ConfigError(f"component '{handshake_id}' is no Handshake")
+    handshake.wait(min_sites, fl_ctx, abort_signal)
+    return handshake
