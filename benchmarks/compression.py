@@ -102,7 +102,7 @@ def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) ->
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         source = "brats"
-        sites: dict[str, SiteSettings] | int = 2
+        sites: dict[str, SiteSettings] | int = 1 if args.quick else 2
         if args.data:
             from real_learning import OVERRIDES, write_sites
 
@@ -112,7 +112,7 @@ def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) ->
         else:
             changes = [*BRATS, *(QUICK if args.quick else ()), f"phantom.seed={seed}", *changes]
         job = export_job(JOBS / source, work / "job", "pinned", changes, "compression")
-        results = simulate(job, sites, work, threads=2)
+        results = simulate(job, sites, work, threads=1 if sites == 1 else 2)
         cell = read_cell(results)
         if args.keep:
             shutil.copytree(results, folder / f"{setting}_{seed}", dirs_exist_ok=True)

@@ -27,8 +27,8 @@ from fedvox.flare.loopback.simulate import simulate
 JOBS = Path(__file__).parents[1] / "jobs"
 
 
-def timed_rounds(job: Path, work: Path) -> tuple[float, list[float]]:
-    """Runs the job.
+def timed_rounds(job: Path, sites: int, work: Path) -> tuple[float, list[float]]:
+    """Runs the job with so many sites.
 
     Returns:
         Seconds from the first round's start to the last one's end by the log's own clock, the
@@ -36,7 +36,7 @@ def timed_rounds(job: Path, work: Path) -> tuple[float, list[float]]:
     """
     lines: list[str] = []
     try:
-        results = simulate(job, 2, work, threads=2, tell=lines.append)
+        results = simulate(job, sites, work, threads=sites, tell=lines.append)
     except FedVoxError as error:  # the log is about to be deleted
         sys.exit(f"{error}; its last lines:\n" + "\n".join(lines[-30:]))
     start = next(_clock(line) for line in lines if line.endswith("Round 0 started."))
@@ -84,9 +84,9 @@ def main() -> int:
     args = parser.parse_args()
     # What comes after the rounds is not measured: keep it short.
     overrides = [f"training.rounds={args.rounds}", "evaluation.site_models=false", "phantom.test=1"]
-    repeats = args.repeats
+    repeats, sites = args.repeats, 2
     if args.quick:
-        repeats = 1
+        repeats, sites = 1, 1
         overrides += ["training.rounds=1", "training.steps=2", "network.channels=[8,16]"]
         overrides += ["phantom.train=2", "phantom.val=1", "phantom.spacing_mm=12"]
         overrides += ["data.spacing=[12,12,12]", "data.patch=[16,16,16]", "evaluation.overlays=0"]
@@ -97,13 +97,13 @@ def main() -> int:
         job = export_job(JOBS / "fedgin", work / "job", "pinned", overrides)
         federated, alone, outside = [], [], []
         for repeat in range(repeats):
-            seconds, training = timed_rounds(job, work / f"simulator{repeat}")
+            seconds, training = timed_rounds(job, sites, work / f"simulator{repeat}")
             federated.append(seconds)
             outside.append((seconds - sum(training)) / len(training))
             with ProcessPoolExecutor(2) as pool:
                 runs = [
-                    pool.submit(local_rounds, job, site, work / f"alone{repeat}")
-                    for site in ("site-1", "site-2")
+                    pool.submit(local_rounds, job, f"site-{number}", work / f"alone{repeat}")
+                    for number in range(1, sites + 1)
                 ]
                 alone.append(max(run.result() for run in runs))
             print(f"federated {federated[-1]:.1f} s, alone {alone[-1]:.1f} s", flush=True)

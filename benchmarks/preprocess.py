@@ -25,15 +25,14 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 WORKERS = 2
 SPACING = 2.0
@@ -41,6 +40,8 @@ PAGE = 4096
 WARM_STARTS = 3
 """Warm starts after each cold one: they are short, and page caches are not always whole."""
 CONTRASTS = {"ct": ("ct",), "mr": ("mr_t1", "mr_t2")}
+
+T = TypeVar("T")
 
 
 def write_site(folder: Path, modality: str, cases: int, shape: tuple[int, int, int]) -> None:
@@ -149,8 +150,8 @@ ARMS = {
 }
 
 
-def wait_share(work: Path, steps: int) -> None:
-    """Trains a part of a round of jobs/fedgin; prints the share of its time spent on waiting."""
+def wait_share(work: Path, steps: int) -> float:
+    """Trains a part of a round of jobs/fedgin; the share of its time spent on waiting."""
     import dataclasses
 
     from fedvox.data.site.site_data import open_site
@@ -167,7 +168,8 @@ def wait_share(work: Path, steps: int) -> None:
     site = open_site("site-1", phantom_site("site-1", counts, work / "p"), job.data, work / "s")
     model = initial_model(job).to(device)
     result = train_round(model, site.train, job, site.name, 0, work / "s", device)
-    print(result.data_wait if result else None)
+    assert result is not None
+    return result.data_wait
 
 
 def read_all(getters: Sequence[Any]) -> None:
@@ -184,8 +186,8 @@ def read_pages(part: Any) -> float:
     return float(flat[:: PAGE // flat.element_size()].max())
 
 
-def run_arm(arm: str, work: Path, keep: Path | None) -> None:
-    """One start of one arm in this process; prints wall seconds and seconds of CPU."""
+def run_arm(arm: str, work: Path, keep: Path | None) -> tuple[float, float]:
+    """One start of one arm in this process; wall seconds and seconds of CPU."""
     import torch
 
     import fedvox.data.site.site_data  # noqa: F401
@@ -196,19 +198,17 @@ def run_arm(arm: str, work: Path, keep: Path | None) -> None:
     start, used = time.perf_counter(), time.process_time()
     getters = ARMS[arm](work)
     read_all(getters)
-    print(time.perf_counter() - start, time.process_time() - used)
+    spent = time.perf_counter() - start, time.process_time() - used
     if keep:
         parts = [[part.as_subclass(torch.Tensor) for part in get()] for get in getters]
         torch.save([(image, label.to(torch.uint8)) for image, label in parts], keep)
+    return spent
 
 
-def measure(arm: str, work: Path, keep: Path | str | None = None) -> list[float]:
-    """Runs an arm in a process of its own; wall seconds and seconds of CPU, or the waiting."""
-    command = [sys.executable, __file__, "--arm", arm, "--work", str(work)]
-    command += ["--keep", str(keep)] if keep else []
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
-    return [float(word) for word in result.stdout.splitlines()[-1].split()]
+def alone(work: Callable[..., T], *arguments: object) -> T:
+    """Calls a function in a process of its own."""
+    with ProcessPoolExecutor(1) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def differences(first: Path, second: Path) -> tuple[float, float]:
@@ -228,18 +228,10 @@ def main() -> int:
     )
     parser.add_argument("--repeats", type=int, default=3, help="runs of each arm (default 3)")
     parser.add_argument("--quick", action="store_true", help="smoke run: 4 small cases, once")
-    for name in ("--arm", "--work", "--keep"):
-        parser.add_argument(name, help=argparse.SUPPRESS)  # how it calls itself
     args = parser.parse_args()
-    if args.arm == "wait":
-        wait_share(Path(args.work), int(args.keep))
-        return 0
-    if args.arm:
-        run_arm(args.arm, Path(args.work), Path(args.keep) if args.keep else None)
-        return 0
     cases, shape = (2, (128, 128, 64)) if args.quick else (8, (256, 256, 128))
     repeats, warm = (1, 1) if args.quick else (args.repeats, WARM_STARTS)
-    seconds: dict[str, list[list[float]]] = {}
+    seconds: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         for modality in CONTRASTS:
@@ -252,10 +244,10 @@ def main() -> int:
             for start in ("cold", *["warm"] * warm):
                 for arm in order:
                     last = repeat == repeats - 1 and start == "warm"
-                    figures = measure(arm, work, work / f"{arm}.pt" if last else None)
+                    figures = alone(run_arm, arm, work, work / f"{arm}.pt" if last else None)
                     seconds.setdefault(f"{arm}_{start}", []).append(figures)
                     print(f"{arm} {start}: {figures[0]:.2f} s, {figures[1]:.2f} s CPU", flush=True)
-        (waiting,) = measure("wait", work / "wait", "4" if args.quick else "48")
+        waiting = alone(wait_share, work / "wait", 4 if args.quick else 48)
         image, label = differences(work / "fedvox.pt", work / "persistent.pt")
     print(
         json.dumps(
@@ -274,7 +266,7 @@ def main() -> int:
     return 0
 
 
-def ratios(seconds: dict[str, list[list[float]]]) -> dict[str, Any]:
+def ratios(seconds: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
     """Ratios to the faster rival, by wall time and by time of the processors."""
     wall, used = (
         {name: statistics.median(run[place] for run in runs) for name, runs in seconds.items()}

@@ -69,9 +69,10 @@ WORDS = {
     "CLONE_ID": ("nvflare job clone", ID),
 }
 DENIED = re.compile(r"(?i)not authorized|authorization error|failed to shut down")
-UNFINISHED = re.compile(r"  (SUBMITTED|APPROVED|DISPATCHED|RUNNING) ")
+UNFINISHED = re.compile(r"^.*  (?:SUBMITTED|APPROVED|DISPATCHED|RUNNING) .*$", re.MULTILINE)
 SECONDS = 900
 STATUS = "nvflare system status --startup-kit lead@hospital-a.org"
+LIST = "nvflare job list"
 
 
 def sections(page: str) -> dict[str, list[tuple[str, str]]]:
@@ -217,6 +218,8 @@ def after(told: World, page: str, heading: str, kits: Kits, job: Path) -> None:
     elif step == ("operator", "Start the server"):
         wait_for(lambda: listening(kits.port))
     elif step == ("member", "What you may not do"):
+        for job_id in ID.findall("\n".join(UNFINISHED.findall(told.run("lead", LIST).stdout))):
+            told.run("lead", f"nvflare job abort {job_id} --force")  # the console's job has begun
         wait_for(lambda: no_job_runs(told))  # FLARE restarts no site while one does
     elif step == ("hospital-it", "From your desk"):
         wait_for(lambda: all_joined(told))  # site-1 was started again, site-2 was not stopped
@@ -247,7 +250,7 @@ def all_joined(told: World) -> bool:
 
 
 def no_job_runs(told: World) -> bool:
-    listed = told.run("lead", "nvflare job list")
+    listed = told.run("lead", LIST)
     return listed.returncode == 0 and not UNFINISHED.search(listed.stdout)
 
 
