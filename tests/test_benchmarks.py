@@ -18,7 +18,14 @@ import torch
 pytestmark = pytest.mark.system
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 KEYS = {
-    "compression": {"bytes_saved", "dice_delta_points", "hd95_ratio", "setting", "curve"},
+    "compression": {
+        "bytes_saved",
+        "dice_delta_points",
+        "hd95_ratio",
+        "codec_speedup",
+        "setting",
+        "curve",
+    },
     "codec": {
         "codec_speedup",
         "peak_memory",
