@@ -28,9 +28,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from codec import compare as measure_codec
+from fedvox.config import read_json
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.flare.jobs.export import export_job
+from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.flare.loopback.simulate import simulate
+from fedvox.flare.run.site_setup import phantom_site
+from fedvox.job.settings import job_from
 
 JOBS = Path(__file__).parents[1] / "jobs"
 
@@ -69,7 +73,8 @@ BRATS = [
     "training.steps=10",
     "phantom.train=12",
     "phantom.val=1",
-    "phantom.test=10",
+    "phantom.test=30",
+    "evaluation.overlays=0",
     "evaluation.site_models=false",
 ]
 REAL = ["training.rounds=60", "training.steps=20"]
@@ -126,7 +131,6 @@ def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) ->
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         source = "brats"
-        sites: dict[str, SiteSettings] | int = 1 if args.quick else 2
         if args.data:
             from real_learning import OVERRIDES, write_sites
 
@@ -135,13 +139,21 @@ def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) ->
             changes = [*OVERRIDES, *REAL, *changes]
         else:
             changes = [*BRATS, *(QUICK if args.quick else ()), f"phantom.seed={seed}", *changes]
+            sites = phantom_sites(folder / f"data_{seed}", changes, 1 if args.quick else 2)
         job = export_job(JOBS / source, work / "job", "pinned", changes, "compression")
-        results = simulate(job, sites, work, threads=1 if sites == 1 else 2)
+        results = simulate(job, sites, work, threads=min(2, len(sites)))
         cell = read_cell(results)
         if args.keep:
             shutil.copytree(results, folder / f"{setting}_{seed}", dirs_exist_ok=True)
     path.write_text(json.dumps(cell.__dict__))
     return cell
+
+
+def phantom_sites(folder: Path, changes: list[str], count: int) -> dict[str, SiteSettings]:
+    """The sites of a seed, drawn once for all its arms."""
+    job = job_from(apply_overrides(read_json(JOBS / "brats/app/config/training.json"), changes))
+    names = [f"site-{number}" for number in range(1, count + 1)]
+    return {name: phantom_site(name, job.phantom, folder / name) for name in names}
 
 
 def read_cell(results: Path) -> Cell:

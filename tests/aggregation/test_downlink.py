@@ -8,9 +8,9 @@ from fedvox.aggregation.memory import Memory
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import moved, replica_of
 from fedvox.compression.schema import Schema
-from fedvox.compression.settings import CompressionSettings, LinkSettings
+from fedvox.compression.settings import CompressionSettings, DownSettings
 
-SETTINGS = CompressionSettings(down=LinkSettings(keep=0.1), small=4)
+SETTINGS = CompressionSettings(down=DownSettings(keep=0.1, bits=4), small=4)
 ROUNDS = 12
 
 

@@ -148,7 +148,8 @@ def test_a_site_that_lies_gains_a_bounded_factor_and_never_more_than_most(sites_
 
     honest, lying = share_of_d(0.0, 0.0, 1.0), share_of_d(1.0, 1.0, 1.0)
     odds = (lying / (1 - lying)) / (honest / (1 - honest))
-    assert odds == pytest.approx(math.exp(settings.dice) / settings.least_quality)
+    most = math.exp(settings.dice) / settings.least_quality**settings.quality
+    assert odds == pytest.approx(most)
     assert share_of_d(1.0, 1.0, 0.3) == pytest.approx(0.3)
 
 

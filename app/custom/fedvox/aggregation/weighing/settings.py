@@ -52,9 +52,9 @@ class AdaptiveSettings(WeighingSettings):
 
     name: str = "adaptive"
     cases: float = setting(1.0, low=0.0, high=2.0)
-    quality: float = setting(1.0, low=0.0, high=4.0)
+    quality: float = setting(4.0, low=0.0, high=4.0)
     dice: float = setting(2.0, low=-10.0, high=10.0)
-    divergence: float = setting(0.5, low=-5.0, high=5.0)
+    divergence: float = setting(1.0, low=-5.0, high=5.0)
     least_quality: float = setting(0.05, low=0.001, high=1.0)
     least: float = setting(0.02, low=0.0, high=0.5)
     most: float = setting(0.6, low=0.01, high=1.0)
