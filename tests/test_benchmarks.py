@@ -49,7 +49,7 @@ KEYS = {
         for scenario in ("", "equal_")
         for arm in ("mean", "fedce", "fedpid", "modality_first", "adaptive")
     }
-    | {"seeds"},
+    | {"seeds", "ceiling_points"},
     "fault_corpus": {
         "faults",
         "caught",
