@@ -7,8 +7,8 @@ down as nothing, since sites draw it from the job's seed, and the evaluation is 
 and HD95 are means over organs on unseen cases, of the last global model. Seeds are paired: a run
 and its rival differ in the compression only. Down twice the share of up is kept: the places that
 two sites choose overlap little, so that their mean has about twice as many. Finished runs are kept
-in --out and not repeated; curve.csv and curve.png there show all settings. The codec's speed-up
-over `torch.topk` and a naive pack is that of codec.py.
+in --out and not repeated; curve.csv and curve.png there show all finished settings. The codec's
+speed-up over `torch.topk` and a naive pack is that of codec.py.
 
 Example:
     python benchmarks/compression.py --out runs/compression
@@ -18,6 +18,7 @@ Example:
 
 import argparse
 import csv
+import hashlib
 import json
 import shutil
 import statistics
@@ -46,11 +47,13 @@ class Setting:
     Attributes:
         up, down: share of the entries that is kept.
         bits: of a value.
+        warmup: first rounds with larger shares.
     """
 
     up: float
     down: float
     bits: int
+    warmup: int = 0
 
 
 SETTINGS: dict[str, Setting] = {
@@ -58,10 +61,10 @@ SETTINGS: dict[str, Setting] = {
     "75": Setting(1.0, 1.0, 8),
     "90": Setting(0.25, 0.5, 6),
     "95": Setting(0.175, 0.35, 3),
-    "97": Setting(0.09, 0.18, 3),
-    "98": Setting(0.056, 0.112, 3),
-    "99": Setting(0.024, 0.048, 3),
-    "99.5": Setting(0.011, 0.022, 3),
+    "97": Setting(0.083, 0.166, 3, 4),
+    "98": Setting(0.047, 0.094, 3, 4),
+    "99": Setting(0.0205, 0.041, 3, 2),
+    "99.5": Setting(0.0098, 0.0196, 3, 1),
 }
 """Share of bytes that is about saved, in percent -> what is kept for it."""
 WHOLE = "whole"
@@ -114,37 +117,51 @@ def overrides_of(setting: str) -> list[str]:
     if setting == WHOLE:
         return []
     own = SETTINGS[setting]
-    kept = {"up": own.up, "down": own.down}
+    values = {"up.keep": own.up, "up.bits": own.bits, "down.keep": own.down, "down.bits": own.bits}
     return [
-        f"compression.{way}.{key}={value}"
-        for way, share in kept.items()
-        for key, value in (("keep", share), ("bits", own.bits))
+        f"compression.{key}={value}" for key, value in (values | {"warmup": own.warmup}).items()
     ]
+
+
+def changes_of(setting: str, seed: int, args: argparse.Namespace) -> list[str]:
+    """The overrides of a cell's job."""
+    if args.data:
+        from real_learning import OVERRIDES
+
+        base = [*OVERRIDES, *REAL]
+    else:
+        base = [*BRATS, *(QUICK if args.quick else ()), f"phantom.seed={seed}"]
+    return [*base, *args.set, f"training.seed={seed}", *overrides_of(setting)]
+
+
+def path_of(setting: str, seed: int, args: argparse.Namespace, folder: Path) -> Path:
+    """Of a cell's figures; another job or other data are another cell."""
+    data = args.data.resolve().name if args.data else ""
+    text = json.dumps([data, changes_of(setting, seed, args)])
+    return folder / f"{setting}_{seed}_{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
 
 def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) -> Cell:
     """Runs a cell, or reads it where it was finished before."""
-    path = folder / f"{setting}_{seed}.json"
+    path = path_of(setting, seed, args, folder)
     if path.is_file():
         return Cell(**json.loads(path.read_text()))
-    changes = [*args.set, f"training.seed={seed}", *overrides_of(setting)]
+    changes = changes_of(setting, seed, args)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        source = "brats"
         if args.data:
-            from real_learning import OVERRIDES, write_sites
+            from real_learning import write_sites
 
             source = "fedgin"
             sites = write_sites(work, args.data, 12 if args.quick else None)
-            changes = [*OVERRIDES, *REAL, *changes]
         else:
-            changes = [*BRATS, *(QUICK if args.quick else ()), f"phantom.seed={seed}", *changes]
-            sites = phantom_sites(folder / f"data_{seed}", changes, 1 if args.quick else 2)
+            source = "brats"
+            sites = phantom_sites(folder, changes, 1 if args.quick else 2)
         job = export_job(JOBS / source, work / "job", "pinned", changes, "compression")
-        results = simulate(job, sites, work, threads=min(2, len(sites)))
+        results = simulate(job, sites, work, threads=len(sites))
         cell = read_cell(results)
         if args.keep:
-            shutil.copytree(results, folder / f"{setting}_{seed}", dirs_exist_ok=True)
+            shutil.copytree(results, path.with_suffix(""), dirs_exist_ok=True)
     path.write_text(json.dumps(cell.__dict__))
     return cell
 
@@ -152,8 +169,9 @@ def run_cell(setting: str, seed: int, args: argparse.Namespace, folder: Path) ->
 def phantom_sites(folder: Path, changes: list[str], count: int) -> dict[str, SiteSettings]:
     """The sites of a seed, drawn once for all its arms."""
     job = job_from(apply_overrides(read_json(JOBS / "brats/app/config/training.json"), changes))
+    drawn = hashlib.sha256(repr(job.phantom).encode()).hexdigest()[:10]
     names = [f"site-{number}" for number in range(1, count + 1)]
-    return {name: phantom_site(name, job.phantom, folder / name) for name in names}
+    return {n: phantom_site(n, job.phantom, folder / f"data_{drawn}" / n) for n in names}
 
 
 def read_cell(results: Path) -> Cell:
@@ -229,6 +247,10 @@ def main() -> int:
     seeds, chosen = (1, [MAIN]) if args.quick else (args.seeds, args.only.split(","))
     if unknown := set(chosen) - set(SETTINGS):
         parser.error(f"--only {','.join(sorted(unknown))}: known are {', '.join(SETTINGS)}")
+    if seeds < 1:
+        parser.error(f"--seeds {seeds}: at least 1")
+    if any(change.startswith("compression") for change in args.set):
+        parser.error("--set compression...: the rival would be compressed too; use --only")
     if args.keep and not args.out:
         parser.error("--keep needs --out, the folder for the files")
     cells: dict[tuple[str, int], Cell] = {}
@@ -245,9 +267,13 @@ def main() -> int:
                 flush=True,
             )
     curve = {setting: compare(cells, setting, seeds) for setting in chosen}
-    setting = MAIN if MAIN in curve else chosen[0]
+    setting = MAIN if MAIN in chosen else chosen[0]
     if args.out:
-        write_curve(args.out, curve)
+        for name in set(SETTINGS) - set(chosen):
+            if all(path_of(name, seed, args, folder).is_file() for seed in range(seeds)):
+                cells |= {(name, seed): run_cell(name, seed, args, folder) for seed in range(seeds)}
+                curve[name] = compare(cells, name, seeds)
+        write_curve(args.out, {name: curve[name] for name in SETTINGS if name in curve})
     speed = measure_codec(1_000_000 if args.quick else 62_000_000, 1 if args.quick else 3)
     figures = {
         **{key: curve[setting][key] for key in ("bytes_saved", "dice_delta_points", "hd95_ratio")},

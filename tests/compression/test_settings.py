@@ -33,7 +33,7 @@ def test_a_mapping_makes_the_settings_and_back():
         ({"up": {"keep": 1.5}}, "at most 1.0"),
         ({"down": {"bits": 1}}, "allowed: 2, 3, 4, 5, 6, 7, 8, 32"),
         ({"down": {"bits": 16}}, "allowed: 2"),
-        ({"chunk": 10}, "'chunk' is 10; it must be 0 or at least 64"),
+        ({"chunk": 10}, "'compression.chunk' is 10; it must be 0 or at least 64"),
         ({"block": 1}, "at least 16"),
         ({"keep": 0.1}, "unknown key 'compression.keep'"),
     ],

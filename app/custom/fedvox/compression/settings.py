@@ -69,7 +69,9 @@ class CompressionSettings:
 
     def __post_init__(self) -> None:
         if 0 < self.chunk < SHORTEST_CHUNK:
-            raise ConfigError(f"'chunk' is {self.chunk}; it must be 0 or at least {SHORTEST_CHUNK}")
+            raise ConfigError(
+                f"'compression.chunk' is {self.chunk}; it must be 0 or at least {SHORTEST_CHUNK}"
+            )
 
 
 @dataclass(frozen=True)

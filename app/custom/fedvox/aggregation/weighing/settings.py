@@ -68,8 +68,8 @@ class AdaptiveSettings(WeighingSettings):
         """
         if self.least > self.most:
             raise ConfigError(
-                f"'client_weight.least' is {self.least} and 'client_weight.most' {self.most}; a "
-                "share lies between them: lower the one or raise the other"
+                f"'training.client_weight.least' is {self.least} and 'training.client_weight.most' "
+                f"{self.most}; a share lies between them: lower the one or raise the other"
             )
 
     @property

@@ -63,7 +63,7 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         if path == "name":
             raise ConfigError(f"--set {override}: the job's name is not set so; use --name")
         *parents, last = path.split(".")
-        if not parents:
+        if not parents and not (_value(text) is None and _may_be_left_out(last)):
             _refuse_section(override, last, defaults)
         target, known = result, defaults
         for depth, part in enumerate(parents, start=1):
@@ -90,7 +90,7 @@ def refuse_repeated(overrides: Sequence[str]) -> None:
     for override in overrides:
         path, _, text = override.partition("=")
         first = values.setdefault(path, text)
-        if _value(first) != _value(text):
+        if first != text and _value(first) != _value(text):
             raise ConfigError(f"--set {override}: {path} is set to {first} too; keep one")
 
 
@@ -114,13 +114,22 @@ def _holds(mapping: Any, path: str) -> bool:
 
 
 def _forget_others(section: dict[str, Any], path: Sequence[str], name: Any) -> None:
-    """A new name, of a network say, has its own keys: those that only the old one knew go."""
+    """A new name, of a network say, has its own keys: those of the old one that it lacks, or takes
+    in another form, go."""
     registry = _registry_at(path)
     if registry is None or name not in registry:
         return
-    known = {f.name for f in dataclasses.fields(registry.settings(name))}
-    for foreign in set(section) - known:
-        del section[foreign]
+    before = str(section.get("name"))
+    old = typing.get_type_hints(registry.settings(before)) if before in registry else {}
+    new = typing.get_type_hints(registry.settings(name))
+    for key in list(section):
+        if key not in new or old.get(key, new[key]) != new[key]:
+            del section[key]
+
+
+def _may_be_left_out(section: str) -> bool:
+    """Whether ``null`` stands for a section, which then does nothing."""
+    return type(None) in typing.get_args(typing.get_type_hints(JobSettings).get(section))
 
 
 def _registry_at(path: Sequence[str]) -> Registry[Any] | None:
