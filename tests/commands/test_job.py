@@ -188,6 +188,20 @@ def test_another_name_leaves_the_settings_of_the_old_one_behind():
     assert mapping["augmentation"] == own
 
 
+def test_a_key_that_the_new_name_takes_in_another_form_is_left_behind() -> None:
+    transformer = {"name": "swin_unetr", "feature_size": 24, "heads": [3, 6, 12, 24]}
+    mapping = {"name": "x", "data": {"organs": ["liver"]}, "network": transformer}
+    changed = apply_overrides(mapping, ["network.name=unetr"])
+    assert changed["network"] == {"name": "unetr", "feature_size": 24}
+
+
+def test_null_switches_off_what_may_be_left_out_and_nothing_else() -> None:
+    mapping = {"name": "x", "data": {"organs": ["liver"]}, "compression": {"warmup": 2}}
+    assert apply_overrides(mapping, ["compression=null"])["compression"] is None
+    with pytest.raises(ConfigError, match="name a key of the section"):
+        apply_overrides(mapping, ["data=null"])
+
+
 def test_keys_of_a_name_that_stands_as_a_text_can_be_set() -> None:
     mapping = {"name": "a", "data": {"organs": ["liver"]}, "training": {"loss": "dice_focal"}}
     result = apply_overrides(mapping, ["training.loss.gamma=3"])
