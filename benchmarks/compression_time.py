@@ -45,7 +45,7 @@ from fedvox.training.uplink import compress_update
 
 JOB = Path(__file__).parents[1] / "jobs/fedsegnet/app/config/training.json"
 REAL = ["network.feature_size=48", "network.window=7"]
-WAYS = ["compression.up.keep=0.09", "compression.down.keep=0.18", "training.rounds=100"]
+WAYS = ["compression.warmup=0", "training.client_weight=cases", "training.rounds=100"]
 LIMIT = 0.02
 
 Weights = dict[str, np.ndarray]
