@@ -1,5 +1,6 @@
 import pytest
 
+from fedvox.report.pages.rounds_table import rounds_table
 from fedvox.report.pages.traffic import traffic_section
 
 
@@ -7,6 +8,12 @@ def test_the_section_tells_training_from_evaluation(measured):
     section = traffic_section(measured, phantom=True)
     assert "Training sent 5.0 MB up and 3.0 MB down; the evaluation 40.0 MB more." in section
     assert "<img" in section and "Phantom data." in section
+
+
+def test_the_table_of_rounds_says_that_its_sums_hold_the_evaluation(measured):
+    training = [record for record in measured if not record.get("final")]
+    words = "those of the evaluation included"
+    assert words in rounds_table(measured) and words not in rounds_table(training)
 
 
 @pytest.mark.parametrize("rounds", [[], [{"round": 0}], [{"round": 0, "bytes_up": 0}]])

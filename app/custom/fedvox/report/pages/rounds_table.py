@@ -46,11 +46,13 @@ def _totals(rounds: Sequence[Record]) -> str:
     )
     refused = sum(len(record.get("refused") or []) for record in rounds)
     sites = {part.get("site") for record in rounds for part in record.get("contributors") or []}
+    evaluated = any(record.get("final") and record.get("bytes_down") for record in rounds)
     return (
         f"<p>{_count(training_rounds(rounds), 'round')}, "
         f"{_count(len(sites), 'contributing site')}, "
         f"{_count(refused, 'refused update')}; {duration(seconds)} in all, "
-        f"{byte_size(up)} sent up and {byte_size(down)} sent down.</p>"
+        f"{byte_size(up)} sent up and {byte_size(down)} sent down"
+        f"{', those of the evaluation included' if evaluated else ''}.</p>"
     )
 
 
