@@ -57,13 +57,13 @@ class Setting:
 
 
 SETTINGS: dict[str, Setting] = {
-    "50": Setting(0.31, 0.62, 32),
+    "50": Setting(0.45, 0.9, 32),
     "75": Setting(1.0, 1.0, 8),
     "90": Setting(0.25, 0.5, 6),
     "95": Setting(0.175, 0.35, 3),
     "97": Setting(0.08, 0.16, 3, 4),
     "98": Setting(0.047, 0.094, 3, 4),
-    "99": Setting(0.0205, 0.041, 3, 2),
+    "99": Setting(0.019, 0.038, 3, 2),
     "99.5": Setting(0.0098, 0.0196, 3, 1),
 }
 """Share of bytes that is about saved, in percent -> what is kept for it."""
