@@ -4,8 +4,8 @@ The settings of jobs/brats, shorter, with the rules of training.client_weight as
 mean by cases, its rivals FedCE and FedPID, modality_first (here the mean, since all sites have the
 same modalities) and adaptive. In the unequal scenario one site is good, one has noisy images, one
 wrong labels on nine tenths of its training cases and one a quarter of the cases; validation and
-test cases have right labels everywhere. `ceiling_points` is what the mean gains where the same
-patients have good data at all sites: more no weights can win back, but for chance. Arms of one seed
+test cases have right labels everywhere. `ceiling_points` is what the mean gains where the data
+of all sites are good and complete: more no weights can win back, but for chance. Arms of one seed
 share data, initial weights and draws. Trained in process, which gives the simulator's weights (see
 tests/jobs). Dice is the mean over whole tumour, core and enhancing part of unseen patients.
 

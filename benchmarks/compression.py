@@ -137,6 +137,7 @@ def changes_of(setting: str, seed: int, args: argparse.Namespace) -> list[str]:
 def path_of(setting: str, seed: int, args: argparse.Namespace, folder: Path) -> Path:
     """Of a cell's figures; another job or other data are another cell."""
     data = args.data.resolve().name if args.data else ""
+    data += " quick" if args.quick else ""  # of a data set that takes a few cases only
     text = json.dumps([data, changes_of(setting, seed, args)])
     return folder / f"{setting}_{seed}_{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
 
