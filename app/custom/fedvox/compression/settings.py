@@ -87,7 +87,7 @@ class Coding:
     """
 
     keep: float = 0.09
-    bits: int = 4
+    bits: int = 3
     chunk: int = 0
     block: int = 512
     small: int = 256
