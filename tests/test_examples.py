@@ -6,6 +6,7 @@ import importlib
 import pytest
 
 MODULES = (
+    "data.settings",
     "aggregation.mean",
     "aggregation.server_momentum",
     "aggregation.weighing",

@@ -24,6 +24,10 @@ def test_organs_are_the_only_required_key():
             "'data.channels' names a modality twice",
         ),
         (
+            {"channels": ["t1"], "modalities": ["t1"], "missing_channels": True},
+            "'data.missing_channels' is true and 'data.channels' names 1; name two",
+        ),
+        (
             {"channels": ["t1", "flair"]},
             r"with channels the job's modalities are its channels: list",
         ),
@@ -47,3 +51,5 @@ def test_channels_decide_input_and_what_a_case_is_of():
     names = {"modalities": ["flair", "t1"], "channels": ["t1", "flair"]}
     two = build(DataSettings, {"organs": ["liver"], **names}, "training.json")
     assert (two.in_channels, two.modality_sets) == (2, ("t1+flair",))
+    some = DataSettings(("liver",), **names, missing_channels=True)
+    assert some.modality_sets == ("t1+flair", "t1", "flair")

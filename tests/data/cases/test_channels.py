@@ -62,6 +62,24 @@ def test_a_link_that_leads_nowhere_is_no_missing_channel(tmp_path):
         prepared_path(arranged, SETTINGS, tmp_path, b"key")
 
 
+@pytest.mark.parametrize("held", [(), ("t2",), ("t1", "flair")])
+def test_where_channels_may_be_missing_one_suffices(tmp_path, held):
+    arranged = in_job_order(case_of(tmp_path, *held), CHANNELS)
+    if held:
+        refuse_missing(arranged, CHANNELS, one_suffices=True)
+    else:
+        with pytest.raises(DataError, match=r"no image of t1, t2, flair.*at least one of t1\+t2"):
+            refuse_missing(arranged, CHANNELS, one_suffices=True)
+
+
+def test_a_site_needs_one_channel_where_others_may_be_missing():
+    some = dataclasses.replace(SETTINGS, missing_channels=True)
+    assert unfit_modalities(["flair", "ct"], some) is None
+    problem, remedy = unfit_modalities(["ct"], some)
+    assert "lists ct, the job uses t1, t2, flair, of which a site needs" in problem
+    assert remedy.startswith("add those that the site has")
+
+
 def test_a_job_without_channels_leaves_the_case_as_it_is(tmp_path):
     case = case_of(tmp_path, "flair", "t1")
     case.images["t1"].unlink()

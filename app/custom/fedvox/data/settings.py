@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from fedvox.config import setting
 from fedvox.data.organs import MODALITIES, check_organs
@@ -17,8 +18,11 @@ class DataSettings:
     Attributes:
         organs: canonical organ names; organ i has label value i + 1, 0 is background.
         modalities: modalities that the job can use.
-        channels: input channels of the network by modality; each case has an image of each. Empty:
-            each case is one image, whatever its modality.
+        channels: input channels of the network by modality; each case has an image of each, unless
+            ``missing_channels`` says otherwise. Empty: each case is one image, whatever its
+            modality.
+        missing_channels: with channels: a case may lack some of them, and a site all images of
+            some. A missing channel is 0.
         spacing: voxel size of the training grid in mm, in RAS axis order.
         patch: training patch and sliding window size in voxels of that grid.
         ct_window: lower and upper HU; CT is clipped to it and scaled to [0, 1].
@@ -29,6 +33,7 @@ class DataSettings:
     organs: tuple[str, ...]
     modalities: tuple[str, ...] = setting(("ct", "mr"), choices=MODALITIES)
     channels: tuple[str, ...] = setting((), choices=MODALITIES)
+    missing_channels: bool = False
     spacing: tuple[float, float, float] = setting((6.0, 6.0, 6.0), low=0.1, high=20.0)
     patch: tuple[int, int, int] = setting((48, 48, 48), low=8, high=512)
     ct_window: tuple[float, float] = setting((-160.0, 240.0), low=-2000.0, high=4000.0)
@@ -55,6 +60,11 @@ class DataSettings:
                 f"{list(self.channels)}; with channels the job's modalities are its channels: "
                 "list the same under both"
             )
+        if self.missing_channels and len(self.channels) < 2:
+            raise ConfigError(
+                "'data.missing_channels' is true and 'data.channels' names "
+                f"{len(self.channels)}; name two or more, or set it to false"
+            )
 
     @property
     def in_channels(self) -> int:
@@ -63,8 +73,13 @@ class DataSettings:
 
     @property
     def modality_sets(self) -> tuple[str, ...]:
-        """What a case of the job can be of, as it stands in tables: ``ct``, or ``t1+flair``."""
-        return (joined(self.channels),) if self.channels else self.modalities
+        """What a case of the job can be of, as it stands in tables: ``ct``, or ``t1+flair``.
+
+        Where channels may be missing these are all subsets, the complete set first.
+        """
+        if not self.channels:
+            return self.modalities
+        return subsets(self.channels) if self.missing_channels else (joined(self.channels),)
 
 
 def joined(modalities: Sequence[str]) -> str:
@@ -74,3 +89,17 @@ def joined(modalities: Sequence[str]) -> str:
         modalities: in the order of the channels.
     """
     return "+".join(modalities)
+
+
+def subsets(modalities: Sequence[str]) -> tuple[str, ...]:
+    """All modality sets of at least one of some modalities, the largest first.
+
+    Args:
+        modalities: in the order of the channels, which each set keeps.
+
+    Example:
+        >>> subsets(("t1", "t2", "flair"))
+        ('t1+t2+flair', 't1+t2', 't1+flair', 't2+flair', 't1', 't2', 'flair')
+    """
+    sizes = range(len(modalities), 0, -1)
+    return tuple(joined(chosen) for size in sizes for chosen in combinations(modalities, size))

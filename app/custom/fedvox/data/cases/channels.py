@@ -77,22 +77,25 @@ def in_job_order(case: Case, channels: Sequence[str]) -> Case:
     return replace(case, images={name: case.images[name] for name in found})
 
 
-def refuse_missing(case: Case, channels: Sequence[str]) -> None:
+def refuse_missing(case: Case, channels: Sequence[str], one_suffices: bool = False) -> None:
     """Refuses a case that lacks a channel of the job.
 
     Args:
         case: from :func:`in_job_order`.
         channels: of the job.
+        one_suffices: a case may lack channels, but not all.
 
     Raises:
         DataError: names what is missing.
     """
     missing = [name for name in channels if name not in case.images]
-    if missing:
-        raise DataError(
-            f"the case has no image of {', '.join(missing)}, the job needs "
-            f"{joined(channels)}; restore it, or leave the case out by a split file"
-        )
+    if not missing or (one_suffices and case.images):
+        return
+    needed = "at least one of " if one_suffices else ""
+    raise DataError(
+        f"the case has no image of {', '.join(missing)}, the job needs {needed}"
+        f"{joined(channels)}; restore it, or leave the case out by a split file"
+    )
 
 
 def refuse_several(cases: Sequence[Case]) -> None:
@@ -117,11 +120,18 @@ def unfit_modalities(held: Sequence[str], settings: DataSettings) -> tuple[str, 
         held: ``modalities`` of the site file.
         settings: the job's data settings.
     """
-    missing = [name for name in settings.channels if name not in held]
-    if missing:
+    channels = settings.channels
+    missing = [name for name in channels if name not in held]
+    if settings.missing_channels and len(missing) == len(channels):
+        return (
+            f"the site file lists {', '.join(held)}, the job uses {', '.join(channels)}, of which "
+            "a site needs at least one",
+            "add those that the site has to 'modalities' in the site file, else leave this job out",
+        )
+    if missing and not settings.missing_channels:
         return (
             f"the site file lists {', '.join(held)}, every case of the job needs "
-            f"{', '.join(settings.channels)}",
+            f"{', '.join(channels)}",
             f"add {', '.join(missing)} to 'modalities' in the site file if the site has it, else "
             "leave this job out",
         )

@@ -44,7 +44,7 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
     found = find_prepared(case, settings, cache, key)
     if found is not None:
         return found
-    refuse_missing(case, settings.channels)
+    refuse_missing(case, settings.channels, settings.missing_channels)
     path = prepared_path(case, settings, cache, key)
     tensors, description = _prepare(case, settings, key)
     write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)

@@ -25,6 +25,8 @@ from fedvox.errors import DataError
 
 FORMAT = 3
 """Of the rules of preparation; part of a file's name, so files of older rules are never found."""
+_AFTERWARDS = ("patch", "sampler", "missing_channels")
+"""Settings that do not change what a prepared case holds."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def _named(case: Case, path: Path) -> str:
 def _grid_settings(settings: DataSettings) -> dict[str, Any]:
     """The settings that a prepared case depends on; the same for every case of a site."""
     wanted = to_mapping(settings)
-    return {name: value for name, value in wanted.items() if name not in ("patch", "sampler")}
+    return {name: value for name, value in wanted.items() if name not in _AFTERWARDS}
 
 
 def read_prepared(path: Path) -> PreparedCase:
