@@ -10,8 +10,8 @@ from fedvox.aggregation.attachment import (
     ATTACHMENTS,
     MOST_NUMBERS,
     check_attached,
-    check_leaving,
     check_listed,
+    leaving,
     merge_attached,
 )
 from fedvox.aggregation.memory import Memory
@@ -19,7 +19,10 @@ from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.errors import ConfigError, UpdateRefused
+from fedvox.networks.settings import NetworkSettings
 from fedvox.privacy.forms import FormError
+
+NETWORK = NetworkSettings("unet")
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +34,9 @@ def toy_of(value: float, cases: int = 5) -> dict[str, Mapping[str, np.ndarray]]:
     return {"toy": {"mean": np.full(2, value, np.float32), "cases": np.array(cases)}}
 
 
-def test_there_is_none_yet(monkeypatch):
+def test_only_prototypes_may_travel(monkeypatch):
     monkeypatch.undo()
-    assert list(ATTACHMENTS) == []
+    assert list(ATTACHMENTS) == ["prototypes"]
 
 
 WRONG = {
@@ -57,14 +60,14 @@ WRONG = {
 def test_nothing_else_leaves_and_no_foreign_name_is_quoted(name):
     attached, reason = WRONG[name]
     with pytest.raises(FormError, match=reason) as caught:
-        check_leaving(attached, ["toy"], 5)
+        leaving(attached, ["toy"], 5)
     assert "Mueller" not in str(caught.value)
 
 
 def test_what_the_site_does_not_list_stays():
-    check_leaving(toy_of(0.5), ["toy"], 5)
+    leaving(toy_of(0.5), ["toy"], 5)
     with pytest.raises(FormError, match="'toy', which 'attachments' of the site file does not"):
-        check_leaving(toy_of(0.5), [], 5)
+        leaving(toy_of(0.5), [], 5)
 
 
 def test_the_server_asks_for_no_more_cases_than_one():
@@ -79,10 +82,10 @@ def test_sites_are_merged_in_the_order_of_their_names_and_who_brings_none_is_lef
         "a": Update(site="a", arrays={}, attached=toy_of(0.8, cases=2)),
         "c": Update(site="c", arrays={}),
     }
-    memory = merge_attached(updates, Memory(numbers={"kept": 1}))
+    memory = merge_attached(updates, Memory(numbers={"kept": 1}), NETWORK)
     assert memory.numbers == {"kept": 1, "toy_sites": ["a", "b"]}
     np.testing.assert_allclose(memory.arrays["toy.mean"], [0.6, 0.6])
-    assert merge_attached({"c": updates["c"]}, memory) is memory
+    assert merge_attached({"c": updates["c"]}, memory, NETWORK) is memory
 
 
 def test_a_round_screens_what_comes_and_remembers_it(tmp_path, model, update_of):

@@ -5,7 +5,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from fedvox.aggregation.round import Round, round_text
+from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_text import round_text
 from fedvox.aggregation.store import UpdateStore
 from fedvox.errors import ConfigError, UpdateRefused
 

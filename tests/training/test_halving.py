@@ -75,7 +75,7 @@ def test_mean_of_the_halves_losses_would_be_another_gradient():
     backward_in_parts(
         nn.Identity(),
         lambda part: {"logits": part * 1.0},
-        x,
+        (x,),
         lambda found: found["logits"].sum() ** 2,
         2,
     )

@@ -105,7 +105,7 @@ def recorded(monkeypatch):
 
     class Recorder:
         def __init__(self, job, model, device, partly) -> None:
-            self.optimizer = torch.optim.AdamW(model.parameters())
+            self.optimizer = torch.optim.AdamW(model.named_parameters())
 
         def __call__(self, batch, address, rate) -> torch.Tensor:
             steps.append((batch.image, address, rate))

@@ -165,7 +165,7 @@ def test_personal_tensors_of_another_network_are_refused(sites, fedbn, tmp_path)
     assert MEAN in weights_of(own.network)
     wrong = {MEAN: np.zeros(99, np.float32)}
     save_personal(wrong, tmp_path, 0)
-    save_optimizer(torch.optim.AdamW(own.network.parameters()), tmp_path, 0)
+    save_optimizer(torch.optim.AdamW(own.network.named_parameters()), tmp_path, 0)
     with pytest.raises(ModelError, match="running_mean"):
         own.load(start)
 

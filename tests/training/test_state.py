@@ -21,7 +21,7 @@ def small_model() -> nn.Module:
 
 
 def adamw(model: nn.Module) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.01)
+    return torch.optim.AdamW(model.named_parameters(), lr=0.1, weight_decay=0.01)
 
 
 def train(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range) -> None:
@@ -118,7 +118,7 @@ def test_learning_rate_is_the_job_s_and_not_the_state_s(tmp_path):
     optimizer = adamw(model)
     train(model, optimizer, range(1))
     save_optimizer(optimizer, tmp_path, 0)
-    other = torch.optim.AdamW(model.parameters(), lr=0.5)
+    other = torch.optim.AdamW(model.named_parameters(), lr=0.5)
     load_optimizer(other, tmp_path, 1)
     assert other.param_groups[0]["lr"] == 0.5
 

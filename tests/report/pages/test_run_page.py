@@ -7,7 +7,7 @@ from metric_values import scores as values
 from page_markup import check_alone, checked_tags
 from PIL import Image
 
-from fedvox.aggregation.round import round_text
+from fedvox.aggregation.round_text import round_text
 from fedvox.errors import ConfigError
 from fedvox.metrics import METRICS
 from fedvox.metrics.hd95 import TITLES

@@ -10,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from fedvox.aggregation import prototypes
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.errors import ConfigError, UpdateRefused
+from fedvox.networks.settings import NetworkSettings
 from fedvox.privacy.forms import FormError
 from fedvox.registry import Registry
 from fedvox.suggest import hint
 
+PROTOTYPES = "prototypes"
 MOST_NUMBERS = 1_000_000
 """Numbers that all attachments of one update may hold together; the server keeps them in memory."""
 
@@ -30,16 +33,35 @@ class Attachment:
         check: ``(arrays, least)``, raises :class:`FormError` where a shape or range is wrong or
             where a number is made from fewer than ``least`` cases. It runs at the site with the
             site's own minimum (``min_cases`` of its outgoing filter) and at the server with 1.
-        merge: ``(site -> its arrays, memory) -> memory``, at the server when the round is closed;
-            sites come in the order of their names.
+        merge: ``(site -> its arrays, memory, settings of the job's network) -> memory``, at the
+            server when the round is closed; sites come in the order of their names.
+        cut: ``(arrays, least) -> arrays``, at the site before the check: leaves out the numbers
+            that are made from fewer than ``least`` cases, so that the rest may leave.
+        fits: ``(arrays, model, the site's modalities)``, at the server: raises
+            :class:`UpdateRefused` where they are not of this model or not the site's to tell.
+        tensors: ``memory -> tensors`` of the global model that follow from it, in place of the
+            sites' mean.
     """
 
     arrays: frozenset[str]
     check: Callable[[Arrays, int], None]
-    merge: Callable[[Mapping[str, Arrays], Memory], Memory]
+    merge: Callable[[Mapping[str, Arrays], Memory, NetworkSettings], Memory]
+    cut: Callable[[Arrays, int], Arrays] = lambda arrays, least: arrays
+    fits: Callable[[Arrays, Arrays, Collection[str] | None], None] = lambda *told: None
+    tensors: Callable[[Memory], Arrays] = lambda memory: {}
 
 
 ATTACHMENTS: Registry[Attachment] = Registry("attachment")
+ATTACHMENTS.register(PROTOTYPES)(
+    Attachment(
+        frozenset((prototypes.MODALITY, prototypes.SUMS, prototypes.VOXELS, prototypes.CASES)),
+        prototypes.check,
+        prototypes.merge,
+        prototypes.cut,
+        prototypes.fits,
+        prototypes.tensors,
+    )
+)
 
 
 def check_listed(listed: Collection[str], where: str) -> None:
@@ -71,12 +93,18 @@ def check_attached(attached: Any, least: int = 1) -> None:
     Raises:
         FormError: something else; quotes no name that is not registered.
     """
+    _check_arrays(attached)
+    for name, arrays in attached.items():
+        ATTACHMENTS[name].check(arrays, least)
+
+
+def _check_arrays(attached: Any) -> None:
+    """Known attachments of finite numbers, not too many."""
     if not isinstance(attached, Mapping) or any(name not in ATTACHMENTS for name in attached):
         raise FormError("holds an unknown attachment")
     total = 0
     for name, arrays in attached.items():
-        known = ATTACHMENTS[name]
-        if not isinstance(arrays, Mapping) or set(arrays) != known.arrays:
+        if not isinstance(arrays, Mapping) or set(arrays) != ATTACHMENTS[name].arrays:
             raise FormError(f"holds other arrays than '{name}' has")
         for array in arrays.values():
             if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
@@ -86,11 +114,10 @@ def check_attached(attached: Any, least: int = 1) -> None:
             raise FormError("holds more numbers beside the weights than may travel")
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise FormError(f"holds NaN or infinite values in '{name}'")
-        known.check(arrays, least)
 
 
-def check_leaving(attached: Any, listed: Collection[str], least: int) -> None:
-    """At the site: as :func:`check_attached`, and listed by the site.
+def leaving(attached: Any, listed: Collection[str], least: int) -> dict[str, dict[str, np.ndarray]]:
+    """At the site: what of it may leave, without the numbers that too few cases stand behind.
 
     Args:
         attached: name -> array name -> array.
@@ -98,16 +125,25 @@ def check_leaving(attached: Any, listed: Collection[str], least: int) -> None:
         least: the site's own minimum of cases behind each number.
 
     Raises:
-        FormError: something else, or an attachment that the site does not list.
+        FormError: something else than known attachments of their form, or one that the site does
+            not list.
     """
-    check_attached(attached, least)
+    check_attached(attached)
     for name in attached:
         if name not in listed:
             raise FormError(f"holds '{name}', which 'attachments' of the site file does not list")
+    kept = {name: dict(ATTACHMENTS[name].cut(own, least)) for name, own in attached.items()}
+    check_attached(kept, least)
+    return kept
 
 
-def screen_attached(attached: Any) -> None:
-    """At the server: as :func:`check_attached`.
+def screen_attached(attached: Any, model: Arrays, held: Collection[str] | None) -> None:
+    """At the server: as :func:`check_attached`, and of this model and this site.
+
+    Args:
+        attached: name -> array name -> array.
+        model: the global model.
+        held: single modalities of the site, as it registered; None where nobody registers.
 
     Raises:
         UpdateRefused: with the reason, for the round's record.
@@ -116,12 +152,22 @@ def screen_attached(attached: Any) -> None:
         check_attached(attached)
     except FormError as error:
         raise UpdateRefused(f"attachment: {error}") from None
+    for name, arrays in attached.items():
+        ATTACHMENTS[name].fits(arrays, model, held)
 
 
-def merge_attached(updates: Mapping[str, Update], memory: Memory) -> Memory:
+def merge_attached(
+    updates: Mapping[str, Update], memory: Memory, network: NetworkSettings
+) -> Memory:
     """The memory after what the accepted updates of a round brought beside their weights."""
     for name in ATTACHMENTS:
         own = {s: updates[s].attached[name] for s in sorted(updates) if name in updates[s].attached}
         if own:
-            memory = ATTACHMENTS[name].merge(own, memory)
+            memory = ATTACHMENTS[name].merge(own, memory, network)
     return memory
+
+
+def attached_tensors(memory: Memory, model: Arrays) -> dict[str, np.ndarray]:
+    """The tensors of a global model that follow from the memory, in the model's types."""
+    found = {n: a for name in ATTACHMENTS for n, a in ATTACHMENTS[name].tensors(memory).items()}
+    return {n: np.asarray(a, model[n].dtype) for n, a in found.items() if n in model}

@@ -12,7 +12,9 @@ Shares = Callable[[str], Mapping[str, float]]
 
 
 def owner_shares(
-    weights: Mapping[str, float], travelling: Mapping[str, Collection[str]] | None
+    weights: Mapping[str, float],
+    travelling: Mapping[str, Collection[str]] | None,
+    part: Callable[[str, str], float] = lambda site, name: 1.0,
 ) -> Shares:
     """Who counts in the mean of each tensor: the sites that own it.
 
@@ -20,14 +22,15 @@ def owner_shares(
         weights: site -> positive weight, of the accepted updates.
         travelling: site -> tensors that it sends; who is not in it sends all. None where every
             site sends all.
+        part: ``(site, tensor) -> share`` of the site's weight that counts for the tensor, 0 to 1.
     """
     known = travelling or {}
 
     def shares(name: str) -> dict[str, float]:
         return {
-            site: weight
+            site: weight * share
             for site, weight in weights.items()
-            if site not in known or name in known[site]
+            if (site not in known or name in known[site]) and (share := part(site, name)) > 0
         }
 
     return shares

@@ -9,7 +9,7 @@ import numpy as np
 
 from fedvox.admission.registration import Registration
 from fedvox.aggregation import AGGREGATORS
-from fedvox.aggregation.attachment import merge_attached, screen_attached
+from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached
 from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.mean import owner_shares
@@ -23,7 +23,9 @@ from fedvox.aggregation.update import Arrays, Update
 from fedvox.aggregation.weighing import build_weighing, weighing_settings
 from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.aggregation.weighing.share import Share
+from fedvox.data.settings import singles
 from fedvox.errors import UpdateRefused
+from fedvox.networks.settings import NetworkSettings
 
 MOST_REFUSALS = 10
 """Refusals of one site in one round that its record holds."""
@@ -49,6 +51,8 @@ class Round:
         travelling: site -> tensors that it got and has to send, as it registered; who is not in it
             has all. None where every site has all.
         downlink: how the next model goes down; None for the mean as it is.
+        network: the job's; says which tensors belong to one modality, and what becomes of
+            attachments. None for one without either.
 
     Attributes:
         memory: what the next round needs, once the round is closed.
@@ -68,6 +72,7 @@ class Round:
         memory: Memory | None = None,
         travelling: Mapping[str, Collection[str]] | None = None,
         downlink: Downlink | None = None,
+        network: NetworkSettings | None = None,
     ) -> None:
         self.index = index
         self.model = model
@@ -81,6 +86,7 @@ class Round:
         self.memory = memory or Memory()
         self.travelling = travelling
         self.downlink = downlink
+        self.network = network or NetworkSettings("")
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
@@ -107,7 +113,8 @@ class Round:
             _check_modalities(update, own)
             sent = self.sent_to(update.site)
             screen(update, sent, self.index, self.accepted, cases, self.steps)
-            screen_attached(update.attached)
+            held = None if own is None else singles(own.modalities)
+            screen_attached(update.attached, self.model, held)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
             raise
@@ -187,8 +194,8 @@ class Round:
             shares, more = self.weigh(self.accepted, self._read, self.model, self.memory)
             following, memory = self._step(shares, self.memory.extended(more))
             if all(np.isfinite(array).all() for array in following.values()):
-                model = model | dict(following)
-                self.memory = merge_attached(self.accepted, memory)
+                self.memory = merge_attached(self.accepted, memory, self.network)
+                model = model | dict(following) | attached_tensors(self.memory, model)
             else:
                 for site in self.contributors:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
@@ -206,7 +213,7 @@ class Round:
     def _step(self, shares: Mapping[str, Share], memory: Memory) -> tuple[Arrays, Memory]:
         """The next values of the tensors that somebody sent, and what is remembered of the step."""
         weights = {site: share.weight for site, share in shares.items()}
-        owners = owner_shares(weights, self.travelling)
+        owners = owner_shares(weights, self.travelling, self._part)
         owned = {name: array for name, array in self.model.items() if owners(name)}
         mean = self.aggregate(owned, self._read, owners)
         if not self.momentum:
@@ -216,6 +223,14 @@ class Round:
         following, kept = momentum_step(owned, mean, velocity, self.momentum)
         arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
         return following, Memory(arrays, memory.numbers)
+
+    def _part(self, site: str, name: str) -> float:
+        """Share of a site's training cases that have the modality which a tensor belongs to."""
+        modality, cases = self.network.modality_of(name), self.accepted[site].training
+        if modality is None or not cases:
+            return 1.0
+        own = sum(count for held, count in cases.items() if modality in singles([held]))
+        return own / sum(cases.values())
 
     def _record(
         self, shares: Mapping[str, Share], traffic: Mapping[str, Traffic] | None
@@ -251,23 +266,6 @@ class Round:
         """Registered sites of which nothing came: lost, failed or too slow."""
         heard = set(self.accepted) | {entry["site"] for entry in self.refused}
         return sorted(set(self.registered or ()) - heard)
-
-
-def round_text(record: Mapping[str, Any], rounds: int) -> str:
-    """A round's record as one line for the log: losses, validation Dice, refusals, duration."""
-    losses = ", ".join(
-        f"{e['site']} {'unknown' if e['train_loss'] is None else format(e['train_loss'], '.3f')}"
-        for e in record["contributors"]
-    )
-    dice = ", ".join(f"{name} {value:.3f}" for name, value in record["validation"].items())
-    refused = ", ".join(entry["site"] for entry in record["refused"])
-    return (
-        f"round {record['round'] + 1} of {rounds}: loss {losses or 'none'}; "
-        f"validation Dice before it {dice or 'none'}; "
-        + (f"refused {refused}; " if refused else "")
-        + (f"nothing from {', '.join(record['missing'])}; " if record["missing"] else "")
-        + f"{record['seconds']:.0f} s"
-    )
 
 
 def _check_modalities(update: Update, own: Registration | None) -> None:

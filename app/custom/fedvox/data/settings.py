@@ -1,6 +1,6 @@
 """What a job fixes about images: organs, grid, patch and intensity window."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -89,6 +89,15 @@ def joined(modalities: Sequence[str]) -> str:
         modalities: in the order of the channels.
     """
     return "+".join(modalities)
+
+
+def singles(sets: Collection[str]) -> frozenset[str]:
+    """The single modalities among modality sets.
+
+    Args:
+        sets: such as ``["t1+flair", "t1"]``.
+    """
+    return frozenset(part for held in sets for part in held.split("+"))
 
 
 def subsets(modalities: Sequence[str]) -> tuple[str, ...]:

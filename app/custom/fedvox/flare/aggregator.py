@@ -11,7 +11,8 @@ from nvflare.app_common.abstract.model import ModelLearnableKey
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
-from fedvox.aggregation.round import Round, round_text
+from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_text import round_text
 from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.aggregation.screening import stale_text
 from fedvox.errors import FedVoxError
@@ -61,6 +62,7 @@ class FedVoxAggregator(Aggregator):
                 run.state.load_memory(),
                 run.travelling(model),
                 downlink_of(run.job),
+                run.job.network,
             )
         return self._round
 

@@ -34,13 +34,13 @@ from fedvox.flare.run.site_start import checked_job, publish_registration
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluation_report import evaluation_report
 from fedvox.inference.model_files.model_file import own_folder
-from fedvox.job.device import prepare_device, to_device
-from fedvox.job.model import initial_model, job_parts
+from fedvox.job.device import prepare_device
+from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
-from fedvox.training.site_model import SiteModel, write_own_model
+from fedvox.training.site_model import SiteModel, site_network, write_own_model
 from fedvox.training.state import drop_personal, state_hash
 
 logger = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ class FedVoxExecutor(Executor):
         """The model of a task with the site's own tensors, those that belong to its version."""
         job, site, device = self._ready()
         if self.model is None:
-            network = to_device(initial_model(job), device)
+            network = site_network(job, site.data, device)
             self.model = SiteModel(network, site.data, job, site.state, device)
         return self.model.load(from_shareable(task).data, version, trains)
 

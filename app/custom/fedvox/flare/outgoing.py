@@ -8,7 +8,7 @@ from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable, make_reply
 
-from fedvox.aggregation.attachment import check_leaving
+from fedvox.aggregation import attachment
 from fedvox.aggregation.claims import check_claims
 from fedvox.errors import ConfigError
 from fedvox.flare.received import (
@@ -104,8 +104,8 @@ class OutgoingFilter(Filter):
             return {}
         listed = find_site(fl_ctx, load_job(fl_ctx))[0].attachments
         with leaving("update"):
-            check_leaving(attached, listed, self.min_cases)
-        return {ATTACHED: attached}
+            kept = attachment.leaving(attached, listed, self.min_cases)
+        return {ATTACHED: kept}
 
 
 def _failed(code: str, told: object) -> Shareable:

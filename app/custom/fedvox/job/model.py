@@ -1,16 +1,28 @@
 """The network that a job trains."""
 
+from collections.abc import Collection
+
 from torch import nn
 
+from fedvox.data.settings import singles
 from fedvox.job.settings import JobSettings
 from fedvox.networks import build_network
 from fedvox.networks.parts import Parts, personal_tensors
 from fedvox.networks.settings import Sizes
 
 
-def initial_model(job: JobSettings) -> nn.Module:
-    """The network with the job's initial weights, on the CPU."""
-    sizes = Sizes(job.data.in_channels, len(job.data.organs) + 1, job.data.patch)
+def initial_model(job: JobSettings, modalities: Collection[str] | None = None) -> nn.Module:
+    """The network with the job's initial weights, on the CPU.
+
+    Args:
+        job: the job's settings.
+        modalities: modality sets of a site's cases, such as ``t1+flair``: of a network with parts
+            for each modality only theirs are built, with the weights that they have in the whole.
+            None for all of it.
+    """
+    data = job.data
+    held = singles(data.channels if modalities is None else modalities)
+    sizes = Sizes(data.in_channels, len(data.organs) + 1, data.patch, data.channels, held)
     return build_network(job.network, sizes, job.training.seed)
 
 

@@ -39,6 +39,8 @@ class TrainingSettings:
         loss: a registered loss.
         distillation: weight of the term that holds a partially labelled site to the received model
             where it cannot tell classes apart; 0 leaves it out.
+        modality_dropout: probability that a step drops an image of a case of several modalities,
+            never the last one; ``data.missing_channels`` says that a model has to do with fewer.
         gradient_norm: gradients are clipped to this norm.
         client_weight: how updates are weighed, a registered rule.
         server_momentum: share of the last round's step that the server adds to this round's
@@ -63,6 +65,7 @@ class TrainingSettings:
     warmup: float = setting(0.02, low=0.0, high=0.5)
     loss: LossSettings = setting("dice_ce", registry=LOSSES)
     distillation: float = setting(1.0, low=0.0, high=100.0)
+    modality_dropout: float = setting(0.0, low=0.0, high=0.9)
     gradient_norm: float = setting(12.0, low=1e-3, high=1e6)
     client_weight: WeighingSettings = setting("cases", registry=WEIGHING)
     server_momentum: float = setting(0.0, low=0.0, high=0.99)
@@ -126,6 +129,16 @@ class JobSettings:
             raise ConfigError(
                 f"'training.personal' is {NORM}, and no normalisation layer of the network holds a "
                 f"tensor: {self.network.norm_remedy}"
+            )
+        if self.network.needs_channels and not self.data.channels:
+            raise ConfigError(
+                f"network '{self.network.name}' takes one image per modality, and 'data.channels' "
+                "is empty; list the job's modalities there"
+            )
+        if self.training.modality_dropout and not self.data.missing_channels:
+            raise ConfigError(
+                f"'training.modality_dropout' is {self.training.modality_dropout}, and every case "
+                "of the job has every channel; set 'data.missing_channels' to true"
             )
         self._check_patch()
 

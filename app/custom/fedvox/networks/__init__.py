@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from fedvox.errors import ConfigError
+from fedvox.networks.mixmodal import MixModalSettings, build_mixmodal
 from fedvox.networks.settings import NetworkSettings, Sizes
 from fedvox.networks.swin_unetr import SwinUNETRSettings, build_swin_unetr
 from fedvox.networks.unet import UNetSettings, build_unet
@@ -19,6 +20,7 @@ NETWORKS: 'Registry[Callable[[Any, Sizes], "nn.Module"]]' = Registry("network")
 NETWORKS.register("unet", UNetSettings)(build_unet)
 NETWORKS.register("swin_unetr", SwinUNETRSettings)(build_swin_unetr)
 NETWORKS.register("unetr", UNETRSettings)(build_unetr)
+NETWORKS.register("mixmodal", MixModalSettings)(build_mixmodal)
 
 
 def build_network(settings: NetworkSettings, sizes: Sizes, seed: int) -> "nn.Module":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from fedvox.data.settings import singles
 from fedvox.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Parts:
             modalities: modality sets of the site's cases as it registers them, e.g.
                 ``["t1+flair"]``.
         """
-        single = frozenset(part for held in modalities for part in held.split("+"))
+        single = singles(modalities)
         return frozenset(name for name in self.common(names) if self.owned(name, single))
 
 

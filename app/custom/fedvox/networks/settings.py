@@ -12,11 +12,15 @@ class Sizes:
         in_channels: images of a case, one channel each.
         classes: organs plus background.
         patch: edges of training patches and sliding windows in voxels.
+        channels: modality of each input channel; empty where each case is one image.
+        held: modalities whose own parts are built, of a network that has such.
     """
 
     in_channels: int
     classes: int
     patch: tuple[int, int, int]
+    channels: tuple[str, ...] = ()
+    held: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,30 @@ class NetworkSettings:
         """What to change so that normalisation layers hold tensors; empty where they do."""
         return ""
 
+    @property
+    def needs_channels(self) -> bool:
+        """Whether it takes one image per modality only."""
+        return False
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether sites tell prototypes of their cases beside the weights."""
+        return False
+
+    def modality_of(self, tensor: str) -> str | None:
+        """The modality that a tensor belongs to alone: its mean is over that modality's cases.
+
+        Args:
+            tensor: its name in the network's state.
+        """
+        return None
+
     def owned(self, tensor: str, modalities: Collection[str]) -> bool:
-        """Whether a site has a tensor; here every site has every tensor.
+        """Whether a site has a tensor: not one that belongs to a modality which it lacks.
 
         Args:
             tensor: its name in the network's state.
             modalities: single modalities among the site's cases.
         """
-        return True
+        modality = self.modality_of(tensor)
+        return modality is None or modality in modalities

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from fedvox.aggregation.attachment import ATTACHMENTS
 from fedvox.data.cases.splits import SPLITS
 from fedvox.errors import ConfigError
 from fedvox.files import write_json
@@ -122,6 +123,7 @@ def describe_phantoms(folder: Path, modality: str, body: str = DEFAULT) -> dict[
         "modalities": [stored_modality(part) for part in drawn.parts(modality)],
         "split": split if split == "dataset" else str(root / split),
         "share": "cases",
+        "attachments": list(ATTACHMENTS),
     }
 
 

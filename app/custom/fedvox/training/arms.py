@@ -13,14 +13,13 @@ from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
 from fedvox.inference.site_rows import site_rows
-from fedvox.job.device import prepare_device, to_device
-from fedvox.job.model import initial_model
+from fedvox.job.device import prepare_device
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.table import MetricRow
 from fedvox.registry import Registry
 from fedvox.training.in_process import received_part, run_in_process
-from fedvox.training.site_model import SiteModel
+from fedvox.training.site_model import SiteModel, site_network
 
 CENTRALISED = "centralised"
 
@@ -85,6 +84,7 @@ def merged(sites: Sequence[SiteData]) -> SiteData:
         val=[case for site in sites for case in site.val],
         test=[case for site in sites for case in site.test],
         phantom=any(site.phantom for site in sites),
+        attachments=tuple(sorted({name for site in sites for name in site.attachments})),
     )
 
 
@@ -109,10 +109,10 @@ def score_models(
     for name, model in models.items():
         device = prepare_device(model.job.training)
         for site in sites:
-            network = to_device(initial_model(model.job), device)
+            network = site_network(model.job, site, device)
             own = SiteModel(network, site, model.job, model.folder / site.name, device)
             shared = received_part(model.weights, own.travelling)
-            own.load(shared, model.version, trains=False)
+            network = own.load(shared, model.version, trains=False)
             rows += site_rows(network, name, site, model.job, split, device)
     return rows
 

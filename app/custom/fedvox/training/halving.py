@@ -15,7 +15,7 @@ Reference:
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -139,8 +139,8 @@ def _restore(model: nn.Module, before: Mapping[str, torch.Tensor]) -> None:
 
 def backward_in_parts(
     model: nn.Module,
-    network: Callable[[torch.Tensor], Mapping[str, torch.Tensor]],
-    image: torch.Tensor,
+    network: Callable[..., Mapping[str, torch.Tensor]],
+    inputs: Sequence[torch.Tensor],
     loss_of: Callable[[Mapping[str, torch.Tensor]], torch.Tensor],
     parts: int,
 ) -> None:
@@ -148,28 +148,30 @@ def backward_in_parts(
 
     Args:
         model: what ``network`` runs; the pass without a graph leaves its buffers as they are.
-        network: from ``(B, C, X, Y, Z)`` to outputs by name, ``(B, K, X, Y, Z)`` each.
-        image: the batch.
+        network: from the inputs to outputs by name, ``(B, K, X, Y, Z)`` each.
+        inputs: the batch: the image ``(B, C, X, Y, Z)``, and what else the network takes, ``(B,
+            ...)`` each.
         loss_of: from the outputs to the scalar whose gradient is wanted.
         parts: parts that go through the network one after the other; 1 needs one pass instead of
             two.
     """
     if parts == 1:
-        loss_of(network(image)).backward()
+        loss_of(network(*inputs)).backward()
         return
-    pieces = image.split(-(-len(image) // parts))
+    size = -(-len(inputs[0]) // parts)
+    pieces = list(zip(*(own.split(size) for own in inputs)))
     before = _buffers(model)
     with torch.no_grad():
-        found = [network(piece) for piece in pieces]
+        found = [network(*piece) for piece in pieces]
     _restore(model, before)
     whole = {
         name: torch.cat([outputs[name] for outputs in found]).requires_grad_() for name in found[0]
     }
     slopes = torch.autograd.grad(loss_of(whole), list(whole.values()), allow_unused=True)
     used = {name: slope for name, slope in zip(whole, slopes) if slope is not None}
-    shares = {name: slope.split(len(pieces[0])) for name, slope in used.items()}
+    shares = {name: slope.split(size) for name, slope in used.items()}
     for index, piece in enumerate(pieces):
-        outputs = network(piece)
+        outputs = network(*piece)
         torch.autograd.backward(
             [outputs[name] for name in used], [shares[name][index] for name in used]
         )

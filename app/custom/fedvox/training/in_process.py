@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from fedvox.aggregation.downlink import sent_from
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
@@ -16,14 +19,15 @@ from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best, checked_scores
 from fedvox.aggregation.traffic import Traffic
 from fedvox.aggregation.update import Arrays, Update
+from fedvox.data.settings import singles
 from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError, UpdateRefused
-from fedvox.job.device import prepare_device, to_device
+from fedvox.job.device import prepare_device
 from fedvox.job.model import initial_model, job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
 from fedvox.training.local_update import case_counts, local_update, validation_report
-from fedvox.training.site_model import SiteModel
+from fedvox.training.site_model import SiteModel, site_network
 from fedvox.training.state import load_personal
 from fedvox.training.uplink import compress_update, downlink_of
 
@@ -61,10 +65,10 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     """
     sites = _training(sites)
     device = prepare_device(job.training)
-    model = to_device(initial_model(job), device)
+    model = initial_model(job)
     weights: Arrays = weights_of(model)
     weights = {name: weights[name] for name in job_parts(job, model).common(weights)}
-    own = {s.name: SiteModel(model, s, job, folder / s.name, device) for s in sites}
+    own = _site_models(sites, job, folder, device)
     travelling = {name: site.travelling for name, site in own.items()}
     validation = {site.name: case_counts(site.val) for site in sites}
     state = RunState(folder / "server")
@@ -83,12 +87,13 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             memory,
             travelling,
             downlink_of(job),
+            job.network,
         )
         traffic: dict[str, Traffic] = {}
         for site in sites:
             received = received_part(weights, travelling[site.name])
-            own[site.name].load(received, index)
-            update = local_update(model, site, job, index, folder / site.name, device)
+            network = own[site.name].load(received, index)
+            update = local_update(network, site, job, index, folder / site.name, device)
             if update is None:
                 continue
             if job.compression is not None:
@@ -108,6 +113,20 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     best = state.load_best() if choice and choice.version < state.version else weights
     kept = {site.name: load_personal(folder / site.name) for site in sites}
     return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
+
+
+def _site_models(
+    sites: Sequence[SiteData], job: JobSettings, folder: Path, device: torch.device
+) -> dict[str, SiteModel]:
+    """Site -> its model; sites that build the same share one network."""
+    built: dict[frozenset[str], nn.Module] = {}
+    own = {}
+    for site in sites:
+        parts = singles(site.modalities) if job.network.needs_channels else frozenset()
+        if parts not in built:
+            built[parts] = site_network(job, site, device)
+        own[site.name] = SiteModel(built[parts], site, job, folder / site.name, device)
+    return own
 
 
 def _training(sites: Sequence[SiteData]) -> list[SiteData]:

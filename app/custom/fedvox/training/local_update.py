@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from fedvox.aggregation.attachment import PROTOTYPES
 from fedvox.aggregation.update import Update
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.quality.site import site_quality
@@ -16,6 +18,7 @@ from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
 from fedvox.training.local_round import train_round
+from fedvox.training.prototypes import gather_prototypes
 
 
 def local_update(
@@ -49,6 +52,7 @@ def local_update(
     weights = weights_of(model)
     travelling = job_parts(job, model).travelling(weights, site.modalities)
     arrays = {name: array for name, array in weights.items() if name in travelling}
+    attached = attachments_of(model, site, job, index, device)
     return Update(
         site=site.name,
         round=index,
@@ -61,7 +65,26 @@ def local_update(
         data_wait=result.data_wait,
         quality=site_quality(site, state) if job.training.client_weight.asks_quality else 1.0,
         validation=validation,
+        attached=attached,
     )
+
+
+def attachments_of(
+    model: nn.Module, site: SiteData, job: JobSettings, index: int, device: torch.device
+) -> dict[str, dict[str, np.ndarray]]:
+    """What travels beside the weights: what the job asks for and the site file lists.
+
+    Args:
+        model: as trained in the round, on the device.
+        site: the site's cases.
+        job: the job's settings.
+        index: the round, from 0.
+        device: where to compute.
+    """
+    if not job.network.has_memory or PROTOTYPES not in site.attachments:
+        return {}
+    told = gather_prototypes(model, site.train, job, site.name, index, device)
+    return {PROTOTYPES: told} if told else {}
 
 
 def validation_report(

@@ -1,5 +1,6 @@
 """The network at one site: what travels comes from the server, the rest stays with the site."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -9,7 +10,8 @@ from fedvox.aggregation.update import Arrays
 from fedvox.data.site.site_data import SiteData
 from fedvox.files import private_folder
 from fedvox.inference.model_files.model_file import describe_model, write_model
-from fedvox.job.model import job_parts
+from fedvox.job.device import to_device
+from fedvox.job.model import initial_model, job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.training.local_update import case_counts
@@ -25,8 +27,8 @@ class SiteModel:
     training images, or where it has none those for validation, or for tests.
 
     Args:
-        network: the job's network with its initial weights, on the device; several sites of one
-            process may share it.
+        network: what the site builds of the job's network (:func:`site_network`), with its initial
+            weights, on the device; several sites of one process may share it.
         site: the site's cases.
         job: the job's settings.
         state: the site's state folder of this run.
@@ -58,7 +60,9 @@ class SiteModel:
         """The network with what came and with the site's own tensors.
 
         Args:
-            received: exactly the tensors that travel.
+            received: exactly the tensors that travel. For evaluation those of tailored encoders
+                may be fewer, as of a model that another site trained: the model is then built
+                without these encoders.
             version: rounds that the received model has behind it: the personal tensors are those
                 that the site had with it. None for the newest.
             trains: False for evaluation only: a site that came after that version takes the first
@@ -67,21 +71,41 @@ class SiteModel:
         Raises:
             ModelError: a name or a shape differs.
         """
-        load_weights(self.network, received, self.travelling)
+        network, held = self.network, self._held(received)
+        if not trains and held != self._held(self.travelling):
+            network = to_device(initial_model(self.job, held), self.device)
+        names = self.parts.travelling(weights_of(network), self.site.modalities)
+        load_weights(network, received, names)
         if not self._staying:
-            return self.network
+            return network
         own = load_personal(self.state, version, or_later=not trains)
-        load_weights(self.network, {**self._staying, **own}, self._staying)
+        load_weights(network, {**self._staying, **own}, self._staying)
         if not own:
-            self._estimate()
-        return self.network
+            self._estimate(network)
+        return network
 
-    def _estimate(self) -> None:
+    def _held(self, names: Collection[str]) -> frozenset[str]:
+        """The modalities that some tensors belong to."""
+        found = {self.job.network.modality_of(name) for name in names}
+        return frozenset(modality for modality in found if modality is not None)
+
+    def _estimate(self, network: nn.Module) -> None:
         site = self.site
         cases = site.train or site.val or site.test
         if cases:
             personal = self.parts.personal
-            estimate_statistics(self.network, personal, cases, self.job, site.name, self.device)
+            estimate_statistics(network, personal, cases, self.job, site.name, self.device)
+
+
+def site_network(job: JobSettings, site: SiteData, device: torch.device) -> nn.Module:
+    """What a site builds of the job's network: nothing for modalities that it lacks.
+
+    Args:
+        job: the job's settings.
+        site: the site's cases.
+        device: where to compute.
+    """
+    return to_device(initial_model(job, site.modalities), device)
 
 
 def write_own_model(

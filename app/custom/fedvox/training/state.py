@@ -28,9 +28,16 @@ def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
     """Writes the state after ``round_index`` atomically; keeps it and the one before it.
 
     States of later rounds belong to a course that the server gave up, and are dropped too.
+
+    Args:
+        optimizer: of named parameters; by their names the state is found again, also by a site
+            that has gained parts of the network since.
+        folder: the site's state folder of this run.
+        round_index: from 0.
     """
+    names = _parameter_names(optimizer)
     tensors = {
-        f"{parameter}.{key}": value
+        f"{names[parameter]}.{key}": value
         for parameter, entries in optimizer.state_dict()["state"].items()
         for key, value in entries.items()
         if isinstance(value, torch.Tensor)
@@ -43,7 +50,7 @@ def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> bool:
-    """Loads the newest state from before ``round_index``.
+    """Loads the newest state from before ``round_index``; what a parameter lacks begins anew.
 
     Returns:
         False when there is none: the site trains for the first time.
@@ -53,14 +60,21 @@ def load_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: 
         return False
     from safetensors.torch import load_file
 
+    places = {name: place for place, name in enumerate(_parameter_names(optimizer))}
     state: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in load_file(str(earlier[max(earlier)])).items():
-        parameter, key = name.split(".", 1)
-        state.setdefault(int(parameter), {})[key] = tensor
+        parameter, _, key = name.rpartition(".")
+        if parameter in places:
+            state.setdefault(places[parameter], {})[key] = tensor
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )
     return True
+
+
+def _parameter_names(optimizer: torch.optim.Optimizer) -> list[str]:
+    """Names of the parameters in the order of the optimiser's state."""
+    return [name for group in optimizer.param_groups for name in group["param_names"]]
 
 
 def save_personal(arrays: Arrays, folder: Path, round_index: int) -> None:

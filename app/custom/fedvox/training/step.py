@@ -10,24 +10,18 @@ from torch import nn
 from fedvox.augment import build_intensity
 from fedvox.augment.contrast import keep_moments, vary_contrast
 from fedvox.augment.geometric import apply_geometric, draw_geometric
+from fedvox.augment.modality_dropout import draw_kept
 from fedvox.data.cases.patches import Batch
 from fedvox.data.organs import parent_pairs
 from fedvox.inference.normalise import normalise
 from fedvox.job.device import autocast, loss_scaler
 from fedvox.job.settings import JobSettings
 from fedvox.losses.target import Target
+from fedvox.networks.outputs import LOGITS
 from fedvox.seeding import generator
 from fedvox.training.halving import Halving, backward_in_parts
-from fedvox.training.terms import (
-    LOGITS,
-    RECEIVED,
-    Outputs,
-    Term,
-    needs,
-    outputs_of,
-    terms_of,
-    total,
-)
+from fedvox.training.term import RECEIVED, Outputs, Term
+from fedvox.training.terms import needs, outputs_of, terms_of, total
 
 Address = tuple[str | int, ...]
 
@@ -96,8 +90,7 @@ class Step:
         image, label, annotated = self.augmented(batch, address)
         target = Target(label, annotated, parent_pairs(self.job.data.organs), batch.ignores)
         self.optimizer.zero_grad(set_to_none=True)
-        image = normalise(image)
-        fixed = self._received_outputs(image, parts)
+        fixed = self._received_outputs(normalise(image), parts)
         losses = []
 
         def scaled_loss(outputs: Outputs) -> torch.Tensor:
@@ -106,16 +99,28 @@ class Step:
 
         backward_in_parts(
             self.model,
-            lambda part: self._outputs(self.model, part),
-            image,
+            lambda *part: self._outputs(self.model, *part),
+            self._inputs(image, batch, address),
             scaled_loss,
             parts,
         )
         return losses[0].detach()
 
-    def _outputs(self, model: nn.Module, image: torch.Tensor) -> Outputs:
+    def _inputs(
+        self, image: torch.Tensor, batch: Batch, address: Address
+    ) -> tuple[torch.Tensor, ...]:
+        """What the network takes: the image, less what is dropped of it, or what is kept of it."""
+        share = self.job.training.modality_dropout
+        if not share:
+            return (normalise(image),)
+        kept = draw_kept(batch.present, share, generator(*address, "modality")).to(image)
+        if getattr(self.model, "drops", False):
+            return normalise(image), kept
+        return (normalise(image * kept[:, :, None, None, None]),)
+
+    def _outputs(self, model: nn.Module, *inputs: torch.Tensor) -> Outputs:
         with autocast(self.job.training, self.device):
-            return outputs_of(model, image)
+            return outputs_of(model, *inputs)
 
     @torch.no_grad()
     def _received_outputs(self, image: torch.Tensor, parts: int) -> Outputs:
@@ -146,7 +151,10 @@ class Step:
         image, label = apply_geometric(image, label, geometric)
         image = keep_moments(self.intensity(image, generator(*address, "intensity")), image)
         contrast = self.job.augmentation.contrast
-        return vary_contrast(image, contrast, generator(*address, "contrast")), label, annotated
+        image = vary_contrast(image, contrast, generator(*address, "contrast"))
+        if not batch.present.all():  # what is missing stays 0 whatever an augmentation made of it
+            image = image * batch.present[:, :, None, None, None]
+        return image, label, annotated
 
 
 def build_step(
@@ -164,7 +172,7 @@ def build_step(
     if needs(terms, RECEIVED):
         received = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
-        model.parameters(),
+        model.named_parameters(),
         lr=job.training.learning_rate,
         weight_decay=job.training.weight_decay,
     )

@@ -6,7 +6,6 @@ began with, and whatever else the network returns by name while it trains.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -15,28 +14,9 @@ from fedvox.job.settings import JobSettings
 from fedvox.losses import build_loss
 from fedvox.losses.distillation import conditional_divergence
 from fedvox.losses.target import Target
-
-LOGITS, RECEIVED = "logits", "received"
-
-Outputs = Mapping[str, torch.Tensor]
-"""Name -> ``(B, K, X, Y, Z)``."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of a step's loss.
-
-    Attributes:
-        name: for people.
-        reads: outputs that it needs.
-        value: from the outputs and the labels to a scalar.
-        weight: what it is multiplied with.
-    """
-
-    name: str
-    reads: frozenset[str]
-    value: Callable[[Outputs, Target], torch.Tensor]
-    weight: float = 1.0
+from fedvox.networks.outputs import LOGITS
+from fedvox.training.modal_terms import MODAL_TERMS
+from fedvox.training.term import RECEIVED, Outputs, Term
 
 
 def segmentation(job: JobSettings, partly: bool) -> Term:
@@ -61,7 +41,11 @@ def distillation(job: JobSettings, partly: bool) -> Term | None:
     )
 
 
-TERMS: tuple[Callable[[JobSettings, bool], Term | None], ...] = (segmentation, distillation)
+TERMS: tuple[Callable[[JobSettings, bool], Term | None], ...] = (
+    segmentation,
+    distillation,
+    *MODAL_TERMS,
+)
 """Each from a job and whether the site is partly labelled; None where it does not apply."""
 
 
@@ -80,14 +64,15 @@ def needs(terms: Sequence[Term], output: str) -> bool:
     return any(output in term.reads for term in terms)
 
 
-def outputs_of(network: nn.Module, image: torch.Tensor) -> dict[str, torch.Tensor]:
+def outputs_of(network: nn.Module, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
     """A network's outputs by name.
 
     Args:
         network: returns logits, or a mapping that names them ``logits`` among others.
-        image: ``(B, C, X, Y, Z)``.
+        inputs: the image ``(B, C, X, Y, Z)``; of a network that drops channels itself also what it
+            keeps, ``(B, C)``.
     """
-    found = network(image)
+    found = network(*inputs)
     return dict(found) if isinstance(found, Mapping) else {LOGITS: torch.as_tensor(found)}
 
 

@@ -46,6 +46,7 @@ class SiteData:
         skipped: fingerprint -> reason of each case that could not be used or is in quarantine.
         source: fingerprint of machine, folder and cases, to notice that two sites read the same;
             see :func:`source_of`.
+        attachments: what its updates may carry beside the weights, as the site file says.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SiteData:
     external: bool = False
     skipped: dict[str, str] = field(default_factory=dict)
     source: str = ""
+    attachments: tuple[str, ...] = ()
 
     @property
     def cases(self) -> list[PreparedCase]:
@@ -130,6 +132,7 @@ def open_site(
         external=external,
         skipped=skipped,
         source=source_of(site, cases, split),
+        attachments=site.attachments,
     )
 
 
