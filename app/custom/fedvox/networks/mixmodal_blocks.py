@@ -1,8 +1,8 @@
 """The blocks of :mod:`fedvox.networks.mixmodal_network`.
 
-Level l has ``1 / 2^(l + 1)`` of the patch's resolution. On a CPU PyTorch computes convolutions of
-one small sample with stride 1 five to ten times slower than of two, so the network stacks what it
-can along the batch.
+Level l has ``1 / 2^(l + 1)`` of the patch's resolution. On a CPU PyTorch computes small convolutions
+with neither stride nor dilation five to ten times slower than others of their size, so deep ones
+are dilated, which also lets them see further, and the network stacks what it can along the batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,24 +17,20 @@ Masks = Mapping[str, torch.Tensor]
 
 
 class ConvBlock(nn.Sequential):
-    """Convolutions of 3³ with instance normalisation; the first may halve the grid.
+    """A convolution of 3³ with instance normalisation.
 
     Args:
         inputs, outputs: feature channels.
-        count: convolutions.
-        stride: of the first.
+        stride: 2 halves the grid.
+        dilation: distance of the voxels that it looks at.
     """
 
-    def __init__(self, inputs: int, outputs: int, count: int = 1, stride: int = 1) -> None:
-        layers: list[nn.Module] = []
-        for index in range(count):
-            first = index == 0
-            layers += [
-                nn.Conv3d(inputs if first else outputs, outputs, 3, stride if first else 1, 1),
-                nn.InstanceNorm3d(outputs),
-                nn.LeakyReLU(0.01),
-            ]
-        super().__init__(*layers)
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__(
+            nn.Conv3d(inputs, outputs, 3, stride, padding=dilation, dilation=dilation),
+            nn.InstanceNorm3d(outputs),
+            nn.LeakyReLU(0.01),
+        )
 
 
 class Encoder(nn.ModuleList):
@@ -42,12 +38,16 @@ class Encoder(nn.ModuleList):
 
     Args:
         widths: feature channels per level.
-        count: convolutions per level below the first; the first of each level halves the grid.
+        deep: a second convolution, dilated, at each level below the first.
     """
 
-    def __init__(self, widths: Sequence[int], count: int = 1) -> None:
-        inputs, counts = (1, *widths[:-1]), (1, *[count] * (len(widths) - 1))
-        super().__init__(ConvBlock(i, o, n, stride=2) for i, o, n in zip(inputs, widths, counts))
+    def __init__(self, widths: Sequence[int], deep: bool = False) -> None:
+        super().__init__()
+        for level, (inputs, outputs) in enumerate(zip((1, *widths), widths)):
+            block = nn.Sequential(ConvBlock(inputs, outputs, stride=2))
+            if deep and level:
+                block.append(ConvBlock(outputs, outputs, dilation=2))
+            self.append(block)
 
     def forward(self, image: torch.Tensor) -> Levels:
         """All levels, the finest first."""
@@ -190,7 +190,10 @@ class Decoder(nn.Module):
 
     def __init__(self, widths: Sequence[int], classes: int) -> None:
         super().__init__()
-        self.bottom = ConvBlock(widths[-1], widths[-1], count=2)
+        self.bottom = nn.Sequential(
+            ConvBlock(widths[-1], widths[-1], dilation=2),
+            ConvBlock(widths[-1], widths[-1], dilation=2),
+        )
         pairs = list(zip(widths[1:], widths[:-1]))[::-1]
         self.up = nn.ModuleList(nn.ConvTranspose3d(deep, fine, 2, 2) for deep, fine in pairs)
         self.join = nn.ModuleList(ConvBlock(2 * fine, fine) for _, fine in pairs)

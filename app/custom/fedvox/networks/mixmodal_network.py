@@ -97,7 +97,7 @@ class MixModal(nn.Module):
                 with _drawn_alone(seed, f"{TAILORED}.{modality}"):
                     self.tailored[modality] = Encoder(widths)
         with _drawn_alone(seed, "shared"):
-            self.shared = Encoder(widths, count=2)
+            self.shared = Encoder(widths, deep=True)
         with _drawn_alone(seed, "fusion"):
             self.fusion = Fusion(widths, sizes.channels, MEMORY_LEVEL)
         with _drawn_alone(seed, "decoder"):

@@ -1,0 +1,319 @@
+"""Sites with different sets of modalities: jobs/mixmfl against simpler ways, on brain phantoms.
+
+One site has t1, t1ce, t2 and flair, one t1ce and flair, one t1. Arms of one seed share data, steps,
+batches, seeds and the learning rate's schedule; each is jobs/mixmfl with overrides:
+
+    zero_fill  a U-Net with a channel per modality; what is missing is 0
+    channels   the same with modality dropout and batch normalisation that stays at the site (FedBN)
+    mixmfl     the job
+    local      the job's network trained at the four-modality site alone
+    ensemble   the mean answer of all sites' models, each trained alone
+
+--ablate adds the job without one part each. Every arm is scored on the unseen test cases of the
+four-modality site with each of the 15 sets of modalities: mean Dice over whole tumour, core and
+enhancing part. Trained in process, which gives the simulator's weights (see tests/jobs).
+
+Each cell (arm, seed) is kept in --out when it is done: run again, only the missing ones are
+computed.
+
+Example:
+    python benchmarks/mixmodal.py
+    python benchmarks/mixmodal.py --ablate --workers 1
+    python benchmarks/mixmodal.py --quick
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fedvox.data.site.site_data import SiteData
+    from fedvox.job.settings import JobSettings
+
+JOB = Path(__file__).parents[1] / "jobs/mixmfl/app/config/training.json"
+SETS = ("t1+t1ce+t2+flair", "t1ce+flair", "t1")
+COMMON = (
+    f"phantom.modalities={json.dumps(SETS)}",
+    "phantom.test=8",
+    "evaluation.subsets=true",
+    "training.device=cpu",
+)
+UNET = (
+    "network.name=unet",
+    "network.channels=[16,32,64,128]",
+    "network.residual_units=0",
+    "training.learning_rate=0.01",
+)
+"""The network of the simple arms with its learning rate, those of jobs/brats."""
+ARMS: Mapping[str, tuple[str, ...]] = {
+    "zero_fill": (*UNET, "training.modality_dropout=0"),
+    "channels": (*UNET, "network.norm=batch", "training.personal=norm"),
+    "mixmfl": (),
+    "local": (),
+    "ensemble": (),
+}
+ALONE = ("local", "ensemble")
+"""Arms whose models are trained at one site each."""
+ABLATIONS: Mapping[str, tuple[str, ...]] = {
+    "no_memory": ("network.prototypes=false",),
+    "momentum_0.99": ("network.momentum=0.99",),
+    "no_tailored": ("network.tailored=false", "network.prototypes=false"),
+    "no_dropout": ("training.modality_dropout=0",),
+    "no_distillation": ("network.self_distillation=0",),
+}
+QUICK = (
+    "phantom.train=2",
+    "phantom.val=1",
+    "phantom.test=1",
+    "phantom.spacing_mm=10",
+    "data.spacing=[10,10,10]",
+    "data.patch=[16,16,16]",
+    "training.rounds=1",
+    "training.steps=2",
+)
+REGIONS = ("tumour_whole", "tumour_core", "tumour_enhancing")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: an arm and a seed.
+
+    Attributes:
+        overrides: of jobs/mixmfl, as ``--set`` takes them.
+    """
+
+    arm: str
+    seed: int
+    overrides: tuple[str, ...]
+
+    def job(self) -> "JobSettings":
+        """The run's settings."""
+        from fedvox.config import read_json
+        from fedvox.flare.jobs.overrides import apply_overrides
+        from fedvox.job.settings import job_from
+
+        return job_from(apply_overrides(read_json(JOB), self.overrides))
+
+    def name(self) -> str:
+        """Of its file: changed settings are another cell."""
+        return f"{self.arm}-{self.seed}-{digest(self.job())}"
+
+
+def digest(*settings: object) -> str:
+    """A short name of settings."""
+    from fedvox.config import to_mapping
+
+    text = json.dumps([to_mapping(own) for own in settings], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
+    """The sites of a seed; their data are made on first use and shared by the arms."""
+    from fedvox.data.site.site_data import open_site
+    from fedvox.flare.run.site_setup import phantom_site
+
+    job = cell.job()
+    folder = out / "data" / f"{cell.seed}-{digest(job.phantom, job.data)}"
+    names = [f"site-{index}" for index in range(1, len(SETS) + 1)]
+    files = {name: phantom_site(name, job.phantom, folder / name) for name in names}
+    return [open_site(n, own, job.data, folder / "state" / n) for n, own in files.items()]
+
+
+def trained(cell: Cell, sites: "Sequence[SiteData]", work: Path) -> "nn.Module":
+    """The arm's model as the four-modality site holds it."""
+    from fedvox.job.device import prepare_device
+    from fedvox.training.in_process import received_part, run_in_process
+    from fedvox.training.site_model import SiteModel, site_network
+
+    job, first = cell.job(), sites[0]
+    groups: list[Sequence[SiteData]] = [sites]
+    if cell.arm in ALONE:
+        groups = [[site] for site in sites[: 1 if cell.arm == "local" else None]]
+    device, models = prepare_device(job.training), []
+    for group in groups:
+        folder = work / group[0].name
+        result = run_in_process(group, job, folder)
+        owner = first if len(group) > 1 else group[0]
+        own = SiteModel(site_network(job, owner, device), owner, job, folder / owner.name, device)
+        received = received_part(result.last, own.travelling)
+        models.append(own.load(received, len(result.rounds), trains=False))
+    return models[0] if len(models) == 1 else Ensemble.of(models)
+
+
+class Ensemble:
+    """The mean answer of several networks."""
+
+    @staticmethod
+    def of(models: "Sequence[nn.Module]") -> "nn.Module":
+        """A network whose logits are the log of the mean of the members' probabilities."""
+        import torch
+        from torch import nn
+
+        class Mean(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.members = nn.ModuleList(models)
+
+            def forward(self, image: torch.Tensor) -> torch.Tensor:
+                answers = [member(image).float().log_softmax(1) for member in self.members]
+                return torch.stack(answers).logsumexp(0)
+
+        return Mean()
+
+
+def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
+    """Trains and scores one cell and keeps what came out."""
+    from fedvox.files import write_json
+    from fedvox.inference.site_rows import site_rows
+    from fedvox.job.device import prepare_device
+
+    start = time.monotonic()
+    sites, work, job = open_sites(cell, out), out / "work" / cell.name(), cell.job()
+    shutil.rmtree(work, ignore_errors=True)
+    model = trained(cell, sites, work)
+    seconds = time.monotonic() - start
+    rows = site_rows(
+        model, "global_last", sites[0], job, "test", prepare_device(job.training), subsets=True
+    )
+    dice: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if row.organ in REGIONS and row.dice == row.dice:
+            dice.setdefault(row.modality, {}).setdefault(row.organ, []).append(row.dice)
+    means = {held: {o: statistics.mean(d) for o, d in own.items()} for held, own in dice.items()}
+    found = {"dice": means, "train_seconds": round(seconds, 1)}
+    shutil.rmtree(work)
+    write_json(out / "cells" / f"{cell.name()}.json", found)
+    return found
+
+
+def cells_of(args: argparse.Namespace) -> list[Cell]:
+    """All cells that the command line asks for, seed by seed."""
+    seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
+    arms = {**ARMS, **(ABLATIONS if args.ablate else {})}
+    if args.only:
+        arms = {name: arms[name] for name in args.only.split(",")}
+    return [
+        Cell(arm, seed, (*COMMON, *seeded(seed), *quick, *changes, *args.set))
+        for seed in range(seeds)
+        for arm, changes in arms.items()
+    ]
+
+
+def seeded(seed: int) -> tuple[str, ...]:
+    """Patients, initial weights and draws of a seed."""
+    return (f"phantom.seed={seed}", f"training.seed={seed}")
+
+
+def compute(cells: Sequence[Cell], out: Path, workers: int) -> dict[Cell, dict[str, Any]]:
+    """The results of all cells; those that are missing are computed, some side by side."""
+    (out / "cells").mkdir(parents=True, exist_ok=True)
+    paths = {cell: out / "cells" / f"{cell.name()}.json" for cell in cells}
+    found = {cell: json.loads(path.read_text()) for cell, path in paths.items() if path.is_file()}
+    missing = [cell for cell in cells if cell not in found]
+    print(f"{len(found)} of {len(cells)} cells are done, in {out}", flush=True)
+    with ProcessPoolExecutor(workers) as pool:
+        for made in [
+            pool.submit(open_sites, c, out) for c in {c.seed: c for c in missing}.values()
+        ]:
+            made.result()
+        start = time.monotonic()
+        runs = {pool.submit(run_cell, cell, out): cell for cell in missing}
+        for count, run in enumerate(as_completed(runs), start=1):
+            cell, result = runs[run], run.result()
+            found[cell] = result
+            left = (time.monotonic() - start) / count * (len(missing) - count)
+            print(
+                f"{count} of {len(missing)}: {cell.arm} seed {cell.seed}: {mean_of(result):.3f}, "
+                f"one modality {mean_of(result, single=True):.3f} ({result['train_seconds']:.0f} s;"
+                f" about {left / 60:.0f} min left)",
+                flush=True,
+            )
+    return {cell: found[cell] for cell in cells}
+
+
+def mean_of(result: Mapping[str, Any], single: bool = False) -> float:
+    """Mean Dice over regions and sets of modalities, or over the sets of one."""
+    chosen = [own for held, own in result["dice"].items() if not single or "+" not in held]
+    return statistics.mean(value for own in chosen for value in own.values())
+
+
+def interval(values: Sequence[float]) -> str:
+    """Student's t interval (95%) of the mean over seeds."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return "[one seed]"
+    mean, deviation = statistics.mean(values), statistics.stdev(values)
+    half = float(t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
+    return f"[{mean - half:+.1f}, {mean + half:+.1f}]"
+
+
+def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
+    """Prints the arms and the sets of modalities, and gives the figures."""
+    arms: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for cell, result in found.items():
+        arms.setdefault(cell.arm, {})[cell.seed] = result
+    figures: dict[str, float] = {}
+    print(f"\n{'':16s} {'15 sets':>8s} {'one':>6s} {'all':>6s}   mixmfl is better by, points [95%]")
+    for arm, results in arms.items():
+        mean = statistics.mean(map(mean_of, results.values()))
+        single = statistics.mean(mean_of(own, single=True) for own in results.values())
+        whole = statistics.mean(
+            statistics.mean(own["dice"]["+".join(SETS[0].split("+"))].values())
+            for own in results.values()
+        )
+        paired = ""
+        if arm != "mixmfl" and "mixmfl" in arms:
+            gains = [100 * (mean_of(arms["mixmfl"][s]) - mean_of(r)) for s, r in results.items()]
+            paired = f"{statistics.mean(gains):+.1f} {interval(gains)}"
+        seconds = statistics.mean(own["train_seconds"] for own in results.values())
+        print(f"{arm:16s} {mean:8.3f} {single:6.3f} {whole:6.3f}   {paired:24s} {seconds:5.0f} s")
+        figures |= {f"{arm}_dice": round(mean, 4), f"{arm}_single_dice": round(single, 4)}
+    print(f"\n{'set':20s} " + " ".join(f"{arm[:13]:>13s}" for arm in arms))
+    for held in next(iter(found.values()))["dice"]:
+        values = [
+            statistics.mean(v for own in results.values() for v in own["dice"][held].values())
+            for results in arms.values()
+        ]
+        print(f"{held:20s} " + " ".join(f"{value:13.3f}" for value in values))
+    return figures
+
+
+def main() -> int:
+    """Runs all cells and prints the figures."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser.add_argument("--ablate", action="store_true", help="also the job without one part each")
+    parser.add_argument("--only", default="", help="arms, with commas between them (all)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of every arm's job"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/mixmodal"), help="where cells are kept"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
+    parser.add_argument("--quick", action="store_true", help="one seed, tiny: a smoke run")
+    args = parser.parse_args()
+    cells = cells_of(args)
+    with tempfile.TemporaryDirectory() as name:
+        found = compute(cells, Path(name) if args.quick else args.out, args.workers)
+    print(json.dumps(report(found) | {"seeds": len({cell.seed for cell in cells})}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
