@@ -8,6 +8,7 @@ from typing import Any
 
 from fedvox.aggregation.rounds_file import read_rounds
 from fedvox.config import read_json
+from fedvox.metrics.subsets import as_held
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import PHANTOM_CODE, MetricRow, SummaryRow, read_csv
 from fedvox.report.records.rounds import training_rounds
@@ -93,6 +94,22 @@ class RunFiles:
     def evaluation(self) -> Mapping[str, Any]:
         """The job's evaluation settings, empty where ``model.json`` is missing."""
         return self._settings("evaluation")
+
+    @property
+    def subsets(self) -> bool:
+        """Whether global models were scored on every subset of a case's modalities."""
+        return self.evaluation.get("subsets") is True
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The job's ``data.channels``; empty where it has none or ``model.json`` is missing."""
+        found = self._settings("data").get("channels")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    @cached_property
+    def listed(self) -> list[SummaryRow]:
+        """The summary as tables list it: without the subsets of what cases have."""
+        return as_held(self.summary) if self.subsets else self.summary
 
     @property
     def personal(self) -> tuple[str, ...]:
