@@ -14,8 +14,8 @@ from fedvox.data.organs import CANONICAL, REGIONS
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 
 SUBSET_NOTE = (
-    "global models are scored on every subset of a test case's modalities, so with fewer modalities "
-    "they count more cases than the sites' own models, which get all that a case has"
+    "global models are scored on every subset of a test case's modalities, so with fewer "
+    "modalities they count more cases than the sites' own models, which get all that a case has"
 )
 
 
@@ -132,7 +132,9 @@ def subset_scores(summary: Sequence[SummaryRow], model: str) -> list[SubsetScore
         if row.model == model:
             found[row.site][row.modality][row.organ] = row
     sites = sorted(found, key=lambda site: (site != ALL_SITES, site))
-    return [SubsetScores(site, {name: dict(own) for name, own in found[site].items()}) for site in sites]
+    return [
+        SubsetScores(site, {name: dict(own) for name, own in found[site].items()}) for site in sites
+    ]
 
 
 def worst_site(scores: Sequence[SubsetScores]) -> SubsetScores | None:
