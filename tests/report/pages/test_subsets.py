@@ -5,7 +5,7 @@ from page_markup import check_alone, checked_tags
 from subset_rows import subset_rows
 
 from fedvox.metrics.summary import summarise
-from fedvox.metrics.table import SummaryRow, write_csv
+from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
 from fedvox.report.pages.run_page import write_report
 from fedvox.report.pages.subsets import MOST_SITES
 from fedvox.report.records.facts import site_modalities
@@ -89,3 +89,11 @@ def test_of_many_sites_the_worst_has_a_panel(write_run):
 def test_a_single_site_is_not_named_beside_all(write_run):
     part = part_of(write_run({"a": (WHOLE, 2)}), "subsets")
     assert "of the sites" not in part and "is worst with" in part
+
+
+def test_tables_of_an_evaluation_tell_by_their_cases_that_subsets_were_scored(tmp_path):
+    for dropping in (True, False):
+        rows = subset_rows({"a": (WHOLE, 2), "b": ("t1", 1)}, dropping=dropping)
+        write_csv(tmp_path / "metrics.csv", rows, MetricRow)
+        assert read_run(tmp_path).subsets is dropping
+        assert ('id="subsets"' in write_report(tmp_path).read_text()) is dropping
