@@ -47,6 +47,7 @@ def test_the_section_shows_every_subset_and_names_the_worst_subset_and_site(writ
         "mean of the subsets is 0.3"
     ) in part
     assert "data:image/png;base64," in part and "Phantom data." in part
+    assert "has a panel" not in part
     assert part.count('<th scope="row">') == 15 + 1
     assert '<th scope="row">T1+FLAIR</th><td class="n">7</td>' in part
 
@@ -84,6 +85,11 @@ def test_of_many_sites_the_worst_has_a_panel(write_run):
     part = part_of(write_run(held), "subsets")
     assert f"Of {MOST_SITES + 1} sites the one with the lowest number has a panel." in part
     assert "of the sites at <strong>site-1</strong>" in part
+
+
+def test_wide_panels_are_those_of_all_sites_and_the_worst(write_run, monkeypatch):
+    monkeypatch.setattr("fedvox.report.pages.subsets.MOST_COLUMNS", 3)
+    assert "Of 2 sites the one with the lowest number has a panel." in write_run()
 
 
 def test_a_single_site_is_not_named_beside_all(write_run):

@@ -20,6 +20,8 @@ from fedvox.report.figures.axes import EDGE, INK, plain_text
 RAMP = ("#ffffff", "#d9ebf6", "#4f9fd3")
 """Colours of Dice 0 to 1: ever darker, so that they stay apart in grey, and never so dark that the
 number on them is hard to read."""
+MOST_COLUMNS = 8
+"""Columns up to which two panels stand side by side."""
 _SOFT, _FAINT, _FRAME = "#52606d", "#eef0f2", "#d55e00"
 
 # All lengths in inches.
@@ -27,8 +29,6 @@ _WIDTH, _MARGIN, _BETWEEN = 10.5, 0.12, 0.3
 _ROW, _GAP, _HEAD, _TITLE, _FOOT = 0.21, 0.06, 0.5, 0.28, 0.28
 _DOT, _AFTER_DOTS, _LEAST_DOTS, _CASES = 0.29, 0.12, 1.25, 0.5
 _WIDEST_CELL = 1.25
-_MOST_COLUMNS = 8
-"""Structures up to which two panels stand side by side."""
 _LONGEST = 44
 """Letters of a site's name in a title."""
 _LEGEND = (
@@ -100,7 +100,7 @@ def draw_subsets(scores: Sequence[SubsetScores], channels: Sequence[str]) -> byt
     from matplotlib.figure import Figure
 
     organs = scores[0].organs
-    beside = 2 if len(scores) > 1 and len(organs) <= _MOST_COLUMNS else 1
+    beside = 2 if len(scores) > 1 and len(organs) <= MOST_COLUMNS else 1
     width = (_WIDTH - 2 * _MARGIN - _BETWEEN * (beside - 1)) / beside
     panels = [_Panel(own, channels, organs, width) for own in scores]
     places, foot = _places(panels, beside)

@@ -11,12 +11,12 @@ from fedvox.metrics.subsets import (
     worst_site,
 )
 from fedvox.metrics.table import ALL_SITES
-from fedvox.report.figures.subsets import draw_subsets
+from fedvox.report.figures.subsets import MOST_COLUMNS, draw_subsets
 from fedvox.report.pages.html import escape, number, picture, table, tint
 from fedvox.report.records.run_files import RunFiles
 
 MOST_SITES = 5
-"""Sites that get a panel each; of more the worst one has."""
+"""Sites that get a panel each; of more, or where panels are wide, the worst one has."""
 
 
 def subsets_section(run: RunFiles) -> str:
@@ -29,13 +29,13 @@ def subsets_section(run: RunFiles) -> str:
     scores = subset_scores(run.summary, model)
     if not run.subsets or not scores or scores[0].site != ALL_SITES or len(scores[0].rows) < 2:
         return ""
-    channels = channels_of(scores[0].rows, run.channels)
+    channels, shown = channels_of(scores[0].rows, run.channels), _shown(scores)
     title = model_title(model, run.last_is_best)
     alternative = f"Mean Dice of {title} for each modality subset, as in the table below"
     return "\n".join(
         (
             worst_text(scores, title),
-            picture(draw_subsets(_shown(scores), channels), alternative, _caption(scores, run)),
+            picture(draw_subsets(shown, channels), alternative, _caption(scores, shown, run)),
             _table(scores[0], channels),
         )
     )
@@ -71,17 +71,19 @@ def _shown(scores: Sequence[SubsetScores]) -> list[SubsetScores]:
     own, *sites = scores
     if len(sites) < 2:
         return [own]
+    if len(sites) <= MOST_SITES and len(own.organs) <= MOST_COLUMNS:
+        return list(scores)
     worst = worst_site(scores)
-    return list(scores) if len(sites) <= MOST_SITES else [own, *([worst] if worst else [])]
+    return [own, *([worst] if worst else [])]
 
 
-def _caption(scores: Sequence[SubsetScores], run: RunFiles) -> str:
+def _caption(scores: Sequence[SubsetScores], shown: Sequence[SubsetScores], run: RunFiles) -> str:
     text = (
         "Test cases, each scored once on every subset of the modalities that it has; what is left "
         "out is an image of zeros. A case that lacks a modality stands in fewer rows, so rows of "
         "different subsets may speak of different cases."
     )
-    if len(scores) - 1 > MOST_SITES:
+    if 1 < len(shown) < len(scores):
         text += f" Of {len(scores) - 1} sites the one with the lowest number has a panel."
     return text + " Phantom data." * run.phantom
 
