@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedvox.config import to_mapping
 from fedvox.data.settings import subsets
 from fedvox.inference.evaluate import score_cases
 from fedvox.inference.evaluate_site import evaluate_model
@@ -14,6 +15,7 @@ from fedvox.inference.model_files.model_file import describe_model, read_model, 
 from fedvox.inference.site_rows import site_rows
 from fedvox.inference.subsets import keep_channels, subset_images
 from fedvox.job.model import initial_model
+from fedvox.job.settings import job_from
 from fedvox.job.weights import weights_of
 
 CHANNELS = ("t1", "t2", "flair")
@@ -59,14 +61,17 @@ def test_a_case_is_given_on_each_subset_of_what_it_has_and_on_no_other(
     assert only == two.modality == "t1+flair" and torch.equal(image, two.tensor("image"))
 
 
+@pytest.mark.parametrize("network", ["unet", "mixmodal"])
 def test_a_dropped_modality_scores_as_one_that_the_site_never_had(
-    site, open_brats, subset_job, model, cpu
+    open_brats, subset_job, cpu, network
 ):
-    rows = score_cases(model, "m", site.test, subset_job, "site-1", "test", cpu, subsets=True)
+    job = job_from(to_mapping(subset_job) | {"network": {"name": network, "channels": [4, 8]}})
+    model, site = initial_model(job), open_brats(job=job)
+    rows = score_cases(model, "m", site.test, job, "site-1", "test", cpu, subsets=True)
     for held in (["t1", "flair"], ["t2"]):
-        (name,) = {case.modality for case in open_brats(held, job=subset_job).test}
-        without = open_brats(held, job=subset_job).test
-        alone = score_cases(model, "m", without, subset_job, "site-1", "test", cpu)
+        without = open_brats(held, job=job).test
+        (name,) = {case.modality for case in without}
+        alone = score_cases(model, "m", without, job, "site-1", "test", cpu)
         assert numbers(rows, name) == numbers(alone, name) and numbers(alone, name)
     assert numbers(rows, "t1") != numbers(rows, "t2")
 
