@@ -77,8 +77,8 @@ def write_report(folder: Path) -> Path:
         (
             section("result", "Result", _result(run)),
             section("hospitals", "Each hospital", _hospitals(run)),
-            section("subsets", "Modality subsets", subsets_section(run)),
-            section("models", "Models compared", _models(run)),
+            section("subsets", "Modality subsets", subsets_section(run))
+            + section("models", "Models compared", _models(run)),
             section("organs", "Every organ", details(run.listed, hd95_title(run), last_is_best)),
             section("curves", "Learning curves", _curves(run)),
             section("weights", "Weights of the sites", weights_section(run.rounds, run.phantom)),
