@@ -28,6 +28,7 @@ MODULES = (
     "data.quality.labels",
     "data.quality.names",
     "data.quality.signal",
+    "inference.subsets",
     "losses.dice_ce",
     "losses.dice_focal",
     "losses.distillation",
@@ -35,6 +36,7 @@ MODULES = (
     "metrics.case",
     "metrics.hd95",
     "metrics.interval",
+    "metrics.subsets",
 )
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
+from fedvox.inference.model_files.model_file import describe_model, write_model
+from fedvox.job.model import initial_model
+from fedvox.job.weights import weights_of
 from fedvox.metrics.table import MetricRow, SummaryRow, read_csv
 
 
@@ -85,3 +88,22 @@ def test_a_modality_that_the_model_does_not_know_is_refused(make_model, site_fil
     assert main(["evaluate", "--model", str(model), str(site_file)]) == 1
     error = capsys.readouterr().err
     assert "the site holds ct, the model is for mr" in error
+
+
+def test_a_model_of_a_job_with_subsets_gets_a_table_of_them(
+    subset_job, brats_site, tmp_path, capsys
+):
+    weights = weights_of(initial_model(subset_job))
+    told = describe_model(subset_job, weights, 1, True, ["t1+t2+flair"])
+    model = write_model(tmp_path / "model", weights, told)
+    content = {"dataset": "brats", "root": str(brats_site), "modalities": ["t1", "t2"]}
+    site_file = tmp_path / "hospital-x.json"
+    site_file.write_text(json.dumps(content | {"split": "test"}))
+    assert evaluated(model, site_file, tmp_path / "x") == 0
+    table, _, by_subset = capsys.readouterr().out.partition("Dice of global_best by modality")
+    assert "t1+t2" in table and " t2 " not in table
+    assert [line.split()[0] for line in by_subset.splitlines()[3:6]] == ["t1", "t2", "t1+t2"]
+    rows = read_csv(tmp_path / "x/metrics.csv", MetricRow)
+    assert {row.modality for row in rows} == {"t1", "t2", "t1+t2"}
+    summary = read_csv(tmp_path / "x/summary.csv", SummaryRow)
+    assert {row.cases for row in summary if row.organ == "mean"} == {4}

@@ -236,7 +236,9 @@ def test_modality_that_no_site_had_is_noted(
     model.with_suffix(".json").write_text(json.dumps(description))
     assert predict(scan, tmp_path / "seg.nii.gz", "--json") == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["phantom_model"] is False
+    record = json.loads(printed.out)
+    assert (record["phantom_model"], record["missing"]) == (False, [])
+    assert record["untrained"] == ["mr"] * noted
     assert ("note: no site of this modality trained the model" in printed.err) is noted
 
 

@@ -1,11 +1,13 @@
 """The evaluation where a site only tests: it scores every model and gives none."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from nvflare.apis.signal import Signal
 from nvflare.app_common.workflows.cross_site_model_eval import CrossSiteModelEval
 
+from fedvox.admission.registration import Registration
 from fedvox.flare.locator import SafetensorsLocator
 from fedvox.flare.workflows import FedVoxCrossSiteEval
 
@@ -45,3 +47,21 @@ def test_a_site_that_only_tests_scores_models_and_is_asked_for_none(evaluation):
 def test_nobody_is_asked_for_a_model_when_those_that_train_are_gone(evaluation):
     found = evaluation({"a": 3}, {"outside"}, "outside")
     assert {name for name, _ in found.asked} == {"validate"}
+
+
+@pytest.mark.parametrize(("dropping", "scored"), [(False, 18), (True, 18 * 7)])
+def test_the_wait_counts_every_subset_that_is_scored(
+    evaluation, server, subset_job, monkeypatch, dropping, scored
+):
+    settings = replace(subset_job.evaluation, subsets=dropping, site_models=False)
+    server.run().job = replace(subset_job, evaluation=settings)
+    held = {"t1+t2+flair": 18}
+    server.run().admitted = {"a": Registration("1", "m", validation={"t1": 2}, test=held)}
+    server.run().cases = {"a": (2, 18)}
+    told = []
+    monkeypatch.setattr(
+        "fedvox.flare.workflow_evaluation.evaluation_timeout",
+        lambda rounds, models, cases: told.append((models, cases)) or 60,
+    )
+    evaluation({"a": 3}, set(), "a")
+    assert told == [(1, [(2, scored)])]

@@ -123,7 +123,7 @@ def test_the_command_names_channels_in_record_and_picture(model, scans, tmp_path
     assert main(list(map(str, words))) == 0
     record = json.loads((tmp_path / "seg.json").read_text())
     assert (record["modality"], record["channels"]) == ("t1+t2+flair", list(CHANNELS))
-    assert record["modality_reason"] == "named by the user"
+    assert record["modality_reason"] == "named by the user" and record["missing"] == []
     assert (tmp_path / "seg.png").stat().st_size > 10_000
     assert "no site of this modality" not in capsys.readouterr().err
 
@@ -224,3 +224,12 @@ def test_a_site_is_evaluated_whatever_its_order(model, open_brats):
         for site in (open_brats(), open_brats(("flair", "t2", "t1")))
     ]
     assert tables[0] == tables[1] and {row[0] for row in tables[0]} == {"t1+t2+flair"}
+
+
+def test_a_bundle_of_complete_cases_says_nothing_of_missing_channels(model, scans, tmp_path):
+    trained = read_model(model)
+    write_bundle(trained, tmp_path / "bundle")
+    assert "missing" not in metadata(trained)["image_classes"]
+    assert "Leave out" not in (tmp_path / "bundle/docs/README.md").read_text()
+    with pytest.raises(ConfigError, match="no scan of t2, the model needs every channel"):
+        PrepareScan(trained.description["settings"])({"image": {**scans, "t2": None}})

@@ -101,3 +101,12 @@ def test_normalisation_that_holds_nothing_cannot_stay_at_the_sites():
     ):
         job_from(job)
     assert job_from(job | {"network": {"norm": "batch"}}).training.personal == ("norm",)
+
+
+def test_subsets_are_scored_where_channels_may_be_missing_only():
+    data = {"modalities": ["t1", "t2"], "channels": ["t1", "t2"]}
+    job = MINIMAL | {"data": MINIMAL["data"] | data, "evaluation": {"subsets": True}}
+    with pytest.raises(ConfigError, match=r"'data.missing_channels' is not.*set both to true"):
+        job_from(job)
+    job["data"]["missing_channels"] = True
+    assert job_from(job).evaluation.subsets

@@ -173,3 +173,64 @@ def test_a_stated_maximum_holds_where_nobody_knows_the_site_s_cases():
         check_report(rows(*[{}] * (MOST_CASES * 4 + 1)), form)
     with pytest.raises(FormError, match="more cases than"):
         check_report(rows({"split": "train"}), form)
+
+
+SUBSETS = replace(
+    FORM,
+    modalities=("t1", "flair", "t1+flair"),
+    subsets=("test",),
+    cases={"val": {"t1+flair": 1}, "test": {"t1+flair": 2, "t1": 1}},
+)
+WHOLE = [{"case": f"0000000{n}", "modality": "t1+flair"} for n in range(2)]
+EVERY = [
+    *WHOLE,
+    *({**row, "modality": part} for row in WHOLE for part in ("t1", "flair")),
+    {"case": "00000009", "modality": "t1"},
+]
+"""Two cases of both modalities on their three subsets, and one of T1."""
+
+
+def test_a_case_may_be_told_of_on_every_subset_of_what_it_has():
+    check_report(rows(*EVERY), SUBSETS)
+    check_report(rows(*EVERY), replace(SUBSETS, cases=None))
+    counts = {"t1+flair": 2, "t1": 3, "flair": 2}
+    check_report(shared(*({"modality": m, "cases": n} for m, n in counts.items())), SUBSETS)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        rows(*EVERY, {"case": "0000000a", "modality": "t1"}),
+        rows(*WHOLE, {"case": "0000000a", "modality": "flair"}),
+        rows(*WHOLE, *({"case": f"0000000{n}", "modality": "t1"} for n in "ab")),
+        rows({"modality": "t1"}, {"modality": "flair"}),
+        rows({"split": "val", "modality": "t1"}),
+        rows(*EVERY, EVERY[-1]),
+        shared({"modality": "t1", "cases": 4}),
+        shared({"modality": "flair", "cases": 3}),
+        shared({"modality": "t1+flair", "cases": 3}),
+        shared({"split": "val", "modality": "t1", "cases": 1}),
+    ],
+    ids=[
+        "another case of T1",
+        "a case of a set that none has",
+        "more cases in a subset than have it",
+        "a case without the set that it has",
+        "a validation case on a subset",
+        "a row twice",
+        "a mean over more than have T1",
+        "a mean over more than have FLAIR",
+        "a mean over more than have both",
+        "a mean of validation cases on a subset",
+    ],
+)
+def test_a_report_on_subsets_speaks_of_no_more_cases_than_the_site_has(report):
+    with pytest.raises(FormError):
+        check_report(report, SUBSETS)
+
+
+def test_rows_are_counted_before_they_are_looked_at():
+    """Two cases on three subsets, one on one, one for validation; two structures."""
+    assert SUBSETS.total == 2 * 3 + 1 + 1
+    with pytest.raises(FormError, match="more rows than"):
+        check_report(rows(*[{}] * (SUBSETS.total * 2 + 1)), SUBSETS)

@@ -1,6 +1,6 @@
 import pytest
 
-from fedvox.flare.run.waiting import LEAST_SECONDS, MOST_SECONDS, evaluation_timeout
+from fedvox.flare.run.waiting import LEAST_SECONDS, MOST_SECONDS, evaluation_timeout, scored_tests
 
 
 def record(*seconds: float | None) -> dict:
@@ -30,3 +30,10 @@ def test_short_rounds_leave_time_for_every_case_and_model(cases):
 
 def test_wait_ends_after_a_day():
     assert evaluation_timeout([record(40_000.0)], 9, [(4, 100)]) == MOST_SECONDS
+
+
+def test_subsets_count_for_the_models_that_are_scored_on_them():
+    held = {"t1+t1ce+t2+flair": 4, "t1": 2}
+    assert scored_tests(held, 2, 0) == 4 * 15 + 2
+    assert scored_tests(held, 2, 4) == 25  # (2 * 62 + 4 * 6) / 6, rounded up
+    assert scored_tests({}, 1, 0) == 0

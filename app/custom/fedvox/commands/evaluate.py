@@ -19,7 +19,8 @@ _DESCRIPTION = """\
 External validation: scores a trained model on the cases of one site (Dice, HD95, NSD per case and
 organ, on the scanner's own grid) and prints the means with 95% intervals. The site file is the one
 that training uses; a site that only tests lists its cases under "test" and needs no other part.
-Cases are called by codes; no file name is printed."""
+Where the model's job says "evaluation.subsets", test cases are scored on every subset of the
+modalities that they have. Cases are called by codes; no file name is printed."""
 
 _EPILOG = """\
 examples:
@@ -85,9 +86,10 @@ def _score(args: argparse.Namespace, trained: "TrainedModel", site: "SiteData") 
 
     from fedvox.files import private_folder
     from fedvox.inference.evaluate_site import evaluate_model
+    from fedvox.metrics.subsets import as_held
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
-    from fedvox.metrics.text_table import format_table
+    from fedvox.metrics.text_table import format_subsets, format_table
 
     rows = evaluate_model(trained, site, args.split, progress=True)
     summary = summarise(rows)
@@ -99,7 +101,10 @@ def _score(args: argparse.Namespace, trained: "TrainedModel", site: "SiteData") 
         plain = [{k: _plain(v) for k, v in asdict(row).items()} for row in summary]
         print(json.dumps({"skipped": len(site.skipped), "summary": plain}, indent=2))
         return 0
-    print(format_table(summary, site.phantom))
+    subsets = trained.job.evaluation.subsets
+    print(format_table(as_held(summary) if subsets else summary, site.phantom))
+    if subsets and (table := format_subsets(summary, trained.job.data.channels, site.phantom)):
+        print(f"\n{table}")
     if site.skipped:
         print(f"{len(site.skipped)} cases could not be used; fedvox check names them")
     if args.out:

@@ -33,7 +33,8 @@ their scan; labels.json in --output says which value is which organ. A scan that
 the end, with exit code 1; the others go on.
 
 A model with channels takes one scan per channel, each under its name, in any order and all on one
-grid; labels lie on the grid of the model's first channel."""
+grid; labels lie on the grid of the first of the model's channels that is given. A model whose job
+says "data.missing_channels" takes any of its channels, at least one; what is missing is noted."""
 
 _EPILOG = """\
 examples:
@@ -47,6 +48,8 @@ examples:
       --json
   fedvox predict --model brats.safetensors --input t1=t1.nii.gz --input t1ce=t1ce.nii.gz \\
       --input t2=t2.nii.gz --input flair=flair.nii.gz --output seg.nii.gz
+  fedvox predict --model mixmfl.safetensors --input t1=t1.nii.gz --input flair=flair.nii.gz \\
+      --output seg.nii.gz --report seg.json
 """
 
 
@@ -67,7 +70,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="[CHANNEL=]SCAN",
         required=True,
         help="scan (NIfTI or DICOM series), or folder of scans; for a model with channels once per "
-        "channel, as in t1=t1.nii.gz",
+        "channel that the case has, as in t1=t1.nii.gz",
     )
     parser.add_argument(
         "--modality",
@@ -197,7 +200,8 @@ def _refuse_folder(folder: Path, data: "DataSettings") -> None:
     from fedvox.inference.scan_channels import channels_form
 
     if data.channels:
+        most = "up to " if data.missing_channels else ""
         raise ConfigError(
             f"--input {folder}: a folder of scans is for models of one image per case, this one "
-            f"takes {len(data.channels)}; call it once per case with {channels_form(data)}"
+            f"takes {most}{len(data.channels)}; call it once per case with {channels_form(data)}"
         )

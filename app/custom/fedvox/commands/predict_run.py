@@ -54,7 +54,7 @@ def run_one(run: Run, task: Task) -> int:
         except DataError as error:
             # The terminal is the user's own; elsewhere such errors must not name a file.
             raise ConfigError(_about_scan(task, error)) from None
-    _note_modality(run.description, record["modality"])
+    _note_modalities(record)
     for note in record["notes"]:
         print(f"note: {note}", file=sys.stderr)
     _note_empty([record])
@@ -64,6 +64,8 @@ def run_one(run: Run, task: Task) -> int:
     warn_of_phantoms(run.description)
     if record["modality"] not in task.scans and not record["channels"]:
         print(f"modality {record['modality']}: {record['modality_reason']}")
+    if record["missing"]:
+        print(f"given {record['modality']}, missing {', '.join(record['missing'])}")
     for organ, found in record["organs"].items():
         print(f"{found['value']:3d}  {organ:22s} {found['ml']:10.1f} ml")
     print(task.output)
@@ -91,8 +93,8 @@ def run_folder(run: Run, worklist: Worklist) -> int:
                 records[task.name] = {"output": str(task.output), **record}
             except Exception as error:  # whatever it is, the night's other scans go on
                 failed[task.name] = _reason(error)
-    for modality in sorted({record["modality"] for record in records.values()}):
-        _note_modality(run.description, modality)
+    for _, record in sorted({record["modality"]: record for record in records.values()}.items()):
+        _note_modalities(record)
     for name, record in records.items():
         for note in record["notes"]:
             print(visible(f"note: {name}: {note}"), file=sys.stderr)
@@ -200,10 +202,19 @@ def _note_empty(records: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def _note_modality(description: Mapping[str, Any], modality: str) -> None:
-    """Says on stderr when no site that trained the model held the scan's modality."""
-    sets = description.get("modalities")
-    if not isinstance(sets, list) or not sets:
-        return
-    if not set(modality.split("+")) <= {n for entry in sets for n in str(entry).split("+")}:
-        print(f"note: no site of this modality trained the model: {modality}", file=sys.stderr)
+def _note_modalities(record: Mapping[str, Any]) -> None:
+    """Says on stderr what no site that trained the model held, and of what there was no scan."""
+    missing, untrained = record["missing"], record["untrained"]
+    given = [name for name in untrained if name not in missing]
+    if given:
+        print(
+            f"note: no site of this modality trained the model: {', '.join(given)}", file=sys.stderr
+        )
+    if missing:
+        never = [name for name in missing if name in untrained]
+        told = f" (no site trained the model with {', '.join(never)})" if never else ""
+        print(
+            f"note: no scan of {', '.join(missing)}{told}; the labels come from "
+            f"{record['modality']} alone",
+            file=sys.stderr,
+        )

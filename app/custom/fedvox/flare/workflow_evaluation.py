@@ -13,8 +13,8 @@ from fedvox.flare.run.incoming import read_site_model, refusal_text
 from fedvox.flare.run.late_results import UnusedLateResults
 from fedvox.flare.run.messages import TASK_SUBMIT, UNREADABLE
 from fedvox.flare.run.senders import authenticate
-from fedvox.flare.run.server_run import server_run
-from fedvox.flare.run.waiting import evaluation_timeout
+from fedvox.flare.run.server_run import ServerRun, server_run
+from fedvox.flare.run.waiting import evaluation_timeout, scored_tests
 
 
 class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
@@ -40,8 +40,9 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
         sites = sorted(set(run.sites) & connected)
         self._participating_clients = sites
         self._owners = [site for site in sites if site in run.registered]
-        models = (2 if run.state.best else 1) + (len(self._owners) if site_models else 0)
-        seconds = evaluation_timeout(run.state.rounds(), models, list(run.cases.values()))
+        common, own = 2 if run.state.best else 1, len(self._owners) if site_models else 0
+        models = common + own
+        seconds = evaluation_timeout(run.state.rounds(), models, _work(run, common, own))
         self._validation_timeout = self._validation_timeout or seconds
         self._submit_model_timeout = self._submit_model_timeout or seconds
         self.log_info(
@@ -81,3 +82,16 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
         for name, value in props.items():
             fl_ctx.set_prop(name, value, private=True, sticky=False)
         self.fire_event(AppEventType.VALIDATION_RESULT_RECEIVED, fl_ctx)
+
+
+def _work(run: ServerRun, global_models: int, site_models: int) -> list[tuple[int, int]]:
+    """Per site its validation cases, and its test cases as often as a model scores them."""
+    if not run.job.evaluation.subsets:
+        return list(run.cases.values())
+    return [
+        (
+            sum(registration.validation.values()),
+            scored_tests(registration.test, global_models, site_models),
+        )
+        for registration in run.admitted.values()
+    ]

@@ -11,6 +11,7 @@ from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import restore_slabs
 from fedvox.data.organs import IGNORED, REGIONS, mask_of, scored_structures
 from fedvox.inference.sliding import predict_scores, predict_slabs
+from fedvox.inference.subsets import subset_images
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.annotated import score_annotated
 from fedvox.metrics.case import score_case
@@ -77,6 +78,7 @@ def score_cases(
     site: str,
     split: str,
     device: torch.device,
+    subsets: bool = False,
 ) -> list[MetricRow]:
     """Every metric of every case on the scanner's own grid.
 
@@ -88,33 +90,36 @@ def score_cases(
         site: the site's name.
         split: ``val`` or ``test``.
         device: where to compute.
+        subsets: scores a case once for every subset of the modalities that it has, the complete
+            set first; the column ``modality`` names the subset.
     """
     rows = []
     for case in cases:
-        labels = predict_labels(model, case, job, device)
+        reference = case.tensor("stored_label").numpy()
         scorer = score_annotated if case.ignores else score_case
-        scores = scorer(
-            labels,
-            case.tensor("stored_label").numpy(),
-            job.data.organs,
-            case.annotated,
-            case.stored_spacing,
-            job.evaluation.nsd_tolerance_mm,
-            job.evaluation.hd95,
-        )
-        rows += [
-            MetricRow(
-                model=model_name,
-                site=site,
-                split=split,
-                modality=case.modality,
-                case=case.code,
-                organ=score.organ,
-                scores=score.scores,
-                gt_voxels=score.gt_voxels,
+        for modality, image in subset_images(case, job.data.channels if subsets else ()):
+            scores = scorer(
+                predict_labels(model, case, job, device, image),
+                reference,
+                job.data.organs,
+                case.annotated,
+                case.stored_spacing,
+                job.evaluation.nsd_tolerance_mm,
+                job.evaluation.hd95,
             )
-            for score in scores
-        ]
+            rows += [
+                MetricRow(
+                    model=model_name,
+                    site=site,
+                    split=split,
+                    modality=modality,
+                    case=case.code,
+                    organ=score.organ,
+                    scores=score.scores,
+                    gt_voxels=score.gt_voxels,
+                )
+                for score in scores
+            ]
     return rows
 
 
@@ -129,8 +134,20 @@ def coarse_cases(cases: Sequence[PreparedCase], tolerance_mm: float) -> int:
 
 
 def predict_labels(
-    model: nn.Module, case: PreparedCase, job: JobSettings, device: torch.device
+    model: nn.Module,
+    case: PreparedCase,
+    job: JobSettings,
+    device: torch.device,
+    image: torch.Tensor | None = None,
 ) -> np.ndarray:
-    """Predicted labels on the scanner's grid, uint8."""
-    slabs = predict_slabs(model, case.tensor("image"), job, device)
-    return restore_slabs(slabs, case.geometry)
+    """Predicted labels on the scanner's grid, uint8.
+
+    Args:
+        model: the model.
+        case: the prepared case.
+        job: the job's settings.
+        device: where to compute.
+        image: ``(C, X, Y, Z)`` in place of the case's own, on the same grid.
+    """
+    seen = case.tensor("image") if image is None else image
+    return restore_slabs(predict_slabs(model, seen, job, device), case.geometry)

@@ -10,6 +10,7 @@ from fedvox.data.site.site_data import SiteData
 from fedvox.inference.evaluate import validate
 from fedvox.inference.site_rows import site_rows
 from fedvox.job.settings import JobSettings
+from fedvox.metrics.models import GLOBAL
 from fedvox.metrics.summary import reduce_rows
 from fedvox.metrics.table import to_dict
 
@@ -21,7 +22,7 @@ def evaluation_report(
 
     Args:
         model: the model, on the device.
-        name: as it shall stand in tables.
+        name: as it shall stand in tables; a site's own model is never scored on subsets.
         site: the site's cases.
         job: the job's settings.
         device: where to compute.
@@ -32,7 +33,9 @@ def evaluation_report(
     """
     found = validate(model, site.val, job, device)
     rows = [
-        row for split in ("val", "test") for row in site_rows(model, name, site, job, split, device)
+        row
+        for split in ("val", "test")
+        for row in site_rows(model, name, site, job, split, device, subsets=name in GLOBAL)
     ]
     report: dict[str, Any] = {
         "validation": {m: [score.dice, score.cases] for m, score in found.items()},

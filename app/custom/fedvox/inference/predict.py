@@ -19,7 +19,7 @@ from fedvox.data.settings import DataSettings, joined
 from fedvox.errors import ModelError
 from fedvox.inference.largest_piece import keep_largest
 from fedvox.inference.model_files.model_file import TrainedModel
-from fedvox.inference.scan_channels import AUTO, check_names, in_channel_order
+from fedvox.inference.scan_channels import AUTO, check_names, in_channel_order, missing_channels
 from fedvox.inference.sliding import predict_slabs
 from fedvox.job.device import memory_errors, prepare_device, to_device
 from fedvox.job.model import initial_model
@@ -34,7 +34,7 @@ class Options:
 
     Attributes:
         largest_component: keeps one piece of each organ.
-        picture: keeps a thinned copy of the scan, or of its first channel, for a picture.
+        picture: keeps a thinned copy of the scan, or of the first channel given, for a picture.
     """
 
     largest_component: bool = False
@@ -47,7 +47,7 @@ class Prediction:
 
     Attributes:
         labels: uint8 on the scan's grid, with its affine and header; organ i has value i + 1. With
-            channels they are those of the first.
+            channels they are those of the first given.
         told: modality, or modalities as ``t1+flair``, and how it is known.
         voxels: organ -> number of voxels.
         picture: every n-th voxel of the scan along each stored axis, or None; see
@@ -55,7 +55,8 @@ class Prediction:
         device: where it was computed.
         seconds: from reading to labels.
         notes: what a reader of the labels ought to know of the scan's header.
-        channels: of the model, in its order; empty for one of one image.
+        channels: of the model, in its order; empty for one of one image. Those that ``told`` does
+            not name were an image of zeros, see :attr:`missing`.
     """
 
     labels: Volume
@@ -66,6 +67,11 @@ class Prediction:
     seconds: float
     notes: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Channels of the model of which the case had no scan."""
+        return missing_channels(self.told.modality, self.channels)
 
     @property
     def voxel_ml(self) -> float:
@@ -150,7 +156,8 @@ class Predictor:
 
         Args:
             scans: modality (or ``auto``) -> NIfTI file, or folder of one DICOM series; one per
-                channel of the model, in any order.
+                channel of the model, in any order. Where its job says ``data.missing_channels``,
+                at least one.
             options: extras.
             progress: told what happens now.
 

@@ -89,6 +89,9 @@ class EvaluationSettings:
     Attributes:
         overlap: overlap of neighbouring sliding windows, as a share of the window.
         site_models: also scores every site's own last model at every site (n² tasks).
+        subsets: scores global models on every subset of the modalities of a test case, the other
+            channels set to 0; needs ``data.missing_channels``. Sites' own models, and validation
+            cases, are scored with all that a case has.
         overlays: test cases per site that are drawn.
         nsd_tolerance_mm: tolerance of the normalised surface Dice in mm; surfaces are voxels, so
             below every voxel edge of a scan only coinciding voxels count.
@@ -99,6 +102,7 @@ class EvaluationSettings:
 
     overlap: float = setting(0.5, low=0.0, high=0.9)
     site_models: bool = True
+    subsets: bool = False
     overlays: int = setting(1, low=0, high=100)
     nsd_tolerance_mm: float = setting(3.0, low=0.1, high=50.0)
     hd95: str = setting(MAX_DIRECTED, choices=tuple(HD95))
@@ -122,9 +126,15 @@ class JobSettings:
         """Checks what spans sections.
 
         Raises:
-            ConfigError: the network's levels do not divide the patch or leave one voxel of it, or
-                its normalisation layers shall stay at the sites and hold nothing.
+            ConfigError: the network's levels do not divide the patch or leave one voxel of it, its
+                normalisation layers shall stay at the sites and hold nothing, or subsets of
+                modalities shall be scored that the network is not made for.
         """
+        if self.evaluation.subsets and not self.data.missing_channels:
+            raise ConfigError(
+                "'evaluation.subsets' is true and 'data.missing_channels' is not, so the job's "
+                "network needs every channel; set both to true, or subsets to false"
+            )
         if NORM in self.training.personal and self.network.norm_remedy:
             raise ConfigError(
                 f"'training.personal' is {NORM}, and no normalisation layer of the network holds a "

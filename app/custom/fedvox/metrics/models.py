@@ -6,6 +6,8 @@ from fedvox.metrics.table import SummaryRow
 
 BEST = "global_best"
 LAST = "global_last"
+GLOBAL = (BEST, LAST)
+"""The models that are not a site's own."""
 
 _LOCAL_NOTE = (
     "SITE (own): the model that the site itself had after its last local training, before the "
@@ -21,7 +23,7 @@ def model_title(model: str, last_is_best: bool = False) -> str:
         model: as in the column ``model``.
         last_is_best: the last global model was chosen, so one line speaks of both.
     """
-    if model in (BEST, LAST):
+    if model in GLOBAL:
         return f"{BEST} = last" if last_is_best else model
     return f"{model} (own)"
 
@@ -34,7 +36,7 @@ def model_notes(models: Collection[str], last_is_best: bool) -> list[str]:
         last_is_best: as for :func:`model_title`.
     """
     same = [_SAME_NOTE] if last_is_best and BEST in models else []
-    return same + ([_LOCAL_NOTE] if set(models) - {BEST, LAST} else [])
+    return same + ([_LOCAL_NOTE] if set(models) - set(GLOBAL) else [])
 
 
 def shown_rows(summary: Sequence[SummaryRow], last_is_best: bool) -> list[SummaryRow]:
@@ -45,5 +47,5 @@ def shown_rows(summary: Sequence[SummaryRow], last_is_best: bool) -> list[Summar
 
 def ordered_models(models: Iterable[str]) -> list[str]:
     """Each model once: the best global one, the last, then the sites' by name."""
-    first = (BEST, LAST)
+    first = GLOBAL
     return sorted(set(models), key=lambda m: (first.index(m) if m in first else len(first), m))

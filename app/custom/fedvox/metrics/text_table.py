@@ -24,6 +24,7 @@ from fedvox.metrics.site_table import (
     site_title,
     worst_line,
 )
+from fedvox.metrics.subsets import SubsetScores, ordered_subsets, subset_scores, worst_site
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 
 _MOST_COLUMNS = 8
@@ -103,6 +104,50 @@ def format_sites(
         low = _digits(worst.cells[models[0]].dice_mean)
         end += [f"lowest of {title}: {low} at {printable(worst.site)}, {worst.modality}"]
     return "\n".join(["Mean Dice over organs by site", *_align(cells, (0, 1)), *end])
+
+
+def format_subsets(
+    summary: Sequence[SummaryRow],
+    channels: Sequence[str] = (),
+    phantom: bool = False,
+    last_is_best: bool = False,
+) -> str:
+    """Dice of the best global model over all sites for every modality subset, as text.
+
+    Args:
+        summary: rows of :func:`summarise` of a run that scored every subset.
+        channels: the job's, for their order.
+        phantom, last_is_best: as for :func:`format_table`.
+
+    Returns:
+        Lines without a final newline, the mean of the subsets and the lowest last; empty for
+        fewer than two subsets.
+    """
+    model = next(iter(ordered_models(row.model for row in summary)), "")
+    scores = subset_scores(summary, model)
+    if not scores or len(scores[0].rows) < 2:
+        return ""
+    own = scores[0]
+    organs = own.organs
+    lines = [["modalities", "cases", *map(short_name, organs)]]
+    for name in ordered_subsets(own.rows, channels):
+        lines.append([name, str(own.cases(name)), *(_digits(own.dice(name, o)) for o in organs)])
+    mean = f"mean of {len(own.rows)} subsets"
+    lines.append([mean, "", *(_digits(own.mean_dice(organ)) for organ in organs)])
+    data = "phantom data, not patients; test cases" if phantom else "test cases"
+    title = f"Dice of {model_title(model, last_is_best)} by modality subset ({data})"
+    return "\n".join([title, *_align(lines, (0,)), *_lowest(scores)])
+
+
+def _lowest(scores: Sequence[SubsetScores]) -> list[str]:
+    """The worst subset over all sites, and the worst site with its worst subset."""
+    worst, site = scores[0].worst, worst_site(scores)
+    if worst is None:
+        return []
+    text = f"lowest: {_digits(scores[0].dice(worst))} with {worst}"
+    if site and site.worst:
+        text += f"; at a site: {_digits(site.dice(site.worst))} at {site.site} with {site.worst}"
+    return [printable(text)]
 
 
 def _notes(summary: Sequence[SummaryRow], last_is_best: bool) -> list[str]:

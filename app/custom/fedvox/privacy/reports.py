@@ -35,6 +35,7 @@ class ReportForm:
         shared_columns: columns of a summary with their forms, all of them needed.
         cases: split -> modality -> cases that the site has; what is not named has none. None where
             that is not known: then a stated maximum holds.
+        subsets: splits whose cases may be scored on every subset of the modalities that they have.
     """
 
     site: str
@@ -45,19 +46,35 @@ class ReportForm:
     row_columns: Mapping[str, Form]
     shared_columns: Mapping[str, Form]
     cases: Mapping[str, Mapping[str, int]] | None = None
+    subsets: Collection[str] = ()
 
-    def most(self, split: str, modality: str) -> int:
-        """Cases of a split and modality that the report may speak of."""
+    def held(self, split: str, modality: str) -> int:
+        """Cases of a split that the site has with exactly this modality set."""
         if self.cases is None:
             return MOST_CASES if split in SCORED else 0
         return self.cases.get(split, {}).get(modality, 0)
 
+    def most(self, split: str, modality: str) -> int:
+        """Cases of a split and modality that the report may speak of.
+
+        Where subsets are scored these are all that have the set or a larger one.
+        """
+        if self.cases is None or split not in self.subsets:
+            return self.held(split, modality)
+        own, wanted = self.cases.get(split, {}), _parts(modality)
+        return sum(count for name, count in own.items() if wanted <= _parts(name))
+
     @property
     def total(self) -> int:
-        """Cases that it may speak of in all."""
+        """Cases that it may speak of in all; one counts once for each subset that is scored."""
         if self.cases is None:
-            return MOST_CASES * len(SCORED)
-        return sum(sum(own.values()) for own in self.cases.values())
+            sets = [len(self.modalities) if split in self.subsets else 1 for split in SCORED]
+            return MOST_CASES * sum(sets)
+        return sum(
+            count * (2 ** len(_parts(name)) - 1 if split in self.subsets else 1)
+            for split, own in self.cases.items()
+            for name, count in own.items()
+        )
 
 
 def check_report(report: Any, form: ReportForm, share_cases: bool = True) -> None:
@@ -88,18 +105,38 @@ def check_report(report: Any, form: ReportForm, share_cases: bool = True) -> Non
 
 
 def _check_rows(rows: Any, form: ReportForm) -> None:
-    """Each structure of a case once, and no more cases than the site has."""
+    """Each structure of a case and modality set once, and no more cases than the site has."""
     forms = _forms(form, form.row_columns, form.structures)
-    cases: set[tuple[str, str, str]] = set()
+    cases: dict[tuple[str, str], set[str]] = {}
     seen: set[tuple[str, str, str, str]] = set()
     for row in _listed(rows, form.total * len(form.structures)):
         _check_row(row, forms)
-        case = (row["split"], row["modality"], row["case"])
-        _add_once(seen, (*case, row["organ"]))
-        cases.add(case)
-    for place, count in Counter((split, modality) for split, modality, _ in cases).items():
-        if count > form.most(*place):
+        split, modality, case = row["split"], row["modality"], row["case"]
+        _add_once(seen, (split, modality, case, row["organ"]))
+        cases.setdefault((split, case), set()).add(modality)
+    counts = Counter(
+        (split, modality)
+        for (split, _), names in cases.items()
+        for modality in ([_largest(names)] if split in form.subsets else names)
+    )
+    for place, count in counts.items():
+        if count > form.held(*place):
             raise FormError("holds more cases than the site has")
+
+
+def _largest(modalities: Collection[str]) -> str:
+    """What a case has: of the sets that it was scored on that which holds all others.
+
+    So a site cannot tell of other cases in every subset, which would be more than it has.
+    """
+    largest = max(modalities, key=lambda name: len(_parts(name)))
+    if not all(_parts(name) <= _parts(largest) for name in modalities):
+        raise FormError("holds a case without the modality set that it has")
+    return largest
+
+
+def _parts(modality: str) -> frozenset[str]:
+    return frozenset(modality.split("+"))
 
 
 def _check_shared(rows: Any, form: ReportForm) -> None:

@@ -37,7 +37,7 @@ def draw_prediction(
         spacing[axis] = size * step.step
     title = f"{description['job']} on {prediction.told.modality.upper()}"
     if prediction.channels:
-        title += f" ({prediction.channels[0].upper()} shown)"
+        title += f" ({prediction.told.modality.split('+')[0].upper()} shown)"
     draw_overlay(
         to_ras(prediction.picture, thin),
         to_ras(labels.data[steps], thin),
@@ -47,6 +47,21 @@ def draw_prediction(
         path,
         f"{title}: {PHANTOM_NOTE}" if description.get("phantom") else title,
     )
+
+
+def untrained(prediction: Prediction, description: Mapping[str, Any]) -> list[str]:
+    """Modalities of the scans, and missing channels, that no site which trained the model held.
+
+    Args:
+        prediction: from :class:`fedvox.inference.predict.Predictor`.
+        description: content of ``model.json``; nothing where it does not tell.
+    """
+    sets = description.get("modalities")
+    if not isinstance(sets, list) or not sets:
+        return []
+    trained = {name for entry in sets for name in str(entry).split("+")}
+    asked = [*prediction.told.modality.split("+"), *prediction.missing]
+    return [name for name in asked if name not in trained]
 
 
 def describe_prediction(
@@ -74,6 +89,8 @@ def describe_prediction(
         "modality": prediction.told.modality,
         "modality_reason": prediction.told.reason,
         "channels": list(prediction.channels),
+        "missing": list(prediction.missing),
+        "untrained": untrained(prediction, description),
         "input": {
             "shape": list(labels.data.shape),
             "spacing_mm": [round(size, 4) for size in labels.spacing],

@@ -8,9 +8,10 @@ from typing import Any
 
 from fedvox.cells import printable
 from fedvox.metrics.models import BEST, LAST
+from fedvox.metrics.subsets import SUBSET_NOTE, as_held
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
-from fedvox.metrics.text_table import format_sites, format_table
+from fedvox.metrics.text_table import format_sites, format_subsets, format_table
 from fedvox.report.figures.learning_curves import draw_progress
 from fedvox.report.pages.run_page import write_report
 from fedvox.report.records.facts import personal_note, run_facts, tolerance_note
@@ -83,10 +84,14 @@ def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> 
         return (
             f"\n{head}\n\nno test case at any site, so there is no Dice table\n\nreport:  {page}\n"
         )
+    listed = as_held(summary) if run.subsets else summary
+    by_subset = format_subsets(summary, run.channels, phantom, run.last_is_best)
     parts = [
         head,
-        format_table(summary, phantom, run.last_is_best),
-        format_sites(summary, run.last_is_best, run.external),
+        format_table(listed, phantom, run.last_is_best),
+        SUBSET_NOTE if run.subsets else "",
+        format_sites(listed, run.last_is_best, run.external),
+        by_subset if run.subsets else "",
         _unscored(summary, run),
         printable(personal_note(run)),
         printable(tolerance_note(run)),

@@ -41,10 +41,11 @@ def draw_site_pictures(
         reference = case.tensor("label")
         if case.ignores:  # no outline there: nobody drew one
             reference = reference.masked_fill(reference == IGNORED, 0)
-        shown = f" ({job.data.channels[0].upper()} shown)" if job.data.channels else ""
+        first = case.present.index(True)  # a missing channel would be a black picture
+        shown = f" ({job.data.channels[first].upper()} shown)" if job.data.channels else ""
         path = folder / f"overlay_{name}_{site.name}_{number}.png"
         draw_overlay(
-            image[0].numpy(),
+            image[first].numpy(),
             labels.numpy(),
             reference.numpy(),
             job.data.organs,

@@ -7,6 +7,7 @@ from fedvox.data.organs import scored_structures
 from fedvox.flare.run.messages import MODEL_BEST, MODEL_LAST, SERVER_PREFIX
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.columns import forms
+from fedvox.metrics.summary import TEST_SPLIT
 from fedvox.metrics.table import MEAN_ORGAN, MetricRow, SharedSummary
 from fedvox.privacy.reports import ReportForm
 
@@ -29,17 +30,19 @@ def report_form(
         registration: what the site registered last; without it, as at the site, a stated maximum
             bounds the number of cases.
     """
-    organs = job.data.organs
+    organs, model = job.data.organs, model_name(owner)
+    dropping = job.evaluation.subsets and model in (MODEL_BEST, MODEL_LAST)
     cases: dict[str, Mapping[str, int]] | None = None
     if registration is not None:
         cases = {"val": registration.validation, "test": registration.test}
     return ReportForm(
         site=site,
-        model=model_name(owner),
+        model=model,
         structures=frozenset(scored_structures(organs, organs)),
         mean=MEAN_ORGAN,
         modalities=frozenset(job.data.modality_sets),
         row_columns=forms(MetricRow),
         shared_columns=forms(SharedSummary),
         cases=cases,
+        subsets=(TEST_SPLIT,) if dropping else (),
     )

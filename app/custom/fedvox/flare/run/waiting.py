@@ -43,3 +43,19 @@ def evaluation_timeout(
     most = max((v + test for v, test in cases), default=0)
     least = CASE_SECONDS * most * max(models, 1)
     return int(min(MOST_SECONDS, max(LEAST_SECONDS, least, math.ceil(seconds))))
+
+
+def scored_tests(test: Mapping[str, int], global_models: int, site_models: int) -> int:
+    """Test cases of a site as one model scores them on average, where global models score every
+    subset of a case's modalities.
+
+    A case with k modalities counts 2ᵏ − 1 times for a global model, once for a site's own.
+
+    Args:
+        test: modality set, as ``t1+flair`` -> test cases of the site.
+        global_models: number of them.
+        site_models: number of the sites' own models.
+    """
+    subsets = sum(count * (2 ** len(name.split("+")) - 1) for name, count in test.items())
+    scored = global_models * subsets + site_models * sum(test.values())
+    return math.ceil(scored / max(global_models + site_models, 1))

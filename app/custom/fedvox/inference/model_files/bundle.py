@@ -155,12 +155,15 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
 
 def _image_classes(data: DataSettings) -> str:
     if data.channels:
-        return f"channels in this order: {', '.join(data.channels)}; each scaled to [0, 1]"
+        missing = "; a missing channel is an image of zeros" if data.missing_channels else ""
+        return f"channels in this order: {', '.join(data.channels)}; each scaled to [0, 1]{missing}"
     return f"one channel, {' or '.join(data.modalities)}, scaled to [0, 1]"
 
 
 def _inputs(data: DataSettings) -> dict[str, Any]:
     """What a call of the bundle changes: one scan and its modality, or one scan per channel."""
+    if data.missing_channels:
+        return {"input": dict.fromkeys(data.channels)}  # null: what nobody names is missing
     if data.channels:
         return {"input": {name: f"{name}.nii.gz" for name in data.channels}}
     return {"input": "scan.nii.gz", "modality": data.modalities[0]}
@@ -170,9 +173,13 @@ def _call(data: DataSettings) -> tuple[str, str]:
     """The options that name the scans on a command line, and what they mean."""
     if data.channels:
         options = " ".join(f"--input::{name} {name.upper()}.nii.gz" for name in data.channels)
+        missing = (
+            ". Leave out the option of a channel that the case lacks: the network gets an image of "
+            "zeros there (0 before `(x - centre) / scale`)"
+        )
         return options, (
             f"`input` names one scan per channel ({', '.join(data.channels)}), all on one grid: a "
-            "NIfTI file or a folder with one DICOM series each"
+            f"NIfTI file or a folder with one DICOM series each{missing * data.missing_channels}"
         )
     return f"--input scan.nii.gz --modality {data.modalities[0]}", (
         "`input` is a NIfTI file or a folder with one DICOM series; `modality` is one of "

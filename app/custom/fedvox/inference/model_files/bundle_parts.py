@@ -60,7 +60,8 @@ class PrepareScan:
 
         Args:
             case: ``image`` names a NIfTI file or a folder with one DICOM series; with channels it
-                maps each channel's name to such a path.
+                maps each channel's name to such a path, or to None where there is no scan and the
+                job's ``data.missing_channels`` allows it: an image of zeros then.
 
         Returns:
             ``image`` float32 ``(C, X, Y, Z)`` in [0, 1], ``geometry`` and ``scan``, the scan's grid
@@ -71,7 +72,8 @@ class PrepareScan:
             DataError: a scan cannot be used or is plainly of another modality.
         """
         named = case["image"] if isinstance(case["image"], Mapping) else {"": case["image"]}
-        scans = {name or self.modality: Path(path) for name, path in named.items()}
+        given = {name: path for name, path in named.items() if path is not None}
+        scans = {name or self.modality: Path(path) for name, path in given.items()}
         check_names(scans, self.data)
         volumes = checked_volumes(in_channel_order(scans, self.data))
         found = to_channels(volumes, self.data)
@@ -111,7 +113,7 @@ class SaveLabels:
 
 @torch.inference_mode()
 def segment_scan(
-    scan: str | Mapping[str, str],
+    scan: str | Mapping[str, str | None],
     preprocessing: Any,
     inferer: Any,
     segmenter: nn.Module,
@@ -120,7 +122,8 @@ def segment_scan(
     """What a bundle runs: the four parts of its configuration, one after the other.
 
     Args:
-        scan: NIfTI file or folder with one DICOM series; with channels, one such path per channel.
+        scan: NIfTI file or folder with one DICOM series; with channels, one such path, or None
+            for a missing one, per channel.
         preprocessing: ends in a case with ``image`` and ``geometry``.
         inferer: MONAI's sliding window.
         segmenter: windows to probabilities.

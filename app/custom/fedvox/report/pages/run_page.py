@@ -9,9 +9,11 @@ from fedvox.files import write_text
 from fedvox.metrics import other_metrics
 from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import BEST, LAST
+from fedvox.metrics.subsets import SUBSET_NOTE
 from fedvox.report.pages.html import document, escape, image, section
 from fedvox.report.pages.rounds_table import rounds_table
 from fedvox.report.pages.scores import comparison, details, headline, hospitals
+from fedvox.report.pages.subsets import subsets_section
 from fedvox.report.pages.traffic import traffic_section
 from fedvox.report.pages.weights import weights_section
 from fedvox.report.records.facts import (
@@ -75,8 +77,9 @@ def write_report(folder: Path) -> Path:
         (
             section("result", "Result", _result(run)),
             section("hospitals", "Each hospital", _hospitals(run)),
-            section("models", "Models compared", comparison(run.summary, last_is_best)),
-            section("organs", "Every organ", details(run.summary, hd95_title(run), last_is_best)),
+            section("subsets", "Modality subsets", subsets_section(run))
+            + section("models", "Models compared", _models(run)),
+            section("organs", "Every organ", details(run.listed, hd95_title(run), last_is_best)),
             section("curves", "Learning curves", _curves(run)),
             section("weights", "Weights of the sites", weights_section(run.rounds, run.phantom)),
             section("traffic", "Bytes on the wire", traffic_section(run.rounds, run.phantom)),
@@ -112,7 +115,7 @@ def _failure_banner(folder: Path) -> str:
 
 
 def _result(run: RunFiles) -> str:
-    content = headline(run.summary, run.last_is_best) or _no_scores(run)
+    content = headline(run.listed, run.last_is_best) or _no_scores(run)
     notes = (personal_note(run), tolerance_note(run))
     return content + "".join(
         f'\n<p class="small"><strong>Note.</strong> {escape(note)}.</p>' for note in notes if note
@@ -122,8 +125,14 @@ def _result(run: RunFiles) -> str:
 def _hospitals(run: RunFiles) -> str:
     if not run.summary:
         return ""
-    table = hospitals(run.summary, site_modalities(run), run.last_is_best, run.external)
+    table = hospitals(run.listed, site_modalities(run), run.last_is_best, run.external)
     return table or "<p>This summary.csv is of an older version and holds no result per site.</p>"
+
+
+def _models(run: RunFiles) -> str:
+    content = comparison(run.listed, run.last_is_best)
+    note = f"{SUBSET_NOTE[0].upper()}{SUBSET_NOTE[1:]}."
+    return content + f'<p class="soft small">{escape(note)}</p>' * (run.subsets and bool(content))
 
 
 def _methods(run: RunFiles) -> str:

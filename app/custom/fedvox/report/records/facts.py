@@ -48,7 +48,7 @@ def site_modalities(run: RunFiles) -> dict[str, tuple[str, ...]]:
         for part in record.get("contributors") or []:
             names = str(part.get("modality") or "").split(",")
             found.setdefault(str(part.get("site", "?")), set()).update(filter(None, names))
-    for row in run.summary:
+    for row in run.listed:
         if row.site != ALL_SITES:
             found.setdefault(row.site, set()).add(row.modality)
     return {site: tuple(sorted(found[site])) for site in sorted(found)}

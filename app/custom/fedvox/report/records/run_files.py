@@ -8,6 +8,7 @@ from typing import Any
 
 from fedvox.aggregation.rounds_file import read_rounds
 from fedvox.config import read_json
+from fedvox.metrics.subsets import as_held
 from fedvox.metrics.summary import summarise
 from fedvox.metrics.table import PHANTOM_CODE, MetricRow, SummaryRow, read_csv
 from fedvox.report.records.rounds import training_rounds
@@ -65,11 +66,14 @@ class RunFiles:
         return bool(self.model.get("phantom", False)) or recorded or self._has_phantom_codes
 
     @cached_property
-    def _has_phantom_codes(self) -> bool:
+    def _rows(self) -> list[MetricRow]:
+        """Rows of ``metrics.csv``, none where that is missing."""
         path = self.folder / "metrics.csv"
-        if not path.is_file():
-            return False
-        return any(row.case.startswith(PHANTOM_CODE) for row in read_csv(path, MetricRow))
+        return read_csv(path, MetricRow) if path.is_file() else []
+
+    @property
+    def _has_phantom_codes(self) -> bool:
+        return any(row.case.startswith(PHANTOM_CODE) for row in self._rows)
 
     @property
     def last_is_best(self) -> bool:
@@ -93,6 +97,32 @@ class RunFiles:
     def evaluation(self) -> Mapping[str, Any]:
         """The job's evaluation settings, empty where ``model.json`` is missing."""
         return self._settings("evaluation")
+
+    @cached_property
+    def subsets(self) -> bool:
+        """Whether global models were scored on every subset of a case's modalities.
+
+        The job's settings tell it; without them, as where ``fedvox evaluate`` wrote the tables, a
+        case that was scored on several modality sets does.
+
+        Raises:
+            ConfigError: ``metrics.csv`` is damaged.
+        """
+        if self.model:
+            return self.evaluation.get("subsets") is True
+        scored = {(row.model, row.site, row.case, row.modality) for row in self._rows}
+        return len({key[:3] for key in scored}) < len(scored)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The job's ``data.channels``; empty where it has none or ``model.json`` is missing."""
+        found = self._settings("data").get("channels")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
+    @cached_property
+    def listed(self) -> list[SummaryRow]:
+        """The summary as tables list it: without the subsets of what cases have."""
+        return as_held(self.summary) if self.subsets else self.summary
 
     @property
     def personal(self) -> tuple[str, ...]:
