@@ -1,8 +1,9 @@
 """The blocks of :mod:`fedvox.networks.mixmodal_network`.
 
-Level l has ``1 / 2^(l + 1)`` of the patch's resolution. On a CPU PyTorch computes small convolutions
-with neither stride nor dilation five to ten times slower than others of their size, so deep ones
-are dilated, which also lets them see further, and the network stacks what it can along the batch.
+Level l has ``1 / 2^(l + 1)`` of the patch's resolution. On a CPU PyTorch computes small
+convolutions with neither stride nor dilation five to ten times slower than others of their size, so
+deep ones are dilated, which also lets them see further, and the network stacks what it can along
+the batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
