@@ -14,14 +14,14 @@ SITES = ("site-1", "site-2")
 
 @pytest.fixture
 def phantom_sites(tmp_path: Path) -> Callable[[JobSettings], list[SiteData]]:
-    """A function from a job to the two sites that a simulator makes of it, opened in this process.
+    """A function from a job to the sites that a simulator makes of it, opened in this process.
 
     The states of a run with the folder ``tmp_path / "run"`` lie beside their data.
     """
 
-    def opened(job: JobSettings) -> list[SiteData]:
+    def opened(job: JobSettings, names: tuple[str, ...] = SITES) -> list[SiteData]:
         sites = []
-        for name in SITES:
+        for name in names:
             settings = phantom_site(name, job.phantom, tmp_path / name / "phantom")
             sites.append(open_site(name, settings, job.data, tmp_path / name))
         return sites
