@@ -368,7 +368,7 @@ def test_jobs_of_the_current_folder_hide_no_built_in_one(
         assert main(["job", "export", "fedgin", "--out", "jobs", "--name", name]) == 0
     capsys.readouterr()
     assert main(["job", "list", "--json"]) == 0
-    assert {"a", "b", "brats", "fedavg", "fedgin", "fedsegnet", "plan"} == set(
+    assert {"a", "b", "brats", "fedavg", "fedgin", "fedsegnet", "mixmfl", "plan"} == set(
         json.loads(capsys.readouterr().out)
     )
     assert main(["job", "list"]) == 0

@@ -129,7 +129,7 @@ JOB = [
     ("job show fedgn", "did you mean fedgin?"),
     ("job show FedGIN", "did you mean fedgin?"),
     ("job show jobs/fedgin/", "did you mean fedgin?"),
-    ("job show zzz", "choose one of: brats, fedavg, fedgin, fedsegnet, plan"),
+    ("job show zzz", "choose one of: brats, fedavg, fedgin, fedsegnet, mixmfl, plan"),
     ("job export fedgin", "missing: --out"),
     ("job export fedgin --out text.txt", "--out text.txt: it is a file; name a folder"),
     ("job export fedgin --out /proc", "/proc cannot be written ("),
