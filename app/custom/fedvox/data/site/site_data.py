@@ -156,7 +156,7 @@ def _collect(
         try:
             with cache_errors():
                 ready = future.result()
-            _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
+            _refuse_twin(ready, owners, case.id, part)
             prepared[part].append(ready)
         except CacheError:
             raise
@@ -225,9 +225,16 @@ def listed_cases(site: SiteSettings) -> list[Case]:
         ) from None
 
 
-def _refuse_twin(first: tuple[str, str], case_id: str, part: str) -> None:
-    """Refuses the same voxels under another name: a leak between splits, a double weight in one."""
+def _refuse_twin(
+    ready: PreparedCase, owners: dict[str, tuple[str, str]], case_id: str, part: str
+) -> None:
+    """Refuses the same voxels under another name: a leak between splits, a double weight in one.
+
+    One image suffices: a copy may lack others. A case that is not refused owns its images.
+    """
+    first = next((owners[mark] for mark in ready.marks if mark in owners), (case_id, part))
     if first[0] == case_id:
+        owners.update({mark: first for mark in ready.marks})
         return
     if first[1] == part:
         raise DataError(f"its voxels are those of another case under '{part}'; keep one")
