@@ -142,7 +142,7 @@ def _check_tests(cases: int) -> Finding:
 
 
 def check_data(sample: Sample) -> Finding:
-    """Can cases be read, are their numbers those of the modality, and is none missing altogether?"""
+    """Can cases be read, with the numbers of their modality, and is no modality lost altogether?"""
     looked = len(sample.ready) + len(sample.problems)
     labels = label_problems(sample)
     images = [reason for reason in sample.problems if reason not in labels]
