@@ -38,6 +38,7 @@ MODULES = (
     "metrics.hd95",
     "metrics.interval",
     "metrics.subsets",
+    "phantoms.incomplete",
     "planning.groups",
 )
 

@@ -168,3 +168,26 @@ def test_unknown_quality_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ConfigError, match="'best'; choose one of: good, noisy"):
         small(tmp_path / "data", "--quality", "best")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_cases_lack_a_contrast_where_asked_for(tmp_path, capsys):
+    out = tmp_path / "data"
+    sites = ("--body", "brain", "--sites", "t1+flair,t2", "--incomplete", "1")
+    assert call("--out", str(out), "--cases", "3", "--spacing", "12", *sites) == 0
+    whole, one = (json.loads((out / f"site-{n}" / "phantom.json").read_text()) for n in (1, 2))
+    assert ["lacks" in entry for entry in whole["cases"]] == [True, False, False]
+    assert not any("lacks" in entry for entry in one["cases"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--incomplete", "2"), "--incomplete is 2; it must be from 0 to 1"),
+        (("--incomplete", "nan"), "--incomplete is nan; it must be from 0 to 1"),
+        (("--incomplete", "0.5"), "--incomplete is 0.5, and no site holds several modalities"),
+    ],
+)
+def test_a_share_of_incomplete_cases_that_no_site_can_have_is_refused(tmp_path, arguments, words):
+    with pytest.raises(ConfigError, match=words):
+        small(tmp_path / "data", *arguments)
+    assert not (tmp_path / "data").exists()
