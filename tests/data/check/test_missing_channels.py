@@ -1,5 +1,6 @@
 """`fedvox check` for a job whose cases may lack channels, and sites whole modalities."""
 
+import csv
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedvox.commands.main import main
+from fedvox.data.check.listing import write_list
 from fedvox.data.check.site import check_site
 from fedvox.data.check.summary import missing_line, to_mapping
 from fedvox.data.site.site_file import SiteSettings
@@ -135,6 +137,16 @@ def test_the_command_says_it_as_text_as_json_and_on_the_page(site, data, tmp_pat
     assert line in (tmp_path / "page.html").read_text()
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["missing"] == {"flair": 2}
+
+
+def test_the_list_for_the_sites_staff_says_which_cases_lack_what(site, data, tmp_path):
+    lose(site, "flair", cases="2")
+    write_list(tmp_path / "files.csv", check_site(site, data))
+    with (tmp_path / "files.csv").open(newline="") as stream:
+        found = {row["identifier"]: row for row in csv.DictReader(stream)}
+    told = {name[-1]: "no image of flair" in row["findings"] for name, row in found.items()}
+    assert told == {"0": False, "1": False, "2": True, "3": False}
+    assert {row["state"] for row in found.values()} == {"used"}
 
 
 def test_a_case_without_an_image_stands_in_the_pages_table(site, data, tmp_path):
