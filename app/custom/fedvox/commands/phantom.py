@@ -137,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.out}: cannot write here ({error.strerror}); free the disk or choose another"
         ) from None
-    next_command = _next(body, args.out, len(sites))
+    next_command = _next(body, args.out, modalities, args.incomplete)
     if args.json:
         print(json.dumps({"note": PHANTOM_NOTE, "sites": sites, "next": next_command}, indent=2))
         return 0
@@ -148,12 +148,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _next(body: "Body", out: Path, sites: int) -> str:
-    """The commands that train on the sites."""
-    job, before = f"jobs/{body.job}", ""
-    if body.changes:
+def _next(body: "Body", out: Path, held: list[str], incomplete: float) -> str:
+    """The commands that train on the sites, whose cases may lack images that the job has."""
+    job, before, sites = f"jobs/{body.job}", "", len(held)
+    changed = body.changes
+    whole = all(set(body.parts(name)) == set(body.modalities) for name in held)
+    if body.layout.several and (incomplete or not whole):
+        changed = (*changed, "data.missing_channels=true")
+    if changed:
         job = shlex.quote(str(out / "job" / body.name))
-        changes = " ".join(f"--set {shlex.quote(change)}" for change in body.changes)
+        changes = " ".join(f"--set {shlex.quote(change)}" for change in changed)
         folder = shlex.quote(str(out / "job"))
         before = f"fedvox job export {body.job} --out {folder} --code pinned --name {body.name}"
         before += f" {changes} && "
