@@ -1,11 +1,15 @@
 """Training where cases lack channels and sites lack modalities."""
 
+import hashlib
+import hmac
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from fedvox.data.images.volumes import load_image
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined, write_quarantine
 from fedvox.data.site.site_data import job_cases, open_site
@@ -98,11 +102,20 @@ def test_a_refused_copy_blames_no_third_case(opened, root):
     assert [len(site.train), len(site.val), len(site.test)] == [1, 1, 1]
 
 
-def test_one_image_has_its_own_code_and_several_have_one_each(opened, lenient_job, root):
-    one = opened("flair").train[0]
-    several = opened().train[0]
-    assert one.marks == (one.code,) and len(set(several.marks)) == 3
-    assert several.code not in several.marks
+def test_codes_are_hmacs_of_the_voxels_of_all_images_and_marks_of_each(opened, root, tmp_path):
+    cache = tmp_path / "cache"
+    case, alone = opened(cache=str(cache)).train[0], opened("flair", cache=str(cache)).train[0]
+    key = (cache / "site_key").read_bytes()
+
+    def code(*kinds: str) -> str:
+        digest = hmac.new(key, digestmod=hashlib.sha256)
+        for kind in kinds:
+            digest.update(np.ascontiguousarray(load_image(image(root, 0, kind)).data).data)
+        return digest.hexdigest()[:16]
+
+    assert case.code == code("t1", "t2", "flair")
+    assert case.marks == (code("t1"), code("t2"), code("flair"))
+    assert (alone.code, alone.marks) == (code("flair"), (code("flair"),))
 
 
 def test_quarantine_holds_in_every_order_of_the_images(brats_site, lenient_job, root, tmp_path):
