@@ -233,6 +233,8 @@ def test_a_bundle_of_complete_cases_says_nothing_of_missing_channels(model, scan
     assert "Leave out" not in (tmp_path / "bundle/docs/README.md").read_text()
     with pytest.raises(ConfigError, match="no scan of t2, the model needs every channel"):
         PrepareScan(trained.description["settings"])({"image": {**scans, "t2": None}})
+
+
 def test_a_site_of_some_modalities_is_evaluated_where_the_model_may_lack_channels(
     lenient_job, open_brats, tmp_path
 ):

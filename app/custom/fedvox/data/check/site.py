@@ -1,7 +1,7 @@
 """Every case of a site: read, compared with the others, judged."""
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -105,12 +105,8 @@ def check_site(
     key = code_key(site)
     placed, problems = _placed(listed, site)
     cases = [case for case, _ in placed]
-    organs = job.organs if job else ()
     left_out = _left_out(site, cases, renew)
-    fits = job is not None and not unfit_modalities(site.modalities, job)
-    needed = (channels, job.missing_channels) if job and fits else ()  # else it is the site's fault
-    tasks = [(examine_case, (case, organs, pictures, *needed)) for case in cases]
-    reports = run_all(tasks, workers, progress)
+    seen = run_all(_tasks(site, job, cases, pictures), workers, progress)
     reports = [
         replace(
             report,
@@ -119,7 +115,7 @@ def check_site(
             quarantined=case.id in left_out,
             missing=missing_channels(case, job),
         )
-        for (case, parts), report in zip(placed, reports)
+        for (case, parts), report in zip(placed, seen)
     ]
     reports = name_overlaps(refuse_twins(cases, reports), job)
     if site.split == "dataset":
@@ -141,6 +137,16 @@ def check_site(
         external=external,
         missing=missing_counts([report.missing for report in reports], job),
     )
+
+
+def _tasks(
+    site: SiteSettings, job: DataSettings | None, cases: Sequence[Case], pictures: bool
+) -> list[tuple[Callable[..., CaseReport], tuple[object, ...]]]:
+    """What workers are to do; of a site that does not fit no case is asked for channels."""
+    organs = job.organs if job else ()
+    fits = job is not None and not unfit_modalities(site.modalities, job)
+    needed = (job.channels, job.missing_channels) if job and fits else ()
+    return [(examine_case, (case, organs, pictures, *needed)) for case in cases]
 
 
 def code_key(site: SiteSettings) -> bytes:
