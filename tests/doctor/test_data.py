@@ -72,7 +72,7 @@ def test_an_unknown_attachment_is_told_before_the_site_starts(place, found):
     path = place.local / "fedvox_site.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "attachments": ["statistics"]}))
     _, findings = found("data", "'attachments' names 'statistics'")
-    assert findings["data"]["remedy"] == "this version has none, leave the list empty"
+    assert findings["data"]["remedy"] == "allowed: prototypes"
 
 
 @pytest.fixture
