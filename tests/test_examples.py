@@ -25,6 +25,7 @@ MODULES = (
     "compression.quantise",
     "compression.schema",
     "compression.settings",
+    "data.cases.missing",
     "data.quality.labels",
     "data.quality.names",
     "data.quality.signal",
@@ -37,6 +38,8 @@ MODULES = (
     "metrics.hd95",
     "metrics.interval",
     "metrics.subsets",
+    "phantoms.incomplete",
+    "planning.groups",
 )
 
 

@@ -18,6 +18,7 @@ from faults.changes import (
     save,
     stored,
 )
+from faults.channels import without
 from faults.dicom import slices
 from faults.lists import listed, listing
 from faults.png import pictures
@@ -252,5 +253,6 @@ SOUND: dict[str, tuple[str, Change]] = {
     "masks without meta.csv": ("masks", lambda room: (room.root / "meta.csv").unlink()),
     "mask of an organ outside the scan": ("masks", outside_view),
     "mask of a structure that nobody trains": ("masks", other_structure),
+    "case without an image that it may lack": ("brats", without("flair")),
 }
 """Kind -> layout of the room and what is done to it."""

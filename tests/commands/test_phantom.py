@@ -127,7 +127,8 @@ def test_brains_come_as_a_site_of_brats_would_describe_them(tmp_path, capsys):
         assert (settings.dataset, settings.modalities) == ("brats", modalities)
         cases = brats.read(Path(settings.root), modalities)
         assert [len(part) for part in split_cases(cases, settings.split).values()] == [1, 1, 1]
-    assert "nvflare simulator jobs/brats -n 2 -t 2" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "fedvox job export brats" in printed and "data.missing_channels=true" in printed
 
 
 def test_the_printed_command_of_a_heart_exports_a_job_for_it_first(tmp_path, capsys):
@@ -168,3 +169,46 @@ def test_unknown_quality_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(ConfigError, match="'best'; choose one of: good, noisy"):
         small(tmp_path / "data", "--quality", "best")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_training_cases_lack_a_contrast_where_asked_for(tmp_path, capsys):
+    out = tmp_path / "data"
+    sites = ("--body", "brain", "--sites", "t1+flair,t2", "--incomplete", "1")
+    assert call("--out", str(out), "--cases", "3", "--spacing", "12", *sites) == 0
+    whole, one = (json.loads((out / f"site-{n}" / "phantom.json").read_text()) for n in (1, 2))
+    assert ["lacks" in entry for entry in whole["cases"]] == [True, False, False]
+    assert not any("lacks" in entry for entry in one["cases"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--incomplete", "2"), "--incomplete is 2; it must be from 0 to 1"),
+        (("--incomplete", "nan"), "--incomplete is nan; it must be from 0 to 1"),
+        (("--incomplete", "0.5"), "--incomplete is 0.5, and no site holds several modalities"),
+    ],
+)
+def test_a_share_of_incomplete_cases_that_no_site_can_have_is_refused(tmp_path, arguments, words):
+    with pytest.raises(ConfigError, match=words):
+        small(tmp_path / "data", *arguments)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("sites", "share", "lenient"),
+    [
+        ("t1+t1ce+t2+flair,flair+t1+t2+t1ce", "0", False),
+        ("t1+t1ce+t2+flair,flair", "0", True),
+        ("t1+t1ce+t2+flair", "0.5", True),
+    ],
+)
+def test_the_next_command_lets_cases_lack_what_they_were_written_without(
+    tmp_path, capsys, sites, share, lenient
+):
+    out = tmp_path / "data"
+    arguments = ("--body", "brain", "--sites", sites, "--incomplete", share, "--json")
+    call("--out", str(out), "--cases", "3", "--spacing", "12", *arguments)
+    told = json.loads(capsys.readouterr().out)["next"]
+    assert ("--set data.missing_channels=true" in told) == lenient
+    assert ("fedvox job export brats" in told) == lenient
+    assert f"-n {len(sites.split(','))} " in told

@@ -1,11 +1,14 @@
 import dataclasses
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.doctor.data import check_split, list_cases
+from fedvox.doctor.data import check_data, check_split, list_cases, take_sample
+from fedvox.doctor.site_data import examine_data
 from fedvox.errors import ConfigError
 from fedvox.finding import FAIL, PASS, WARN
 
@@ -69,4 +72,41 @@ def test_an_unknown_attachment_is_told_before_the_site_starts(place, found):
     path = place.local / "fedvox_site.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "attachments": ["statistics"]}))
     _, findings = found("data", "'attachments' names 'statistics'")
-    assert findings["data"]["remedy"] == "this version has none, leave the list empty"
+    assert findings["data"]["remedy"] == "allowed: prototypes"
+
+
+@pytest.fixture
+def lenient(brats_site, lenient_job, tmp_path):
+    """Site file and job of four cases; the job lets them lack channels."""
+    root = shutil.copytree(brats_site, tmp_path / "lenient")
+    return SiteSettings("brats", str(root), ("t1", "t2", "flair")), lenient_job
+
+
+def test_cases_that_lack_channels_are_counted_where_the_job_allows_it(lenient, tmp_path):
+    site, job = lenient
+    (flair, *_) = Path(site.root).rglob("*_flair.nii.gz")
+    flair.unlink()
+    found = check_data(take_sample(site, job, tmp_path / "sample"))
+    assert (found.status, found.message) == (
+        PASS,
+        "4 of 4 cases sampled, all readable; missing, as the job allows: flair in 1 of 4 cases",
+    )
+    strict = dataclasses.replace(job, data=dataclasses.replace(job.data, missing_channels=False))
+    found = check_data(take_sample(site, strict, tmp_path / "strict"))
+    assert found.status == FAIL and "no image of flair" in found.message
+
+
+def test_a_modality_that_no_case_has_is_told_before_the_site_takes_part(lenient, tmp_path):
+    site, job = lenient
+    for path in Path(site.root).rglob("*_t2.nii.gz"):
+        path.unlink()
+    found = check_data(take_sample(site, job, tmp_path / "sample"))
+    assert found.status == WARN and found.message.startswith("the site file lists t2, and no case")
+
+
+def test_a_site_of_none_of_the_modalities_is_refused_before_anything_is_read(lenient):
+    site, job = lenient
+    foreign = dataclasses.replace(site, modalities=("t1ce",))
+    _, (found,) = examine_data(foreign, job, Path("job"), 1e9, lambda name: None)
+    assert found.status == FAIL and "of which a site needs at least one" in found.message
+    assert found.remedy.startswith("add those that the site has to 'modalities'")

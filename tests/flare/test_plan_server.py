@@ -215,3 +215,27 @@ def test_a_plan_run_that_fails_says_why_in_its_results(workflow, server):
     writer.handle_event(EventType.FATAL_SYSTEM_ERROR, event)
     failure = json.loads((server.run().results / "failure.json").read_text())
     assert failure == {"stage": "plan", "round": None, "sites": ["site-2"], "reason": reason}
+
+
+def test_sets_of_a_job_with_channels_are_held_against_its_one_group(
+    workflow, server, lenient_job, capsys
+):
+    """Three cases that lack T2 are no modality that nobody has enough of."""
+    _, writer = workflow
+    run = server.run()
+    run.job, run.modalities = lenient_job, ["t1+flair", "t1+t2+flair"]
+    whole = "t1+t2+flair"
+    writer.memory = {"site-1": FREE}
+    one = CaseFingerprint((2.0, 2.0, 2.0), (48.0, 48.0, 48.0))
+    own = FingerprintStatistics({whole: summarise_cases(whole, 9, [one] * 9)}, (whole,))
+    data = {}
+    for feature in own.features()[whole]:
+        name = feature.feature_name
+        edges = EDGES[name]
+        found = own.histogram(whole, name, len(edges) - 1, edges[0], edges[-1])
+        counts = {"site-1": {whole: 9}, StC.GLOBAL: {whole: 9}}
+        bins = {"site-1": {whole: found.bins}, StC.GLOBAL: {whole: found.bins}}
+        data[name] = {StC.STATS_COUNT: counts, StC.STATS_HISTOGRAM: bins}
+    writer.save(data, True, server.context())
+    assert read_plan(run.results / "plan.json").modalities == (whole,)
+    assert f"{whole}: cases of site-1" in capsys.readouterr().out

@@ -233,3 +233,15 @@ def test_a_bundle_of_complete_cases_says_nothing_of_missing_channels(model, scan
     assert "Leave out" not in (tmp_path / "bundle/docs/README.md").read_text()
     with pytest.raises(ConfigError, match="no scan of t2, the model needs every channel"):
         PrepareScan(trained.description["settings"])({"image": {**scans, "t2": None}})
+
+
+def test_a_site_of_some_modalities_is_evaluated_where_the_model_may_lack_channels(
+    lenient_job, open_brats, tmp_path
+):
+    weights = weights_of(initial_model(lenient_job))
+    description = describe_model(lenient_job, weights, 1, True, ["t1+t2+flair"])
+    model = read_model(write_model(tmp_path / "model", weights, description))
+    rows = evaluate_model(model, open_brats(("flair", "t1"), job=lenient_job))
+    assert rows and {row.modality for row in rows} == {"t1+flair"}
+    with pytest.raises(ConfigError, match="of which a site needs at least one"):
+        open_brats(("t1ce",), job=lenient_job)

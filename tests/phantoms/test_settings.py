@@ -29,6 +29,8 @@ def test_phantom_site_needs_a_training_case():
         ({"body": "brian"}, "'phantom.body' is 'brian'; did you mean 'brain'"),
         ({"quality": ["noisey"]}, "'phantom.quality' .*good, noisy, wrong_labels, small"),
         ({"wrong_share": 1.5}, "'phantom.wrong_share' is 1.5; it must be at most 1"),
+        ({"incomplete": 1.5}, "'phantom.incomplete' is 1.5; it must be at most 1"),
+        ({"incomplete": 0.5}, "'phantom.incomplete' is 0.5, and no site holds several modalities"),
         ({"spacing_mm": 0.5}, "'phantom.spacing_mm' is 0.5; it must be at least 1"),
     ],
 )
@@ -40,6 +42,7 @@ def test_a_mistake_is_named_with_file_and_key(values, words):
 def test_a_brain_takes_sets_of_its_contrasts():
     entries = ["t1+t1ce+t2+flair", "flair"]
     assert made(body="brain", modalities=entries).modalities == tuple(entries)
+    assert made(body="brain", modalities=entries, incomplete=0.5).incomplete == 0.5
 
 
 def test_sites_take_modalities_and_qualities_in_turn_each_at_its_own_pace():

@@ -120,3 +120,44 @@ def test_a_job_with_channels_is_planned_from_whole_cases(brats_site, channel_job
     lacking = dataclasses.replace(site, modalities=("t1", "flair"))
     with pytest.raises(ConfigError, match="add t2 to 'modalities'"):
         list_training_cases("site-1", lacking, channel_job.data)
+
+
+def test_cases_that_may_lack_channels_are_counted_by_set_and_planned_as_one_group(
+    brats_site, lenient_job, tmp_path
+):
+    root = shutil.copytree(brats_site, tmp_path / "brats")
+    names = [f"BraTS2021_0000{number}" for number in range(4)]
+    (tmp_path / "split.json").write_text(json.dumps({"train": names}))
+    for name, kinds in zip(names, (("t1",), ("t1", "t2"), ("t1", "t2", "flair"))):
+        for kind in kinds:
+            (root / name / f"{name}_{kind}.nii.gz").unlink()
+    site = SiteSettings(
+        "brats", str(root), ("flair", "t1", "t2"), str(tmp_path / "split.json"), max_bad_fraction=1
+    )
+    data = lenient_job.data
+    listed = list_training_cases("site-1", site, data)
+    assert listed.counts == {"flair": 1, "t1+t2+flair": 1, "t2+flair": 1}
+    assert listed.modalities == sorted(listed.counts)
+    found = read_fingerprints("site-1", site, listed, data.organs)
+    assert list(found) == ["t1+t2+flair"]
+    assert found["t1+t2+flair"].cases == found["t1+t2+flair"].counted["spacing_r"] == 3
+    strict = dataclasses.replace(site, max_bad_fraction=0.0)
+    with pytest.raises(DataError, match=r"1 of 4 training cases .* at least one of t1\+t2\+flair"):
+        read_fingerprints("site-1", strict, listed, data.organs)
+    none = dataclasses.replace(site, modalities=("t1ce",))
+    with pytest.raises(ConfigError, match="of which a site needs at least one"):
+        list_training_cases("site-1", none, data)
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_site_that_only_tests_counts_the_cases_that_the_job_can_use(
+    brats_site, channel_job, lenient_job, tmp_path, lenient
+):
+    root = shutil.copytree(brats_site, tmp_path / "brats")
+    (root / "BraTS2021_00001" / "BraTS2021_00001_t1.nii.gz").unlink()
+    site = SiteSettings("brats", str(root), ("t1", "t2", "flair"), "test")
+    job = lenient_job if lenient else channel_job
+    listed = list_training_cases("site-1", site, job.data)
+    expected = {"t1+t2+flair": 3, "t2+flair": 1} if lenient else {"t1+t2+flair": 3}
+    assert listed.external and listed.test_counts == expected and listed.counts == {}
+    assert listed.modalities == sorted(expected)

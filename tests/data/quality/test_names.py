@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from fedvox.data.quality.names import LEAST_CASES, name_quality, profiles_of
+from fedvox.data.quality.names import (
+    LEAST_CASES,
+    name_quality,
+    names_by_channels,
+    profiles_of,
+)
 
 
 def case(seed, swap=False):
@@ -51,3 +56,34 @@ def test_organs_that_look_alike_are_told_apart_by_their_places():
         return {name: own * np.array([0.0, 1, 1, 1]) for name, own in case(seed).items()}
 
     assert name_quality([kidneys(seed) for seed in range(6)]) == [1.0] * 6
+
+
+def test_a_case_that_lacks_a_channel_is_held_against_all_that_have_the_others():
+    rng = np.random.default_rng(0)
+    contrasts = {1: (0.2, 0.5), 2: (0.8, 0.5)}  # organs differ in the first channel only
+    place = {1: np.full(3, -2.0), 2: np.full(3, 2.0)}
+
+    def profile(*shown: int, swap: bool = False) -> dict[int, np.ndarray]:
+        own = {}
+        for value in (1, 2):
+            seen = np.array(contrasts[3 - value if swap else value])[list(shown)]
+            where = place[3 - value if swap else value] + rng.normal(0, 0.1, 3)
+            own[value] = np.concatenate([seen + rng.normal(0, 0.02, len(shown)), where])
+        return own
+
+    sets = ["t1+t2"] * 6 + ["t1", "t1", "t2"]
+    profiles = [profile(0, 1) for _ in range(6)]
+    profiles += [profile(0, swap=True), profile(0), profile(1, swap=True)]
+    assert names_by_channels(sets, profiles) == [1.0] * 6 + [0.0, 1.0, 0.0]
+    assert name_quality(profiles[6:8]) == [None, None]  # by their like alone nothing is known
+
+
+def test_cases_of_two_modalities_are_not_held_against_each_other():
+    cases = [case(turn, swap=turn == 1) for turn in range(6)]
+    alone = name_quality(cases)
+    assert names_by_channels(["ct"] * 6, cases) == alone
+    turned = [{value: 1 - own for value, own in case(turn).items()} for turn in range(6)]
+    assert (
+        names_by_channels(["ct", "mr"] * 6, [c for p in zip(cases, turned) for c in p])[::2]
+        == alone
+    )

@@ -83,3 +83,13 @@ def test_pure_noise_is_worth_little_but_not_nothing(site, tmp_path):
     path = tmp_path / "noise.safetensors"
     write_tensors(path, {"image": noise, "label": torch.zeros(24, 24, 24, dtype=torch.uint8)})
     assert LEAST <= cases_quality([replace(case, path=path)]) < 0.1
+
+
+def test_a_missing_channel_counts_neither_for_nor_against_a_case(site, tmp_path):
+    """Labels and signal are judged by what the case has: an empty channel holds no border."""
+    case = site("good").train[0]
+    image, label = case.tensor("image"), case.tensor("label")
+    path = tmp_path / "lacking.safetensors"
+    write_tensors(path, {"image": torch.cat([image, 0 * image]), "label": label})
+    lacking = replace(case, path=path, modality="ct", present=(True, False))
+    assert cases_quality([lacking]) == cases_quality([case])

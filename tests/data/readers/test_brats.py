@@ -1,5 +1,6 @@
 import pytest
 
+from fedvox.data.cases.channels import in_job_order
 from fedvox.data.readers.brats import read
 from fedvox.errors import ConfigError, DataError
 
@@ -75,6 +76,16 @@ def test_case_that_lacks_a_modality_stays_so_that_it_is_counted(tmp_path, trees)
     (folder / "BraTS2021_00000_t2.nii.gz").unlink()
     (case,) = read(tmp_path, ["t2"])
     assert case.images["t2"] == folder / "BraTS2021_00000_t2.nii.gz"
+
+
+def test_only_what_the_site_file_lists_is_read_and_each_case_has_what_lies_there(tmp_path, trees):
+    """Other files do not matter: a site need not hold what it does not list."""
+    for number, lost in enumerate((("t1ce", "t2"), ("t1ce", "t2", "flair"), ("t1",))):
+        folder = trees.brats(tmp_path / f"BraTS2021_0000{number}")
+        for kind in lost:
+            (folder / f"{folder.name}_{kind}.nii.gz").unlink()
+    arranged = [in_job_order(case, ALL) for case in read(tmp_path, ["flair", "t1"])]
+    assert [case.modality for case in arranged] == ["t1+flair", "t1", "flair"]
 
 
 def test_linked_cases_are_found(tmp_path, trees):

@@ -52,6 +52,16 @@ def test_a_brain_site_names_its_contrasts_in_its_own_order_and_its_split_file(tm
     assert site.split == str(tmp_path / "phantom" / "split.json")
 
 
+def test_cases_lack_modalities_as_the_job_says(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        site_setup, "write_phantom_site", lambda *told, **options: asked.append(options)
+    )
+    settings = PhantomSettings(body="brain", modalities=("t1+t2", "t1"), incomplete=0.25)
+    phantom_site("site-1", settings, tmp_path / "phantom")
+    assert asked[0]["incomplete"] == 0.25
+
+
 def test_phantoms_are_announced_loudly_whenever_a_process_starts(party, tiny, caplog):
     site = party("site-2", job_id="simulate_job")
     for _ in range(2):

@@ -157,12 +157,14 @@ def _named_files(path: Path | None) -> Iterator[None]:
 
 def _table(report: "SiteReport") -> str:
     """The findings for a terminal, the headline first."""
-    from fedvox.data.check.summary import findings, headline, ignored_line
+    from fedvox.data.check.summary import findings, headline, ignored_line, missing_line
     from fedvox.finding import FAIL, PASS, Finding, table
 
     rows = [Finding("cases", FAIL if report.failed else PASS, headline(report))]
     if ignored := ignored_line(report):
         rows.append(Finding("ignore", PASS, ignored))
+    if missing := missing_line(report):
+        rows.append(Finding("channels", PASS, missing))
     for found in findings(report):
         problem = found.problem
         cases = f" [{_codes(found.cases)}]" if found.cases else ""

@@ -38,6 +38,8 @@ examples:
       two sites with t1, t1ce, t2 and flair of every case, for jobs/brats
   fedvox phantom --body brain --out data --sites t1+t1ce+t2+flair,flair+t1
       '+' joins the contrasts of a case, in the order of the site file
+  fedvox phantom --body brain --out data --sites t1+t1ce+t2+flair,t2+flair,t1 --incomplete 0.3
+      sites of unequal contrasts; three in ten training cases lack one more
   fedvox phantom --body heart --out data
       one CT and one MRI site with the seven structures of MM-WHS
   fedvox phantom --out uneven --sites ct,ct,ct,ct --quality good,noisy,wrong_labels,small
@@ -81,6 +83,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "noisy is five times the scanner's noise, wrong_labels are those of half of the "
         "training cases, small is a quarter of them",
     )
+    parser.add_argument(
+        "--incomplete",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the training cases of a site of several contrasts that lack one of them "
+        "(default: 0)",
+    )
     parser.add_argument("--cases", type=int, default=8, help="cases per site (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of all sites (default: 0)")
     parser.add_argument(
@@ -104,10 +114,12 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: unknown modality or quality, fewer than three cases, a negative seed, a
-            size out of range, a site that exists already, or a folder that cannot be written.
+            size out of range, a share that no site can have, a site that exists already, or a
+            folder that cannot be written.
     """
     from fedvox.errors import ConfigError
     from fedvox.phantoms.find_body import body_named
+    from fedvox.phantoms.incomplete import check_incomplete
     from fedvox.phantoms.writer import PHANTOM_NOTE
 
     body = body_named(args.body)
@@ -115,6 +127,7 @@ def run(args: argparse.Namespace) -> int:
     modalities = [name.strip().lower() for name in listed]
     qualities = _qualities(args.quality)
     counts = split_counts(args.cases)
+    check_incomplete(args.incomplete, modalities, "--incomplete")
     require_folder("--out", args.out)
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}; it must be 0 or more")
@@ -124,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"{args.out}: cannot write here ({error.strerror}); free the disk or choose another"
         ) from None
-    next_command = _next(body, args.out, len(sites))
+    next_command = _next(body, args.out, modalities, args.incomplete)
     if args.json:
         print(json.dumps({"note": PHANTOM_NOTE, "sites": sites, "next": next_command}, indent=2))
         return 0
@@ -135,12 +148,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _next(body: "Body", out: Path, sites: int) -> str:
-    """The commands that train on the sites."""
-    job, before = f"jobs/{body.job}", ""
-    if body.changes:
+def _next(body: "Body", out: Path, held: list[str], incomplete: float) -> str:
+    """The commands that train on the sites, whose cases may lack images that the job has."""
+    job, before, sites = f"jobs/{body.job}", "", len(held)
+    changed = body.changes
+    whole = all(set(body.parts(name)) == set(body.modalities) for name in held)
+    if body.layout.several and (incomplete or not whole):
+        changed = (*changed, "data.missing_channels=true")
+    if changed:
         job = shlex.quote(str(out / "job" / body.name))
-        changes = " ".join(f"--set {shlex.quote(change)}" for change in body.changes)
+        changes = " ".join(f"--set {shlex.quote(change)}" for change in changed)
         folder = shlex.quote(str(out / "job"))
         before = f"fedvox job export {body.job} --out {folder} --code pinned --name {body.name}"
         before += f" {changes} && "
@@ -192,6 +209,7 @@ def _write_sites(
                 spacing_mm=args.spacing,
                 body=args.body,
                 quality=quality,
+                incomplete=args.incomplete,
             )
             described = describe_phantoms(args.out / name, modality, args.body)
             write_json(staging / f"{name}.json", described)

@@ -1,11 +1,17 @@
 """Checks of a site's data as far as a minute allows; ``fedvox check`` looks at every case."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.missing import (
+    missing_channels,
+    missing_counts,
+    missing_words,
+    never_found,
+)
 from fedvox.data.cases.prepare import prepare_case
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
@@ -32,6 +38,8 @@ class Sample:
         problems: reasons of the others.
         to_prepare: listed cases that do not lie prepared in the site's cache.
         seconds: what looking at the sample took.
+        missing: channel of the job -> listed cases that lack it, where they may.
+        never_found: what the site file lists and no case has, and what to do, if anything.
     """
 
     listed: int
@@ -39,6 +47,8 @@ class Sample:
     problems: list[str]
     to_prepare: int
     seconds: float = 0.0
+    missing: Mapping[str, int] = field(default_factory=dict)
+    never_found: tuple[str, str] | None = None
 
     @property
     def seconds_to_prepare(self) -> float:
@@ -66,7 +76,9 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
     cases = [case for case in cases if case.id not in left_out]
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
     left = len(cases) - count_prepared(site, job.data, cases)
-    sample = Sample(len(cases), [], [], left)
+    missing = missing_counts([missing_channels(case, job.data) for case in cases], job.data)
+    absent = never_found(missing, len(cases), site.modalities, job.data)
+    sample = Sample(len(cases), [], [], left, missing=missing, never_found=absent)
     start = time.monotonic()
     for case in chosen if len(cases) > SAMPLE else cases:
         try:
@@ -130,7 +142,7 @@ def _check_tests(cases: int) -> Finding:
 
 
 def check_data(sample: Sample) -> Finding:
-    """Can cases be read, and are their numbers those of the modality?"""
+    """Can cases be read, with the numbers of their modality, and is no modality lost altogether?"""
     looked = len(sample.ready) + len(sample.problems)
     labels = label_problems(sample)
     images = [reason for reason in sample.problems if reason not in labels]
@@ -141,7 +153,11 @@ def check_data(sample: Sample) -> Finding:
             f"{len(images)} of {looked} sampled cases cannot be used: {images[0]}",
             "mend or remove them; docs/data.md lists what is checked",
         )
-    return passed("data", f"{looked} of {sample.listed} cases sampled, all readable")
+    if sample.never_found:
+        return Finding("data", WARN, *sample.never_found)
+    missing = missing_words(sample.missing, sample.listed)
+    found = f"{looked} of {sample.listed} cases sampled, all readable"
+    return passed("data", f"{found}; {missing}" if missing else found)
 
 
 def check_labels(sample: Sample, job: JobSettings) -> Finding:

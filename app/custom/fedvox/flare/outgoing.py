@@ -23,6 +23,7 @@ from fedvox.flare.run.places import is_simulator, load_job
 from fedvox.flare.run.report_form import report_form
 from fedvox.flare.run.site_setup import find_site
 from fedvox.flare.run.statistics import MIN_CASES, checked_min_cases, checked_statistics
+from fedvox.planning.groups import plan_groups
 from fedvox.privacy.outgoing import (
     check_report,
     check_same_model,
@@ -90,8 +91,8 @@ class OutgoingFilter(Filter):
             check_report(dxo.data, form, self.share_cases)
             meta = {}
         elif dxo.data_kind == DataKind.STATISTICS:
-            site, sets = str(fl_ctx.get_identity_name()), load_job(fl_ctx).data.modality_sets
-            dxo.data = checked_statistics(dxo.data, self.min_cases, site, sets)
+            site, groups = str(fl_ctx.get_identity_name()), plan_groups(load_job(fl_ctx).data)
+            dxo.data = checked_statistics(dxo.data, self.min_cases, site, groups)
             meta = {}
         else:
             raise ConfigError("an outgoing result has an unknown kind; nothing was sent")

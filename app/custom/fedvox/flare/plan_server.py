@@ -23,6 +23,7 @@ from fedvox.flare.run.server_run import server_run
 from fedvox.flare.run.server_start import await_sites, open_run
 from fedvox.flare.run.statistics import read_statistics, statistic_configs
 from fedvox.planning.fingerprint import SPACING, Fingerprint
+from fedvox.planning.groups import plan_group, plan_groups
 from fedvox.planning.plan import FreeMemory, make_plan
 from fedvox.planning.step_memory import measure_step
 from fedvox.privacy.forms import one_of, whole
@@ -94,7 +95,7 @@ class FedVoxStatistics(StatisticsController):
             data = from_shareable(client_task.result).data
             known = registration_of(site, fl_ctx)
             cases = known.cases if known else sum(run.registered.get(site, {}).values())
-            data = read_statistics(data, asked, run.job.data.modality_sets, cases)
+            data = read_statistics(data, asked, plan_groups(run.job.data), cases)
             client_task.result = DXO(DataKind.STATISTICS, data=data).to_shareable()
         except (ConfigError, *UNREADABLE):
             self.refuse(
@@ -151,12 +152,13 @@ class PlanWriter(StatisticsWriter):
         run = server_run(fl_ctx)
         counts = site_counts(data)
         fingerprints = global_fingerprints(data)
-        refuse_silent(run.modalities, fingerprints)
+        held = sorted({plan_group(name, run.job.data) for name in run.modalities})
+        refuse_silent(held, fingerprints)
         memory = smallest_memory(self.memory, len(run.registered) if is_simulator(fl_ctx) else 1)
         plan = make_plan(fingerprints, run.job, memory, measure_step(run.job), run.phantom)
         path = write_plan(run.results, plan, fingerprints, counts)
         run.finished = True
-        print(plan_text(plan, fingerprints, counts, run.modalities, path), flush=True)
+        print(plan_text(plan, fingerprints, counts, held, path), flush=True)
 
 
 def site_counts(data: dict[str, Any]) -> dict[str, dict[str, int]]:

@@ -1,7 +1,6 @@
 """The site's side of a plan run: its fingerprint, and how much memory a step may take."""
 
 import logging
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,7 @@ from fedvox.planning.fingerprint_site import (
     read_fingerprints,
     write_fingerprints,
 )
+from fedvox.planning.groups import plan_groups
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class PlanExecutor(Executor):
             modalities=tuple(cases.modalities),
             training=cases.counts,
             external=cases.external,
-            test=dict(Counter(case.modality for case in cases.tests)),
+            test=cases.test_counts,
             skipped=cases.quarantined,
             phantom=cases.phantom,
             source=cases.source,
@@ -118,10 +118,11 @@ class PlanExecutor(Executor):
         if found is None:
             return make_reply(ReturnCode.TASK_ABORTED)
         handler = StatisticsTaskHandler("")
-        handler.stats_generator = FingerprintStatistics(found, self.job.data.modality_sets)
+        groups = plan_groups(self.job.data)
+        handler.stats_generator = FingerprintStatistics(found, groups)
         answer = handler.execute_task(StC.FED_STATS_TASK, shareable, fl_ctx, abort)
         parts = {key: value for key, value in answer.items() if key != ReservedHeaderKey.HEADERS}
-        data = checked_statistics(parts, self.min_cases, site, self.job.data.modality_sets)
+        data = checked_statistics(parts, self.min_cases, site, groups)
         return DXO(DataKind.STATISTICS, data=data).to_shareable()
 
     def _fingerprints(self, name: str, job_id: str, abort: Signal) -> dict[str, Fingerprint] | None:

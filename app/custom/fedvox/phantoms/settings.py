@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fedvox.config import setting
 from fedvox.errors import ConfigError
 from fedvox.phantoms.find_body import DEFAULT, body_named, body_names
+from fedvox.phantoms.incomplete import check_incomplete
 from fedvox.phantoms.quality import GOOD, QUALITIES, WRONG_SHARE
 
 
@@ -22,6 +23,8 @@ class PhantomSettings:
             ``small`` (a quarter of the training cases). Empty: all are good.
         wrong_share: share of the training cases of a site with ``wrong_labels`` whose labels are
             wrong, in turn: moved by 20 to 30 mm, those of another patient, organs exchanged, none.
+        incomplete: share of the training cases of a site of several modalities that lack one of
+            them, drawn case by case. Validation and test cases are complete.
         train, val, test: cases per site.
         seed: seed of the anatomies; part of each case's address.
         size_mm: edge of the cubic field of view in mm; ``null`` is the body's own.
@@ -33,6 +36,7 @@ class PhantomSettings:
     modalities: tuple[str, ...] = ("ct", "mr")
     quality: tuple[str, ...] = setting((), choices=tuple(QUALITIES))
     wrong_share: float = setting(WRONG_SHARE, low=0.0, high=1.0)
+    incomplete: float = setting(0.0, low=0.0, high=1.0)
     train: int = setting(24, low=1, high=10000)
     val: int = setting(4, low=0, high=10000)
     test: int = setting(10, low=0, high=10000)
@@ -44,7 +48,8 @@ class PhantomSettings:
         """Checks that each site can get what its entry says.
 
         Raises:
-            ConfigError: no entry, or one that the body does not have.
+            ConfigError: no entry, or one that the body does not have; cases that lack a modality
+                where none has several.
         """
         if not self.modalities:
             raise ConfigError("'phantom.modalities' is empty; list at least one")
@@ -54,6 +59,7 @@ class PhantomSettings:
                 body.parts(entry)
             except ConfigError as error:
                 raise ConfigError(f"'phantom.modalities' of body '{self.body}': {error}") from None
+        check_incomplete(self.incomplete, self.modalities, "'phantom.incomplete'")
 
     def modality_of(self, site: int) -> str:
         """What site number ``site``, from 1, holds."""

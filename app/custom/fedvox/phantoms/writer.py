@@ -22,6 +22,7 @@ from fedvox.files import write_json
 from fedvox.phantoms.body import Body, stored_modality
 from fedvox.phantoms.find_body import DEFAULT, body_named
 from fedvox.phantoms.grid import site_grid
+from fedvox.phantoms.incomplete import lacking_cases
 from fedvox.phantoms.quality import GOOD, WRONG_SHARE, Quality, quality_named
 from fedvox.phantoms.scan import scan
 from fedvox.phantoms.wrong_labels import wrong_label
@@ -44,6 +45,7 @@ class _Site:
         size_mm: side of the field of view, mm.
         spacing_mm: mean voxel spacing, mm.
         quality: of its data.
+        incomplete: share of the training cases that lack a modality.
     """
 
     folder: Path
@@ -55,6 +57,7 @@ class _Site:
     size_mm: float
     spacing_mm: float
     quality: Quality
+    incomplete: float = 0.0
 
 
 def write_phantom_site(
@@ -68,6 +71,7 @@ def write_phantom_site(
     body: str = DEFAULT,
     quality: str = GOOD,
     wrong_share: float = WRONG_SHARE,
+    incomplete: float = 0.0,
 ) -> None:
     """Writes one site's phantom data set; the folder appears whole or not at all.
 
@@ -86,10 +90,11 @@ def write_phantom_site(
         body: what is drawn.
         quality: how good its data are, a name of :data:`fedvox.phantoms.quality.QUALITIES`.
         wrong_share: share of the training cases whose labels are wrong, of a site that has such.
+        incomplete: share of the training cases that lack a modality, of a site that has several.
 
     Raises:
         ConfigError: unknown body, modality, quality or split, a negative count, a size out
-            of range, or the folder holds files.
+            of range, no such share, or the folder holds files.
     """
     drawn = body_named(body)
     size = drawn.size_mm if size_mm is None else size_mm
@@ -100,7 +105,10 @@ def write_phantom_site(
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".writing-{folder.name}-"))
     try:
-        _write(_Site(temporary, drawn, modality, counts, seed, site, size, spacing, good))
+        described = _Site(
+            temporary, drawn, modality, counts, seed, site, size, spacing, good, incomplete
+        )
+        _write(described)
         temporary.chmod(0o755)
         temporary.replace(folder)
     finally:
@@ -129,15 +137,21 @@ def describe_phantoms(folder: Path, modality: str, body: str = DEFAULT) -> dict[
 
 def _write(site: _Site) -> None:
     parts = site.body.parts(site.modality)
-    wrong = site.quality.wrong_cases(site.counts.get("train", 0), site.seed, site.number)
+    train = site.counts.get("train", 0)
+    wrong = site.quality.wrong_cases(train, site.seed, site.number)
+    kept = site.quality.kept(train)
+    lacking = lacking_cases(site.incomplete, kept, parts, site.seed, site.number)
     entries = []
     progress = tqdm(_numbered(site), desc=f"phantom site {site.number}", unit="case", disable=None)
     for number, split in progress:
-        contrasts = tuple(_turn(site.body.modalities[part], number) for part in parts)
+        held = [part for part in parts if part != lacking.get(number)]
+        contrasts = tuple(_turn(site.body.modalities[part], number) for part in held)
         name = site.body.layout.case(number)
         spoiled = {"label": wrong[number]} if number in wrong else {}
+        lacks = {"lacks": lacking[number]} if number in lacking else {}
         _write_case(site, number, name, contrasts, **spoiled)
-        entries.append({"id": name, "split": split, "contrast": "+".join(contrasts), **spoiled})
+        told = {"id": name, "split": split, "contrast": "+".join(contrasts)}
+        entries.append({**told, **spoiled, **lacks})
     tables = site.body.layout.tables(site.body.organs, {e["id"]: e["split"] for e in entries})
     for name, content in tables.items():
         write_json(site.folder / name, content)
@@ -150,6 +164,8 @@ def _write(site: _Site) -> None:
     }
     if site.quality.name != GOOD:
         header["quality"] = site.quality.name
+    if lacking:
+        header["incomplete"] = site.incomplete
     write_json(site.folder / "phantom.json", {**header, "cases": entries})
 
 

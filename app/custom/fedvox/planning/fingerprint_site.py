@@ -14,7 +14,7 @@ import numpy as np
 
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
-from fedvox.data.cases.channels import refuse_missing
+from fedvox.data.cases.channels import has_needed, refuse_missing
 from fedvox.data.cases.prepare_all import count_workers
 from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.settings import DataSettings
@@ -30,6 +30,7 @@ from fedvox.planning.fingerprint import (
     case_fingerprint,
     summarise_cases,
 )
+from fedvox.planning.groups import plan_group
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,18 @@ class TrainingCases:
 
     Attributes:
         cases: those that are not in quarantine; none of a site that only tests.
-        tests: test cases of a site that only tests.
+        settings: the job's data settings; a case that lacks a channel which it needs is unusable.
         quarantined: number of those that are.
         phantom: True when the data are phantoms.
         source: as in :class:`fedvox.data.site.site_data.SiteData`.
-        channels: of the job; a case that lacks one is unusable.
+        tests: test cases of a site that only tests.
     """
 
     cases: Sequence[Case]
+    settings: DataSettings
     quarantined: int = 0
     phantom: bool = False
     source: str = field(default="")
-    channels: tuple[str, ...] = ()
     tests: Sequence[Case] = ()
 
     @property
@@ -60,20 +61,27 @@ class TrainingCases:
     @property
     def modalities(self) -> list[str]:
         """Modality sets among the usable cases, sorted."""
-        return sorted({case.modality for case in (*self.cases, *self.tests) if self._whole(case)})
+        return sorted(_counted((*self.cases, *self.tests), self.settings))
 
     @property
     def counts(self) -> dict[str, int]:
-        """Modality set -> training cases with all channels of the job."""
-        return dict(sorted(Counter(c.modality for c in self.cases if self._whole(c)).items()))
+        """Modality set -> training cases with the channels that the job needs."""
+        return _counted(self.cases, self.settings)
+
+    @property
+    def test_counts(self) -> dict[str, int]:
+        """The same of the test cases of a site that only tests."""
+        return _counted(self.tests, self.settings)
 
     def annotated(self, organs: Sequence[str]) -> list[str]:
         """Organs of the job that the cases' label tables name, sorted."""
         return sorted({o for case in self.cases for o in case.annotated()} & set(organs))
 
-    def _whole(self, case: Case) -> bool:
-        """Whether it has an image of every channel of the job."""
-        return set(self.channels) <= set(case.images)
+
+def _counted(cases: Sequence[Case], settings: DataSettings) -> dict[str, int]:
+    """Modality set -> cases that have the channels which the job needs, by name."""
+    found = Counter(case.modality for case in cases if has_needed(case, settings))
+    return dict(sorted(found.items()))
 
 
 def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -> TrainingCases:
@@ -101,7 +109,7 @@ def list_training_cases(name: str, site: SiteSettings, settings: DataSettings) -
         )
     phantom = site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file()
     source = source_of(site, listed, split)
-    kept = TrainingCases(cases, len(left_out), phantom, source, settings.channels)
+    kept = TrainingCases(cases, settings, len(left_out), phantom, source)
     return kept if part == "train" else replace(kept, cases=(), tests=cases)
 
 
@@ -122,16 +130,18 @@ def read_fingerprints(
         stop: asked before each case; True ends the work without a result.
 
     Returns:
-        Modality -> fingerprint, or None when the work was stopped.
+        Group of :mod:`fedvox.planning.groups` -> fingerprint, or None when the work was stopped.
 
     Raises:
         DataError: more unusable cases than ``max_bad_fraction`` allows.
     """
     from tqdm import tqdm
 
+    settings = listed.settings
+
     def read(case: Case) -> CaseFingerprint | str | None:
         try:
-            refuse_missing(case, listed.channels)
+            refuse_missing(case, settings.channels, settings.missing_channels)
             return None if stop() else case_fingerprint(case, organs)
         except DataError as error:
             return str(error)
@@ -152,12 +162,14 @@ def read_fingerprints(
             f"{name}: {len(refused)} of {len(found)} training cases are unusable, more than "
             f"max_bad_fraction {site.max_bad_fraction:g} allows; the first since {refused[0]}"
         )
-    result = {}
-    for modality in listed.modalities:
-        own = [e for case, e in zip(listed.cases, found, strict=True) if case.modality == modality]
-        usable = [entry for entry in own if isinstance(entry, CaseFingerprint)]
-        result[modality] = summarise_cases(modality, len(own), usable)
-    return result
+    groups: dict[str, list[CaseFingerprint | str | None]] = {}
+    for case, entry in zip(listed.cases, found, strict=True):
+        if has_needed(case, settings):
+            groups.setdefault(plan_group(case.modality, settings), []).append(entry)
+    return {
+        group: summarise_cases(group, len(own), [e for e in own if isinstance(e, CaseFingerprint)])
+        for group, own in sorted(groups.items())
+    }
 
 
 def write_fingerprints(path: Path, fingerprints: Mapping[str, Fingerprint]) -> None:

@@ -98,6 +98,18 @@ def refuse_missing(case: Case, channels: Sequence[str], one_suffices: bool = Fal
     )
 
 
+def has_needed(case: Case, settings: DataSettings) -> bool:
+    """Whether a case has the channels that the job needs: all, or one where others may be missing.
+
+    Args:
+        case: from :func:`in_job_order`.
+        settings: the job's data settings.
+    """
+    if settings.missing_channels:
+        return bool(case.images)
+    return set(settings.channels) <= set(case.images)
+
+
 def refuse_several(cases: Sequence[Case]) -> None:
     """Refuses cases of several images, for a job without channels.
 

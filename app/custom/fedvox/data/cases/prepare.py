@@ -24,6 +24,8 @@ from fedvox.seeding import generator
 from fedvox.tensors import write_tensors
 
 PLACES = 500
+CODE = 16
+"""Digits of the HMAC of a case, or of one of its images."""
 SLAB = 16
 """Slices whose voxels are hashed at once."""
 
@@ -54,7 +56,7 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
 def _prepare(
     case: Case, settings: DataSettings, key: bytes
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    found, digest = _channels(case, settings, key)
+    found, code, marks = _channels(case, settings, key)
     stored = merged_labels(case, found.grid, settings.organs)
     label = prepare_label(stored, found.geometry, len(settings.organs), case.ignores)
     tensors = {
@@ -69,7 +71,8 @@ def _prepare(
         counts.append(len(places))
         tensors[f"places.{index}"] = draw_places(places, content, index)
     description = {
-        "code": digest[:16],
+        "code": code,
+        "marks": marks,
         "modality": case.modality,
         "present": found.present,
         "annotated": sorted(case.annotated() & set(settings.organs)),
@@ -94,16 +97,21 @@ def draw_places(places: torch.Tensor, content: str, organ: int) -> torch.Tensor:
     return places[order[:PLACES]]
 
 
-def _channels(case: Case, settings: DataSettings, key: bytes) -> tuple[Channels, str]:
-    """A case's images on the job's grid, and the HMAC of their voxels."""
+def _channels(case: Case, settings: DataSettings, key: bytes) -> tuple[Channels, str, list[str]]:
+    """A case's images on the job's grid, the HMAC of all their voxels, and that of each image's."""
     digest = hmac.new(key, digestmod=hashlib.sha256)
+    marks: list[str] = []
 
     def hashed() -> Iterator[tuple[str, Volume]]:
         for modality, volume in checked_volumes(case.images):
+            own = hmac.new(key, digestmod=hashlib.sha256) if len(case.images) > 1 else digest
             for start in range(0, len(volume.data), SLAB):
-                digest.update(np.ascontiguousarray(volume.data[start : start + SLAB]).data)
+                slab = np.ascontiguousarray(volume.data[start : start + SLAB]).data
+                for one in {own, digest}:
+                    one.update(slab)
+            marks.append(own.hexdigest()[:CODE])
             yield modality, volume
             del volume
 
     found = to_channels(hashed(), settings)
-    return found, digest.hexdigest()
+    return found, digest.hexdigest()[:CODE], marks

@@ -23,7 +23,7 @@ from fedvox.data.images.volumes import source_files
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 
-FORMAT = 3
+FORMAT = 4
 """Of the rules of preparation; part of a file's name, so files of older rules are never found."""
 _AFTERWARDS = ("patch", "sampler", "missing_channels")
 """Settings that do not change what a prepared case holds."""
@@ -44,6 +44,7 @@ class PreparedCase:
         counts: voxels per organ of the job on the job's grid.
         ignores: whether its labels can hold voxels that nobody annotated, with the value
             :data:`fedvox.data.organs.IGNORED`.
+        marks: HMAC of each image alone, to recognise it in a case that has other images as well.
     """
 
     path: Path
@@ -55,6 +56,7 @@ class PreparedCase:
     counts: tuple[int, ...]
     present: tuple[bool, ...] = (True,)
     ignores: bool = False
+    marks: tuple[str, ...] = ()
 
     def tensor(self, name: str) -> torch.Tensor:
         """Reads one whole tensor of the file."""
@@ -187,4 +189,5 @@ def read_prepared(path: Path) -> PreparedCase:
         counts=tuple(content["counts"]),
         present=tuple(map(bool, content["present"])),
         ignores=bool(content.get("ignores", False)),
+        marks=tuple(content["marks"]),
     )

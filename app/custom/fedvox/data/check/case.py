@@ -57,6 +57,7 @@ class CaseReport:
         intensities: per modality.
         signatures: per modality, to recognise the same voxels.
         thumbnail: a slice, if asked for.
+        missing: channels of the job that it lacks, where it may.
     """
 
     code: str
@@ -74,6 +75,7 @@ class CaseReport:
     intensities: dict[str, Intensities] = field(default_factory=dict)
     signatures: dict[str, Signature] = field(default_factory=dict)
     thumbnail: Thumbnail | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -86,7 +88,11 @@ class CaseReport:
 
 
 def examine_case(
-    case: Case, organs: tuple[str, ...], pictures: bool, channels: tuple[str, ...] = ()
+    case: Case,
+    organs: tuple[str, ...],
+    pictures: bool,
+    channels: tuple[str, ...] = (),
+    one_suffices: bool = False,
 ) -> CaseReport:
     """Reads every file of a case.
 
@@ -95,6 +101,7 @@ def examine_case(
         organs: the job's organs; empty without a job.
         pictures: cuts a thumbnail as well.
         channels: of the job, each of which the case must have.
+        one_suffices: it may lack channels, but not all.
 
     Returns:
         A report without code and parts; an error of any kind is a problem in it.
@@ -105,7 +112,7 @@ def examine_case(
     report = CaseReport("", (), case.modality)
     examination = _Examination(case, organs, pictures)
     try:
-        return examination.run(report, channels)
+        return examination.run(report, channels, one_suffices)
     except MemoryError:
         raise
     except Exception as error:  # of a decoder, say; its message may hold a file name
@@ -127,8 +134,8 @@ class _Examination:
         self.outside: Finding | None = None
         self.modality = ""
 
-    def run(self, report: CaseReport, channels: tuple[str, ...]) -> CaseReport:
-        self._passes("channels", refuse_missing, self.case, channels)
+    def run(self, report: CaseReport, channels: tuple[str, ...], one_suffices: bool) -> CaseReport:
+        self._passes("channels", refuse_missing, self.case, channels, one_suffices)
         self.labels = self._attempt("label", read_organs, self.case, self.organs)
         report = self._look_at_label(report)
         for name, path in self.case.images.items():

@@ -72,7 +72,9 @@ def is_list(path: Path) -> bool:
 def _rows(report: SiteReport) -> Iterator[tuple[str, ...]]:
     for case, seen in zip(report.sources, report.cases, strict=True):
         findings = "; ".join(
-            [f"{p.status} {p.check}: {p.message}" for p in seen.problems] + _unknown_masks(case)
+            [f"{p.status} {p.check}: {p.message}" for p in seen.problems]
+            + _unknown_masks(case)
+            + _missing(seen)
         )
         yield (_state(seen), seen.code, "+".join(seen.parts), case.id, _files(case), findings)
     for case in report.outside:
@@ -85,6 +87,11 @@ def _unknown_masks(case: Case) -> list[str]:
     """Names of masks that no output but this one may hold."""
     names = unknown_names(case.others) if has_masks([case]) else []
     return [f"masks that FedVox does not know: {', '.join(names)}"] if names else []
+
+
+def _missing(seen: CaseReport) -> list[str]:
+    """What a case lacks and may lack."""
+    return [f"no image of {', '.join(seen.missing)}"] if seen.missing else []
 
 
 def _passed_over(stray: Stray) -> Iterator[tuple[str, ...]]:

@@ -1,12 +1,13 @@
 """Every case of a site: read, compared with the others, judged."""
 
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
-from fedvox.data.cases.channels import in_job_order
+from fedvox.data.cases.channels import in_job_order, unfit_modalities
+from fedvox.data.cases.missing import missing_channels, missing_counts
 from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.check.case import CaseReport, examine_case
 from fedvox.data.check.leaks import ordered, refuse_shared_patients, refuse_twins
@@ -39,6 +40,7 @@ class SiteReport:
         outside: cases of the data set that no part lists.
         strays: what lies in the data folder and belongs to no case.
         external: whether the site only tests.
+        missing: channel of the job -> cases that lack it, where they may.
     """
 
     cases: tuple[CaseReport, ...]
@@ -51,6 +53,7 @@ class SiteReport:
     outside: tuple[Case, ...] = ()
     strays: tuple[Stray, ...] = ()
     external: bool = False
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     def usable(self, part: str = "") -> int:
         """Number of cases that training would use, of one part or of all."""
@@ -102,16 +105,17 @@ def check_site(
     key = code_key(site)
     placed, problems = _placed(listed, site)
     cases = [case for case, _ in placed]
-    organs = job.organs if job else ()
     left_out = _left_out(site, cases, renew)
-    needed = (
-        channels if set(channels) <= set(site.modalities) else ()
-    )  # else it is the site's fault
-    tasks = [(examine_case, (case, organs, pictures, needed)) for case in cases]
-    reports = run_all(tasks, workers, progress)
+    seen = run_all(_tasks(site, job, cases, pictures), workers, progress)
     reports = [
-        replace(report, code=fingerprint(case, key), parts=parts, quarantined=case.id in left_out)
-        for (case, parts), report in zip(placed, reports)
+        replace(
+            report,
+            code=fingerprint(case, key),
+            parts=parts,
+            quarantined=case.id in left_out,
+            missing=missing_channels(case, job),
+        )
+        for (case, parts), report in zip(placed, seen)
     ]
     reports = name_overlaps(refuse_twins(cases, reports), job)
     if site.split == "dataset":
@@ -131,7 +135,18 @@ def check_site(
         outside=tuple(case for case in listed if case.id not in inside),
         strays=tuple(strays),
         external=external,
+        missing=missing_counts([report.missing for report in reports], job),
     )
+
+
+def _tasks(
+    site: SiteSettings, job: DataSettings | None, cases: Sequence[Case], pictures: bool
+) -> list[tuple[Callable[..., CaseReport], tuple[object, ...]]]:
+    """What workers are to do; of a site that does not fit no case is asked for channels."""
+    organs = job.organs if job else ()
+    fits = job is not None and not unfit_modalities(site.modalities, job)
+    needed = (job.channels, job.missing_channels) if job and fits else ()
+    return [(examine_case, (case, organs, pictures, *needed)) for case in cases]
 
 
 def code_key(site: SiteSettings) -> bytes:

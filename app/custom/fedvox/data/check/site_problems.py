@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.channels import refuse_several, unfit_modalities
+from fedvox.data.cases.missing import missing_counts, never_found
 from fedvox.data.cases.splits import NAMED
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.refusal import refusal
@@ -48,6 +49,7 @@ def site_problems(
         *(_about_parts(site, reports) if not external else [_no_test(site, reports)]),
         _overlap(reports),
         *(_unfit(job, site, cases) if job else ()),
+        _never_found(job, site, reports),
         *table_problems(job, cases, reports),
         *map(_passed_over, strays),
     ]
@@ -188,6 +190,15 @@ def _several(cases: Sequence[Case]) -> list[Finding]:
     except ConfigError as error:
         return [refusal("modality", error)]
     return []
+
+
+def _never_found(
+    job: DataSettings | None, site: SiteSettings, reports: Sequence[CaseReport]
+) -> Finding | None:
+    """Not refused: the other modalities train all the same."""
+    counts = missing_counts([report.missing for report in reports], job)
+    found = never_found(counts, len(reports), site.modalities, job)
+    return Finding("channels", WARN, *found) if found else None
 
 
 def _unfit(job: DataSettings, site: SiteSettings, cases: Sequence[Case]) -> list[Finding]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fedvox.data.cases.missing import missing_words
 from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
@@ -80,6 +81,11 @@ def ignored_line(report: SiteReport) -> str:
     )
 
 
+def missing_line(report: SiteReport) -> str:
+    """One line on channels that cases lack, as the job allows; empty where none does."""
+    return missing_words(report.missing, len(report.cases))
+
+
 def organ_volumes(report: SiteReport) -> dict[str, list[float]]:
     """Volumes in ml of each organ over the cases that hold it."""
     volumes: dict[str, list[float]] = {}
@@ -106,6 +112,7 @@ def to_mapping(report: SiteReport) -> dict[str, Any]:
         ],
         "spacing_mm": _spread([case.spacing for case in report.cases if case.spacing]),
         "shape": _spread([case.shape for case in report.cases if case.shape]),
+        "missing": dict(report.missing),
         "ignored": {
             "cases": sum(case.ignored > 0 for case in report.cases),
             "share": round(float(np.mean([case.ignored for case in report.cases] or [0])), 4),

@@ -76,6 +76,38 @@ def name_quality(cases: Sequence[Profiles]) -> list[float | None]:
     return [_agreement(case, usual, scale) for case in cases]
 
 
+def names_by_channels(sets: Sequence[str], profiles: Sequence[Profiles]) -> list[float | None]:
+    """:func:`name_quality` of cases some of which lack channels.
+
+    A case is held against all cases that have its channels, by these alone: few cases may lack the
+    same ones.
+
+    Args:
+        sets: modality set of each case, e.g. ``"ct"`` or ``"t1+flair"``, in the order of channels.
+        profiles: of each case, by the channels that it has.
+
+    Returns:
+        As :func:`name_quality` does, in the order of the cases.
+    """
+    found: list[float | None] = [None] * len(profiles)
+    for own in set(sets):
+        kind = own.split("+")
+        pool = [place for place, other in enumerate(sets) if set(kind) <= set(other.split("+"))]
+        told = name_quality([_restricted(profiles[p], sets[p].split("+"), kind) for p in pool])
+        for place, agreement in zip(pool, told, strict=True):
+            if sets[place] == own:
+                found[place] = agreement
+    return found
+
+
+def _restricted(case: Profiles, held: Sequence[str], kind: Sequence[str]) -> Profiles:
+    """A case's profiles by some of the channels that it has, and by place."""
+    if len(held) == len(kind):
+        return case
+    kept = [held.index(name) for name in kind]
+    return {value: np.concatenate([own[kept], own[len(held) :]]) for value, own in case.items()}
+
+
 def _agreement(case: Profiles, usual: Profiles, scale: np.ndarray) -> float | None:
     right = []
     for value in set(case) & set(usual):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.quality.labels import label_quality
-from fedvox.data.quality.names import Profiles, name_quality, profiles_of
+from fedvox.data.quality.names import Profiles, names_by_channels, profiles_of
 from fedvox.data.quality.signal import signal_quality
 from fedvox.data.site.site_data import SiteData
 from fedvox.files import PRIVATE, write_json
@@ -30,7 +29,7 @@ def site_quality(site: SiteData, state: Path) -> float:
     ``q = signal * labels``. The first is the mean over the images of
     :func:`~fedvox.data.quality.signal.signal_quality`. The second is the mean over the cases of
     :func:`~fedvox.data.quality.labels.label_quality` times
-    :func:`~fedvox.data.quality.names.name_quality`: about the share of cases whose labels are
+    :func:`~fedvox.data.quality.names.names_by_channels`: about the share of cases whose labels are
     plausible. What cannot be told counts as 1, a case without any labelled organ not at all. The
     number is kept in the state folder and computed again only when a case, the job's grid or these
     rules have changed.
@@ -63,7 +62,7 @@ def cases_quality(cases: Sequence[PreparedCase]) -> float:
     """
     signals: list[float | None] = []
     labels: dict[int, float] = {}
-    profiles: dict[str, dict[int, Profiles]] = defaultdict(dict)
+    profiles: list[Profiles] = []
     for index, case in enumerate(cases):
         image, label = case.tensor("image").numpy(), case.tensor("label").numpy()
         shown = image[list(case.present)]
@@ -71,11 +70,11 @@ def cases_quality(cases: Sequence[PreparedCase]) -> float:
         own = label_quality(shown, label, len(case.counts))
         if own is not None:
             labels[index] = own
-        profiles[case.modality][index] = profiles_of(shown, label, len(case.counts))
-    for alike in profiles.values():
-        for index, agreement in zip(alike, name_quality(list(alike.values())), strict=True):
-            if index in labels and agreement is not None:
-                labels[index] *= agreement
+        profiles.append(profiles_of(shown, label, len(case.counts)))
+    names = names_by_channels([case.modality for case in cases], profiles)
+    for index, agreement in enumerate(names):
+        if index in labels and agreement is not None:
+            labels[index] *= agreement
     known = [value for value in signals if value is not None]
     return round(max(LEAST, _mean(known) * _mean(list(labels.values()))), 3)
 

@@ -72,11 +72,16 @@ def write_quarantine(site: SiteSettings, refused: Iterable[tuple[Case, str]]) ->
 
 
 def files_mark(case: Case, key: bytes) -> str:
-    """HMAC over place, size and time of change of a case's files; a missing file counts too."""
+    """HMAC over place, size and time of change of the files of a case that are there.
+
+    Neither their order nor a name under which nothing lies counts: a job with channels brings the
+    images into its own order and drops those that a case lacks.
+    """
+    files = sorted({file for path in case.files for file in _files(path)})
     digest = hmac.new(key, digestmod=hashlib.sha256)
-    for path in case.files:
-        for file in _files(path):
-            digest.update(f"{file}|{_state(file)}\n".encode(errors="surrogateescape"))
+    for file, state in zip(files, map(_state, files), strict=True):
+        if state:
+            digest.update(f"{file}|{state}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()[:DIGITS]
 
 
@@ -89,10 +94,11 @@ def _files(path: Path) -> list[Path]:
 
 
 def _state(path: Path) -> str:
+    """Size and time of change; empty where nothing can be reached."""
     try:
         stat = path.stat()
     except (OSError, ValueError):
-        return "missing"
+        return ""
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 

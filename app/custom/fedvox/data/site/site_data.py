@@ -23,6 +23,7 @@ from fedvox.data.site.site_key import (
     fingerprint,
     site_key,
 )
+from fedvox.data.site.twins import Owners, refuse_twin
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import private_folder, remove_unfinished
 
@@ -151,12 +152,12 @@ def _collect(
     """Waits for the cases and sorts them into parts; what cannot be used gets its reason."""
     prepared: dict[str, list[PreparedCase]] = {part: [] for part in SPLITS}
     skipped: dict[str, str] = {}
-    owners: dict[str, tuple[str, str]] = {}
+    owners: Owners = {}
     for (part, case), future in work:
         try:
             with cache_errors():
                 ready = future.result()
-            _refuse_twin(owners.setdefault(ready.code, (case.id, part)), case.id, part)
+            refuse_twin(ready, owners, case.id, part)
             prepared[part].append(ready)
         except CacheError:
             raise
@@ -223,17 +224,6 @@ def listed_cases(site: SiteSettings) -> list[Case]:
             f"the data set's listing is not in the '{site.dataset}' layout "
             f"({type(error).__name__}); compare it with docs/data.md"
         ) from None
-
-
-def _refuse_twin(first: tuple[str, str], case_id: str, part: str) -> None:
-    """Refuses the same voxels under another name: a leak between splits, a double weight in one."""
-    if first[0] == case_id:
-        return
-    if first[1] == part:
-        raise DataError(f"its voxels are those of another case under '{part}'; keep one")
-    raise DataError(
-        f"its voxels are those of a case under '{first[1]}', it stands under '{part}'; keep one"
-    )
 
 
 def _refuse_unusable(

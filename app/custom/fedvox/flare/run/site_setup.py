@@ -111,5 +111,6 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
             body=settings.body,
             quality=settings.quality_of(index),
             wrong_share=settings.wrong_share,
+            incomplete=settings.incomplete,
         )
     return build(SiteSettings, describe_phantoms(folder, modality, settings.body), SITE_FILE)

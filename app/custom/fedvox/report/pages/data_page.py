@@ -7,7 +7,14 @@ import fedvox
 from fedvox.data.cases.splits import SPLITS
 from fedvox.data.check.case import CaseReport
 from fedvox.data.check.site import SiteReport
-from fedvox.data.check.summary import FoundIn, findings, headline, ignored_line, organ_volumes
+from fedvox.data.check.summary import (
+    FoundIn,
+    findings,
+    headline,
+    ignored_line,
+    missing_line,
+    organ_volumes,
+)
 from fedvox.data.settings import DataSettings
 from fedvox.files import PRIVATE, write_text
 from fedvox.finding import FAIL
@@ -90,7 +97,8 @@ def _header(report: SiteReport, pictures: bool) -> str:
 
 
 def _headlines(report: SiteReport) -> str:
-    return ". ".join(line for line in (headline(report), ignored_line(report)) if line)
+    lines = (headline(report), ignored_line(report), missing_line(report))
+    return ". ".join(line for line in lines if line)
 
 
 def _cards(report: SiteReport) -> str:
@@ -148,7 +156,7 @@ def _cases(report: SiteReport) -> str:
     )
     order = {part: index for index, part in enumerate(SPLITS)}
     rows = [
-        f'<tr><th scope="row">{escape(part)}</th><td>{escape(modality.upper())}</td>'
+        f'<tr><th scope="row">{escape(part)}</th><td>{escape(modality.upper() or "none")}</td>'
         f'<td class="n">{groups[part, modality]}</td><td class="n">{good[part, modality]}</td></tr>'
         for part, modality in sorted(groups, key=lambda key: (order.get(key[0], 9), key))
     ]
