@@ -65,9 +65,9 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     """
     sites = _training(sites)
     device = prepare_device(job.training)
-    model = initial_model(job)
-    weights: Arrays = weights_of(model)
-    weights = {name: weights[name] for name in job_parts(job, model).common(weights)}
+    whole = initial_model(job)
+    weights: Arrays = weights_of(whole)
+    weights = {name: weights[name] for name in job_parts(job, whole).common(weights)}
     own = _site_models(sites, job, folder, device)
     travelling = {name: site.travelling for name, site in own.items()}
     validation = {site.name: case_counts(site.val) for site in sites}
@@ -104,11 +104,12 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         state.finish_round(weights, following, record, current.memory)
         weights, memory = following, current.memory
     final = {}
-    for site in sites:
-        received = received_part(weights, travelling[site.name])
-        network = own[site.name].load(received, state.version, trains=False)
-        told = validation_report(network, site, job, device)
-        final[site.name] = checked_scores(told, validation[site.name])[0]
+    for name, model in own.items():
+        received = received_part(weights, model.travelling)
+        told = validation_report(
+            model.load(received, state.version, False), model.site, job, device
+        )
+        final[name] = checked_scores(told, validation[name])[0]
     choice = state.course.with_last(state.version, final).best
     best = state.load_best() if choice and choice.version < state.version else weights
     kept = {site.name: load_personal(folder / site.name) for site in sites}
