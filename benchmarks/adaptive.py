@@ -19,18 +19,16 @@ Example:
 """
 
 import argparse
-import hashlib
 import json
-import shutil
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cells import compute, digest, points, seeded
 
 if TYPE_CHECKING:
     from fedvox.data.site.site_data import SiteData
@@ -103,14 +101,6 @@ class Cell:
         return f"{self.scenario}-{self.arm}-{self.seed}-{digest(self.job())}"
 
 
-def digest(*settings: object) -> str:
-    """A short name of settings."""
-    from fedvox.config import to_mapping
-
-    text = json.dumps([to_mapping(own) for own in settings], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
 def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
     """The sites of a scenario and seed; their data are made on first use and shared by the arms."""
     from fedvox.data.site.site_data import open_site
@@ -126,23 +116,15 @@ def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
     ]
 
 
-def prepare(cell: Cell, out: Path) -> None:
-    """Makes the data of a scenario and seed."""
-    open_sites(cell, out)
-
-
 def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
-    """Trains and scores one cell and keeps what came out."""
+    """Trains and scores one cell."""
     from fedvox.aggregation.run_state import RunState
-    from fedvox.files import write_json
     from fedvox.metrics.models import BEST
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import ALL_SITES
     from fedvox.training.arms import federated, score_models
 
-    start = time.monotonic()
     sites, work = open_sites(cell, out), out / "work" / cell.name()
-    shutil.rmtree(work, ignore_errors=True)
     model = federated(sites, cell.job(), work)[BEST]
     summary = summarise(score_models({BEST: model}, sites))
     dice = {
@@ -160,12 +142,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
         {own["site"]: {"weight": own["weight"]} | own.get("terms", {}) for own in r["contributors"]}
         for r in RunState(work / "server").rounds()
     ]
-    shutil.rmtree(work)
-    seconds = round(time.monotonic() - start, 1)
-    found = {"dice": dice, "regions": pooled, "round": model.version, "seconds": seconds}
-    found["weights"] = rounds
-    write_json(out / "cells" / f"{cell.name()}.json", found)
-    return found
+    return {"dice": dice, "regions": pooled, "round": model.version, "weights": rounds}
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:
@@ -184,44 +161,6 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     ]
 
 
-def seeded(seed: int) -> tuple[str, ...]:
-    """Patients, initial weights and draws of a seed."""
-    return (f"phantom.seed={seed}", f"training.seed={seed}")
-
-
-def finished(cells: Sequence[Cell], out: Path) -> dict[Cell, dict[str, Any]]:
-    """What earlier runs left."""
-    paths = {cell: out / "cells" / f"{cell.name()}.json" for cell in cells}
-    return {cell: json.loads(path.read_text()) for cell, path in paths.items() if path.is_file()}
-
-
-def compute(cells: Sequence[Cell], out: Path, workers: int) -> dict[Cell, dict[str, Any]]:
-    """The results of all cells; those that are missing are computed, some side by side."""
-    found = finished(cells, out)
-    missing = [cell for cell in cells if cell not in found]
-    print(f"{len(found)} of {len(cells)} cells are done, in {out}", flush=True)
-    (out / "cells").mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers) as pool:
-        first = {(cell.scenario, cell.seed): cell for cell in missing}
-        for made in [pool.submit(prepare, cell, out) for cell in first.values()]:
-            made.result()
-        start = time.monotonic()
-        runs: dict[Future[dict[str, Any]], Cell] = {
-            pool.submit(run_cell, cell, out): cell for cell in missing
-        }
-        for count, run in enumerate(as_completed(runs), start=1):
-            cell, result = runs[run], run.result()
-            found[cell] = result
-            left = (time.monotonic() - start) / count * (len(missing) - count)
-            print(
-                f"{count} of {len(missing)}: {cell.scenario} {cell.arm} seed {cell.seed}: "
-                f"{mean_of(result):.3f}, worst site {worst_of(result):.3f} "
-                f"({result['seconds']:.0f} s; about {left / 60:.0f} min left)",
-                flush=True,
-            )
-    return {cell: found[cell] for cell in cells}
-
-
 def mean_of(result: Mapping[str, Any]) -> float:
     """Mean Dice over regions and test cases."""
     return statistics.mean(result["regions"].values())
@@ -230,17 +169,6 @@ def mean_of(result: Mapping[str, Any]) -> float:
 def worst_of(result: Mapping[str, Any]) -> float:
     """Mean Dice over regions at the site where it is lowest."""
     return float(min(result["dice"].values()))
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Student's t interval (95%) of the mean over seeds; as wide as can be from one seed."""
-    from scipy.stats import t
-
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return -1.0, 1.0
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return mean - float(half), mean + float(half)
 
 
 def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
@@ -256,9 +184,7 @@ def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, 
         mean = statistics.mean(map(mean_of, results.values()))
         worst = statistics.mean(map(worst_of, results.values()))
         gains = [100 * (mean_of(r) - mean_of(arms[MEAN][seed])) for seed, r in results.items()]
-        low, high = interval(gains)
-        range_ = f"[{low:+.2f}, {high:+.2f}]" if len(gains) > 1 else "[one seed]"
-        paired = "" if arm == MEAN else f"{statistics.mean(gains):+.2f} {range_}"
+        paired = "" if arm == MEAN else points(gains)
         print(f"  {arm:16s} {mean:6.3f}   {paired:32s} {worst:.3f}")
         figures |= {f"{prefix}{arm}_dice": round(mean, 4), f"{prefix}{arm}_worst": round(worst, 4)}
         figures[f"{prefix}{arm}_points"] = round(statistics.mean(gains), 2)
@@ -286,7 +212,18 @@ def main() -> int:
     args = parser.parse_args()
     cells = cells_of(args)
     with tempfile.TemporaryDirectory() as name:
-        found = compute(cells, Path(name) if args.quick else args.out, args.workers)
+        found = compute(
+            cells,
+            Path(name) if args.quick else args.out,
+            args.workers,
+            open_sites,
+            lambda cell: (cell.scenario, cell.seed),
+            run_cell,
+            lambda cell, own: (
+                f"{cell.scenario} {cell.arm} seed {cell.seed}: {mean_of(own):.3f}, worst site "
+                f"{worst_of(own):.3f}"
+            ),
+        )
     figures: dict[str, float] = {}
     for scenario in SCENARIOS:
         figures |= report(scenario, found)

@@ -23,18 +23,17 @@ Example:
 """
 
 import argparse
-import hashlib
 import json
-import shutil
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cells import compute, digest, points, seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -111,14 +110,6 @@ class Cell:
         return f"{self.arm}-{self.seed}-{digest(self.job())}"
 
 
-def digest(*settings: object) -> str:
-    """A short name of settings."""
-    from fedvox.config import to_mapping
-
-    text = json.dumps([to_mapping(own) for own in settings], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
 def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
     """The sites of a seed; their data are made on first use and shared by the arms."""
     from fedvox.data.site.site_data import open_site
@@ -174,15 +165,13 @@ class Ensemble:
 
 
 def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
-    """Trains and scores one cell and keeps what came out."""
-    from fedvox.files import write_json
+    """Trains and scores one cell."""
     from fedvox.inference.site_rows import site_rows
     from fedvox.job.device import prepare_device
 
     start = time.monotonic()
-    sites, work, job = open_sites(cell, out), out / "work" / cell.name(), cell.job()
-    shutil.rmtree(work, ignore_errors=True)
-    model = trained(cell, sites, work)
+    sites, job = open_sites(cell, out), cell.job()
+    model = trained(cell, sites, out / "work" / cell.name())
     seconds = time.monotonic() - start
     rows = site_rows(
         model, "global_last", sites[0], job, "test", prepare_device(job.training), subsets=True
@@ -192,10 +181,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
         if row.organ in REGIONS and row.dice == row.dice:
             dice.setdefault(row.modality, {}).setdefault(row.organ, []).append(row.dice)
     means = {held: {o: statistics.mean(d) for o, d in own.items()} for held, own in dice.items()}
-    found = {"dice": means, "train_seconds": round(seconds, 1)}
-    shutil.rmtree(work)
-    write_json(out / "cells" / f"{cell.name()}.json", found)
-    return found
+    return {"dice": means, "train_seconds": round(seconds, 1)}
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:
@@ -211,53 +197,10 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     ]
 
 
-def seeded(seed: int) -> tuple[str, ...]:
-    """Patients, initial weights and draws of a seed."""
-    return (f"phantom.seed={seed}", f"training.seed={seed}")
-
-
-def compute(cells: Sequence[Cell], out: Path, workers: int) -> dict[Cell, dict[str, Any]]:
-    """The results of all cells; those that are missing are computed, some side by side."""
-    (out / "cells").mkdir(parents=True, exist_ok=True)
-    paths = {cell: out / "cells" / f"{cell.name()}.json" for cell in cells}
-    found = {cell: json.loads(path.read_text()) for cell, path in paths.items() if path.is_file()}
-    missing = [cell for cell in cells if cell not in found]
-    print(f"{len(found)} of {len(cells)} cells are done, in {out}", flush=True)
-    with ProcessPoolExecutor(workers) as pool:
-        for made in [
-            pool.submit(open_sites, c, out) for c in {c.seed: c for c in missing}.values()
-        ]:
-            made.result()
-        start = time.monotonic()
-        runs = {pool.submit(run_cell, cell, out): cell for cell in missing}
-        for count, run in enumerate(as_completed(runs), start=1):
-            cell, result = runs[run], run.result()
-            found[cell] = result
-            left = (time.monotonic() - start) / count * (len(missing) - count)
-            print(
-                f"{count} of {len(missing)}: {cell.arm} seed {cell.seed}: {mean_of(result):.3f}, "
-                f"one modality {mean_of(result, single=True):.3f} ({result['train_seconds']:.0f} s;"
-                f" about {left / 60:.0f} min left)",
-                flush=True,
-            )
-    return {cell: found[cell] for cell in cells}
-
-
 def mean_of(result: Mapping[str, Any], single: bool = False) -> float:
     """Mean Dice over regions and sets of modalities, or over the sets of one."""
     chosen = [own for held, own in result["dice"].items() if not single or "+" not in held]
     return statistics.mean(value for own in chosen for value in own.values())
-
-
-def interval(values: Sequence[float]) -> str:
-    """Student's t interval (95%) of the mean over seeds."""
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return "[one seed]"
-    mean, deviation = statistics.mean(values), statistics.stdev(values)
-    half = float(t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
-    return f"[{mean - half:+.1f}, {mean + half:+.1f}]"
 
 
 def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
@@ -277,7 +220,7 @@ def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
         paired = ""
         if arm != "mixmfl" and "mixmfl" in arms:
             gains = [100 * (mean_of(arms["mixmfl"][s]) - mean_of(r)) for s, r in results.items()]
-            paired = f"{statistics.mean(gains):+.1f} {interval(gains)}"
+            paired = points(gains)
         seconds = statistics.mean(own["train_seconds"] for own in results.values())
         print(f"{arm:16s} {mean:8.3f} {single:6.3f} {whole:6.3f}   {paired:24s} {seconds:5.0f} s")
         figures |= {f"{arm}_dice": round(mean, 4), f"{arm}_single_dice": round(single, 4)}
@@ -310,7 +253,18 @@ def main() -> int:
     args = parser.parse_args()
     cells = cells_of(args)
     with tempfile.TemporaryDirectory() as name:
-        found = compute(cells, Path(name) if args.quick else args.out, args.workers)
+        found = compute(
+            cells,
+            Path(name) if args.quick else args.out,
+            args.workers,
+            open_sites,
+            lambda cell: cell.seed,
+            run_cell,
+            lambda cell, own: (
+                f"{cell.arm} seed {cell.seed}: {mean_of(own):.3f}, one modality "
+                f"{mean_of(own, single=True):.3f}"
+            ),
+        )
     print(json.dumps(report(found) | {"seeds": len({cell.seed for cell in cells})}))
     return 0
 
