@@ -150,14 +150,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _next(body: "Body", out: Path, held: list[str], incomplete: float) -> str:
     """The commands that train on the sites, whose cases may lack images that the job has."""
-    job, before, sites = f"jobs/{body.job}", "", len(held)
-    changed = body.changes
     whole = all(set(body.parts(name)) == set(body.modalities) for name in held)
-    if body.layout.several and (incomplete or not whole):
-        changed = (*changed, "data.missing_channels=true")
-    if changed:
+    lacking = body.layout.several and (incomplete or not whole)
+    job, before, sites = f"jobs/{body.lacking_job if lacking else body.job}", "", len(held)
+    if body.changes:
         job = shlex.quote(str(out / "job" / body.name))
-        changes = " ".join(f"--set {shlex.quote(change)}" for change in changed)
+        changes = " ".join(f"--set {shlex.quote(change)}" for change in body.changes)
         folder = shlex.quote(str(out / "job"))
         before = f"fedvox job export {body.job} --out {folder} --code pinned --name {body.name}"
         before += f" {changes} && "

@@ -80,6 +80,7 @@ class Body:
         layout: how a site stores it.
         sites: what the sites of ``fedvox phantom`` hold unless told otherwise.
         job: the job in ``jobs/`` that trains on it.
+        lacking_job: the one that trains where cases lack images of the body's modalities.
         changes: settings that job needs to have changed for it, as ``--set`` takes them.
         stripped: tissues that are cut away before anybody sees an image: exactly 0 there.
         size_mm: side of the field of view that holds it, mm.
@@ -94,6 +95,7 @@ class Body:
     layout: Layout
     sites: tuple[str, ...]
     job: str
+    lacking_job: str = ""
     changes: tuple[str, ...] = ()
     stripped: Collection[int] = ()
     size_mm: float = 288.0

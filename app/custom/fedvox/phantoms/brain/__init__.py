@@ -17,6 +17,7 @@ BODY = Body(
     layout=BRATS,
     sites=(_ALL, _ALL),
     job="brats",
+    lacking_job="mixmfl",
     stripped=OUTSIDE,
     size_mm=200.0,
     spacing_mm=3.0,
