@@ -9,6 +9,7 @@ the batch.
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 Levels = list[torch.Tensor]
@@ -39,14 +40,14 @@ class Encoder(nn.ModuleList):
 
     Args:
         widths: feature channels per level.
-        deep: a second convolution, dilated, at each level below the first.
+        deep: a second convolution, dilated, at the last level.
     """
 
     def __init__(self, widths: Sequence[int], deep: bool = False) -> None:
         super().__init__()
         for level, (inputs, outputs) in enumerate(zip((1, *widths), widths)):
             block = nn.Sequential(ConvBlock(inputs, outputs, stride=2))
-            if deep and level:
+            if deep and level == len(widths) - 1:
                 block.append(ConvBlock(outputs, outputs, dilation=2))
             self.append(block)
 
@@ -119,7 +120,8 @@ class Fusion(nn.Module):
     """The levels of all images of a case become one set of levels.
 
     At each level: the mean of the shared features, the mean and the largest of the tailored ones,
-    a convolution of 1³, and a shift that tells which modalities were there.
+    a convolution of 1³ with instance normalisation, and a shift that tells which modalities were
+    there.
 
     Args:
         widths: feature channels per level.
@@ -130,7 +132,10 @@ class Fusion(nn.Module):
     def __init__(self, widths: Sequence[int], modalities: Sequence[str], memory_level: int) -> None:
         super().__init__()
         self.modalities, self.memory_level = tuple(modalities), memory_level
-        self.mix = nn.ModuleList(nn.Conv3d(3 * width, width, 1) for width in widths)
+        self.mix = nn.ModuleList(
+            nn.Sequential(nn.Conv3d(3 * width, width, 1), nn.InstanceNorm3d(width))
+            for width in widths
+        )
         self.told = nn.ModuleList(nn.Linear(len(modalities), width) for width in widths)
         self.attention = Attention(widths[memory_level])
         self.identity = nn.Linear(widths[-1], len(modalities))
@@ -160,7 +165,8 @@ class Fusion(nn.Module):
             if prototypes is not None and level == self.memory_level:
                 own += self._recalled(common, tailored, present, prototypes)
             parts = (common, mean_of(own, common), _largest(own, common))
-            fused.append(mix(torch.cat(parts, 1)) + shift(told)[:, :, None, None, None])
+            mixed = mix(torch.cat(parts, 1)) + shift(told)[:, :, None, None, None]
+            fused.append(F.leaky_relu(mixed, 0.01))
         return fused
 
     def _recalled(
@@ -191,22 +197,33 @@ class Decoder(nn.Module):
 
     def __init__(self, widths: Sequence[int], classes: int) -> None:
         super().__init__()
-        self.bottom = nn.Sequential(
-            ConvBlock(widths[-1], widths[-1], dilation=2),
-            ConvBlock(widths[-1], widths[-1], dilation=2),
-        )
-        pairs = list(zip(widths[1:], widths[:-1]))[::-1]
-        self.up = nn.ModuleList(nn.ConvTranspose3d(deep, fine, 2, 2) for deep, fine in pairs)
-        self.join = nn.ModuleList(ConvBlock(2 * fine, fine) for _, fine in pairs)
-        self.head = nn.ConvTranspose3d(widths[0], classes, 3, 2, 1, output_padding=1)
+        self.bottom = ConvBlock(widths[-1], widths[-1], dilation=2)
+        pairs = list(zip(widths[1:], widths))[::-1]
+        self.up = nn.ModuleList(UpBlock(2 * deep, fine) for deep, fine in pairs)
+        self.head = upwards(2 * widths[0], classes)
 
     def forward(self, levels: Levels) -> torch.Tensor:
         """Logits ``(B, classes, X, Y, Z)``."""
-        *skips, deepest = levels
-        state = deepest + self.bottom(deepest)
-        for up, join, skip in zip(self.up, self.join, reversed(skips)):
-            state = join(torch.cat([up(state), skip], 1))
-        return torch.as_tensor(self.head(state))
+        state = self.bottom(levels[-1])
+        for up, skip in zip(self.up, levels[:0:-1]):
+            state = up(torch.cat([state, skip], 1))
+        return torch.as_tensor(self.head(torch.cat([state, levels[0]], 1)))
+
+
+class UpBlock(nn.Sequential):
+    """A transposed convolution that doubles the grid, with instance normalisation.
+
+    Args:
+        inputs, outputs: feature channels.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(upwards(inputs, outputs), nn.InstanceNorm3d(outputs), nn.LeakyReLU(0.01))
+
+
+def upwards(inputs: int, outputs: int) -> nn.Module:
+    """A transposed convolution of 3³ that doubles the grid."""
+    return nn.ConvTranspose3d(inputs, outputs, 3, stride=2, padding=1, output_padding=1)
 
 
 def mean_of(
