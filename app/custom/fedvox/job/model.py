@@ -37,5 +37,7 @@ def job_parts(job: JobSettings, model: nn.Module | None = None) -> Parts:
         ConfigError: ``training.personal`` names what the network lacks, or all of it.
     """
     patterns = job.training.personal
-    kept = personal_tensors(model or initial_model(job), patterns) if patterns else frozenset()
+    # a site's model may lack the modality that a pattern names; the job's has them all
+    whole = initial_model(job) if model is None or job.network.needs_channels else model
+    kept = personal_tensors(whole, patterns) if patterns else frozenset()
     return Parts(owned=job.network.owned, personal=kept.__contains__)
