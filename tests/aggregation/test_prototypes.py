@@ -183,7 +183,7 @@ WRONG = {
     "the smallest whole number": ({SUMS: BIG}, "beyond"),
     "beyond float64": (
         {
-            n: np.full((1, CLASSES) + s, np.longdouble("1e400"))
+            n: np.full((1, CLASSES, *s), np.longdouble("1e400"))
             for n, s in ((SUMS, (3,)), (VOXELS, ()))
         },
         "beyond",

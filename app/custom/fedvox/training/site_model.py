@@ -74,12 +74,14 @@ class SiteModel:
         network, held = self.network, self._held(received)
         if not trains and held != self._held(self.travelling):
             network = to_device(initial_model(self.job, held), self.device)
-        names = self.parts.travelling(weights_of(network), self.site.modalities)
-        load_weights(network, received, names)
+        built = weights_of(network)
+        load_weights(network, received, self.parts.travelling(built, self.site.modalities))
         if not self._staying:
             return network
         own = load_personal(self.state, version, or_later=not trains)
-        load_weights(network, {**self._staying, **own}, self._staying)
+        # by name: the site may have gained or lost a modality since, the model lack one
+        staying = {n: own.get(n, first) for n, first in self._staying.items() if n in built}
+        load_weights(network, staying, staying)
         if not own:
             self._estimate(network)
         return network
