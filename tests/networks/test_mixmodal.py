@@ -128,9 +128,9 @@ def test_a_window_of_air_gives_finite_numbers(knowing, train):
 
 
 def test_a_traced_network_is_the_network_for_every_subset(knowing):
-    traced = torch.jit.trace(knowing.eval(), images(CHANNELS))
+    traced = torch.jit.trace(knowing.eval(), images(("t1",)))
     for own in SUBSETS:
-        image = images(own, seed=1)
+        image = images(own, CHANNELS, seed=1)
         torch.testing.assert_close(traced(image), answer(knowing, image), **CLOSE)
 
 
@@ -200,6 +200,13 @@ def test_memory_changes_the_answer_only_where_something_is_missing(known):
     complete, partial = images(CHANNELS), images(("t1",))
     assert torch.equal(answer(empty, complete), answer(filled, complete))
     assert (answer(empty, partial) - answer(filled, partial)).abs().max() > 1e-3
+
+
+def test_a_modality_that_nobody_told_of_is_left_out():
+    """Not counted as a feature of zeros."""
+    empty, without = built(), built(settings=MixModalSettings(channels=(3, 4), prototypes=False))
+    image = images(("t1",), ("t2", "flair"))
+    assert torch.equal(answer(empty, image), answer(without, image))
 
 
 def test_what_is_present_needs_no_memory_of_itself():
