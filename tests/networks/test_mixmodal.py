@@ -77,7 +77,7 @@ def test_what_a_site_builds_is_its_part_of_the_whole(whole, held):
 
 
 def test_parts_start_from_weights_of_their_own(whole):
-    first = [weights_of(whole)[f"tailored.{name}.0.0.weight"] for name in CHANNELS]
+    first = [weights_of(whole)[f"tailored.{name}.0.0.0.weight"] for name in CHANNELS]
     assert not np.array_equal(first[0], first[1]) and not np.array_equal(first[1], first[2])
 
 
@@ -290,8 +290,8 @@ def mixmodal_job(**sections):
 @pytest.mark.parametrize(
     ("tensor", "modality", "of_server"),
     [
-        ("tailored.t1.0.0.weight", "t1", False),
-        ("tailored.t1ce.0.0.weight", "t1ce", False),
+        ("tailored.t1.0.0.0.weight", "t1", False),
+        ("tailored.t1ce.0.0.0.weight", "t1ce", False),
         ("shared.0.0.weight", None, False),
         ("decoder.tailored.t1", None, False),
         ("memory.t1", None, True),

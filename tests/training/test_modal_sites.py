@@ -16,6 +16,7 @@ from fedvox.job.model import initial_model, job_parts
 from fedvox.job.weights import weights_of
 from fedvox.tensors import weights_hash
 from fedvox.training import in_process
+from fedvox.training.arms import ARMS, score_models
 from fedvox.training.in_process import received_part, run_in_process
 from fedvox.training.local_update import local_update
 from fedvox.training.site_model import SiteModel, site_network
@@ -152,6 +153,19 @@ def test_a_site_that_gains_a_modality_goes_on_with_its_other_parts(
     assert all(np.isfinite(own).all() for own in update.arrays.values())
 
 
+def test_a_site_s_own_model_has_no_encoder_that_it_never_trained(
+    modal_sites, make_modal_job, tmp_path
+):
+    """Other sites score it without; one with initial weights would only disturb it."""
+    job = make_modal_job(training={"rounds": 1, "steps": 1})
+    models = ARMS["local"](modal_sites[1:], job, tmp_path)
+    assert {name: tailored(own.weights) for name, own in models.items()} == {
+        name: OWN[name] for name in ("site-2", "site-3")
+    }
+    rows = score_models(models, modal_sites[:1], "val")
+    assert {row.model for row in rows} == set(models)
+
+
 def test_unpaired_sites_of_ct_and_mri_train_one_model_with_gin(
     phantom_site, make_modal_job, tmp_path
 ):
@@ -189,7 +203,7 @@ def test_a_unet_fills_what_is_missing_with_zeros(modal_sites, make_modal_job, tm
 def test_a_site_that_loses_a_modality_keeps_its_other_tensors_to_itself(
     modal_sites, make_modal_job, tmp_path, cpu
 ):
-    job = make_modal_job(training={"personal": ["tailored.*.0.0.*"]})
+    job = make_modal_job(training={"personal": ["tailored.*.0.0.0.*"]})
     everything = weights_of(initial_model(job))
     both, one = modal_sites[0], modal_sites[1]
     first = site_model(both, job, tmp_path, cpu)
@@ -199,7 +213,7 @@ def test_a_site_that_loses_a_modality_keeps_its_other_tensors_to_itself(
     left = site_model(one, job, tmp_path, cpu)
     own = weights_of(left.load(received_part(everything, left.travelling), 1))
     kept = load_personal(tmp_path)
-    assert {"tailored.t1.0.0.weight", "tailored.t2.0.0.weight"} < set(kept)
-    assert np.array_equal(own["tailored.t1.0.0.weight"], kept["tailored.t1.0.0.weight"])
+    assert {"tailored.t1.0.0.0.weight", "tailored.t2.0.0.0.weight"} < set(kept)
+    assert np.array_equal(own["tailored.t1.0.0.0.weight"], kept["tailored.t1.0.0.0.weight"])
     fewer = received_part(everything, left.travelling)
     assert tailored(weights_of(first.load(fewer, 1, trains=False))) == {"t1"}
