@@ -112,14 +112,14 @@ def train_round(
     bar.close()
     loss = float(total) / settings.steps
     seconds = time.monotonic() - start
-    if job.training.personal and (personal := _personal(job, model)):
-        save_personal(personal, state, round_index)
+    if job.training.personal:
+        save_personal(_personal(job, model), state, round_index)
     save_optimizer(step.optimizer, state, round_index)
     return LocalResult(loss, settings.steps, seconds, waits.seconds / max(seconds, 1e-9))
 
 
 def _personal(job: JobSettings, model: nn.Module) -> dict[str, np.ndarray]:
-    """The tensors that stay at the site; none where what a pattern names is not its own."""
+    """The tensors that stay at the site."""
     parts = job_parts(job, model)
     return {name: array for name, array in weights_of(model).items() if parts.personal(name)}
 
