@@ -1,11 +1,13 @@
 """The network that a job trains."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 
+import numpy as np
 from torch import nn
 
 from fedvox.data.settings import singles
 from fedvox.job.settings import JobSettings
+from fedvox.job.weights import load_weights
 from fedvox.networks import build_network
 from fedvox.networks.parts import Parts, personal_tensors
 from fedvox.networks.settings import Sizes
@@ -24,6 +26,33 @@ def initial_model(job: JobSettings, modalities: Collection[str] | None = None) -
     held = singles(data.channels if modalities is None else modalities)
     sizes = Sizes(data.in_channels, len(data.organs) + 1, data.patch, data.channels, held)
     return build_network(job.network, sizes, job.training.seed)
+
+
+def modalities_of(job: JobSettings, names: Iterable[str]) -> frozenset[str]:
+    """The modalities that some tensors belong to alone.
+
+    Args:
+        job: the job's settings.
+        names: of tensors of its network.
+    """
+    found = {job.network.modality_of(name) for name in names}
+    return frozenset(modality for modality in found if modality is not None)
+
+
+def model_of(job: JobSettings, weights: Mapping[str, np.ndarray]) -> nn.Module:
+    """The network of a model, on the CPU, without the parts for modalities that the model lacks.
+
+    Args:
+        job: the settings that it was trained with.
+        weights: of a global model, or of one that a site completed, which has the parts for the
+            site's modalities only.
+
+    Raises:
+        ModelError: the weights belong to another network.
+    """
+    model = initial_model(job, modalities_of(job, weights))
+    load_weights(model, weights)
+    return model
 
 
 def job_parts(job: JobSettings, model: nn.Module | None = None) -> Parts:
