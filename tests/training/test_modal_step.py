@@ -80,6 +80,24 @@ def test_gradient_in_halves_is_that_of_the_whole_batch(
             torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-5)
 
 
+def test_a_step_in_mixed_precision_has_nearly_the_same_loss(
+    modal_sites, make_modal_job, cpu, monkeypatch
+):
+    job = make_modal_job(network={"identity": 1.0, "consistency": 1.0})
+    batch = batch_of(modal_sites, job, ALL, T1)
+    losses = []
+    for mixed in (False, True):
+        model = initial_model(job)
+        for rows in model.memory.buffers():
+            rows.fill_(0.5)
+        if mixed:
+            context = torch.autocast("cpu", torch.bfloat16)
+            monkeypatch.setattr("fedvox.training.step.autocast", lambda *_: context)
+        losses.append(float(build_step(job, model, cpu).differentiate(batch, ADDRESS, 1)))
+        assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    assert losses[1] == pytest.approx(losses[0], rel=0.02) and losses[1] != losses[0]
+
+
 def test_a_step_moves_no_prototype(modal_sites, modal_job, cpu):
     model = initial_model(modal_job)
     for rows in model.memory.buffers():
