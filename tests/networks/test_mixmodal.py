@@ -8,6 +8,7 @@ import torch
 
 from fedvox.job.weights import weights_of
 from fedvox.networks import build_network
+from fedvox.networks.mixmodal_blocks import Fusion
 from fedvox.networks.mixmodal_network import MixModal, present_channels
 from fedvox.networks.mixmodal_settings import MixModalSettings
 from fedvox.networks.outputs import (
@@ -202,6 +203,29 @@ def test_memory_changes_the_answer_only_where_something_is_missing(known):
     complete, partial = images(CHANNELS), images(("t1",))
     assert torch.equal(answer(empty, complete), answer(filled, complete))
     assert (answer(empty, partial) - answer(filled, partial)).abs().max() > 1e-3
+
+
+def test_fusion_by_hand():
+    """Mean of shared features, mean and largest of tailored ones, and who is there."""
+    fusion = Fusion((1, 1), CHANNELS, 1)
+    with torch.no_grad():
+        for mix, told in zip(fusion.mix, fusion.told):
+            mix.weight[:] = torch.tensor([1.0, 100.0, 10000.0])[None, :, None, None, None]
+            told.weight[:] = torch.tensor([0.1, 0.01, 0.001])
+            mix.bias.zero_(), told.bias.zero_()
+        features = {m: [torch.full((3, 1, 1, 1, 1), v)] * 2 for m, v in zip(CHANNELS, (2, 4, 9))}
+        features = {m: [level.float() for level in own] for m, own in features.items()}
+        flags = torch.tensor([[1.0, 1, 0], [1, 1, 1], [0, 0, 1]])
+        present = {m: flags[:, i, None, None, None, None] for i, m in enumerate(CHANNELS)}
+        tailored = {m: features[m] for m in ("t1", "t2")}
+        found = fusion(features, tailored, present, None)
+    # the last sample has no tailored feature at all
+    expected = [3 + 300 + 40000 + 0.11, 5 + 300 + 40000 + 0.111, 9 + 0.001]
+    for level in found:
+        torch.testing.assert_close(level.flatten(), torch.tensor(expected))
+    with torch.no_grad():
+        alone = fusion(features, {}, present, None)[0].flatten()
+    torch.testing.assert_close(alone, torch.tensor([3.11, 5.111, 9.001]))
 
 
 def test_a_modality_that_nobody_told_of_is_left_out():

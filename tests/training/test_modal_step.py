@@ -7,6 +7,13 @@ from fedvox.augment.modality_dropout import draw_kept
 from fedvox.data.cases.patches import draw_batch
 from fedvox.inference.normalise import normalise
 from fedvox.job.model import initial_model
+from fedvox.losses.modal import (
+    answer_divergence,
+    feature_distance,
+    prototype_distance,
+    shared_distance,
+)
+from fedvox.losses.target import Target
 from fedvox.seeding import generator
 from fedvox.training.step import build_step
 from fedvox.training.terms import terms_of
@@ -85,14 +92,13 @@ def test_a_step_in_mixed_precision_has_nearly_the_same_loss(
 ):
     job = make_modal_job(network={"identity": 1.0, "consistency": 1.0})
     batch = batch_of(modal_sites, job, ALL, T1)
-    losses = []
+    losses, mixed_precision = [], torch.autocast("cpu", torch.bfloat16)
     for mixed in (False, True):
         model = initial_model(job)
         for rows in model.memory.buffers():
             rows.fill_(0.5)
         if mixed:
-            context = torch.autocast("cpu", torch.bfloat16)
-            monkeypatch.setattr("fedvox.training.step.autocast", lambda *_: context)
+            monkeypatch.setattr("fedvox.training.step.autocast", lambda *_: mixed_precision)
         losses.append(float(build_step(job, model, cpu).differentiate(batch, ADDRESS, 1)))
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
     assert losses[1] == pytest.approx(losses[0], rel=0.02) and losses[1] != losses[0]
@@ -104,6 +110,24 @@ def test_a_step_moves_no_prototype(modal_sites, modal_job, cpu):
         rows.fill_(0.5)
     build_step(modal_job, model, cpu)(batch_of(modal_sites, modal_job, ALL, T1), ADDRESS, 0.01)
     assert all((rows == 0.5).all() for rows in model.memory.buffers())
+
+
+def test_terms_sum_what_they_are_named_after(modal_sites, modal_job, cpu):
+    model = initial_model(modal_job)
+    for number, rows in enumerate(model.memory.buffers()):
+        rows.copy_(torch.randn(rows.shape, generator=torch.Generator().manual_seed(number)))
+    batch = batch_of(modal_sites, modal_job, ALL, T1)
+    target = Target(batch.label, batch.annotated)
+    with torch.no_grad():
+        out = model(normalise(batch.image), torch.tensor([[1.0, 0, 1], [1, 0, 0]]))
+        found = {term.name: float(term.value(out, target)) for term in terms_of(modal_job, False)}
+        apart = shared_distance(out["shared"], out["present"])
+        organs = prototype_distance(out["middle"], out["anchors"], out["present"], target)
+        answers = answer_divergence(out["dropped_logits"], out["logits"])
+        features = feature_distance(out["dropped_deep"], out["deep"])
+    assert min(apart, organs, answers, features) > 0
+    assert found["consistency"] == pytest.approx(float(apart + organs))
+    assert found["self-distillation"] == pytest.approx(float(answers + features))
 
 
 EVERY = {

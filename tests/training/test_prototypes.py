@@ -40,11 +40,12 @@ def rows(arrays, name: str) -> dict[str, np.ndarray]:
     return {MODALITIES[place]: arrays[name][row] for row, place in enumerate(arrays[MODALITY])}
 
 
-def plain_encode(there=CHANNELS):
+def plain_encode(there=CHANNELS, air=False):
     """Features that can be checked by hand: the image's mean, and ones."""
 
     def encode(image: torch.Tensor) -> Encoded:
         present = (image.flatten(2).amax(2) > image.flatten(2).amin(2))[..., None, None, None, None]
+        present = present | air
         masks = {m: present[:, i].float() * (m in there) for i, m in enumerate(CHANNELS)}
         means = {m: F.avg_pool3d(image[:, i : i + 1], 4) for i, m in enumerate(CHANNELS)}
         tailored = {m: [own, own.expand(-1, WIDTH, -1, -1, -1)] for m, own in means.items()}
@@ -77,9 +78,13 @@ def test_sums_are_those_of_features_over_the_voxels_of_each_class(gather, cases,
         np.testing.assert_allclose(own[:, WIDTH:], np.repeat(voxels[place][:, None], WIDTH, 1))
 
 
-def test_of_a_case_without_an_image_nothing_is_told_in_its_modality(gather, cases):
+@pytest.mark.parametrize("air", [False, True])
+def test_of_a_case_without_an_image_nothing_is_told_in_its_modality(gather, cases, modal_job, air):
+    """Nor of its patches of air, which have all modalities."""
     assert [case.present for case in cases] == [(True, True, True), (True, False, True)]
-    told = rows(gather(), CASES)
+    model = initial_model(modal_job)
+    model.encode = plain_encode(air=air)
+    told = rows(gather(model), CASES)
     assert told["t1"].max() == told["flair"].max() == 2 and told["t2"].max() == 1
 
 
