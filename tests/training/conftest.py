@@ -34,7 +34,7 @@ SPLIT = (
 
 def modal_job_of(**sections: dict[str, Any]) -> JobSettings:
     """The job with changed sections."""
-    changed = {name: {**MODAL[name], **new} for name, new in sections.items()}
+    changed = {name: {**MODAL.get(name, {}), **new} for name, new in sections.items()}
     if sections.get("network", {}).get("name", "mixmodal") != "mixmodal":
         changed["network"] = dict(sections["network"])
     return job_from(MODAL | changed)

@@ -91,6 +91,18 @@ def test_the_order_of_the_sites_changes_no_bit(federated, modal_sites, modal_job
     assert weights_hash(again.last) == weights_hash(result.last)
 
 
+def test_compressed_messages_are_of_the_site_s_own_tensors_too(
+    modal_sites, make_modal_job, tmp_path
+):
+    job = make_modal_job(compression={"up": {"keep": 0.05}})
+    result = run_in_process(modal_sites, job, tmp_path)
+    assert all(own["refused"] == [] for own in result.rounds)
+    sizes = [entry["bytes_up"] for entry in result.rounds[0]["contributors"]]
+    assert sizes[1] < sizes[2] < sizes[0]
+    assert all(np.isfinite(own).all() for own in result.last.values())
+    assert all(result.last[f"memory.{name}"].any() for name in ("t1", "t2", "flair"))
+
+
 def test_a_site_that_does_not_list_prototypes_sends_none(
     modal_sites, modal_job, make_modal_job, tmp_path, cpu
 ):
