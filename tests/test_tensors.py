@@ -19,6 +19,14 @@ def test_tensors_and_arrays_come_back_with_their_metadata(tmp_path):
             assert file.metadata() == {"round": "3"}
 
 
+@pytest.mark.parametrize("metadata", [None, {}, {"round": "3"}])
+@pytest.mark.parametrize("write", [write_tensors, write_arrays])
+def test_a_file_of_nothing_can_be_read(tmp_path, write, metadata):
+    write(tmp_path / "a.safetensors", {}, metadata)
+    with safe_open(str(tmp_path / "a.safetensors"), "np") as file:
+        assert not file.keys() and (file.metadata() or {}) == (metadata or {})
+
+
 def test_array_without_axes_keeps_its_shape(tmp_path):
     write_arrays(tmp_path / "a.safetensors", {"steps": np.array(7)})
     with safe_open(str(tmp_path / "a.safetensors"), "np") as file:

@@ -9,11 +9,13 @@ from torch import nn
 from fedvox.errors import ConfigError
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.networks import NETWORKS, build_network
+from fedvox.networks.mixmodal_settings import MixModalSettings
 from fedvox.networks.parts import norm_tensors, personal_tensors
 from fedvox.networks.settings import Sizes
 from fedvox.networks.swin_unetr import SwinUNETRSettings
 from fedvox.networks.unet import UNetSettings
 from fedvox.networks.unetr import UNETRSettings
+from fedvox.training.terms import outputs_of
 
 SMALL = {
     "unet": (UNetSettings(channels=(2, 4, 8), residual_units=1), Sizes(1, 7, (12, 8, 16))),
@@ -24,6 +26,10 @@ SMALL = {
     "unetr": (
         UNETRSettings(feature_size=2, hidden=12, mlp=24, heads=2),
         Sizes(2, 3, (32, 16, 16)),
+    ),
+    "mixmodal": (
+        MixModalSettings(channels=(2, 4)),
+        Sizes(2, 3, (16, 8, 8), ("ct", "mr"), frozenset({"ct", "mr"})),
     ),
 }
 TINY, SIZES = SMALL["unet"]
@@ -41,15 +47,16 @@ def small(request) -> SimpleNamespace:
 
 def test_image_gives_one_logit_per_class_and_voxel(small):
     with torch.no_grad():
-        logits = small.model(small.scan)
+        logits = small.model.eval()(small.scan)
     assert logits.shape == (1, small.sizes.classes, *small.sizes.patch)
     assert logits.isfinite().all()
 
 
 # MONAI's UNETR also holds layers for an attention to something else, which nothing reads.
-@pytest.mark.parametrize("small", ["unet", "swin_unetr"], indirect=True)
+@pytest.mark.parametrize("small", ["unet", "swin_unetr", "mixmodal"], indirect=True)
 def test_every_weight_gets_a_gradient(small):
-    small.model(small.scan).square().sum().backward()
+    outputs = outputs_of(small.model.train(), small.scan)
+    sum(own.square().sum() for own in outputs.values()).backward()
     assert all(own.grad is not None for own in small.model.parameters())
     small.model.zero_grad(set_to_none=True)
 
@@ -62,19 +69,22 @@ def test_weights_depend_on_the_seed_alone(small):
     assert any((first[name] != other[name]).any() for name in first)
 
 
-def test_only_what_is_trained_travels_and_all_of_it_can_be_loaded(small):
-    assert set(weights_of(small.model)) == {name for name, _ in small.model.named_parameters()}
+def test_what_is_trained_or_the_server_s_travels_and_all_of_it_can_be_loaded(small):
+    names = {name for name, _ in small.model.named_parameters()}
+    told = {name for name, _ in small.model.named_buffers() if small.settings.of_server(name)}
+    assert set(weights_of(small.model)) == names | told
     other = build_network(small.settings, small.sizes, seed=1)
     load_weights(other, weights_of(small.model))
     with torch.no_grad():
-        assert torch.equal(other(small.scan), small.model(small.scan))
+        assert torch.equal(other.eval()(small.scan), small.model.eval()(small.scan))
 
 
 def test_training_draws_nothing_from_the_global_random_state(small):
     before = torch.get_rng_state()
     with torch.no_grad():
-        first, again = small.model.train()(small.scan), small.model(small.scan)
-    assert torch.equal(first, again) and torch.equal(torch.get_rng_state(), before)
+        first, again = (outputs_of(small.model.train(), small.scan) for _ in range(2))
+    assert all(torch.equal(own, again[name]) for name, own in first.items())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("small", ["swin_unetr", "unetr"], indirect=True)

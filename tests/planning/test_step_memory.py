@@ -115,3 +115,18 @@ def test_each_channel_is_kept_for_the_first_layer(make_job):
     patch = (16, 16, 16)
     # float32; the network's two first layers, one of them a shortcut, share the image.
     assert kept_bytes(three, patch) - kept_bytes(one, patch) == 2 * 16**3 * 4
+
+
+def test_a_network_that_drops_modalities_itself_is_measured_with_both_answers():
+    names = ["t1", "t2", "flair"]
+    data = {"organs": ["tumour_oedema"], "modalities": names, "channels": names}
+    base = {
+        "name": "job",
+        "data": data | {"missing_channels": True, "patch": [32, 32, 32]},
+        "network": {"name": "mixmodal", "channels": [4, 8]},
+    }
+    plain, dropping = (job_from({**base, "training": {"modality_dropout": p}}) for p in (0.0, 0.5))
+    step = measure_step(dropping)
+    kept = BACKWARD * kept_bytes(dropping, (64, 64, 64))
+    assert step.bytes(64**3) - step.fixed == pytest.approx(kept, rel=0.05)
+    assert step.per_voxel > 1.2 * measure_step(plain).per_voxel

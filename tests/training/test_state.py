@@ -54,6 +54,35 @@ def test_trajectory_continues_bit_for_bit_after_save_and_load(tmp_path):
     assert bits(parted) == bits(whole)
 
 
+def test_a_part_that_a_site_has_gained_begins_anew_and_the_others_go_on_bit_for_bit(tmp_path):
+    """Whatever its place among the parameters; a part that the site lost is forgotten."""
+
+    def parts(*names: str) -> nn.ModuleDict:
+        return nn.ModuleDict({name: small_model() for name in names})
+
+    def train_all(model: nn.ModuleDict, optimizer: torch.optim.Optimizer, steps: range) -> None:
+        for step in steps:
+            x = torch.randn(4, 3, generator=torch.Generator().manual_seed(step))
+            optimizer.zero_grad()
+            sum(part(x).square().sum() for part in model.values()).backward()
+            optimizer.step()
+
+    whole, new = parts("t1"), parts("t2")
+    train_all(whole, adamw(whole), range(6))
+    train_all(new, adamw(new), range(3, 6))
+
+    before = parts("lost", "t1")
+    optimizer = adamw(before)
+    train_all(before, optimizer, range(3))
+    save_optimizer(optimizer, tmp_path, 0)
+    after = parts("t2", "t1")
+    after["t1"].load_state_dict(before["t1"].state_dict())
+    optimizer = adamw(after)
+    assert load_optimizer(optimizer, tmp_path, 1)
+    train_all(after, optimizer, range(3, 6))
+    assert bits(after["t1"]) == bits(whole) and bits(after["t2"]) == bits(new)
+
+
 def test_trajectory_differs_without_the_state():
     whole, parted = small_model(), small_model()
     train(whole, adamw(whole), range(6))

@@ -43,7 +43,7 @@ def write_tensors(
 
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic_path(path, mode) as temporary, _os_errors(path):
-        save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
+        save_file(contiguous, str(temporary), metadata=_told(contiguous, metadata))
 
 
 def write_arrays(
@@ -58,7 +58,14 @@ def write_arrays(
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_path(path, mode) as temporary, _os_errors(path):
-        save_file(contiguous, str(temporary), metadata=dict(metadata or {}))
+        save_file(contiguous, str(temporary), metadata=_told(contiguous, metadata))
+
+
+def _told(
+    tensors: Mapping[str, object], metadata: Mapping[str, str] | None
+) -> dict[str, str] | None:
+    """Metadata for safetensors, which cannot read its own file of neither tensors nor metadata."""
+    return dict(metadata or {}) if tensors or metadata else None
 
 
 def weights_hash(weights: Mapping[str, "np.ndarray"]) -> str:

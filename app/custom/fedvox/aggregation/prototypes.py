@@ -69,7 +69,10 @@ def check(arrays: Arrays, least: int) -> None:
     Raises:
         FormError: something else.
     """
-    modality, sums, voxels, cases = (arrays[name] for name in (MODALITY, SUMS, VOXELS, CASES))
+    modality, cases = arrays[MODALITY], arrays[CASES]
+    # as merge() reads them; the smallest whole number has no absolute value of its own type
+    with np.errstate(over="ignore"):
+        sums, voxels = (np.asarray(arrays[name], np.float64) for name in (SUMS, VOXELS))
     if modality.ndim != 1 or sums.ndim != 3 or sums.shape[0] != len(modality):
         raise FormError("holds prototypes of other shapes")
     if voxels.shape != sums.shape[:2] or cases.shape != sums.shape[:2]:
@@ -84,7 +87,8 @@ def check(arrays: Arrays, least: int) -> None:
     told = (voxels > 0) | (sums != 0).any(2)
     if (told & ((cases < least) | (voxels <= 0))).any():
         raise FormError(f"holds a prototype over fewer cases than {least}")
-    if (np.abs(sums) > LARGEST * np.maximum(voxels, 1e-6)[..., None]).any():
+    beyond = np.abs(sums) > LARGEST * np.maximum(voxels, 1e-6)[..., None]
+    if beyond.any() or not (np.isfinite(sums).all() and np.isfinite(voxels).all()):
         raise FormError(f"holds a prototype beyond {LARGEST:g}")
 
 
@@ -118,7 +122,7 @@ def merge(own: Mapping[str, Arrays], memory: Memory, network: NetworkSettings) -
         memory: of the server.
         network: of the job; says μ.
     """
-    if not isinstance(network, MixModalSettings):
+    if not isinstance(network, MixModalSettings) or not network.prototypes:
         return memory
     sums: dict[str, np.ndarray] = {}
     voxels: dict[str, np.ndarray] = {}

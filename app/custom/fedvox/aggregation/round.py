@@ -226,6 +226,8 @@ class Round:
 
     def _part(self, site: str, name: str) -> float:
         """Share of a site's training cases that have the modality which a tensor belongs to."""
+        if self.network.of_server(name):
+            return 0.0
         modality, cases = self.network.modality_of(name), self.accepted[site].training
         if modality is None or not cases:
             return 1.0

@@ -19,6 +19,14 @@ def draw_kept(present: torch.Tensor, share: float, generator: torch.Generator) -
 
     Reference:
         Neverova et al., "ModDrop: Adaptive Multi-Modal Gesture Recognition", IEEE TPAMI 2016.
+
+    Example:
+        >>> import torch
+        >>> from fedvox.seeding import generator
+        >>> present = torch.tensor([[True, False, True]])
+        >>> kept = draw_kept(present, 1.0, generator(0))
+        >>> int(kept.sum()), bool(kept[0, 1])
+        (1, False)
     """
     draws = torch.rand(present.shape, generator=generator)
     there = present.to("cpu")

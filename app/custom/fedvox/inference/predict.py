@@ -22,8 +22,7 @@ from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.scan_channels import AUTO, check_names, in_channel_order, missing_channels
 from fedvox.inference.sliding import predict_slabs
 from fedvox.job.device import memory_errors, prepare_device, to_device
-from fedvox.job.model import initial_model
-from fedvox.job.weights import load_weights
+from fedvox.job.model import model_of
 
 PICTURE_EDGE = 256
 
@@ -86,8 +85,7 @@ def loaded(trained: TrainedModel) -> tuple[nn.Module, torch.device]:
         ConfigError: they ask for a GPU and there is none, or its memory is full.
     """
     device = prepare_device(trained.job.training)
-    model = initial_model(trained.job)
-    load_weights(model, trained.weights)
+    model = model_of(trained.job, trained.weights)
     with memory_errors(trained.job.data.patch):
         return to_device(model, device), device
 

@@ -58,6 +58,12 @@ def shared_distance(shared: torch.Tensor, present: torch.Tensor) -> torch.Tensor
     Reference:
         Wang et al., "Multi-modal Learning with Missing Modality via Shared-Specific Feature
         Modelling", CVPR 2023: the L1 between shared features.
+
+    Example:
+        >>> import torch
+        >>> shared = torch.tensor([1.0, 3.0]).view(1, 2, 1, 1, 1)
+        >>> float(shared_distance(shared, torch.ones(1, 2, 1, 1, 1)))
+        1.0
     """
     batch, channels = present.shape[:2]
     features = shared.float().reshape(batch, channels, -1)
@@ -130,6 +136,13 @@ def identity_loss(scores: torch.Tensor) -> torch.Tensor:
 
     Returns:
         Scalar in nats, the mean over the features that there are.
+
+    Example:
+        >>> import torch
+        >>> scores = torch.zeros(1, 2, 3, 1, 1)  # of ct and mr, told alike
+        >>> scores[0, 1, 2] = 1  # there is the mr feature alone
+        >>> round(float(identity_loss(scores)), 3)  # log 2
+        0.693
     """
     batch, channels = scores.shape[:2]
     told, there = scores[:, :, :-1, 0, 0].float(), scores[:, :, -1, 0, 0].float()

@@ -250,6 +250,7 @@ def _largest(
     if not parts:
         return torch.zeros_like(like)
     there = torch.stack([mask for mask, _ in parts]).sum(0) > 0
-    lowest = torch.finfo(like.dtype).min
-    stacked = torch.stack([own.masked_fill(mask == 0, lowest) for mask, own in parts])
+    # each in its own type: in mixed precision they differ
+    filled = [own.masked_fill(mask == 0, torch.finfo(own.dtype).min) for mask, own in parts]
+    stacked = torch.stack(filled)
     return stacked.amax(0).masked_fill(~there, 0)

@@ -93,3 +93,11 @@ class MixModalSettings(NetworkSettings):
         """
         part, _, rest = tensor.partition(".")
         return rest.partition(".")[0] if part == TAILORED else None
+
+    def of_server(self, tensor: str) -> bool:
+        """Prototypes: the server makes them of attachments, which are checked.
+
+        Args:
+            tensor: its name in the network's state.
+        """
+        return tensor.partition(".")[0] == MEMORY

@@ -76,6 +76,14 @@ class NetworkSettings:
         """
         return None
 
+    def of_server(self, tensor: str) -> bool:
+        """Whether the server alone writes a tensor; what sites send of it counts for nothing.
+
+        Args:
+            tensor: its name in the network's state.
+        """
+        return False
+
     def owned(self, tensor: str, modalities: Collection[str]) -> bool:
         """Whether a site has a tensor: not one that belongs to a modality which it lacks.
 

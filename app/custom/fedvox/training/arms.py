@@ -14,11 +14,13 @@ from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
 from fedvox.inference.site_rows import site_rows
 from fedvox.job.device import prepare_device
+from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.table import MetricRow
 from fedvox.registry import Registry
 from fedvox.training.in_process import received_part, run_in_process
+from fedvox.training.local_update import case_counts
 from fedvox.training.site_model import SiteModel, site_network
 
 CENTRALISED = "centralised"
@@ -30,7 +32,7 @@ class ArmModel:
 
     Attributes:
         weights: the tensors that all sites share; where ``job`` keeps some at the sites, without
-            these.
+            these, and without what belongs to a modality that no site trained.
         job: the settings that it was trained with.
         folder: of its run; each site's own tensors lie in the subfolder of its name.
         version: rounds that it has behind it.
@@ -122,9 +124,12 @@ def _trained(
 ) -> tuple[ArmModel, ArmModel]:
     """The best and the last model of a run in this process."""
     result = run_in_process(sites, job, folder)
-    last = ArmModel(result.last, job, folder, len(result.rounds))
+    modalities = {name for site in sites for name in case_counts(site.train)}
+    trained = job_parts(job).travelling(result.last, modalities)
+    best, weights = (received_part(own, trained) for own in (result.best, result.last))
+    last = ArmModel(weights, job, folder, len(result.rounds))
     version = result.choice.version if result.choice else last.version
-    return replace(last, weights=result.best, version=version), last
+    return replace(last, weights=best, version=version), last
 
 
 def _without_server(job: JobSettings) -> JobSettings:

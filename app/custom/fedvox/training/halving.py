@@ -172,6 +172,8 @@ def backward_in_parts(
     shares = {name: slope.split(size) for name, slope in used.items()}
     for index, piece in enumerate(pieces):
         outputs = network(*piece)
+        # a flag, or a feature that this part has no module for, leads to no weight
+        told = [name for name in used if outputs[name].requires_grad]
         torch.autograd.backward(
-            [outputs[name] for name in used], [shares[name][index] for name in used]
+            [outputs[name] for name in told], [shares[name][index] for name in told]
         )

@@ -95,9 +95,10 @@ def gather_prototypes(
             levels = encoded.tailored[modality], encoded.shared[modality]
             features = torch.cat([own[MEMORY_LEVEL] for own in levels], 1).double()
             edges = features.shape[2], features.shape[3], features.shape[4]
-            # whole voxels of the patch: what a share of a coarse voxel stands for
+            # whole voxels of the patch: what a share of a coarse voxel stands for; none of a patch
+            # in which the image shows nothing, as the network makes nothing of it
             voxels = class_shares(target, tally.classes, edges).double() * (
-                batch.label[0].numel() / features[0, 0].numel()
+                encoded.present[modality] * batch.label[0].numel() / features[0, 0].numel()
             )
             sums = torch.einsum("bfxyz,bkxyz->kf", features, voxels)
             tally.add(modality, sums.cpu().numpy(), voxels.sum((0, 2, 3, 4)).cpu().numpy())

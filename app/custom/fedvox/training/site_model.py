@@ -1,6 +1,5 @@
 """The network at one site: what travels comes from the server, the rest stays with the site."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -11,7 +10,7 @@ from fedvox.data.site.site_data import SiteData
 from fedvox.files import private_folder
 from fedvox.inference.model_files.model_file import describe_model, write_model
 from fedvox.job.device import to_device
-from fedvox.job.model import initial_model, job_parts
+from fedvox.job.model import initial_model, job_parts, modalities_of
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.training.local_update import case_counts
@@ -71,23 +70,20 @@ class SiteModel:
         Raises:
             ModelError: a name or a shape differs.
         """
-        network, held = self.network, self._held(received)
-        if not trains and held != self._held(self.travelling):
+        network, held = self.network, modalities_of(self.job, received)
+        if not trains and held != modalities_of(self.job, self.travelling):
             network = to_device(initial_model(self.job, held), self.device)
-        names = self.parts.travelling(weights_of(network), self.site.modalities)
-        load_weights(network, received, names)
+        built = weights_of(network)
+        load_weights(network, received, self.parts.travelling(built, self.site.modalities))
         if not self._staying:
             return network
         own = load_personal(self.state, version, or_later=not trains)
-        load_weights(network, {**self._staying, **own}, self._staying)
+        # by name: the site may have gained or lost a modality since, the model lack one
+        staying = {n: own.get(n, first) for n, first in self._staying.items() if n in built}
+        load_weights(network, staying, staying)
         if not own:
             self._estimate(network)
         return network
-
-    def _held(self, names: Collection[str]) -> frozenset[str]:
-        """The modalities that some tensors belong to."""
-        found = {self.job.network.modality_of(name) for name in names}
-        return frozenset(modality for modality in found if modality is not None)
 
     def _estimate(self, network: nn.Module) -> None:
         site = self.site

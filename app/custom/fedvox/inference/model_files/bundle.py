@@ -23,6 +23,7 @@ from fedvox.files import write_json, write_text
 from fedvox.inference.model_files.model_file import TrainedModel
 from fedvox.inference.model_files.torchscript import loaded_segmenter, write_torchscript
 from fedvox.inference.normalise import NORMALISATION
+from fedvox.job.model import modalities_of
 
 SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
 PACKAGES = ("nibabel", "safetensors", "highdicom")
@@ -112,7 +113,7 @@ def metadata(trained: TrainedModel) -> dict[str, Any]:
 
 def inference(trained: TrainedModel) -> dict[str, Any]:
     """The content of ``configs/inference.json``."""
-    job = trained.job
+    job, built = trained.job, modalities_of(trained.job, trained.weights)
     return {
         "imports": ["$import torch", f"$from {_PARTS} import segment_scan"],
         "bundle_root": ".",
@@ -124,6 +125,7 @@ def inference(trained: TrainedModel) -> dict[str, Any]:
             "_target_": f"{_PARTS}.segmenter_of",
             "settings": "@job",
             "normalisation": dict(NORMALISATION),
+            **({"modalities": sorted(built)} if job.network.needs_channels else {}),
         },
         "network": "$@network_def.to(@device)",
         "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location=@device, "

@@ -1,6 +1,6 @@
 """The parts of a MONAI bundle: network, preprocessing and its inverse, all those of training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +21,23 @@ from fedvox.job.settings import job_from
 
 
 def segmenter_of(
-    settings: Mapping[str, Any], normalisation: Mapping[str, float] | None = None
+    settings: Mapping[str, Any],
+    normalisation: Mapping[str, float] | None = None,
+    modalities: Sequence[str] | None = None,
 ) -> Segmenter:
     """A segmenter with the job's initial weights.
 
     Args:
         settings: a job as plain JSON types, as in ``model.json`` under ``settings``.
         normalisation: as in ``model.json``; bundles of older versions say nothing.
+        modalities: of a network with parts for each modality, those whose parts the model has.
 
     Raises:
         ConfigError: they are no job's settings, or the weights expect another preprocessing.
     """
     if normalisation != NORMALISATION:
         raise ConfigError(f"the bundle's model was {OLDER}")
-    return Segmenter(initial_model(job_from(settings)))
+    return Segmenter(initial_model(job_from(settings), modalities))
 
 
 class PrepareScan:

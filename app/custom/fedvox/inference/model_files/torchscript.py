@@ -15,18 +15,15 @@ from fedvox.errors import ConfigError, ModelError
 from fedvox.files import atomic_path
 from fedvox.inference.model_files.model_file import OLDER, TrainedModel
 from fedvox.inference.segmenter import Segmenter
-from fedvox.job.model import initial_model
+from fedvox.job.model import model_of
 from fedvox.job.settings import JobSettings, job_from
-from fedvox.job.weights import load_weights
 
 DESCRIPTION = "model.json"
 
 
 def loaded_segmenter(trained: TrainedModel) -> Segmenter:
     """The model with its weights, on the CPU, in evaluation mode."""
-    network = initial_model(trained.job)
-    load_weights(network, trained.weights)
-    segmenter = Segmenter(network)
+    segmenter = Segmenter(model_of(trained.job, trained.weights))
     segmenter.eval()
     return segmenter
 
