@@ -19,7 +19,7 @@ from fedvox.networks.settings import NetworkSettings
 from fedvox.privacy.forms import FormError
 
 MODALITY, SUMS, VOXELS, CASES = "modality", "sums", "voxels", "cases"
-LARGEST = 1e4
+LARGEST = 1e3
 """Of a mean feature; behind instance normalisation they are of the order of 1."""
 MOST_VOXELS = 1e9
 """Voxels of one class that count of one site, whatever it says."""
