@@ -24,15 +24,13 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import compute, digest, points, seeded
+from cells import Cell, compute, open_sites, points, seeded
 
 if TYPE_CHECKING:
-    from fedvox.data.site.site_data import SiteData
-    from fedvox.job.settings import JobSettings
+    pass
 
 JOB = Path(__file__).parents[1] / "jobs/brats/app/config/training.json"
 SITES = 4
@@ -75,47 +73,6 @@ TERMS: Mapping[str, Mapping[str, float]] = {
 REGIONS = ("tumour_whole", "tumour_core", "tumour_enhancing")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run: a scenario, a rule, a seed.
-
-    Attributes:
-        overrides: of jobs/brats, as ``--set`` takes them.
-    """
-
-    scenario: str
-    arm: str
-    seed: int
-    overrides: tuple[str, ...]
-
-    def job(self) -> "JobSettings":
-        """The run's settings."""
-        from fedvox.config import read_json
-        from fedvox.flare.jobs.overrides import apply_overrides
-        from fedvox.job.settings import job_from
-
-        return job_from(apply_overrides(read_json(JOB), self.overrides))
-
-    def name(self) -> str:
-        """Of its file: changed settings are another cell."""
-        return f"{self.scenario}-{self.arm}-{self.seed}-{digest(self.job())}"
-
-
-def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
-    """The sites of a scenario and seed; their data are made on first use and shared by the arms."""
-    from fedvox.data.site.site_data import open_site
-    from fedvox.flare.run.site_setup import phantom_site
-
-    job = cell.job()
-    folder = out / "data" / f"{cell.scenario}-{cell.seed}-{digest(job.phantom, job.data)}"
-    return [
-        open_site(
-            name, phantom_site(name, job.phantom, folder / name), job.data, folder / "state" / name
-        )
-        for name in (f"site-{index}" for index in range(1, SITES + 1))
-    ]
-
-
 def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
     """Trains and scores one cell."""
     from fedvox.aggregation.run_state import RunState
@@ -154,7 +111,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
         rules[arm] = rules[ADAPTIVE] + [f"{key}.{name}={value}" for name, value in changes.items()]
     seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
     return [
-        Cell(scenario, arm, seed, (*COMMON, *more, *seeded(seed), *quick, *args.set, *rule))
+        Cell(JOB, arm, seed, (*COMMON, *more, *seeded(seed), *quick, *args.set, *rule), scenario)
         for seed in range(seeds)
         for scenario, more in SCENARIOS.items()
         for arm, rule in rules.items()
@@ -216,13 +173,8 @@ def main() -> int:
             cells,
             Path(name) if args.quick else args.out,
             args.workers,
-            open_sites,
-            lambda cell: (cell.scenario, cell.seed),
             run_cell,
-            lambda cell, own: (
-                f"{cell.scenario} {cell.arm} seed {cell.seed}: {mean_of(own):.3f}, worst site "
-                f"{worst_of(own):.3f}"
-            ),
+            lambda own: f"{mean_of(own):.3f}, worst site {worst_of(own):.3f}",
         )
     figures: dict[str, float] = {}
     for scenario in SCENARIOS:

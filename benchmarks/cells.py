@@ -5,28 +5,65 @@ import json
 import shutil
 import statistics
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fedvox.data.site.site_data import SiteData
+    from fedvox.job.settings import JobSettings
 
 Result = dict[str, Any]
 
 
-class Kept(Hashable, Protocol):
-    """One run of a benchmark, a value that processes can hand to each other."""
+@dataclass(frozen=True)
+class Cell:
+    """One run on phantoms: a job with overrides, a seed.
 
-    @property
-    def seed(self) -> int:
-        """Of its data and training."""
-        ...
+    Attributes:
+        base: ``training.json`` of the job.
+        arm: what is compared.
+        seed: of data, initial weights and draws.
+        overrides: as ``--set`` takes them.
+        scenario: what all its arms share; empty where there is one.
+    """
+
+    base: Path
+    arm: str
+    seed: int
+    overrides: tuple[str, ...]
+    scenario: str = ""
+
+    def job(self) -> "JobSettings":
+        """The run's settings."""
+        from fedvox.config import read_json
+        from fedvox.flare.jobs.overrides import apply_overrides
+        from fedvox.job.settings import job_from
+
+        return job_from(apply_overrides(read_json(self.base), self.overrides))
 
     def name(self) -> str:
         """Of its file: changed settings are another cell."""
-        ...
+        parts = (self.scenario, self.arm, self.seed, digest(self.job()))
+        return "-".join(str(part) for part in parts if part != "")
 
 
-C = TypeVar("C", bound=Kept)
+def open_sites(cell: Cell, out: Path) -> "list[SiteData]":
+    """One site per entry of the phantoms' modalities; the arms of a seed share the data, which are
+    made on first use."""
+    from fedvox.data.site.site_data import open_site
+    from fedvox.flare.run.site_setup import phantom_site
+
+    job = cell.job()
+    place = f"{cell.scenario or 'sites'}-{cell.seed}-{digest(job.phantom, job.data)}"
+    folder, found = out / "data" / place, []
+    for number in range(1, len(job.phantom.modalities) + 1):
+        name = f"site-{number}"
+        own = phantom_site(name, job.phantom, folder / name)
+        found.append(open_site(name, own, job.data, folder / "state" / name))
+    return found
 
 
 def digest(*settings: object) -> str:
@@ -43,24 +80,20 @@ def seeded(seed: int) -> tuple[str, ...]:
 
 
 def compute(
-    cells: Sequence[C],
+    cells: Sequence[Cell],
     out: Path,
     workers: int,
-    prepare: Callable[[C, Path], Any],
-    data_of: Callable[[C], Hashable],
-    run: Callable[[C, Path], Result],
-    told: Callable[[C, Mapping[str, Any]], str],
-) -> dict[C, Result]:
+    run: Callable[[Cell, Path], Result],
+    told: Callable[[Mapping[str, Any]], str],
+) -> dict[Cell, Result]:
     """The results of all cells; those that are missing are computed, some side by side.
 
     Args:
         cells: in the order of the answer.
         out: keeps finished cells.
         workers: runs side by side.
-        prepare: makes the data of a cell.
-        data_of: what its data depend on; they are made once.
         run: computes a cell.
-        told: a finished cell as a line of progress.
+        told: what a finished cell found, for a line of progress.
     """
     (out / "cells").mkdir(parents=True, exist_ok=True)
     paths = {cell: out / "cells" / f"{cell.name()}.json" for cell in cells}
@@ -68,11 +101,11 @@ def compute(
     missing = [cell for cell in cells if cell not in found]
     print(f"{len(found)} of {len(cells)} cells are done, in {out}", flush=True)
     with ProcessPoolExecutor(workers) as pool:
-        first = {data_of(cell): cell for cell in missing}
-        for made in [pool.submit(prepare, cell, out) for cell in first.values()]:
+        first = {(cell.scenario, cell.seed): cell for cell in missing}
+        for made in [pool.submit(open_sites, cell, out) for cell in first.values()]:
             made.result()
         start = time.monotonic()
-        runs: dict[Future[Result], C] = {
+        runs: dict[Future[Result], Cell] = {
             pool.submit(_kept, run, cell, out, paths[cell]): cell for cell in missing
         }
         for count, future in enumerate(as_completed(runs), start=1):
@@ -80,14 +113,15 @@ def compute(
             found[cell] = future.result()
             left = (time.monotonic() - start) / count * (len(missing) - count)
             print(
-                f"{count} of {len(missing)}: {told(cell, found[cell])} "
+                f"{count} of {len(missing)}: {cell.scenario} {cell.arm} seed {cell.seed}: "
+                f"{told(found[cell])} "
                 f"({found[cell]['seconds']:.0f} s; about {left / 60:.0f} min left)",
                 flush=True,
             )
     return {cell: found[cell] for cell in cells}
 
 
-def _kept(run: Callable[[C, Path], Result], cell: C, out: Path, path: Path) -> Result:
+def _kept(run: Callable[[Cell, Path], Result], cell: Cell, out: Path, path: Path) -> Result:
     """Computes a cell in a folder of its own and writes what came out, with its seconds."""
     from fedvox.files import write_json
 

@@ -89,17 +89,7 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             downlink_of(job),
             job.network,
         )
-        traffic: dict[str, Traffic] = {}
-        for site in sites:
-            received = received_part(weights, travelling[site.name])
-            network = own[site.name].load(received, index)
-            update = local_update(network, site, job, index, folder / site.name, device)
-            if update is None:
-                continue
-            if job.compression is not None:
-                update, traffic[site.name] = _compressed(update, received, memory, job, folder)
-            with suppress(UpdateRefused):  # the round's record says why, as at the server
-                current.accept(update)
+        traffic = _train(own, current, weights, memory, job, folder)
         following, record = current.close(traffic or None)
         state.finish_round(weights, following, record, current.memory)
         weights, memory = following, current.memory
@@ -114,6 +104,29 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
     best = state.load_best() if choice and choice.version < state.version else weights
     kept = {site.name: load_personal(folder / site.name) for site in sites}
     return InProcessResult(weights, best or weights, choice, state.rounds(), kept)
+
+
+def _train(
+    own: Mapping[str, SiteModel],
+    current: Round,
+    weights: Arrays,
+    memory: Memory,
+    job: JobSettings,
+    folder: Path,
+) -> dict[str, Traffic]:
+    """Trains every site for a round, one after the other; the round takes what they send."""
+    traffic: dict[str, Traffic] = {}
+    for name, model in own.items():
+        received = received_part(weights, model.travelling)
+        network, state = model.load(received, current.index), folder / name
+        update = local_update(network, model.site, job, current.index, state, model.device)
+        if update is None:
+            continue
+        if job.compression is not None:
+            update, traffic[name] = _compressed(update, received, memory, job, folder)
+        with suppress(UpdateRefused):  # the round's record says why, as at the server
+            current.accept(update)
+    return traffic
 
 
 def _site_models(
