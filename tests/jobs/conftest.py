@@ -1,5 +1,8 @@
 """Shared by the tests of whole jobs."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,3 +30,31 @@ def phantom_sites(tmp_path: Path) -> Callable[[JobSettings], list[SiteData]]:
         return sites
 
     return opened
+
+
+@pytest.fixture(scope="module")
+def wire(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where :func:`recorded` keeps what messages hold."""
+    return tmp_path_factory.mktemp("wire")
+
+
+@pytest.fixture(scope="module")
+def recorded(wire: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, int], Path]:
+    """A function that simulates a job, notes what its messages hold, and gives the run's folder."""
+
+    def run(job: Path, sites: int) -> Path:
+        work, count = tmp_path_factory.mktemp("work"), str(sites)
+        command = ("-m", "nvflare.cli", "simulator", str(job), "-w", str(work))
+        paths = (str(Path(__file__).parent / "wire"), os.environ.get("PYTHONPATH", ""))
+        found = subprocess.run(
+            [sys.executable, *command, "-n", count, "-t", count],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "WIRE": str(wire)},
+            cwd=work.parent,
+        )
+        assert found.returncode == 0, found.stdout[-4000:] + found.stderr[-2000:]
+        return work
+
+    return run

@@ -1,9 +1,7 @@
 """Four sites with four sets of modalities under `nvflare simulator`: what each gets and sends, and
 the in-process reference."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -46,25 +44,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wire(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("wire")
-
-
-@pytest.fixture(scope="module")
-def work(job: Path, wire: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    work = tmp_path_factory.mktemp("work")
-    paths = (str(Path(__file__).parent / "wire"), os.environ.get("PYTHONPATH", ""))
-    command = ("-m", "nvflare.cli", "simulator", str(job), "-w", str(work), "-n", "4", "-t", "4")
-    run = subprocess.run(
-        [sys.executable, *command],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "WIRE": str(wire)},
-        cwd=work.parent,
-    )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
-    return work
+def work(job: Path, recorded: Callable[[Path, int], Path]) -> Path:
+    return recorded(job, 4)
 
 
 def messages(wire: Path) -> dict[tuple[str, str], set[str]]:

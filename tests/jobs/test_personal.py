@@ -1,8 +1,6 @@
 """FedBN under `nvflare simulator`: what is sent, what stays, and the in-process reference."""
 
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +26,6 @@ FEDBN = [
     "training.steps=3",
 ]
 SITES = ("site-1", "site-2")
-THREADS = ("-n", "2", "-t", "2")
 
 
 @pytest.fixture(scope="module")
@@ -38,24 +35,8 @@ def job(tmp_path_factory: pytest.TempPathFactory, tiny_overrides: list[str]) -> 
 
 
 @pytest.fixture(scope="module")
-def wire(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("wire")
-
-
-@pytest.fixture(scope="module")
-def work(job: Path, wire: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    work = tmp_path_factory.mktemp("work")
-    paths = (str(Path(__file__).parent / "wire"), os.environ.get("PYTHONPATH", ""))
-    run = subprocess.run(
-        [sys.executable, "-m", "nvflare.cli", "simulator", str(job), "-w", str(work), *THREADS],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "WIRE": str(wire)},
-        cwd=work.parent,
-    )
-    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-2000:]
-    return work
+def work(job: Path, recorded: Callable[[Path, int], Path]) -> Path:
+    return recorded(job, 2)
 
 
 def own_models(work: Path, site: str) -> Path:
