@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
-from nvflare.apis.fl_constant import ReservedKey, ReturnCode
+from nvflare.apis.fl_constant import FLContextKey, ReservedKey, ReturnCode
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.decomposers import common_decomposers
@@ -11,6 +11,7 @@ from nvflare.app_common.decomposers import common_decomposers
 from fedvox.admission.registration import Registration
 from fedvox.flare.downlink import OwnPart
 from fedvox.flare.run.messages import KEPT, VERSION
+from fedvox.job.settings import job_from
 from fedvox.networks.parts import Parts
 
 MODEL = {
@@ -56,6 +57,19 @@ def test_a_site_gets_what_it_owns_as_it_registered(tailored, peer):
     first = from_shareable(sent_to(tailored, peer, "site-1", task))
     assert set(first.data) == {"shared.weight", "tailored.ct.weight"}
     assert set(from_shareable(sent_to(tailored, peer, "site-2", task)).data) == set(MODEL)
+
+
+def test_what_nobody_trains_is_not_scored(tailored, peer, tiny):
+    """MRI is a modality of which site-2 has test cases only."""
+    run = tailored.run()
+    mixed = {"name": "mixmodal", "channels": [4, 8]}
+    data = {"channels": ["ct", "mr"], "missing_channels": True}
+    run.job = job_from({**tiny, "network": mixed, "data": {**tiny["data"], **data}})
+    run.modalities = ["ct"]
+    for task, more in (("train", {"tailored.mr.weight"}), ("validate", set())):
+        fl_ctx = tailored.context(peer=peer("site-2"), **{FLContextKey.TASK_NAME: task})
+        sent = from_shareable(OwnPart().process(broadcast(), fl_ctx))
+        assert set(sent.data) == {"shared.weight", "tailored.ct.weight"} | more
 
 
 def test_what_is_shared_between_sites_is_not_changed(tailored, peer, serialised):

@@ -23,7 +23,8 @@ from fedvox.flare.run.tasks import wire_size, with_content
 
 
 class OwnPart(Filter):
-    """Sends each site what it owns of a model, as its registration says, and no more.
+    """Sends each site what it owns of a model, as its registration says, and no more; to be scored
+    without encoders that nobody trains.
 
     It stands in a job under the server's ``task_data_filters``. What a workflow broadcasts is
     shared between sites, so a task that changes is made anew. Where sites keep personal tensors the
@@ -41,6 +42,8 @@ class OwnPart(Filter):
             return shareable
         run = server_run(fl_ctx)
         travelling = run.parts.travelling(dxo.data, _modalities(run, fl_ctx))
+        if fl_ctx.get_prop(FLContextKey.TASK_NAME) != TASK_TRAIN:
+            travelling &= run.trained(dxo.data)
         if len(travelling) == len(dxo.data) and not run.job.training.personal:
             return shareable
         data = {name: array for name, array in dxo.data.items() if name in travelling}

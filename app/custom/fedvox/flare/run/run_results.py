@@ -158,6 +158,8 @@ def _write_model(run: ServerRun, version: int, evaluated: bool, choice: str) -> 
     weights = state.load_last() if version == state.version else state.load_best()
     if weights is None:
         raise FedVoxError("no round was finished, so there is no model to write")
+    known = run.trained(weights)
+    weights = {name: array for name, array in weights.items() if name in known}
     described = describe_model(run.job, weights, version, run.phantom, run.modalities)
     write_model(run.results, weights, {**described, "evaluated": evaluated, "choice": choice})
 

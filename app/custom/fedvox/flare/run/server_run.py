@@ -13,6 +13,7 @@ from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.traffic import Ledger
 from fedvox.aggregation.update import Arrays
 from fedvox.compression.replica import replica_name, tensor_digest
+from fedvox.data.settings import singles
 from fedvox.errors import FedVoxError
 from fedvox.flare.run.places import load_job, results_dir, state_dir
 from fedvox.job.model import job_parts
@@ -97,6 +98,16 @@ class ServerRun:
         """
         own = {site: registration.modalities for site, registration in self.admitted.items()}
         return {site: self.parts.travelling(names, held) for site, held in own.items()}
+
+    def trained(self, names: Collection[str]) -> frozenset[str]:
+        """Those of a model's tensors that some site trains: not the encoder of a modality of which
+        sites have test cases only, which is as it was drawn.
+
+        Args:
+            names: tensors of the global model.
+        """
+        held, modality_of = singles(self.modalities), self.job.network.modality_of
+        return frozenset(name for name in names if modality_of(name) in (None, *held))
 
     def sent(self) -> Sent | None:
         """The compressed messages that lead to the newest model; None where there are none."""
