@@ -174,7 +174,7 @@ JOB = [
     (f"{EXPORT} --plan nope.json", "nope.json: file not found; check the path"),
     (f"{EXPORT} --plan folder", "folder: cannot be read (Is a directory)"),
     ("job diff nope", "no such folder; name an exported job's folder"),
-    ("job diff JOBS", "is no job but holds 5; name "),
+    ("job diff JOBS", "is no job but holds 6; name "),
     ("job diff made/fedgin --against nope", "--against nope: no fedvox package"),
 ]
 KIT = [

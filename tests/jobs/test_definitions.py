@@ -52,7 +52,8 @@ def test_fedgin_settings_are_written_as_export_writes_them(tmp_path: Path) -> No
     assert (copy / name).read_bytes() == (JOBS / "fedgin" / name).read_bytes()
 
 
-PERSONAL = ["training.personal=norm", "network.norm=batch"]
+PERSONAL = {"unet": ["training.personal=norm", "network.norm=batch"]}
+PERSONAL["mixmodal"] = ["training.personal=decoder.*"]
 
 
 @pytest.mark.parametrize("name", list_jobs(JOBS))
@@ -61,5 +62,6 @@ def test_every_training_job_has_the_filters_of_fedgin(name: str, tmp_path: Path)
         own, fedgin = (json.loads((JOBS / job / file).read_text()) for job in (name, "fedgin"))
         for place in ("task_data_filters", "task_result_filters"):
             assert own[place] == ([] if plans_only(JOBS / name) else fedgin[place])
-    lacks_norm = job_settings(JOBS / name).network.norm_remedy
-    export_job(JOBS / name, tmp_path, overrides=PERSONAL if lacks_norm else PERSONAL[:1])
+    network = job_settings(JOBS / name).network.name
+    kept = PERSONAL.get(network, ["training.personal=norm"])
+    export_job(JOBS / name, tmp_path, overrides=kept)
