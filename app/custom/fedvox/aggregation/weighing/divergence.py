@@ -55,7 +55,7 @@ def as_long_as_most(
     for site in sorted(updates):
         names = [name for name in sorted(model) if name in updates[site].sent]
         changes = (_change(read(site, name), model[name]) for name in names)
-        squares = [(float(np.vdot(change, change)), change.size) for change in changes]
+        squares = [(_dot(change, change), change.size) for change in changes]
         lengths[site] = _rms(sum(s for s, _ in squares), sum(n for _, n in squares))
     median = float(np.median(list(lengths.values())))
     return {
@@ -91,14 +91,14 @@ def directions(
             summed += weights[site] * _change(read(site, name), model[name])
         for site in owners:
             change = _change(read(site, name), model[name])
-            square = float(np.vdot(change, change))
+            square = _dot(change, change)
             squares[site] += square
             sizes[site] += change.size
             if len(owners) > 1:
                 mean = (summed - weights[site] * change) / (total - weights[site])
                 shared[site] += square
-                others[site] += float(np.vdot(mean, mean))
-                dots[site] += float(np.vdot(change, mean))
+                others[site] += _dot(mean, mean)
+                dots[site] += _dot(change, mean)
     return {
         site: Direction(
             norm=math.sqrt(squares[site]),
@@ -142,6 +142,15 @@ def _standing_out(values: Mapping[str, float], floor: float) -> dict[str, float]
 
 def _change(local: np.ndarray, reference: np.ndarray) -> np.ndarray:
     return np.asarray(local.astype(np.float64) - reference.astype(np.float64))
+
+
+def _dot(first: np.ndarray, second: np.ndarray) -> float:
+    """``Σ first · second`` without BLAS.
+
+    Its threads do not survive a fork: a product that runs while FLARE's simulator forks the process
+    of a site never ends. Nor would the sum be the same on another number of threads.
+    """
+    return float((first * second).sum())
 
 
 def _rms(square: float, size: int) -> float:
