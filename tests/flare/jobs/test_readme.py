@@ -58,12 +58,12 @@ def test_an_export_of_an_export_names_its_own_source(tmp_path):
 def test_the_simulators_command_names_as_many_sites_as_the_job_speaks_of(tmp_path):
     three = ["phantom.modalities=ct,mr,mr"]
     text = readme(export_job(JOBS / "fedgin", tmp_path / "a", "pinned", three, "three"))
-    assert "\nnvflare simulator three -n 3 -t 2\n" in text
+    assert "\nnvflare simulator three -n 3 -t 3\n" in text
     uneven = ["phantom.quality=good,noisy,small,wrong_labels"]
     text = readme(export_job(JOBS / "fedgin", tmp_path / "d", "pinned", uneven, "four"))
-    assert "\nnvflare simulator four -n 4 -t 2\n" in text
+    assert "\nnvflare simulator four -n 4 -t 4\n" in text
     text = readme(export_job(JOBS / "fedgin", tmp_path / "b", "pinned", name="two", min_clients=4))
-    assert "\nnvflare simulator two -n 4 -t 2\n" in text
+    assert "\nnvflare simulator two -n 4 -t 4\n" in text
     assert "\nnvflare simulator two\n" in readme(
         export_job(JOBS / "fedgin", tmp_path / "c", "pinned", name="two")
     )

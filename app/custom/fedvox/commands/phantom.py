@@ -160,7 +160,7 @@ def _next(body: "Body", out: Path, held: list[str], incomplete: float) -> str:
         before = f"fedvox job export {body.job} --out {folder} --code pinned --name {body.name}"
         before += f" {changes} && "
     location = shlex.quote(str(out))
-    simulate = f"nvflare simulator {job} -n {sites} -t {min(2, sites)}"
+    simulate = f"nvflare simulator {job} -n {sites} -t {sites}"
     return f"{before}FEDVOX_SITE={location}/{{site}}.json {simulate}"
 
 

@@ -145,7 +145,7 @@ def simulator_line(place: str, job: JobSettings, min_clients: int | None = None)
     """
     listed = max(len(job.phantom.modalities), len(job.phantom.quality))
     sites = max(listed, min_clients or 1)
-    return f"nvflare simulator {place}" + (f" -n {sites} -t 2" if sites > _SIMULATED else "")
+    return f"nvflare simulator {place}" + (f" -n {sites} -t {sites}" if sites > _SIMULATED else "")
 
 
 def _run(job: JobSettings, code: str, min_clients: int | None) -> str:
