@@ -8,7 +8,7 @@ import pytest
 from fedvox.admission.registration import Registration
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.memory import Memory
-from fedvox.aggregation.prototypes import CASES, MODALITY, SUMS, VOXELS, no_prototypes
+from fedvox.aggregation.prototypes import CASES, MODALITY, SUMS, VOXELS, cut, no_prototypes
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
@@ -97,6 +97,18 @@ def test_prototypes_survive_rounds_in_which_nobody_tells_any(open_round):
     second = open_round(memory=first.memory)
     second.accept(update("a", 3.0, 4, "t1"))
     np.testing.assert_allclose(second.close()[0]["memory.t1"], 2.0)
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [({}, True), ({"prototypes": cut(told(), 6)}, True), ({"prototypes": told()}, False)],
+    ids=["nothing", "nothing that may leave", "prototypes"],
+)
+def test_the_first_round_says_where_nobody_tells_prototypes(open_round, beside, said):
+    current = open_round()
+    current.accept(update("a", 1.0, 4, "t1", attached=beside))
+    _, record = current.close()
+    assert ["no site told prototypes" in note for note in record["notes"]] == [True] * said
 
 
 @pytest.mark.parametrize("order", itertools.permutations("ab"))

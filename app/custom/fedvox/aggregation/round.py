@@ -9,7 +9,7 @@ import numpy as np
 
 from fedvox.admission.registration import Registration
 from fedvox.aggregation import AGGREGATORS
-from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached
+from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached, silence
 from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.mean import owner_shares
@@ -201,6 +201,7 @@ class Round:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
                 shares = {}
         self.store.drop(self.index)
+        self.notes += silence(self.accepted, self.network) if self.index == 0 else []
         model |= attached_tensors(self.memory, model)
         if self.downlink is not None:
             own = frozenset(filter(self.network.of_server, model))
