@@ -246,3 +246,8 @@ def test_an_encoder_that_stays_at_the_site_is_there_where_the_model_lacks_anothe
 def test_prototypes_cannot_stay_at_a_site(make_modal_job, pattern):
     with pytest.raises(ConfigError, match=r"names 'memory[.].+': the server writes it"):
         job_parts(make_modal_job(training={"personal": [pattern]}))
+
+
+def test_where_nothing_stays_at_the_sites_no_network_is_built_to_see_it(modal_job, monkeypatch):
+    monkeypatch.setattr("fedvox.job.model.initial_model", None)
+    assert job_parts(modal_job).travelling(["tailored.t1.x", "shared.x"], ["t2"]) == {"shared.x"}

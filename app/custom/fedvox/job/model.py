@@ -68,9 +68,11 @@ def job_parts(job: JobSettings, model: nn.Module | None = None) -> Parts:
             server writes.
     """
     patterns = job.training.personal
+    if not patterns:
+        return Parts(owned=job.network.owned, personal=frozenset[str]().__contains__)
     # a site's model may lack the modality that a pattern names; the job's has them all
     whole = initial_model(job) if model is None or job.network.needs_channels else model
-    kept = personal_tensors(whole, patterns) if patterns else frozenset()
+    kept = personal_tensors(whole, patterns)
     if theirs := sorted(filter(job.network.of_server, kept)):
         raise ConfigError(
             f"'training.personal' is {', '.join(patterns)}, which names '{theirs[0]}': the server "
