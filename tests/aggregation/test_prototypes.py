@@ -275,3 +275,10 @@ def test_a_site_that_claims_huge_counts_weighs_no_more_than_the_most_there_can_b
     check(loud, 1)
     memory = merge({"a": loud, "b": told(value=3.0, voxels=MOST_VOXELS)}, Memory(), NETWORK)
     np.testing.assert_allclose(known(memory), np.full((CLASSES, WIDTH), 2.0))
+
+
+def test_the_memory_is_float64_whatever_a_site_sends():
+    """A type that no file can hold would end the run when the round is written."""
+    sent = {"a": changed(sums=told()[SUMS].astype(np.longdouble))}
+    check(sent["a"], 5)
+    assert merge(sent, Memory(), NETWORK).arrays["prototypes.t1"].dtype == np.float64

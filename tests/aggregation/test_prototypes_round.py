@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from fedvox.admission.registration import Registration
-from fedvox.aggregation.prototypes import CASES, MODALITY, SUMS, VOXELS, no_prototypes
+from fedvox.aggregation.downlink import Downlink
+from fedvox.aggregation.memory import Memory
+from fedvox.aggregation.prototypes import CASES, MODALITY, SUMS, VOXELS, cut, no_prototypes
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
+from fedvox.compression.settings import CompressionSettings, DownSettings
 from fedvox.data.organs import MODALITIES
 from fedvox.errors import UpdateRefused
 from fedvox.networks.mixmodal_settings import MixModalSettings
@@ -96,6 +99,18 @@ def test_prototypes_survive_rounds_in_which_nobody_tells_any(open_round):
     np.testing.assert_allclose(second.close()[0]["memory.t1"], 2.0)
 
 
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [({}, True), ({"prototypes": cut(told(), 6)}, True), ({"prototypes": told()}, False)],
+    ids=["nothing", "nothing that may leave", "prototypes"],
+)
+def test_the_first_round_says_where_nobody_tells_prototypes(open_round, beside, said):
+    current = open_round()
+    current.accept(update("a", 1.0, 4, "t1", attached=beside))
+    _, record = current.close()
+    assert ["no site told prototypes" in note for note in record["notes"]] == [True] * said
+
+
 @pytest.mark.parametrize("order", itertools.permutations("ab"))
 def test_momentum_moves_no_prototype(open_round, order):
     current = open_round(momentum=0.9)
@@ -103,3 +118,21 @@ def test_momentum_moves_no_prototype(open_round, order):
         current.accept(update(site, 1.0, 4, "t1", attached={"prototypes": told(value=2.0)}))
     np.testing.assert_allclose(current.close()[0]["memory.t1"], 2.0)
     assert not any(name.startswith("momentum.memory") for name in current.memory.arrays)
+
+
+def test_prototypes_that_go_down_compressed_come_to_those_of_the_memory(tmp_path):
+    """What one message leaves out of them is in the next one once, not twice."""
+    down = Downlink(CompressionSettings(down=DownSettings(keep=0.3), small=0), 4, 0)
+    model, memory = {"memory.t1": np.zeros((CLASSES, WIDTH), np.float32)}, Memory()
+    true = np.array([[5.0, 4.0, 3.0], [2.0, 1.0, -6.0]])
+    for index in range(4):
+        options = {"memory": memory, "downlink": down, "network": NETWORK}
+        current = Round(index, model, UpdateStore(tmp_path / "incoming"), "cases", **options)
+        if index < 3:  # the last round closes without any update
+            beside = {"prototypes": {**told(), SUMS: true[None] * 8}}
+            claims = {"cases": 4, "steps": 1, "modality": "t1", "attached": beside}
+            current.accept(Update(site="a", round=index, arrays=model, **claims))
+        model, _ = current.close()
+        memory = current.memory
+        assert (np.abs(model["memory.t1"]) <= np.abs(true) * 1.2).all()
+    np.testing.assert_allclose(model["memory.t1"], true)

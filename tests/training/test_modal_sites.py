@@ -11,7 +11,7 @@ from fedvox.data.organs import MODALITIES
 from fedvox.data.settings import singles
 from fedvox.data.site.site_data import open_site
 from fedvox.data.site.site_file import SiteSettings
-from fedvox.errors import ModelError
+from fedvox.errors import ConfigError, ModelError
 from fedvox.job.model import initial_model, job_parts
 from fedvox.job.weights import weights_of
 from fedvox.tensors import weights_hash
@@ -229,3 +229,25 @@ def test_a_site_that_loses_a_modality_keeps_its_other_tensors_to_itself(
     assert np.array_equal(own["tailored.t1.0.0.0.weight"], kept["tailored.t1.0.0.0.weight"])
     fewer = received_part(everything, left.travelling)
     assert tailored(weights_of(first.load(fewer, 1, trains=False))) == {"t1"}
+
+
+def test_an_encoder_that_stays_at_the_site_is_there_where_the_model_lacks_another(
+    modal_sites, make_modal_job, tmp_path, cpu
+):
+    """As where nobody trains the other's modality: the model is scored without that one alone."""
+    job = make_modal_job(training={"personal": ["tailored.flair.*"]})
+    own = site_model(modal_sites[0], job, tmp_path, cpu)
+    start = weights_of(own.network)
+    fewer = {n: a for n, a in start.items() if n in own.travelling and "tailored.t2" not in n}
+    assert tailored(weights_of(own.load(fewer, trains=False))) == {"t1", "flair"}
+
+
+@pytest.mark.parametrize("pattern", ["memory.*", "*t1*"])
+def test_prototypes_cannot_stay_at_a_site(make_modal_job, pattern):
+    with pytest.raises(ConfigError, match=r"names 'memory[.].+': the server writes it"):
+        job_parts(make_modal_job(training={"personal": [pattern]}))
+
+
+def test_where_nothing_stays_at_the_sites_no_network_is_built_to_see_it(modal_job, monkeypatch):
+    monkeypatch.setattr("fedvox.job.model.initial_model", None)
+    assert job_parts(modal_job).travelling(["tailored.t1.x", "shared.x"], ["t2"]) == {"shared.x"}

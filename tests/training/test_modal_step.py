@@ -157,3 +157,12 @@ EVERY = {
 def test_each_term_is_weighed_by_its_setting(make_modal_job, changed, without):
     found = {term.name: term.weight for term in terms_of(make_modal_job(**changed), False)}
     assert found == {name: weight for name, weight in EVERY.items() if name not in without}
+
+
+def test_what_is_missing_stays_so_whatever_an_augmentation_makes_of_it(
+    modal_sites, modal_job, cpu, monkeypatch
+):
+    monkeypatch.setattr("fedvox.training.step.vary_contrast", lambda image, *_: image + 0.5)
+    step = build_step(modal_job, initial_model(modal_job), cpu)
+    image, _, _ = step.augmented(batch_of(modal_sites, modal_job, ALL, T2), ADDRESS)
+    assert [bool(own.any()) for own in image.flatten(0, 1)] == [True] * 3 + [False, True, False]

@@ -12,7 +12,7 @@ import torch
 from fedvox.data.images.volumes import load_image
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined, write_quarantine
-from fedvox.data.site.site_data import job_cases, open_site
+from fedvox.data.site.site_data import job_cases, listed_cases, open_site
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import ConfigError, DataError
 from fedvox.phantoms.writer import describe_phantoms, write_phantom_site
@@ -129,10 +129,11 @@ def test_quarantine_holds_in_every_order_of_the_images(brats_site, lenient_job, 
     )
     plain = DataSettings(("tumour_oedema",), modalities=("flair",))
     listed = job_cases(replace(site, modalities=("flair",)), plain)
-    unarranged = job_cases(site, job)
-    turned = [replace(c, images=dict(reversed(c.images.items()))) for c in unarranged]
-    write_quarantine(site, [(turned[1], "damaged")])
-    assert list(quarantined(site, unarranged)) == ["BraTS2021_00001"]
+    unarranged, arranged = listed_cases(site), job_cases(site, job)
+    assert tuple(unarranged[1].images) == order
+    assert tuple(arranged[1].images) == ("t1", "t2", "flair")
+    write_quarantine(site, [(unarranged[1], "damaged")])
+    assert list(quarantined(site, arranged)) == ["BraTS2021_00001"]
     assert quarantined(site, listed) == {}  # one image of several: looked at again
     image(root, 1, "t2").unlink()
     assert quarantined(site, job_cases(site, job)) == {}

@@ -167,6 +167,23 @@ def merge_attached(
     return memory
 
 
+def silence(updates: Mapping[str, Update], network: NetworkSettings) -> list[str]:
+    """A note where the network has a memory and no site of a round told it anything.
+
+    Args:
+        updates: the accepted ones.
+        network: the job's.
+    """
+    found = (own.attached.get(PROTOTYPES) for own in updates.values())
+    if not (updates and network.has_memory) or any(a and a[prototypes.VOXELS].any() for a in found):
+        return []
+    return [
+        f"no site told {PROTOTYPES}, so what is missing is left out; a site tells them if its site "
+        f"file lists {PROTOTYPES} under 'attachments' and enough of its training cases hold an "
+        "organ ('network.fewest_cases', and 'min_cases' of the site's policy)"
+    ]
+
+
 def attached_tensors(memory: Memory, model: Arrays) -> dict[str, np.ndarray]:
     """The tensors of a global model that follow from the memory, in the model's types."""
     found = {n: a for name in ATTACHMENTS for n, a in ATTACHMENTS[name].tensors(memory).items()}

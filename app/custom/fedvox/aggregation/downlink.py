@@ -62,6 +62,7 @@ class Downlink:
         mean: Arrays,
         memory: Memory,
         travelling: Mapping[str, Collection[str]] | None = None,
+        absolute: Collection[str] = (),
     ) -> tuple[dict[str, np.ndarray], Memory]:
         """The model that sites hold next, and the memory with what it takes to get there.
 
@@ -71,11 +72,14 @@ class Downlink:
             mean: the round's result, every tensor of the model.
             memory: of the round.
             travelling: site -> tensors that it gets; None where all get all.
+            absolute: tensors whose new value does not start from what sites hold: their difference
+                has in it what was left out before.
         """
         known = memory.arrays
         arrays = {n: a for n, a in known.items() if not n.startswith((BEHIND, SENT, DIGEST))}
         numbers = {name: value for name, value in memory.numbers.items() if name != NUMBERS}
-        behind = {name: known[f"{BEHIND}{name}"] for name in held if f"{BEHIND}{name}" in known}
+        stepping = [name for name in held if name not in absolute]
+        behind = {n: known[f"{BEHIND}{n}"] for n in stepping if f"{BEHIND}{n}" in known}
         if index + 1 >= self.rounds:
             whole = {name: step_from(mean[name], behind.get(name)) for name in held}
             return whole, Memory(arrays, numbers)
@@ -90,7 +94,8 @@ class Downlink:
                 derive_seed(self.seed, "server", index, number, "down"),
             )
             following |= moved(own, made.sent)
-            arrays |= {f"{BEHIND}{name}": array for name, array in made.residual.items()}
+            left = {n: array for n, array in made.residual.items() if n not in absolute}
+            arrays |= {f"{BEHIND}{name}": array for name, array in left.items()}
             arrays[f"{SENT}{number}"] = np.frombuffer(made.payload, np.uint8)
         numbers[NUMBERS] = {
             "base": index,

@@ -131,11 +131,12 @@ def merge(own: Mapping[str, Arrays], memory: Memory, network: NetworkSettings) -
             name, told = MODALITIES[place], np.asarray(arrays[VOXELS][row], np.float64)
             # a site that claims more voxels than there can be keeps its mean and loses weight
             scale = np.minimum(1.0, MOST_VOXELS / np.maximum(told, 1.0))
-            sums[name] = sums.get(name, 0.0) + np.asarray(arrays[SUMS][row]) * scale[:, None]
+            total = np.asarray(arrays[SUMS][row], np.float64) * scale[:, None]
+            sums[name] = sums.get(name, 0.0) + total
             voxels[name] = voxels.get(name, 0.0) + told * scale
     known = dict(memory.arrays)
-    for name, total in sums.items():
-        mean = total / np.maximum(voxels[name], 1e-6)[:, None]
+    for name, summed in sums.items():
+        mean = summed / np.maximum(voxels[name], 1e-6)[:, None]
         before = np.asarray(known.get(f"{KEPT}{name}", np.zeros_like(mean)))
         new = (before == 0).all(1)[:, None]
         moved = np.where(new, mean, network.momentum * before + (1 - network.momentum) * mean)

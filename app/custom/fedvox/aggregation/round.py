@@ -9,7 +9,7 @@ import numpy as np
 
 from fedvox.admission.registration import Registration
 from fedvox.aggregation import AGGREGATORS
-from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached
+from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached, silence
 from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.mean import owner_shares
@@ -195,15 +195,18 @@ class Round:
             following, memory = self._step(shares, self.memory.extended(more))
             if all(np.isfinite(array).all() for array in following.values()):
                 self.memory = merge_attached(self.accepted, memory, self.network)
-                model = model | dict(following) | attached_tensors(self.memory, model)
+                model = model | dict(following)
             else:
                 for site in self.contributors:
                     self.refuse(site, "not finite: the mean of this round's updates overflows")
                 shares = {}
         self.store.drop(self.index)
+        self.notes += silence(self.accepted, self.network) if self.index == 0 else []
+        model |= attached_tensors(self.memory, model)
         if self.downlink is not None:
+            own = frozenset(filter(self.network.of_server, model))
             model, self.memory = self.downlink.step(
-                self.index, self.model, model, self.memory, self.travelling
+                self.index, self.model, model, self.memory, self.travelling, own
             )
         return model, self._record(shares, traffic)
 

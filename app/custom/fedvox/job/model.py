@@ -6,6 +6,7 @@ import numpy as np
 from torch import nn
 
 from fedvox.data.settings import singles
+from fedvox.errors import ConfigError
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights
 from fedvox.networks import build_network
@@ -63,10 +64,18 @@ def job_parts(job: JobSettings, model: nn.Module | None = None) -> Parts:
         model: the job's network, if it is at hand.
 
     Raises:
-        ConfigError: ``training.personal`` names what the network lacks, or all of it.
+        ConfigError: ``training.personal`` names what the network lacks, all of it, or what the
+            server writes.
     """
     patterns = job.training.personal
+    if not patterns:
+        return Parts(owned=job.network.owned, personal=frozenset[str]().__contains__)
     # a site's model may lack the modality that a pattern names; the job's has them all
     whole = initial_model(job) if model is None or job.network.needs_channels else model
-    kept = personal_tensors(whole, patterns) if patterns else frozenset()
+    kept = personal_tensors(whole, patterns)
+    if theirs := sorted(filter(job.network.of_server, kept)):
+        raise ConfigError(
+            f"'training.personal' is {', '.join(patterns)}, which names '{theirs[0]}': the server "
+            "writes it and sends it to all sites; take patterns that leave it out"
+        )
     return Parts(owned=job.network.owned, personal=kept.__contains__)

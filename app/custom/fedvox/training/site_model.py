@@ -70,8 +70,10 @@ class SiteModel:
         Raises:
             ModelError: a name or a shape differs.
         """
-        network, held = self.network, modalities_of(self.job, received)
-        if not trains and held != modalities_of(self.job, self.travelling):
+        network, names = self.network, [*self.travelling, *self._staying]
+        lacks = modalities_of(self.job, self.travelling) - modalities_of(self.job, received)
+        if not trains and lacks:
+            held = modalities_of(self.job, names) - lacks
             network = to_device(initial_model(self.job, held), self.device)
         built = weights_of(network)
         load_weights(network, received, self.parts.travelling(built, self.site.modalities))
