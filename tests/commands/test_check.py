@@ -59,6 +59,13 @@ def test_sound_site_passes(site_file, capsys):
     )
 
 
+def test_a_slip_in_the_attachments_is_told_before_the_run(site_file):
+    content = json.loads(site_file.read_text()) | {"attachments": ["prototype"]}
+    site_file.write_text(json.dumps(content))
+    with pytest.raises(ConfigError, match=r"'prototype'; did you mean 'prototypes'"):
+        call(str(site_file))
+
+
 def test_refused_case_is_called_by_its_code_with_a_remedy(damaged, capsys):
     assert call(str(damaged)) == 1
     lines = capsys.readouterr().out.splitlines()

@@ -84,11 +84,13 @@ def run(args: argparse.Namespace) -> int:
         ConfigError: an option or the site file is wrong.
         DataError: the data folder is not in the reader's layout.
     """
+    from fedvox.aggregation.attachment import check_listed
     from fedvox.data.site.site_file import read_site_file
 
     _refuse_options(args)
     _refuse_folder(args.site_file)
     site = read_site_file(args.site_file)
+    check_listed(site.attachments, args.site_file.name)
     if args.which is not None:
         print(_which(site, args.which))
         return 0
