@@ -37,6 +37,7 @@ from fedvox.privacy.forms import FormError
 CLASSES, WIDTH = 2, 3
 NETWORK = MixModalSettings()
 HELD = ("t1", "flair")
+TRAINED = dict.fromkeys(HELD, 10**9)
 MODEL = {f"memory.{name}": np.zeros((CLASSES, WIDTH), np.float32) for name in HELD} | {
     f"tailored.{name}.w": np.zeros(1, np.float32) for name in HELD
 }
@@ -197,7 +198,7 @@ def test_a_wrong_form_is_refused_at_the_site_and_at_the_server(name):
     with pytest.raises(FormError, match=reason):
         check_attached(attached)
     with pytest.raises(UpdateRefused, match=f"attachment: .*{reason}"):
-        screen_attached(attached, MODEL, HELD)
+        screen_attached(attached, MODEL, TRAINED)
 
 
 def test_a_modality_twice_is_refused():
@@ -209,7 +210,8 @@ def test_a_modality_twice_is_refused():
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
-        (told("flair"), "prototypes of flair, which the site does not hold"),
+        (told("flair"), "prototypes of flair, which the site does not train"),
+        (told(cases=6), "prototypes of 6 cases of t1, registered 5"),
         (told("ct"), "prototypes of ct that the model has no place for"),
         (
             {MODALITY: np.int64([2]), SUMS: np.zeros((1, 2, 9)), VOXELS: np.zeros((1, 2))}
@@ -217,12 +219,12 @@ def test_a_modality_twice_is_refused():
             "prototypes of t1 that the model has no place for",
         ),
     ],
-    ids=["not the site's", "not the job's", "another width"],
+    ids=["not the site's", "more cases", "not the job's", "another width"],
 )
 def test_prototypes_are_of_the_model_and_of_the_site_s_own_modalities(arrays, reason):
     with pytest.raises(UpdateRefused, match=reason):
-        screen_attached({"prototypes": arrays}, MODEL, ["t1"])
-    screen_attached({"prototypes": told()}, MODEL, ["t1"])
+        screen_attached({"prototypes": arrays}, MODEL, {"t1": 5, "flair": 0})
+    screen_attached({"prototypes": told()}, MODEL, {"t1": 5, "flair": 0})
     screen_attached({"prototypes": told("flair")}, MODEL, None)
 
 
@@ -262,7 +264,7 @@ def hostile(draw):
 def test_whatever_a_site_sends_is_refused_or_stays_plausible(arrays):
     """No other exception, and no number in the model that no mean can be."""
     try:
-        screen_attached({"prototypes": arrays}, MODEL, HELD)
+        screen_attached({"prototypes": arrays}, MODEL, TRAINED)
     except UpdateRefused:
         return
     memory = merge({"a": arrays, "b": told()}, Memory(), NETWORK)
@@ -271,9 +273,9 @@ def test_whatever_a_site_sends_is_refused_or_stays_plausible(arrays):
 
 
 def test_a_site_that_claims_huge_counts_weighs_no_more_than_the_most_there_can_be():
-    loud = told(value=1.0, voxels=1e300, cases=10**9)
+    loud = told(value=1.0, voxels=1e300)
     check(loud, 1)
-    memory = merge({"a": loud, "b": told(value=3.0, voxels=MOST_VOXELS)}, Memory(), NETWORK)
+    memory = merge({"a": loud, "b": told(value=3.0, voxels=5 * MOST_VOXELS)}, Memory(), NETWORK)
     np.testing.assert_allclose(known(memory), np.full((CLASSES, WIDTH), 2.0))
 
 

@@ -29,7 +29,7 @@ def told(modality: str = "t1", value: float = 2.0) -> dict[str, np.ndarray]:
     """The arrays of a site with one modality and the same mean in all classes."""
     arrays = no_prototypes(1, CLASSES, WIDTH)
     arrays[MODALITY][0] = MODALITIES.index(modality)
-    arrays[SUMS][:], arrays[VOXELS][:], arrays[CASES][:] = value * 8, 8, 5
+    arrays[SUMS][:], arrays[VOXELS][:], arrays[CASES][:] = value * 8, 8, 4
     return arrays
 
 
@@ -85,7 +85,7 @@ def test_the_model_s_prototypes_are_those_of_attachments_and_not_of_weights(open
 def test_a_round_refuses_prototypes_of_a_modality_that_the_site_did_not_register(open_round):
     own = Registration("1", "x", modalities=("t1",), training={"t1": 4})
     current = open_round(registered={"a": {"t1": 4}})
-    with pytest.raises(UpdateRefused, match="prototypes of flair, which the site does not hold"):
+    with pytest.raises(UpdateRefused, match="prototypes of flair, which the site does not train"):
         current.accept(update("a", 7.0, 4, "t1", attached={"prototypes": told("flair")}), own)
     assert current.close()[0].keys() == MODEL.keys() and not current.memory
 

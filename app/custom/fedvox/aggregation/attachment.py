@@ -37,7 +37,7 @@ class Attachment:
             server when the round is closed; sites come in the order of their names.
         cut: ``(arrays, least) -> arrays``, at the site before the check: leaves out the numbers
             that are made from fewer than ``least`` cases, so that the rest may leave.
-        fits: ``(arrays, model, the site's modalities)``, at the server: raises
+        fits: ``(arrays, model, training cases by modality)``, at the server: raises
             :class:`UpdateRefused` where they are not of this model or not the site's to tell.
         tensors: ``memory -> tensors`` of the global model that follow from it, in place of the
             sites' mean.
@@ -47,7 +47,7 @@ class Attachment:
     check: Callable[[Arrays, int], None]
     merge: Callable[[Mapping[str, Arrays], Memory, NetworkSettings], Memory]
     cut: Callable[[Arrays, int], Arrays] = lambda arrays, least: arrays
-    fits: Callable[[Arrays, Arrays, Collection[str] | None], None] = lambda *told: None
+    fits: Callable[[Arrays, Arrays, Mapping[str, int] | None], None] = lambda *told: None
     tensors: Callable[[Memory], Arrays] = lambda memory: {}
 
 
@@ -137,13 +137,13 @@ def leaving(attached: Any, listed: Collection[str], least: int) -> dict[str, dic
     return kept
 
 
-def screen_attached(attached: Any, model: Arrays, held: Collection[str] | None) -> None:
+def screen_attached(attached: Any, model: Arrays, held: Mapping[str, int] | None) -> None:
     """At the server: as :func:`check_attached`, and of this model and this site.
 
     Args:
         attached: name -> array name -> array.
         model: the global model.
-        held: single modalities of the site, as it registered; None where nobody registers.
+        held: modality -> training cases of the site, as it registered; None where nobody registers.
 
     Raises:
         UpdateRefused: with the reason, for the round's record.

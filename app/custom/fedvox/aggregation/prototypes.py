@@ -6,7 +6,7 @@ and class over all sites; it goes down as a tensor of the model. A mean over few
 one of them, so it leaves a site only where enough cases stand behind it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,8 +21,8 @@ from fedvox.privacy.forms import FormError
 MODALITY, SUMS, VOXELS, CASES = "modality", "sums", "voxels", "cases"
 LARGEST = 1e3
 """Of a mean feature; behind instance normalisation they are of the order of 1."""
-MOST_VOXELS = 1e9
-"""Voxels of one class that count of one site, whatever it says."""
+MOST_VOXELS = 1e7
+"""Voxels of one class that count for each case behind them, whatever a site says."""
 KEPT = "prototypes."
 """How the names of its arrays in the server's memory begin."""
 
@@ -92,24 +92,30 @@ def check(arrays: Arrays, least: int) -> None:
         raise FormError(f"holds a prototype beyond {LARGEST:g}")
 
 
-def fits(arrays: Arrays, model: Arrays, held: Collection[str] | None) -> None:
-    """At the server: prototypes of this model, and of the site's own modalities only.
+def fits(arrays: Arrays, model: Arrays, held: Mapping[str, int] | None) -> None:
+    """At the server: prototypes of this model, of the site's own modalities and cases only.
 
     Args:
         arrays: as :func:`check` let them pass.
         model: the global model.
-        held: modalities of the site, as it registered; None where nobody registers.
+        held: modality -> training cases of the site, as it registered; None where nobody registers.
 
     Raises:
         UpdateRefused: with the reason.
     """
-    for place in arrays[MODALITY].tolist():
+    for row, place in enumerate(arrays[MODALITY].tolist()):
         name = MODALITIES[place]
         own = model.get(f"{MEMORY}.{name}")
         if own is None or own.shape != arrays[SUMS].shape[1:]:
             raise UpdateRefused(f"attachment: prototypes of {name} that the model has no place for")
-        if held is not None and name not in held:
-            raise UpdateRefused(f"attachment: prototypes of {name}, which the site does not hold")
+        if held is None:
+            continue
+        if not held.get(name):
+            raise UpdateRefused(f"attachment: prototypes of {name}, which the site does not train")
+        if (told := int(arrays[CASES][row].max(initial=0))) > held[name]:
+            raise UpdateRefused(
+                f"attachment: prototypes of {told} cases of {name}, registered {held[name]}"
+            )
 
 
 def merge(own: Mapping[str, Arrays], memory: Memory, network: NetworkSettings) -> Memory:
@@ -130,7 +136,8 @@ def merge(own: Mapping[str, Arrays], memory: Memory, network: NetworkSettings) -
         for row, place in enumerate(arrays[MODALITY].tolist()):
             name, told = MODALITIES[place], np.asarray(arrays[VOXELS][row], np.float64)
             # a site that claims more voxels than there can be keeps its mean and loses weight
-            scale = np.minimum(1.0, MOST_VOXELS / np.maximum(told, 1.0))
+            most = MOST_VOXELS * np.asarray(arrays[CASES][row], np.float64)
+            scale = np.minimum(1.0, most / np.maximum(told, 1.0))
             total = np.asarray(arrays[SUMS][row], np.float64) * scale[:, None]
             sums[name] = sums.get(name, 0.0) + total
             voxels[name] = voxels.get(name, 0.0) + told * scale

@@ -23,7 +23,7 @@ from fedvox.aggregation.update import Arrays, Update
 from fedvox.aggregation.weighing import build_weighing, weighing_settings
 from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.aggregation.weighing.share import Share
-from fedvox.data.settings import singles
+from fedvox.data.settings import by_modality
 from fedvox.errors import UpdateRefused
 from fedvox.networks.settings import NetworkSettings
 
@@ -113,7 +113,7 @@ class Round:
             _check_modalities(update, own)
             sent = self.sent_to(update.site)
             screen(update, sent, self.index, self.accepted, cases, self.steps)
-            held = None if own is None else singles(own.modalities)
+            held = None if own is None else by_modality(own.training)
             screen_attached(update.attached, self.model, held)
         except UpdateRefused as refusal:
             self.refuse(update.site, str(refusal))
@@ -234,8 +234,7 @@ class Round:
         modality, cases = self.network.modality_of(name), self.accepted[site].training
         if modality is None or not cases:
             return 1.0
-        own = sum(count for held, count in cases.items() if modality in singles([held]))
-        return own / sum(cases.values())
+        return by_modality(cases).get(modality, 0) / sum(cases.values())
 
     def _record(
         self, shares: Mapping[str, Share], traffic: Mapping[str, Traffic] | None

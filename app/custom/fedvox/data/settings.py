@@ -1,6 +1,6 @@
 """What a job fixes about images: organs, grid, patch and intensity window."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -98,6 +98,22 @@ def singles(sets: Collection[str]) -> frozenset[str]:
         sets: such as ``["t1+flair", "t1"]``.
     """
     return frozenset(part for held in sets for part in held.split("+"))
+
+
+def by_modality(counts: Mapping[str, int]) -> dict[str, int]:
+    """Cases that have each single modality.
+
+    Args:
+        counts: modality set -> cases.
+
+    Example:
+        >>> by_modality({"t1+flair": 6, "t1": 2})
+        {'flair': 6, 't1': 8}
+    """
+    return {
+        name: sum(count for held, count in counts.items() if name in singles([held]))
+        for name in sorted(singles(counts))
+    }
 
 
 def subsets(modalities: Sequence[str]) -> tuple[str, ...]:
