@@ -152,7 +152,7 @@ class Step:
         image = keep_moments(self.intensity(image, generator(*address, "intensity")), image)
         contrast = self.job.augmentation.contrast
         image = vary_contrast(image, contrast, generator(*address, "contrast"))
-        if not batch.present.all():  # what is missing stays 0 whatever an augmentation made of it
+        if self.job.data.missing_channels:  # they stay 0 whatever an augmentation made of them
             image = image * batch.present[:, :, None, None, None]
         return image, label, annotated
 
