@@ -22,12 +22,11 @@ import argparse
 import json
 import statistics
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, compute, open_sites, points, seeded
+from cells import Cell, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     pass
@@ -150,38 +149,24 @@ def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, 
 
 def main() -> int:
     """Runs all cells and prints the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser = options(__doc__, "runs/adaptive")
     parser.add_argument("--terms", action="store_true", help="also each term of adaptive alone")
     parser.add_argument(
         "--adaptive", action="append", default=[], metavar="KEY=VALUE", help="of adaptive"
     )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of every arm's job"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/adaptive"), help="where cells are kept"
-    )
-    parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
-    parser.add_argument("--quick", action="store_true", help="one seed, tiny: a smoke run")
     args = parser.parse_args()
-    cells = cells_of(args)
-    with tempfile.TemporaryDirectory() as name:
-        found = compute(
-            cells,
-            Path(name) if args.quick else args.out,
-            args.workers,
-            run_cell,
-            lambda own: f"{mean_of(own):.3f}, worst site {worst_of(own):.3f}",
-        )
+    found = computed(
+        cells_of(args),
+        args,
+        run_cell,
+        lambda own: f"{mean_of(own):.3f}, worst site {worst_of(own):.3f}",
+    )
     figures: dict[str, float] = {}
     for scenario in SCENARIOS:
         figures |= report(scenario, found)
     lost = figures[f"equal_{MEAN}_dice"] - figures[f"{MEAN}_dice"]
     figures["ceiling_points"] = round(100 * lost, 2)
-    print(json.dumps(figures | {"seeds": len({cell.seed for cell in cells})}))
+    print(json.dumps(figures | {"seeds": len({cell.seed for cell in found})}))
     return 0
 
 

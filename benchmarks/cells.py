@@ -1,9 +1,11 @@
 """What benchmarks of several runs share: cells that are kept when they are done, and intervals."""
 
+import argparse
 import hashlib
 import json
 import shutil
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -77,6 +79,48 @@ def digest(*settings: object) -> str:
 def seeded(seed: int) -> tuple[str, ...]:
     """Patients, initial weights and draws of a seed, as ``--set`` takes them."""
     return (f"phantom.seed={seed}", f"training.seed={seed}")
+
+
+def options(about: str | None, out: str) -> argparse.ArgumentParser:
+    """The options that benchmarks of cells share.
+
+    Args:
+        about: the benchmark's docstring.
+        out: where it keeps cells unless told otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seeds", type=_count, default=3, help="number of seeds (default 3)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="of every arm's job"
+    )
+    parser.add_argument("--out", type=Path, default=Path(out), help="where cells are kept")
+    parser.add_argument("--workers", type=_count, default=2, help="runs side by side (default 2)")
+    parser.add_argument("--quick", action="store_true", help="one seed, tiny: a smoke run")
+    return parser
+
+
+def _count(text: str) -> int:
+    """A whole number from 1.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1")
+    return int(text)
+
+
+def computed(
+    cells: Sequence[Cell],
+    args: argparse.Namespace,
+    run: Callable[[Cell, Path], Result],
+    told: Callable[[Mapping[str, Any]], str],
+) -> dict[Cell, Result]:
+    """As :func:`compute`, as the command line says; a quick run keeps nothing."""
+    with tempfile.TemporaryDirectory() as name:
+        return compute(cells, Path(name) if args.quick else args.out, args.workers, run, told)
 
 
 def compute(

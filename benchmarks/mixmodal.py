@@ -28,13 +28,12 @@ import argparse
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, compute, open_sites, points, seeded
+from cells import Cell, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -205,31 +204,20 @@ def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
 
 def main() -> int:
     """Runs all cells and prints the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default 3)")
+    parser = options(__doc__, "runs/mixmodal")
     parser.add_argument("--ablate", action="store_true", help="also the job without one part each")
     parser.add_argument("--only", default="", help="arms, with commas between them (all)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="of every arm's job"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("runs/mixmodal"), help="where cells are kept"
-    )
-    parser.add_argument("--workers", type=int, default=2, help="runs side by side (default 2)")
-    parser.add_argument("--quick", action="store_true", help="one seed, tiny: a smoke run")
     args = parser.parse_args()
-    cells = cells_of(args)
-    with tempfile.TemporaryDirectory() as name:
-        found = compute(
-            cells,
-            Path(name) if args.quick else args.out,
-            args.workers,
-            run_cell,
-            lambda own: f"{mean_of(own):.3f}, one modality {mean_of(own, single=True):.3f}",
-        )
-    print(json.dumps(report(found) | {"seeds": len({cell.seed for cell in cells})}))
+    known = {**ARMS, **(ABLATIONS if args.ablate else {})}
+    if unknown := sorted(set(filter(None, args.only.split(","))) - set(known)):
+        parser.error(f"--only {','.join(unknown)}: known are {', '.join(known)}")
+    found = computed(
+        cells_of(args),
+        args,
+        run_cell,
+        lambda own: f"{mean_of(own):.3f}, one modality {mean_of(own, single=True):.3f}",
+    )
+    print(json.dumps(report(found) | {"seeds": len({cell.seed for cell in found})}))
     return 0
 
 

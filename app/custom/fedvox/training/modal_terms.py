@@ -11,18 +11,8 @@ from fedvox.losses.modal import (
     prototype_distance,
     shared_distance,
 )
+from fedvox.networks import outputs as names
 from fedvox.networks.mixmodal_settings import MixModalSettings
-from fedvox.networks.outputs import (
-    ANCHORS,
-    DEEP,
-    DROPPED_DEEP,
-    DROPPED_LOGITS,
-    IDENTITY,
-    LOGITS,
-    MIDDLE,
-    PRESENT,
-    SHARED,
-)
 from fedvox.training.term import Term
 
 
@@ -33,8 +23,8 @@ def dropped_segmentation(job: JobSettings, partly: bool) -> Term | None:
     loss = build_loss(job.training.loss)
     return Term(
         f"{job.training.loss.name} with dropped modalities",
-        frozenset({DROPPED_LOGITS}),
-        lambda outputs, target: loss(outputs[DROPPED_LOGITS], target),
+        frozenset({names.DROPPED_LOGITS}),
+        lambda outputs, target: loss(outputs[names.DROPPED_LOGITS], target),
     )
 
 
@@ -47,10 +37,10 @@ def self_distillation(job: JobSettings, partly: bool) -> Term | None:
         return None
     return Term(
         "self-distillation",
-        frozenset({LOGITS, DROPPED_LOGITS, DEEP, DROPPED_DEEP}),
+        frozenset({names.LOGITS, names.DROPPED_LOGITS, names.DEEP, names.DROPPED_DEEP}),
         lambda outputs, target: (
-            answer_divergence(outputs[DROPPED_LOGITS], outputs[LOGITS])
-            + feature_distance(outputs[DROPPED_DEEP], outputs[DEEP])
+            answer_divergence(outputs[names.DROPPED_LOGITS], outputs[names.LOGITS])
+            + feature_distance(outputs[names.DROPPED_DEEP], outputs[names.DEEP])
         ),
         own.self_distillation,
     )
@@ -63,10 +53,12 @@ def consistency(job: JobSettings, partly: bool) -> Term | None:
         return None
     return Term(
         "consistency",
-        frozenset({SHARED, MIDDLE, ANCHORS, PRESENT}),
+        frozenset({names.SHARED, names.MIDDLE, names.ANCHORS, names.PRESENT}),
         lambda outputs, target: (
-            shared_distance(outputs[SHARED], outputs[PRESENT])
-            + prototype_distance(outputs[MIDDLE], outputs[ANCHORS], outputs[PRESENT], target)
+            shared_distance(outputs[names.SHARED], outputs[names.PRESENT])
+            + prototype_distance(
+                outputs[names.MIDDLE], outputs[names.ANCHORS], outputs[names.PRESENT], target
+            )
         ),
         own.consistency,
     )
@@ -79,8 +71,8 @@ def identity(job: JobSettings, partly: bool) -> Term | None:
         return None
     return Term(
         "identity",
-        frozenset({IDENTITY}),
-        lambda outputs, target: identity_loss(outputs[IDENTITY]),
+        frozenset({names.IDENTITY}),
+        lambda outputs, target: identity_loss(outputs[names.IDENTITY]),
         own.identity,
     )
 
