@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, computed, open_sites, options, points, seeded
+from cells import Cell, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     pass
@@ -109,6 +109,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
     for arm, changes in TERMS.items() if args.terms else ():
         rules[arm] = rules[ADAPTIVE] + [f"{key}.{name}={value}" for name, value in changes.items()]
     seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
+    rules = {MEAN: rules[MEAN]} | chosen(rules, args)  # all are compared with the mean
     return [
         Cell(JOB, arm, seed, (*COMMON, *more, *seeded(seed), *quick, *args.set, *rule), scenario)
         for seed in range(seeds)

@@ -5,19 +5,21 @@ import hashlib
 import json
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from fedvox.data.site.site_data import SiteData
     from fedvox.job.settings import JobSettings
 
 Result = dict[str, Any]
+Arm = TypeVar("Arm")
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,17 @@ def options(about: str | None, out: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, default=Path(out), help="where cells are kept")
     parser.add_argument("--workers", type=_count, default=2, help="runs side by side (default 2)")
+    parser.add_argument("--only", default="", help="arms, with commas between them (all)")
     parser.add_argument("--quick", action="store_true", help="one seed, tiny: a smoke run")
     return parser
+
+
+def chosen(arms: Mapping[str, Arm], args: argparse.Namespace) -> dict[str, Arm]:
+    """The arms that ``--only`` names, or all; ends the program where it names another."""
+    names = args.only.split(",") if args.only else list(arms)
+    if unknown := sorted(set(names) - set(arms)):
+        sys.exit(f"error: --only {','.join(unknown)}: known are {', '.join(arms)}")
+    return {name: arms[name] for name in names}
 
 
 def _count(text: str) -> int:

@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, computed, open_sites, options, points, seeded
+from cells import Cell, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -155,9 +155,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
 def cells_of(args: argparse.Namespace) -> list[Cell]:
     """All cells that the command line asks for, seed by seed."""
     seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
-    arms = {**ARMS, **(ABLATIONS if args.ablate else {})}
-    if args.only:
-        arms = {name: arms[name] for name in args.only.split(",")}
+    arms = chosen({**ARMS, **(ABLATIONS if args.ablate else {})}, args)
     return [
         Cell(JOB, arm, seed, (*COMMON, *seeded(seed), *quick, *changes, *args.set))
         for seed in range(seeds)
@@ -206,11 +204,7 @@ def main() -> int:
     """Runs all cells and prints the figures."""
     parser = options(__doc__, "runs/mixmodal")
     parser.add_argument("--ablate", action="store_true", help="also the job without one part each")
-    parser.add_argument("--only", default="", help="arms, with commas between them (all)")
     args = parser.parse_args()
-    known = {**ARMS, **(ABLATIONS if args.ablate else {})}
-    if unknown := sorted(set(filter(None, args.only.split(","))) - set(known)):
-        parser.error(f"--only {','.join(unknown)}: known are {', '.join(known)}")
     found = computed(
         cells_of(args),
         args,
