@@ -239,7 +239,7 @@ def test_modality_that_no_site_had_is_noted(
     record = json.loads(printed.out)
     assert (record["phantom_model"], record["missing"]) == (False, [])
     assert record["untrained"] == ["mr"] * noted
-    assert ("note: no site of this modality trained the model" in printed.err) is noted
+    assert ("note: the model was trained without this modality" in printed.err) is noted
 
 
 def test_dicom_series_is_segmented_on_its_own_grid(predict, write_dicom, ct_voxels, tmp_path):

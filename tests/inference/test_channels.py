@@ -125,7 +125,7 @@ def test_the_command_names_channels_in_record_and_picture(model, scans, tmp_path
     assert (record["modality"], record["channels"]) == ("t1+t2+flair", list(CHANNELS))
     assert record["modality_reason"] == "named by the user" and record["missing"] == []
     assert (tmp_path / "seg.png").stat().st_size > 10_000
-    assert "no site of this modality" not in capsys.readouterr().err
+    assert "trained without this modality" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

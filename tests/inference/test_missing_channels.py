@@ -82,10 +82,10 @@ def test_the_command_says_what_was_missing_and_what_no_site_had(lenient, scans, 
     printed = capsys.readouterr()
     assert "given t1, missing t2, flair\n" in printed.out
     assert (
-        "note: no scan of t2, flair (no site trained the model with flair); the labels come from "
+        "note: no scan of t2, flair (the model was trained without flair); the labels come from "
         "t1 alone\n"
     ) in printed.err
-    assert "no site of this modality" not in printed.err
+    assert "trained without this modality" not in printed.err
 
 
 def test_the_command_says_which_of_the_given_channels_no_site_had(lenient, scans, tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_the_command_says_which_of_the_given_channels_no_site_had(lenient, scans
     printed = capsys.readouterr()
     record = json.loads(printed.out)
     assert (record["modality"], record["missing"]) == ("t2+flair", ["t1"])
-    assert "note: no site of this modality trained the model: flair\n" in printed.err
+    assert "note: the model was trained without this modality: flair\n" in printed.err
     assert "note: no scan of t1; the labels come from t2+flair alone\n" in printed.err
 
 

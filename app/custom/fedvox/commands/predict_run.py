@@ -208,11 +208,12 @@ def _note_modalities(record: Mapping[str, Any]) -> None:
     given = [name for name in untrained if name not in missing]
     if given:
         print(
-            f"note: no site of this modality trained the model: {', '.join(given)}", file=sys.stderr
+            f"note: the model was trained without this modality: {', '.join(given)}",
+            file=sys.stderr,
         )
     if missing:
         never = [name for name in missing if name in untrained]
-        told = f" (no site trained the model with {', '.join(never)})" if never else ""
+        told = f" (the model was trained without {', '.join(never)})" if never else ""
         print(
             f"note: no scan of {', '.join(missing)}{told}; the labels come from "
             f"{record['modality']} alone",

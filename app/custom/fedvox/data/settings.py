@@ -91,13 +91,18 @@ def joined(modalities: Sequence[str]) -> str:
     return "+".join(modalities)
 
 
+def parts(modality: str) -> frozenset[str]:
+    """The modalities of a set as it stands in tables, e.g. of ``t1+flair``."""
+    return frozenset(modality.split("+"))
+
+
 def singles(sets: Collection[str]) -> frozenset[str]:
     """The single modalities among modality sets.
 
     Args:
         sets: such as ``["t1+flair", "t1"]``.
     """
-    return frozenset(part for held in sets for part in held.split("+"))
+    return frozenset().union(*map(parts, sets))
 
 
 def by_modality(counts: Mapping[str, int]) -> dict[str, int]:
@@ -111,7 +116,7 @@ def by_modality(counts: Mapping[str, int]) -> dict[str, int]:
         {'flair': 6, 't1': 8}
     """
     return {
-        name: sum(count for held, count in counts.items() if name in singles([held]))
+        name: sum(count for held, count in counts.items() if name in parts(held))
         for name in sorted(singles(counts))
     }
 

@@ -11,17 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedvox.data.organs import CANONICAL, REGIONS
+from fedvox.data.settings import parts
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN, SummaryRow
 
 SUBSET_NOTE = (
     "global models are scored on every subset of a test case's modalities, so with fewer "
     "modalities they count more cases than the sites' own models, which get all that a case has"
 )
-
-
-def parts(modality: str) -> frozenset[str]:
-    """The modalities of a set as it stands in tables, e.g. of ``t1+flair``."""
-    return frozenset(modality.split("+"))
 
 
 def ordered_subsets(names: Iterable[str], channels: Sequence[str] = ()) -> list[str]:

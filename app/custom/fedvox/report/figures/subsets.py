@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-from fedvox.metrics.subsets import SubsetScores, ordered_subsets, parts
+from fedvox.data.settings import parts
+from fedvox.metrics.subsets import SubsetScores, ordered_subsets
 from fedvox.metrics.table import ALL_SITES, MEAN_ORGAN
 from fedvox.metrics.text_table import short_name
 from fedvox.report.figures.axes import EDGE, INK, plain_text
