@@ -56,6 +56,18 @@ def test_a_report_of_phantom_cases_says_so(shared_model, site_file, tmp_path):
     assert "Phantom data" in (out / "report.html").read_text()
 
 
+@pytest.mark.parametrize(("trained", "noted"), [("mr", True), ("ct", False)])
+def test_a_modality_that_the_model_has_never_seen_is_told(
+    make_model, site_file, tmp_path, capsys, trained, noted
+):
+    model = make_model("ct", "mr")
+    told = json.loads(model.with_suffix(".json").read_text())
+    model.with_suffix(".json").write_text(json.dumps(told | {"modalities": [trained]}))
+    assert evaluated(model, site_file, tmp_path / "x") == 0
+    note = "note: the model was trained without this modality: ct\n"
+    assert (note in capsys.readouterr().err) is noted
+
+
 def test_tables_call_a_model_as_its_description_does(make_model, site_file, tmp_path, capsys):
     model = make_model("ct")
     told = model.with_name("model.json")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fedvox.commands.computing import add_computing, threads_of
 from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_model, require_place
+from fedvox.commands.text import note_untrained
 
 if TYPE_CHECKING:
     from fedvox.data.site.site_data import SiteData
@@ -84,14 +85,17 @@ def run(args: argparse.Namespace) -> int:
 def _score(args: argparse.Namespace, trained: "TrainedModel", site: "SiteData") -> int:
     from dataclasses import asdict
 
+    from fedvox.data.settings import singles
     from fedvox.files import private_folder
     from fedvox.inference.evaluate_site import evaluate_model
+    from fedvox.inference.model_files.model_file import untrained
     from fedvox.metrics.subsets import as_held
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import MetricRow, SummaryRow, write_csv
     from fedvox.metrics.text_table import format_subsets, format_table
 
     rows = evaluate_model(trained, site, args.split, progress=True)
+    note_untrained(untrained(trained.description, sorted(singles(site.modalities))))
     summary = summarise(rows)
     if args.out:
         private_folder(args.out)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fedvox.commands.predict_plan import Task, Worklist
-from fedvox.commands.text import visible, warn_of_phantoms
+from fedvox.commands.text import note_untrained, visible, warn_of_phantoms
 
 if TYPE_CHECKING:
     from fedvox.inference.predict import Options, Prediction, Predictor
@@ -205,12 +205,7 @@ def _note_empty(records: Sequence[Mapping[str, Any]]) -> None:
 def _note_modalities(record: Mapping[str, Any]) -> None:
     """Says on stderr what no site that trained the model held, and of what there was no scan."""
     missing, untrained = record["missing"], record["untrained"]
-    given = [name for name in untrained if name not in missing]
-    if given:
-        print(
-            f"note: the model was trained without this modality: {', '.join(given)}",
-            file=sys.stderr,
-        )
+    note_untrained(name for name in untrained if name not in missing)
     if missing:
         never = [name for name in missing if name in untrained]
         told = f" (the model was trained without {', '.join(never)})" if never else ""

@@ -1,6 +1,7 @@
 """Text for a terminal."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -12,6 +13,12 @@ def visible(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
+
+
+def note_untrained(names: Iterable[str]) -> None:
+    """Says on stderr, if anything, which modalities a model has never seen."""
+    if told := ", ".join(names):
+        print(f"note: the model was trained without this modality: {told}", file=sys.stderr)
 
 
 def warn_of_phantoms(description: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What a job fixes about images: organs, grid, patch and intensity window."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -96,7 +96,7 @@ def parts(modality: str) -> frozenset[str]:
     return frozenset(modality.split("+"))
 
 
-def singles(sets: Collection[str]) -> frozenset[str]:
+def singles(sets: Iterable[str]) -> frozenset[str]:
     """The single modalities among modality sets.
 
     Args:

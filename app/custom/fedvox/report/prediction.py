@@ -10,6 +10,7 @@ import nibabel as nib
 
 import fedvox
 from fedvox.data.grid.to_grid import geometry_of, to_ras
+from fedvox.inference.model_files.model_file import untrained
 from fedvox.inference.predict import Prediction, thinning
 from fedvox.report.figures.overlay import draw_overlay
 
@@ -49,21 +50,6 @@ def draw_prediction(
     )
 
 
-def untrained(prediction: Prediction, description: Mapping[str, Any]) -> list[str]:
-    """Modalities of the scans, and missing channels, that no site which trained the model held.
-
-    Args:
-        prediction: from :class:`fedvox.inference.predict.Predictor`.
-        description: content of ``model.json``; nothing where it does not tell.
-    """
-    sets = description.get("modalities")
-    if not isinstance(sets, list) or not sets:
-        return []
-    trained = {name for entry in sets for name in str(entry).split("+")}
-    asked = [*prediction.told.modality.split("+"), *prediction.missing]
-    return [name for name in asked if name not in trained]
-
-
 def describe_prediction(
     prediction: Prediction, description: Mapping[str, Any], largest_component: bool
 ) -> dict[str, Any]:
@@ -90,7 +76,9 @@ def describe_prediction(
         "modality_reason": prediction.told.reason,
         "channels": list(prediction.channels),
         "missing": list(prediction.missing),
-        "untrained": untrained(prediction, description),
+        "untrained": untrained(
+            description, [*prediction.told.modality.split("+"), *prediction.missing]
+        ),
         "input": {
             "shape": list(labels.data.shape),
             "spacing_mm": [round(size, 4) for size in labels.spacing],
