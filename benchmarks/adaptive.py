@@ -4,7 +4,8 @@ The settings of jobs/brats, shorter, with the rules of training.client_weight as
 mean by cases, its rivals FedCE and FedPID, modality_first (here the mean, since all sites have the
 same modalities) and adaptive. In the unequal scenario one site is good, one has noisy images, one
 wrong labels on nine tenths of its training cases and one a quarter of the cases; validation and
-test cases have right labels everywhere. `ceiling_points` is what the mean gains where the data
+test cases have right labels everywhere. In the equal one the mean and adaptive are compared, with
+--rivals all arms. `ceiling_points` is what the mean gains where the data
 of all sites are good and complete: more no weights can win back, but for chance. Arms of one seed
 share data, initial weights and draws. Trained in process, which gives the simulator's weights (see
 tests/jobs). Dice is the mean over whole tumour, core and enhancing part of unseen patients.
@@ -46,8 +47,9 @@ COMMON = (
     "training.device=cpu",
 )
 QUALITY = 'phantom.quality=["good","noisy","wrong_labels","small"]'
+UNEQUAL = "unequal"
 SCENARIOS: Mapping[str, tuple[str, ...]] = {
-    "unequal": (QUALITY, "phantom.wrong_share=0.9"),
+    UNEQUAL: (QUALITY, "phantom.wrong_share=0.9"),
     "equal": (),
 }
 QUICK = (
@@ -115,6 +117,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
         for seed in range(seeds)
         for scenario, more in SCENARIOS.items()
         for arm, rule in rules.items()
+        if scenario == UNEQUAL or args.rivals or arm in (MEAN, ADAPTIVE)
     ]
 
 
@@ -130,7 +133,7 @@ def worst_of(result: Mapping[str, Any]) -> float:
 
 def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
     """Prints the arms of a scenario and gives their figures."""
-    prefix = "" if scenario == "unequal" else f"{scenario}_"
+    prefix = "" if scenario == UNEQUAL else f"{scenario}_"
     arms: dict[str, dict[int, Mapping[str, Any]]] = {}
     for cell, result in found.items():
         if cell.scenario == scenario:
@@ -151,6 +154,7 @@ def report(scenario: str, found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, 
 def main() -> int:
     """Runs all cells and prints the figures."""
     parser = options(__doc__, "runs/adaptive")
+    parser.add_argument("--rivals", action="store_true", help="all arms in the equal scenario too")
     parser.add_argument("--terms", action="store_true", help="also each term of adaptive alone")
     parser.add_argument(
         "--adaptive", action="append", default=[], metavar="KEY=VALUE", help="of adaptive"
