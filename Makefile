@@ -46,7 +46,7 @@ run: $(READY)
 	@echo "copied to runs/fedgin; open runs/fedgin/report.html"
 
 help:
-	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '/^#/!q; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 poc: $(READY)
 	@$(BIN)/python poc/dry_run.py $(ARGS)

@@ -78,3 +78,9 @@ def test_a_wheelhouse_is_downloaded_by_hashes_and_holds_the_package(make, lock):
     assert " --require-hashes --find-links wheels --dest runs/wheelhouse " in download
     assert download.endswith(f" -r {lock}")
     assert wheel.endswith(" wheel --no-deps --wheel-dir runs/wheelhouse .")
+
+
+def test_help_prints_every_target_of_the_head_and_nothing_below_it():
+    printed = subprocess.check_output(["make", "-s", "help"], cwd=ROOT, text=True)
+    head = (ROOT / "Makefile").read_text().partition("\nPYTHON")[0]
+    assert printed.splitlines() == [line[2:] for line in head.splitlines()]
