@@ -5,26 +5,39 @@
 # make provision    builds the start-up kits of provisioning/project.yml: runs/provision/
 # make secure-run   runs these kits on this machine and submits the job: runs/secure/
 # make jobs   derives jobs/fedavg from jobs/fedgin
+# make lock   requirements*.lock from requirements.txt; ARGS=--upgrade takes newer versions
+# make wheelhouse   what a site without network installs: runs/wheelhouse/; of GPUs: LOCK=requirements-gpu.lock
+# make audit  asks PyPI for known vulnerabilities of the locked versions
+# make sbom   the locked versions as CycloneDX: runs/sbom.json; of GPUs: LOCK=requirements-gpu.lock
 # make clean  removes .venv and runs/, but not runs/provision: kits and the root CA's key stay
 # make help   prints these lines
-# ARGS="..." goes on to poc and secure-run, as in: make poc ARGS="--sites ct,mr"
+# ARGS="..." goes on to poc, secure-run and lock, as in: make poc ARGS="--sites ct,mr"
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV := $(VENV)/.ready-dev
+VERSIONS := $(VENV)/versions.txt
 WORK := runs/.work
 
 PROJECT := provisioning/project.yml
 KITS := runs/provision/.built
 ARGS ?=
+LOCK ?= requirements.lock
+# PyTorch for CPUs, which PyPI lacks: a page of links, or a folder of wheels.
+CPU_WHEELS ?= https://download.pytorch.org/whl/cpu/torch/
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SBOM := $(BIN)/python -W ignore::UserWarning -m cyclonedx_py
+COMPILE := grep -v '^-e' requirements.txt | $(BIN)/uv pip compile - --quiet --no-config \
+	--python-version 3.11 --python-platform x86_64-manylinux_2_31 --only-binary :all: \
+	--emit-build-options --generate-hashes --annotation-style line --custom-compile-command "make lock"
 # Twice the cores: the long tests wait for processes most of their time.
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 # Python keeps what it compiles, also where the environment forbids it: tests start many processes.
 test unit: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test unit lint jobs poc provision kits secure-run help clean
+.PHONY: run test unit lint jobs poc provision kits secure-run lock wheelhouse audit sbom help clean
 
 run: $(READY)
 	@mkdir -p $(WORK) && rm -rf $(WORK)/fedgin
@@ -33,7 +46,7 @@ run: $(READY)
 	@echo "copied to runs/fedgin; open runs/fedgin/report.html"
 
 help:
-	@sed -n 's/^# //p' $(firstword $(MAKEFILE_LIST))
+	@sed -n '/^#/!q; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 poc: $(READY)
 	@$(BIN)/python poc/dry_run.py $(ARGS)
@@ -69,17 +82,43 @@ jobs: $(READY)
 	$(BIN)/fedvox job export fedgin --name fedavg --code pinned --set augmentation.name=none --out jobs
 	rm -f jobs/fedavg/README.md && cp docs/jobs/fedavg.md jobs/fedavg/README.md
 
-$(READY): requirements.txt pyproject.toml setup.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+# uv by itself, since requirements.txt may ask for versions that the lock does not have yet.
+lock: $(BIN)/python
+	$(PIP) install --quiet "$$(grep -o '^uv==[^ ]*' requirements-dev.txt)"
+	$(COMPILE) $(ARGS) --output-file requirements-gpu.lock
+	$(COMPILE) --output-file requirements.lock --constraint requirements-gpu.lock \
+		--find-links $(CPU_WHEELS)
+
+wheelhouse: $(BIN)/python
+	rm -rf build runs/wheelhouse
+	$(PIP) download --require-hashes --find-links $(CPU_WHEELS) --dest runs/wheelhouse -r $(LOCK)
+	$(PIP) wheel --no-deps --wheel-dir runs/wheelhouse .
+
+# The same versions as in requirements.lock, under the names that PyPI knows. A package of which
+# nothing can be learned is a failure.
+audit: $(DEV)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-gpu.lock
+
+sbom: $(DEV)
+	@mkdir -p runs
+	$(SBOM) requirements $(LOCK) --pyproject pyproject.toml --output-reproducible -o runs/sbom.json
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The locked versions without their hashes, which pip refuses beside an editable package.
+$(VERSIONS): requirements.lock | $(BIN)/python
+	sed -n 's/^\([a-z0-9.-]*==[^ +]*\).*/\1/p' requirements.lock > $@
+
+$(READY): requirements.txt $(VERSIONS) pyproject.toml setup.py
 	@echo "installing requirements.txt into $(VENV): some minutes, about 2 GB"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(PIP) install --quiet -c $(VERSIONS) -r requirements.txt
 	@touch $@
 
 # The linters and checkers that only tests need; they bring requirements.txt with them.
-$(DEV): requirements-dev.txt requirements.txt pyproject.toml setup.py
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(DEV): requirements-dev.txt requirements.txt $(VERSIONS) pyproject.toml setup.py
 	@echo "installing requirements-dev.txt into $(VENV): some minutes, about 2 GB"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PIP) install --quiet -c $(VERSIONS) -r requirements-dev.txt
 	@touch $(READY) $@
 
 clean:

@@ -215,7 +215,8 @@ def differences(first: Path, second: Path) -> tuple[float, float]:
     """Largest difference of an image voxel, and the share of label voxels that differ."""
     import torch
 
-    pairs = list(zip(torch.load(first), torch.load(second), strict=True))
+    read = [torch.load(path, weights_only=True) for path in (first, second)]
+    pairs = list(zip(*read, strict=True))
     image = max(float((a - b).abs().max()) for (a, _), (b, _) in pairs)
     other = sum(int((a != b).sum()) for (_, a), (_, b) in pairs)
     return image, other / sum(a.numel() for (_, a), _ in pairs)

@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 os.environ["OMP_NUM_THREADS"] = "1"
 """For started processes: threads that outnumber the cores mostly wait for each other."""
 
-pytest_plugins = ["channel_site", "plain_site", "rounds", "serialised", "tiny_job"]
+pytest_plugins = ["channel_site", "hostile_files", "plain_site", "rounds", "serialised", "tiny_job"]
 """Fixtures of ``tests/fixtures``, which several rooms share."""
 
 LONGEST = {"test_benchmarks", "test_role_pages", "test_secure_run", "test_dry_run"}

@@ -1,11 +1,56 @@
 import errno
+import resource
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hostile_files import safetensors_of
 from safetensors import safe_open
 
-from fedvox.tensors import write_arrays, write_tensors
+from fedvox.tensors import LONGEST_HEADER, read_arrays, write_arrays, write_tensors
+
+EIGHT = '{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}'
+"""A tensor in the first eight bytes."""
+NEXT = EIGHT.replace("[0, 8]", "[8, 16]")
+HOSTILE = {
+    "nothing": b"",
+    "an archive": b"PK\x03\x04" + bytes(64),
+    "a longer header than file": struct.pack("<Q", 1000) + b"{}",
+    "a header of 2^64 - 1 bytes": b"\xff" * 8 + b"{}",
+    "no text": struct.pack("<Q", 2) + b"\xff\xfe",
+    "brackets": safetensors_of("[" * 100_000),
+    "shared bytes": safetensors_of(f'{{"a": {EIGHT}, "b": {EIGHT}}}', 8),
+    "overlapping bytes": safetensors_of(
+        f'{{"a": {EIGHT}, "b": {EIGHT.replace("[0, 8]", "[4, 12]")}}}', 12
+    ),
+    "one name for two": safetensors_of(f'{{"a": {EIGHT}, "a": {NEXT}}}', 16),
+    "bytes beyond the end": safetensors_of(f'{{"a": {NEXT}}}', 8),
+    "a terabyte": safetensors_of(f'{{"a": {EIGHT.replace("8]", f"{2**40}]")}}}', 8),
+    "a shape beyond 64 bits": safetensors_of(
+        f'{{"a": {EIGHT.replace("[2]", "[2, 4611686018427387904, 4]")}}}', 8
+    ),
+    "a negative shape": safetensors_of(f'{{"a": {EIGHT.replace("[2]", "[-2]")}}}', 8),
+    "numbers of no kind": safetensors_of(f'{{"a": {EIGHT.replace("F32", "F31")}}}', 8),
+    "numbers that numpy lacks": safetensors_of(
+        '{"a": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}}', 8
+    ),
+}
+
+
+@contextmanager
+def no_more_memory(spare: int) -> Iterator[None]:
+    """This process may map this many bytes more than it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + spare, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def test_tensors_and_arrays_come_back_with_their_metadata(tmp_path):
@@ -63,3 +108,28 @@ def test_tensors_that_the_disk_refuses_are_an_os_error(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_are_read_as_they_were_written(tmp_path):
+    arrays = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "steps": np.array(7)}
+    write_arrays(tmp_path / "a.safetensors", arrays)
+    found = read_arrays(tmp_path / "a.safetensors")
+    assert found.keys() == arrays.keys()
+    assert all(np.array_equal(found[name], array) for name, array in arrays.items())
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_file_that_is_not_what_it_says_is_no_arrays(tmp_path, kind):
+    (tmp_path / "a.safetensors").write_bytes(HOSTILE[kind])
+    with pytest.raises(ValueError), no_more_memory(2**28):
+        read_arrays(tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("length", [LONGEST_HEADER + 1, 99_000_000])
+def test_a_long_header_is_refused_before_it_takes_memory(tmp_path, length):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(struct.pack("<Q", length))
+    with path.open("r+b") as file:
+        file.truncate(8 + length)  # zeros that take no disk
+    with pytest.raises(ValueError, match="the header is too long"), no_more_memory(2**21):
+        read_arrays(path)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from hostile_files import safetensors_of
 
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.selection import Best
@@ -118,6 +119,21 @@ def test_checkpoint_with_a_flipped_bit_is_refused(state, record, name):
     load = {"last": state.load_last, "best": state.load_best}[name]
     with pytest.raises(ModelError, match="is not the one it wrote"):
         load()
+
+
+def test_a_checkpoint_with_a_pickle_inside_is_refused_and_never_unpickled(state, record, canary):
+    state.finish_round(model(0), model(1), record(0))
+    state.model_path(state.version).write_bytes(canary())
+    with pytest.raises(ModelError, match="is damaged; submit the job afresh"):
+        state.load_last()
+
+
+def test_a_checkpoint_of_numbers_that_numpy_lacks_is_refused(state, record):
+    state.finish_round(model(0), model(1), record(0))
+    header = '{"w": {"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}}'
+    state.model_path(state.version).write_bytes(safetensors_of(header, 8))
+    with pytest.raises(ModelError, match="is damaged; submit the job afresh"):
+        state.load_last()
 
 
 def test_missing_checkpoint_is_refused(state, record):

@@ -14,7 +14,7 @@ from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Arrays
 from fedvox.errors import ModelError
 from fedvox.files import write_json
-from fedvox.tensors import weights_hash, write_arrays
+from fedvox.tensors import read_arrays, weights_hash, write_arrays
 
 
 class RunState:
@@ -149,12 +149,9 @@ class RunState:
         return dict(json.loads(path.read_text())) if path.is_file() else {}
 
     def _load(self, version: int, expected: str) -> dict[str, np.ndarray]:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         try:
-            weights = load_file(str(self.model_path(version)))
-        except (SafetensorError, OSError):
+            weights = read_arrays(self.model_path(version))
+        except (ValueError, OSError):
             raise ModelError(
                 f"the server's checkpoint of round {version} is damaged; submit the job afresh"
             ) from None
@@ -163,7 +160,7 @@ class RunState:
                 f"the server's checkpoint of round {version} is not the one it wrote; "
                 "submit the job afresh"
             )
-        return dict(weights)
+        return weights
 
 
 def _digest(path: Path) -> str:

@@ -22,7 +22,7 @@ from fedvox.files import write_json
 from fedvox.inference.normalise import NORMALISATION
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.metrics.models import BEST, LAST
-from fedvox.tensors import weights_hash, write_arrays
+from fedvox.tensors import read_arrays, weights_hash, write_arrays
 
 FORMAT = 2
 PROTECTED = ("settings", "organs", "network", "preprocessing", "normalisation", "hash")
@@ -143,9 +143,6 @@ def read_model(path: Path) -> TrainedModel:
         ModelError: missing, damaged, of another or an older format, weights that do not match, or
             that are no numbers; or the part of a model that sites complete.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     if not path.is_file():
         raise ModelError(f"{path}: no such model file; give the model.safetensors of a run")
     told = path.with_suffix(".json")
@@ -157,8 +154,8 @@ def read_model(path: Path) -> TrainedModel:
     if not told.is_file():
         raise ModelError(f"{told}: missing beside the weights; copy both from the run's folder")
     try:
-        weights = load_file(str(path))
-    except (SafetensorError, ValueError, TypeError, AttributeError, OSError):  # or no numpy type
+        weights = read_arrays(path)
+    except (ValueError, OSError):
         raise ModelError(
             f"{path}: not a whole safetensors file; copy it again from the run's folder"
         ) from None
