@@ -20,6 +20,7 @@ from fedvox.admission.registration import Registration
 from fedvox.aggregation.claims import Claims
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.aggregation.weighing import WEIGHING
@@ -360,7 +361,7 @@ def test_site_file_examples_are_accepted(name: str) -> None:
 
 def test_fields_of_a_round_are_documented(tmp_path: Path) -> None:
     model = {"weight": np.zeros(2, np.float32)}
-    current = Round(0, model, UpdateStore(tmp_path), "cases")
+    current = Round(0, model, UpdateStore(tmp_path), RoundRules())
     current.weigh = lambda updates, *_: ({"a": Share(1.0, "why", {"number": 1.0})}, Memory())
     update = Update(site="a", round=0, arrays=model, cases=1, steps=1)
     current.accept(update)

@@ -1,9 +1,11 @@
 from collections.abc import Callable
+from dataclasses import fields
 
 import numpy as np
 import pytest
 
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 
@@ -30,7 +32,9 @@ def update_of() -> Callable[..., Update]:
 def open_round(model, tmp_path) -> Callable[..., Round]:
     """A function that opens the first round of the model."""
 
-    def make(rule: str = "uniform", **options) -> Round:
-        return Round(0, model, UpdateStore(tmp_path / "incoming"), rule, **options)
+    def make(rule: str = "uniform", index: int = 0, **options) -> Round:
+        own = {f.name: options.pop(f.name) for f in fields(RoundRules) if f.name in options}
+        store = UpdateStore(tmp_path / "incoming")
+        return Round(index, model, store, RoundRules(rule, **own), **options)
 
     return make

@@ -16,6 +16,7 @@ from fedvox.aggregation.attachment import (
 )
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.errors import ConfigError, UpdateRefused
@@ -89,7 +90,7 @@ def test_sites_are_merged_in_the_order_of_their_names_and_who_brings_none_is_lef
 
 
 def test_a_round_screens_what_comes_and_remembers_it(tmp_path, model, update_of):
-    current = Round(0, model, UpdateStore(tmp_path), "cases")
+    current = Round(0, model, UpdateStore(tmp_path), RoundRules())
     current.accept(update_of("a", dict(model), attached=toy_of(0.25)))
     with pytest.raises(UpdateRefused, match="attachment: holds a mean outside 0 to 1"):
         current.accept(update_of("b", dict(model), attached=toy_of(-1.0)))

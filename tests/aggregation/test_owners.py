@@ -1,5 +1,7 @@
 """Tensors that some sites do not own: who counts in their mean, and what a site must send."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from fedvox.aggregation.mean import owner_shares, weighted_mean
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.errors import UpdateRefused
@@ -66,9 +69,9 @@ def update(site: str, cases: int = 1, **more: float) -> Update:
 @pytest.fixture
 def open_round(tmp_path):
     def make(**options) -> Round:
-        return Round(
-            0, MODEL, UpdateStore(tmp_path / "incoming"), "cases", travelling=TRAVELLING, **options
-        )
+        own = {f.name: options.pop(f.name) for f in fields(RoundRules) if f.name in options}
+        store = UpdateStore(tmp_path / "incoming")
+        return Round(0, MODEL, store, RoundRules(**own), travelling=TRAVELLING, **options)
 
     return make
 

@@ -10,6 +10,7 @@ from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.prototypes import CASES, MODALITY, SUMS, VOXELS, cut, no_prototypes
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.update import Update
 from fedvox.compression.settings import CompressionSettings, DownSettings
@@ -44,7 +45,9 @@ def update(site: str, value: float, cases: int, modality: str, **claims) -> Upda
 def open_round(tmp_path):
     def make(**options) -> Round:
         store = UpdateStore(tmp_path / "incoming")
-        return Round(0, MODEL, store, "cases", network=NETWORK, **options)
+        momentum = options.pop("momentum", 0.0)
+        rules = RoundRules(momentum=momentum, network=NETWORK)
+        return Round(0, MODEL, store, rules, **options)
 
     return make
 
@@ -126,8 +129,8 @@ def test_prototypes_that_go_down_compressed_come_to_those_of_the_memory(tmp_path
     model, memory = {"memory.t1": np.zeros((CLASSES, WIDTH), np.float32)}, Memory()
     true = np.array([[5.0, 4.0, 3.0], [2.0, 1.0, -6.0]])
     for index in range(4):
-        options = {"memory": memory, "downlink": down, "network": NETWORK}
-        current = Round(index, model, UpdateStore(tmp_path / "incoming"), "cases", **options)
+        rules = RoundRules(downlink=down, network=NETWORK)
+        current = Round(index, model, UpdateStore(tmp_path / "incoming"), rules, memory=memory)
         if index < 3:  # the last round closes without any update
             beside = {"prototypes": {**told(), SUMS: true[None] * 8}}
             claims = {"cases": 4, "steps": 1, "modality": "t1", "attached": beside}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.round_text import round_text
 from fedvox.aggregation.store import UpdateStore
 from fedvox.errors import ConfigError, UpdateRefused
@@ -202,7 +203,7 @@ def test_weights_are_read_tensor_by_tensor(open_round, model, update_of, monkeyp
 def test_memory_does_not_grow_with_the_number_of_sites(tmp_path, update_of):
     model = {f"layer.{i:02d}": np.zeros(2**17, np.float32) for i in range(16)}
     size = sum(array.nbytes for array in model.values())
-    current = Round(0, model, UpdateStore(tmp_path), "uniform")
+    current = Round(0, model, UpdateStore(tmp_path), RoundRules("uniform"))
     for number in range(6):
         current.accept(update_of(f"site-{number}", filled(model, number)))
     tracemalloc.start()

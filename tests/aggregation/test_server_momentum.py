@@ -3,6 +3,7 @@ import pytest
 
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.server_momentum import momentum_step
 from fedvox.errors import ModelError
@@ -28,7 +29,9 @@ def play(folder, update_of, resumed: bool) -> dict[str, np.ndarray]:
         if resumed:
             state = RunState(folder)
             model, memory = state.load_last() or START, state.load_memory()
-        current = Round(index, model, state.store, "uniform", momentum=0.9, memory=memory)
+        current = Round(
+            index, model, state.store, RoundRules("uniform", momentum=0.9), memory=memory
+        )
         current.accept(update_of("a", {"w": np.full(3, mean, np.float32)}, round=index))
         following, record = current.close()
         state.finish_round(model, following, record, current.memory)
@@ -67,7 +70,7 @@ def test_missing_memory_is_refused_with_its_reason(tmp_path, update_of):
 
 def test_without_momentum_nothing_is_remembered(tmp_path, update_of):
     state = RunState(tmp_path)
-    current = Round(0, START, state.store, "uniform")
+    current = Round(0, START, state.store, RoundRules("uniform"))
     current.accept(update_of("a", {"w": np.ones(3, np.float32)}))
     following, record = current.close()
     state.finish_round(START, following, record, current.memory)
@@ -77,8 +80,8 @@ def test_without_momentum_nothing_is_remembered(tmp_path, update_of):
 
 def test_a_step_that_overflows_leaves_model_and_memory_as_they_were(tmp_path, update_of):
     before = Memory({"momentum.w": np.full(3, 1e38)})
-    current = Round(0, START, RunState(tmp_path).store, "uniform", momentum=0.99, memory=before)
-    current.momentum = 10.0
+    rules = RoundRules("uniform", momentum=10.0)
+    current = Round(0, START, RunState(tmp_path).store, rules, memory=before)
     current.accept(update_of("a", {"w": np.ones(3, np.float32)}))
     following, record = current.close()
     assert np.array_equal(following["w"], START["w"])

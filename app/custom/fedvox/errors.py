@@ -58,5 +58,10 @@ class UpdateRefused(FedVoxError):
     """A site's update failed the server's screening and does not enter the round."""
 
 
+class OutOfTurn(UpdateRefused):
+    """An update that came at the wrong time, twice or from nobody who takes part: it says nothing
+    of what the site trained."""
+
+
 class CodecError(FedVoxError):
     """Values cannot be compressed, or bytes are no compressed message of these tensors."""

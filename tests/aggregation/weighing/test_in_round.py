@@ -7,6 +7,7 @@ import pytest
 
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.weighing import WEIGHING
 from fedvox.errors import UpdateRefused
@@ -23,7 +24,7 @@ def play(folder, update_of, rule: str, resumed: bool) -> RunState:
         if resumed:
             state = RunState(folder)
             model, memory = state.load_last() or START, state.load_memory()
-        current = Round(index, model, state.store, rule, memory=memory)
+        current = Round(index, model, state.store, RoundRules(rule), memory=memory)
         for site in sites:
             random = np.random.default_rng([index, ord(site)])
             parts = sorted(model.items())  # read from disk they come in another order
@@ -67,7 +68,7 @@ def test_terms_stand_in_the_record_and_are_json(tmp_path, update_of):
 
 
 def adaptive_round(tmp_path, **registered):
-    return Round(0, START, RunState(tmp_path).store, "adaptive", **registered)
+    return Round(0, START, RunState(tmp_path).store, RoundRules("adaptive"), **registered)
 
 
 def test_a_rule_sees_only_scores_that_are_registered(tmp_path, update_of):

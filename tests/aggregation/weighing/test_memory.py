@@ -7,6 +7,7 @@ import pytest
 
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
+from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.weighing import WEIGHING
 from fedvox.aggregation.weighing.settings import WeighingSettings
@@ -42,7 +43,9 @@ def play(folder, update_of, rule: str, resumed: bool, momentum: float) -> RunSta
         if resumed:
             state = RunState(folder)
             model, memory = state.load_last() or START, state.load_memory()
-        current = Round(index, model, state.store, rule, momentum=momentum, memory=memory)
+        current = Round(
+            index, model, state.store, RoundRules(rule, momentum=momentum), memory=memory
+        )
         for number, (site, loss) in enumerate(losses.items()):
             arrays = {"w": np.full(3, number + loss, np.float32)}
             current.accept(update_of(site, arrays, round=index, loss=loss))
@@ -77,7 +80,7 @@ def test_averages_follow_the_recurrence_over_all_rounds(tmp_path, update_of, rul
 
 def test_a_round_whose_mean_is_not_taken_leaves_no_trace(tmp_path, update_of, rule):
     before = Memory({}, {"loss": {"a": 0.5}})
-    current = Round(0, START, RunState(tmp_path).store, rule, memory=before)
+    current = Round(0, START, RunState(tmp_path).store, RoundRules(rule), memory=before)
     current.aggregate = lambda model, read, shares: {"w": np.full(3, np.inf)}
     current.accept(update_of("a", {"w": np.ones(3, np.float32)}, loss=0.9))
     current.close()

@@ -75,9 +75,8 @@ class Downlink:
             absolute: tensors whose new value does not start from what sites hold: their difference
                 has in it what was left out before.
         """
-        known = memory.arrays
-        arrays = {n: a for n, a in known.items() if not n.startswith((BEHIND, SENT, DIGEST))}
-        numbers = {name: value for name, value in memory.numbers.items() if name != NUMBERS}
+        known, rest = memory.arrays, self.forgotten(memory)
+        arrays, numbers = dict(rest.arrays), dict(rest.numbers)
         stepping = [name for name in held if name not in absolute]
         behind = {n: known[f"{BEHIND}{n}"] for n in stepping if f"{BEHIND}{n}" in known}
         if index + 1 >= self.rounds:
@@ -103,6 +102,16 @@ class Downlink:
             "digests": {name: tensor_digest(name, array) for name, array in held.items()},
         }
         return following, Memory(arrays, numbers)
+
+    def forgotten(self, memory: Memory) -> Memory:
+        """The memory without what leads from one version to the next: the next goes down whole.
+
+        Args:
+            memory: of the round.
+        """
+        kinds = (BEHIND, SENT, DIGEST)
+        arrays = {n: array for n, array in memory.arrays.items() if not n.startswith(kinds)}
+        return Memory(arrays, {n: own for n, own in memory.numbers.items() if n != NUMBERS})
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """One round at the server: screen, store, weigh, average, record."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,21 +11,22 @@ from fedvox.admission.registration import Registration
 from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached, silence
 from fedvox.aggregation.claims import recorded
-from fedvox.aggregation.downlink import Downlink
+from fedvox.aggregation.guard import judge
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
-from fedvox.aggregation.screening import screen
+from fedvox.aggregation.rollback import fall
+from fedvox.aggregation.round_record import contributor_entries, round_record
+from fedvox.aggregation.round_rules import RoundRules
+from fedvox.aggregation.screening import check_modalities, screen
 from fedvox.aggregation.selection import checked_scores, pool_validation, selection_score
 from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.traffic import Traffic
-from fedvox.aggregation.update import Arrays, Update
-from fedvox.aggregation.weighing import build_weighing, weighing_settings
-from fedvox.aggregation.weighing.settings import WeighingSettings
+from fedvox.aggregation.update import Arrays, Update, distance, entries_of, size_of
+from fedvox.aggregation.weighing import build_weighing
 from fedvox.aggregation.weighing.share import Share
 from fedvox.data.settings import by_modality
-from fedvox.errors import UpdateRefused
-from fedvox.networks.settings import NetworkSettings
+from fedvox.errors import OutOfTurn, UpdateRefused
 
 MOST_REFUSALS = 10
 """Refusals of one site in one round that its record holds."""
@@ -38,21 +39,15 @@ class Round:
         index: the round, from 0.
         model: the global model that was sent to the sites.
         store: where screened updates wait.
-        rule: how sites are weighted: settings, or a name of
-            :data:`fedvox.aggregation.weighing.WEIGHING` for its defaults.
+        rules: what is the same in every round.
         registered: site -> modality -> training cases that it registered; who is not in it has no
             weight. None where nobody registers.
-        aggregator: a registered aggregator.
         validation: site -> modality -> validation cases that it registered; None where nobody
             registers.
-        steps: optimiser steps of a site in a round; the rule ``steps`` takes no other number.
-        momentum: of the server's step from one model to the next.
         memory: what the round before left.
         travelling: site -> tensors that it got and has to send, as it registered; who is not in it
             has all. None where every site has all.
-        downlink: how the next model goes down; None for the mean as it is.
-        network: the job's; says which tensors belong to one modality, and what becomes of
-            attachments. None for one without either.
+        best: reads the best earlier model; gives None where there is none.
 
     Attributes:
         memory: what the next round needs, once the round is closed.
@@ -63,35 +58,32 @@ class Round:
         index: int,
         model: Arrays,
         store: UpdateStore,
-        rule: WeighingSettings | str,
+        rules: RoundRules,
         registered: Mapping[str, Mapping[str, int]] | None = None,
-        aggregator: str = "mean",
         validation: Mapping[str, Mapping[str, int]] | None = None,
-        steps: int | None = None,
-        momentum: float = 0.0,
         memory: Memory | None = None,
         travelling: Mapping[str, Collection[str]] | None = None,
-        downlink: Downlink | None = None,
-        network: NetworkSettings | None = None,
+        best: Callable[[], Arrays | None] = lambda: None,
     ) -> None:
         self.index = index
         self.model = model
         self.store = store
+        self.rules = rules
+        self.network = rules.network
         self.registered = None if registered is None else dict(registered)
         self.validation = None if validation is None else dict(validation)
-        self.steps = steps if weighing_settings(rule).name == "steps" else None
-        self.weigh = build_weighing(rule)
-        self.aggregate = AGGREGATORS[aggregator]
-        self.momentum = momentum
+        self.weigh = build_weighing(rules.rule)
+        self.aggregate = AGGREGATORS[rules.aggregator]
         self.memory = memory or Memory()
         self.travelling = travelling
-        self.downlink = downlink
-        self.network = network or NetworkSettings("")
+        self.best = best
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
         self.refused: list[dict[str, str]] = []
         self.scores: dict[str, dict[str, tuple[float, int]]] = {}
+        self.unfit: set[str] = set()
+        self.clips: Mapping[str, float] = {}
         self.notes: list[str] = []
 
     def accept(self, update: Update, own: Registration | None = None) -> None:
@@ -110,28 +102,36 @@ class Round:
         try:
             cases = self._entitled(update, own)
             self._keep_scores(update, own)
-            _check_modalities(update, own)
+            check_modalities(update, own)
             sent = self.sent_to(update.site)
-            screen(update, sent, self.index, self.accepted, cases, self.steps)
+            screen(update, sent, self.index, self.accepted, cases, self.rules.exact_steps)
             held = None if own is None else by_modality(own.training)
             screen_attached(update.attached, self.model, held)
         except UpdateRefused as refusal:
-            self.refuse(update.site, str(refusal))
+            self.refuse(update.site, str(refusal), not isinstance(refusal, OutOfTurn))
             raise
         self.store.put(self.index, update.site, update.arrays)
         self.contributors[update.site] = {
             "site": update.site,
             **recorded(update),
             "val_dice": self._site_dice(update.site),
-            "update_norm": _distance(update.arrays, sent),
+            "update_norm": distance(update.arrays, sent),
             "answer_seconds": round(time.monotonic() - self.started, 3),
-            "bytes_up": _size(update.arrays),
-            "bytes_down": _size(sent),
+            "bytes_up": size_of(update.arrays),
+            "bytes_down": size_of(sent),
         }
         self.accepted[update.site] = self._counted(update)
 
-    def refuse(self, site: str, reason: str) -> None:
-        """Records a refusal, each once and of each site no more than a few."""
+    def refuse(self, site: str, reason: str, unfit: bool = False) -> None:
+        """Records a refusal, each once and of each site no more than a few.
+
+        Args:
+            site: whose message is refused.
+            reason: why.
+            unfit: the message itself is wrong, which may suspend the site.
+        """
+        if unfit:
+            self.unfit.add(site)
         entry = {"site": site, "reason": reason}
         own = [known for known in self.refused if known["site"] == site]
         if entry not in own and len(own) < MOST_REFUSALS:
@@ -153,7 +153,7 @@ class Round:
         if self.registered is None:
             return None
         if not any(self.registered.get(update.site, {}).values()):
-            raise UpdateRefused("not registered: it was not admitted before this round")
+            raise OutOfTurn("not registered: it was not admitted before this round")
         return sum(self.registered[update.site].values()) if own is None else own.cases
 
     def sent_to(self, site: str) -> Arrays:
@@ -190,28 +190,92 @@ class Round:
         """
         model = {name: np.asarray(array) for name, array in self.model.items()}
         shares: dict[str, Share] = {}
-        if self.accepted:
-            shares, more = self.weigh(self.accepted, self._read, self.model, self.memory)
-            following, memory = self._step(shares, self.memory.extended(more))
-            if all(np.isfinite(array).all() for array in following.values()):
-                self.memory = merge_attached(self.accepted, memory, self.network)
-                model = model | dict(following)
-            else:
-                for site in self.contributors:
-                    self.refuse(site, "not finite: the mean of this round's updates overflows")
-                shares = {}
+        heard = set(self.accepted) | {entry["site"] for entry in self.refused}
+        earlier = self._earlier()
+        if earlier is None:
+            self._judge()
+            shares, following = self._mean()
+            model |= following
         self.store.drop(self.index)
         self.notes += silence(self.accepted, self.network) if self.index == 0 else []
         model |= attached_tensors(self.memory, model)
-        if self.downlink is not None:
-            own = frozenset(filter(self.network.of_server, model))
-            model, self.memory = self.downlink.step(
-                self.index, self.model, model, self.memory, self.travelling, own
-            )
-        return model, self._record(shares, traffic)
+        if earlier is not None:
+            model |= {name: np.asarray(array) for name, array in earlier.items()}
+        if self.rules.downlink is not None:
+            model, self.memory = self._down(model, earlier is not None)
+        record = round_record(
+            self.index,
+            time.monotonic() - self.started,
+            contributor_entries(self.contributors, shares, self.clips, traffic),
+            self.refused,
+            self.registered or (),
+            heard,
+            self.notes,
+            self.scores,
+            traffic,
+            earlier is not None,
+        )
+        return model, record
+
+    def _earlier(self) -> Arrays | None:
+        """The model that the run goes back to, None where the received one has not collapsed."""
+        if self.rules.screening is None or not self.rules.screening.rollback:
+            return None
+        found = fall(self.scores, self.memory, self.rules.screening.rollback)
+        self.memory = self.memory.extended(found.memory)
+        earlier = self.best() if found.collapsed else None
+        if earlier is not None:
+            self.notes.append(found.note(self.rules.screening.rollback))
+        return earlier
+
+    def _judge(self) -> None:
+        """Holds the accepted updates against each other: who counts, and how much of a step."""
+        if self.rules.screening is None:
+            return
+        lengths = {site: self._length(site) for site in self.accepted}
+        found = judge(lengths, self.unfit, self.memory, self.rules.screening)
+        for site, reason in found.refused.items():
+            self.refuse(site, reason)
+            del self.accepted[site]
+        self.clips = found.shares
+        self.notes += found.notes
+        self.memory = self.memory.extended(found.memory)
+
+    def _length(self, site: str) -> float:
+        norm: float = self.contributors[site]["update_norm"]
+        return norm / max(1, entries_of(self.sent_to(site))) ** 0.5
+
+    def _mean(self) -> tuple[dict[str, Share], dict[str, np.ndarray]]:
+        """Weights and the next values of what was sent; nothing where they would overflow."""
+        if not self.accepted:
+            return {}, {}
+        shares, more = self.weigh(self.accepted, self._read, self.model, self.memory)
+        following, memory = self._step(shares, self.memory.extended(more))
+        if all(np.isfinite(array).all() for array in following.values()):
+            self.memory = merge_attached(self.accepted, memory, self.network)
+            return shares, dict(following)
+        for site in self.accepted:
+            self.refuse(site, "not finite: the mean of this round's updates overflows")
+        return {}, {}
+
+    def _down(
+        self, model: dict[str, np.ndarray], whole: bool
+    ) -> tuple[dict[str, np.ndarray], Memory]:
+        """The model as it goes down, compressed, or whole where it is no step from the last."""
+        assert self.rules.downlink is not None
+        if whole:
+            return model, self.rules.downlink.forgotten(self.memory)
+        own = frozenset(filter(self.network.of_server, model))
+        return self.rules.downlink.step(
+            self.index, self.model, model, self.memory, self.travelling, own
+        )
 
     def _read(self, site: str, name: str) -> np.ndarray:
-        return self.store.read(self.index, site, name)
+        array, clip = self.store.read(self.index, site, name), self.clips.get(site, 1.0)
+        if clip == 1.0:
+            return array
+        model = self.model[name].astype(np.float64)
+        return (model + clip * (array.astype(np.float64) - model)).astype(array.dtype)
 
     def _step(self, shares: Mapping[str, Share], memory: Memory) -> tuple[Arrays, Memory]:
         """The next values of the tensors that somebody sent, and what is remembered of the step."""
@@ -219,11 +283,11 @@ class Round:
         owners = owner_shares(weights, self.travelling, self._part)
         owned = {name: array for name, array in self.model.items() if owners(name)}
         mean = self.aggregate(owned, self._read, owners)
-        if not self.momentum:
+        if not self.rules.momentum:
             return mean, memory
         known = memory.arrays
         velocity = {n: known[f"{MOMENTUM}{n}"] for n in mean if f"{MOMENTUM}{n}" in known}
-        following, kept = momentum_step(owned, mean, velocity, self.momentum)
+        following, kept = momentum_step(owned, mean, velocity, self.rules.momentum)
         arrays = {**known, **{f"{MOMENTUM}{name}": array for name, array in kept.items()}}
         return following, Memory(arrays, memory.numbers)
 
@@ -235,60 +299,3 @@ class Round:
         if modality is None or not cases:
             return 1.0
         return by_modality(cases).get(modality, 0) / sum(cases.values())
-
-    def _record(
-        self, shares: Mapping[str, Share], traffic: Mapping[str, Traffic] | None
-    ) -> dict[str, Any]:
-        total = sum(shares[site].weight for site in sorted(shares))
-        contributors = []
-        for site, share in sorted(shares.items()):
-            place, modality, *rest = self.contributors[site].items()
-            weight = {"weight": share.weight / total, "reason": share.reason}
-            terms = {"terms": dict(share.terms)} if share.terms else {}
-            contributors.append(dict((place, modality)) | weight | terms | dict(rest))
-        if traffic is None:
-            traffic = {e["site"]: Traffic(e["bytes_up"], e["bytes_down"]) for e in contributors}
-        for entry in contributors:
-            own = traffic.get(entry["site"], Traffic())
-            entry |= {"bytes_up": own.up, "bytes_down": own.down}
-        scores = {site: own for site, own in sorted(self.scores.items()) if own}
-        return {
-            "round": self.index,
-            "seconds": round(time.monotonic() - self.started, 3),
-            "bytes_up": sum(own.up for own in traffic.values()),
-            "bytes_down": sum(own.down for own in traffic.values()),
-            "contributors": contributors,
-            "refused": sorted(self.refused, key=lambda entry: (entry["site"], entry["reason"])),
-            "missing": self._missing(),
-            "registered": sorted(self.registered or ()),
-            "notes": self.notes,
-            "validation": pool_validation(list(scores.values())),
-            "scores": {s: {m: [d, n] for m, (d, n) in own.items()} for s, own in scores.items()},
-        }
-
-    def _missing(self) -> list[str]:
-        """Registered sites of which nothing came: lost, failed or too slow."""
-        heard = set(self.accepted) | {entry["site"] for entry in self.refused}
-        return sorted(set(self.registered or ()) - heard)
-
-
-def _check_modalities(update: Update, own: Registration | None) -> None:
-    """An update is of the modalities that its site trains, as it registered."""
-    if own is not None and sorted(filter(None, update.modality.split(","))) != own.trained:
-        raise UpdateRefused(
-            f"claims to be of {update.modality or 'no modality'}, registered training cases of "
-            f"{', '.join(own.trained)}"
-        )
-
-
-def _distance(arrays: Arrays, model: Arrays) -> float:
-    """``‖local − global‖`` over all tensors, in float64."""
-    squares = (
-        float(np.square(arrays[n].astype(np.float64) - model[n].astype(np.float64)).sum())
-        for n in model
-    )
-    return float(np.sqrt(sum(squares)))
-
-
-def _size(arrays: Arrays) -> int:
-    return sum(array.nbytes for array in arrays.values())

@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 import numpy as np
 
-from fedvox.admission.registration import MAX_CASES
+from fedvox.admission.registration import MAX_CASES, Registration
 from fedvox.aggregation.update import Arrays, Update
-from fedvox.errors import UpdateRefused
+from fedvox.errors import OutOfTurn, UpdateRefused
 
 MAX_STEPS = 100_000
 """As ``training.steps`` allows."""
@@ -37,11 +37,28 @@ def screen(
         UpdateRefused: with the reason, for the round's record.
     """
     if update.round != current_round:
-        raise UpdateRefused(stale_text(update.round, current_round))
+        raise OutOfTurn(stale_text(update.round, current_round))
     if update.site in received:
-        raise UpdateRefused("duplicate: this round holds an update of the site already")
+        raise OutOfTurn("duplicate: this round holds an update of the site already")
     _screen_claims(update, cases, steps)
     screen_schema(update.arrays, model)
+
+
+def check_modalities(update: Update, own: Registration | None) -> None:
+    """An update is of the modalities that its site trains, as it registered.
+
+    Args:
+        update: the update with its claims.
+        own: what the site holds, None where nobody registers.
+
+    Raises:
+        UpdateRefused: it claims others.
+    """
+    if own is not None and sorted(filter(None, update.modality.split(","))) != own.trained:
+        raise UpdateRefused(
+            f"claims to be of {update.modality or 'no modality'}, registered training cases of "
+            f"{', '.join(own.trained)}"
+        )
 
 
 def stale_text(answered: int, current_round: int) -> str:

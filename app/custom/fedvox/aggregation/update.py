@@ -29,3 +29,22 @@ class Update(Claims):
     training: Mapping[str, int] = field(default_factory=dict)
     sent: frozenset[str] = frozenset()
     attached: Mapping[str, Arrays] = field(default_factory=dict)
+
+
+def distance(arrays: Arrays, model: Arrays) -> float:
+    """``‖arrays − model‖`` over all tensors of the model, in float64."""
+    squares = (
+        float(np.square(arrays[n].astype(np.float64) - model[n].astype(np.float64)).sum())
+        for n in model
+    )
+    return float(np.sqrt(sum(squares)))
+
+
+def entries_of(arrays: Arrays) -> int:
+    """Numbers in all arrays."""
+    return sum(array.size for array in arrays.values())
+
+
+def size_of(arrays: Arrays) -> int:
+    """Bytes of all arrays."""
+    return sum(array.nbytes for array in arrays.values())

@@ -15,14 +15,14 @@ from fedvox.aggregation.round import Round
 from fedvox.aggregation.round_text import round_text
 from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.aggregation.screening import stale_text
-from fedvox.errors import FedVoxError
+from fedvox.errors import FedVoxError, OutOfTurn
 from fedvox.flare.run.expand import expanded
 from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN, UNREADABLE, update_from
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_curves import stream_round
 from fedvox.flare.run.server_run import ServerRun, server_run
+from fedvox.job.round_rules import round_rules
 from fedvox.privacy.forms import MOST, FormError
-from fedvox.training.uplink import downlink_of
 
 
 class FedVoxAggregator(Aggregator):
@@ -53,16 +53,12 @@ class FedVoxAggregator(Aggregator):
                 index,
                 model,
                 run.state.store,
-                run.job.training.client_weight,
+                round_rules(run.job),
                 run.registered,
-                run.job.training.aggregator,
                 run.validation,
-                run.job.training.steps,
-                run.job.training.server_momentum,
                 run.state.load_memory(),
                 run.travelling(model),
-                downlink_of(run.job),
-                run.job.network,
+                run.state.load_best,
             )
         return self._round
 
@@ -86,10 +82,11 @@ class FedVoxAggregator(Aggregator):
                 update = update_from(site, claims, dxo.data, claimed, modalities, beside)
                 current.accept(update, run.admitted.get(site))
             except FormError as error:
-                current.refuse(site, str(error))
+                current.refuse(site, str(error), unfit=True)
                 self.log_warning(fl_ctx, f"update of {site} refused: {error}")
                 return False
             except FedVoxError as refusal:
+                current.refuse(site, str(refusal))
                 self.log_warning(fl_ctx, f"update of {site} refused: {refusal}")
                 return False
             except OSError as error:  # the update could not be stored
@@ -97,7 +94,7 @@ class FedVoxAggregator(Aggregator):
                 return False
             except UNREADABLE as error:
                 reason = f"unreadable: {type(error).__name__}"
-                current.refuse(site, reason)
+                current.refuse(site, reason, unfit=True)
                 self.log_warning(fl_ctx, f"update of {site} refused: {reason}")
                 return False
             return True
@@ -124,10 +121,10 @@ class FedVoxAggregator(Aggregator):
                 raise FedVoxError(disk_text(error)) from None
             self.log_info(fl_ctx, round_text(record, run.job.training.rounds))
             if not record["contributors"]:
-                self.log_warning(
-                    fl_ctx,
-                    f"round {current.index + 1}: no usable update, the model stays as it was",
-                )
+                what = "back to the best earlier model"
+                if not record["rolled_back"]:
+                    what = "no usable update, the model stays as it was"
+                self.log_warning(fl_ctx, f"round {current.index + 1}: {what}")
         stream_round(record, fl_ctx)
         return DXO(DataKind.WEIGHTS, data=model).to_shareable()
 
@@ -136,7 +133,7 @@ def _weights(shareable: Shareable, current: Round, site: str, claimed: int, run:
     dxo = from_shareable(shareable)
     if dxo.data_kind == DataKind.APP_DEFINED and run.job.compression is not None:
         if claimed != current.index:  # what it is a step from is gone
-            raise FormError(stale_text(claimed, current.index))
+            raise OutOfTurn(stale_text(claimed, current.index))
         sent = current.sent_to(site)
         dxo = expanded(dxo, sent, run.replica(current.index, sent))
     if dxo.data_kind != DataKind.WEIGHTS or not isinstance(dxo.data, dict):

@@ -7,6 +7,7 @@ from typing import Any
 
 from fedvox.admission.registration import MAX_CASES
 from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.screening_settings import ScreeningSettings
 from fedvox.aggregation.weighing import WEIGHING
 from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.augment import INTENSITY
@@ -121,6 +122,7 @@ class JobSettings:
     training: TrainingSettings = setting(TrainingSettings)
     evaluation: EvaluationSettings = setting(EvaluationSettings)
     compression: CompressionSettings | None = None
+    screening: ScreeningSettings = setting(ScreeningSettings)
 
     def __post_init__(self) -> None:
         """Checks what spans sections.

@@ -24,12 +24,13 @@ from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError, UpdateRefused
 from fedvox.job.device import prepare_device
 from fedvox.job.model import initial_model, job_parts
+from fedvox.job.round_rules import round_rules
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
 from fedvox.training.local_update import case_counts, local_update, validation_report
 from fedvox.training.site_model import SiteModel, site_network
 from fedvox.training.state import load_personal
-from fedvox.training.uplink import compress_update, downlink_of
+from fedvox.training.uplink import compress_update
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,12 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
             index,
             weights,
             state.store,
-            job.training.client_weight,
+            round_rules(job),
             {site.name: case_counts(site.train) for site in sites},
-            job.training.aggregator,
             validation,
-            job.training.steps,
-            job.training.server_momentum,
             memory,
             travelling,
-            downlink_of(job),
-            job.network,
+            state.load_best,
         )
         traffic = _train(own, current, weights, memory, job, folder)
         following, record = current.close(traffic or None)

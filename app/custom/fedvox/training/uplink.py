@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.update import Arrays
 from fedvox.compression.error_feedback import send
 from fedvox.compression.replica import difference, moved
@@ -26,13 +25,6 @@ class SentUpdate:
 
     payload: bytes
     arrays: dict[str, np.ndarray]
-
-
-def downlink_of(job: JobSettings) -> Downlink | None:
-    """How the job's model goes down; None for the mean as it is."""
-    if job.compression is None:
-        return None
-    return Downlink(job.compression, job.training.rounds, job.training.seed)
 
 
 def compress_update(
