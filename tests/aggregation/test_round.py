@@ -9,7 +9,7 @@ from fedvox.aggregation.round import Round
 from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.round_text import round_text
 from fedvox.aggregation.store import UpdateStore
-from fedvox.errors import ConfigError, UpdateRefused
+from fedvox.errors import UpdateRefused
 
 
 def filled(model, value) -> dict[str, np.ndarray]:
@@ -212,11 +212,6 @@ def test_memory_does_not_grow_with_the_number_of_sites(tmp_path, update_of):
     tracemalloc.stop()
     # the new model plus a few tensors in float64: far from the 6 models that lie on disk
     assert peak < 2 * size
-
-
-def test_unknown_aggregator_is_refused_when_the_round_opens(open_round):
-    with pytest.raises(ConfigError, match="unknown aggregator"):
-        open_round(aggregator="magic")
 
 
 def test_line_of_a_round_names_losses_validation_and_refusals(open_round, model, update_of):

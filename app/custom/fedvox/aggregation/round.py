@@ -73,7 +73,7 @@ class Round:
         self.registered = None if registered is None else dict(registered)
         self.validation = None if validation is None else dict(validation)
         self.weigh = build_weighing(rules.rule)
-        self.aggregate = AGGREGATORS[rules.aggregator]
+        self.aggregate = AGGREGATORS[rules.aggregator.name](rules.aggregator)
         self.memory = memory or Memory()
         self.travelling = travelling
         self.best = best
@@ -230,7 +230,7 @@ class Round:
 
     def _judge(self) -> None:
         """Holds the accepted updates against each other: who counts, and how much of a step."""
-        if self.rules.screening is None:
+        if self.rules.screening is None or len(self.registered or self.accepted) < 2:
             return
         lengths = {site: self._length(site) for site in self.accepted}
         found = judge(lengths, self.unfit, self.memory, self.rules.screening)

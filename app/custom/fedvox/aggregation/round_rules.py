@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from fedvox.aggregation.aggregator_settings import AggregatorSettings
 from fedvox.aggregation.downlink import Downlink
 from fedvox.aggregation.screening_settings import ScreeningSettings
 from fedvox.aggregation.weighing import weighing_settings
@@ -16,7 +17,7 @@ class RoundRules:
     Attributes:
         rule: how sites are weighted: settings, or a name of
             :data:`fedvox.aggregation.weighing.WEIGHING` for its defaults.
-        aggregator: a registered aggregator.
+        aggregator: how updates become one model.
         steps: optimiser steps of a site in a round; the rule ``steps`` takes no other number.
         momentum: of the server's step from one model to the next.
         downlink: how the next model goes down; None for the mean as it is.
@@ -26,7 +27,7 @@ class RoundRules:
     """
 
     rule: WeighingSettings | str = "cases"
-    aggregator: str = "mean"
+    aggregator: AggregatorSettings = field(default_factory=AggregatorSettings)
     steps: int | None = None
     momentum: float = 0.0
     downlink: Downlink | None = None

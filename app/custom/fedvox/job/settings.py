@@ -7,6 +7,7 @@ from typing import Any
 
 from fedvox.admission.registration import MAX_CASES
 from fedvox.aggregation import AGGREGATORS
+from fedvox.aggregation.aggregator_settings import AggregatorSettings
 from fedvox.aggregation.screening_settings import ScreeningSettings
 from fedvox.aggregation.weighing import WEIGHING
 from fedvox.aggregation.weighing.settings import WeighingSettings
@@ -50,7 +51,7 @@ class TrainingSettings:
             layers (FedBN), anything else is a pattern of tensor names such as ``model.2.*``.
         most_cases: a site that registers more training cases, or more validation or test cases of
             one modality, is refused; the server cannot count them.
-        aggregator: a registered aggregator.
+        aggregator: how updates become one model, a registered aggregator; screening comes before.
         threads: CPU threads per site process; part of a run's identity.
         seed: seeds the initial weights and every draw.
         device: ``auto`` takes a GPU when there is one.
@@ -72,15 +73,23 @@ class TrainingSettings:
     server_momentum: float = setting(0.0, low=0.0, high=0.99)
     personal: tuple[str, ...] = ()
     most_cases: int = setting(MAX_CASES, low=1, high=MAX_CASES)
-    aggregator: str = "mean"
+    aggregator: AggregatorSettings = setting("mean", registry=AGGREGATORS)
     threads: int = setting(1, low=1, high=256)
     seed: int = setting(0, low=0)
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     precision: str = setting("auto", choices=("auto", "float32"))
 
     def __post_init__(self) -> None:
-        """Checks the aggregator's name."""
-        AGGREGATORS[self.aggregator]
+        """Checks the aggregator against the weights.
+
+        Raises:
+            ConfigError: it counts each site once, and weights are asked for.
+        """
+        if not self.aggregator.weighs and self.client_weight.name != "uniform":
+            raise ConfigError(
+                f"'training.aggregator' is {self.aggregator.name}, which counts each site once, "
+                f"and 'training.client_weight' is {self.client_weight.name}; set that to uniform"
+            )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fedvox.aggregation.aggregator_settings import AggregatorSettings
+from fedvox.aggregation.screening_settings import ScreeningSettings
 from fedvox.aggregation.update import Arrays
 from fedvox.aggregation.weighing.settings import WeighingSettings
 from fedvox.data.site.site_data import SiteData
@@ -140,8 +142,9 @@ def _without_server(job: JobSettings) -> JobSettings:
     plain = replace(
         job.training,
         server_momentum=0.0,
-        aggregator="mean",
+        aggregator=AggregatorSettings(),
         client_weight=WeighingSettings("uniform"),
         personal=(),
     )
-    return replace(job, training=plain)
+    nobody = ScreeningSettings(clip=0.0, refuse=0.0, suspend=0, rollback=0.0)
+    return replace(job, training=plain, screening=nobody)

@@ -101,13 +101,16 @@ def _round_name(record: Record) -> str:
 
 
 def _contributor(part: Record) -> str:
+    clip, reason = number_of(part, "clip"), str(part.get("reason") or "–")
+    if clip < 1:
+        reason += f"; too long, {100 * clip:.0f}% of its step counts"
     weight, loss, dice, norm = (
         number(number_of(part, key)) for key in ("weight", "train_loss", "val_dice", "update_norm")
     )
     return (
         f'<td class="keep">{escape(part.get("site", "?"))}</td>'
         f"<td>{escape(str(part.get('modality', '')).upper())}</td>"
-        f'<td class="n">{weight}</td><td>{escape(part.get("reason") or "–")}</td>'
+        f'<td class="n">{weight}</td><td>{escape(reason)}</td>'
         f'<td class="n">{loss}</td><td class="n">{dice}</td><td class="n">{norm}</td>'
     )
 
