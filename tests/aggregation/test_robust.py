@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fedvox.aggregation.aggregator_settings import AggregatorSettings, TrimmedMeanSettings
+from fedvox.aggregation.aggregator_settings import EachOnceSettings, TrimmedMeanSettings
 from fedvox.aggregation.robust import coordinate_median, trimmed_mean
 from fedvox.errors import ConfigError
 from fedvox.job.settings import job_from
@@ -63,9 +63,7 @@ def test_a_job_names_its_aggregator_and_counts_each_site_once():
     job = job_from({**plain, "training": training})
     assert job.training.aggregator == TrimmedMeanSettings()
     training["aggregator"] = "median"
-    assert job_from({**plain, "training": training}).training.aggregator == AggregatorSettings(
-        "median"
-    )
+    assert job_from({**plain, "training": training}).training.aggregator == EachOnceSettings()
     training["client_weight"] = "cases"
     with pytest.raises(ConfigError, match="is median, which counts each site once"):
         job_from({**plain, "training": training})

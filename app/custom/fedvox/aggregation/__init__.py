@@ -6,7 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from fedvox.aggregation.aggregator_settings import AggregatorSettings, TrimmedMeanSettings
+from fedvox.aggregation.aggregator_settings import (
+    AggregatorSettings,
+    EachOnceSettings,
+    TrimmedMeanSettings,
+)
 from fedvox.aggregation.mean import ReadTensor, Shares, weighted_mean
 from fedvox.aggregation.robust import coordinate_median, trimmed_mean
 from fedvox.aggregation.update import Arrays
@@ -19,7 +23,7 @@ AGGREGATORS: Registry[Callable[[Any], Aggregate]] = Registry("aggregator")
 """Name -> builder, from its own settings."""
 
 AGGREGATORS.register("mean", AggregatorSettings)(lambda settings: weighted_mean)
-AGGREGATORS.register("median", AggregatorSettings)(lambda settings: coordinate_median)
+AGGREGATORS.register("median", EachOnceSettings)(lambda settings: coordinate_median)
 AGGREGATORS.register("trimmed_mean", TrimmedMeanSettings)(
     lambda own: partial(trimmed_mean, settings=own)
 )

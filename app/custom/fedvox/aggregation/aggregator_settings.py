@@ -19,11 +19,28 @@ class AggregatorSettings:
     @property
     def weighs(self) -> bool:
         """Whether sites count by their weights, or each once."""
-        return self.name == "mean"
+        return True
 
 
 @dataclass(frozen=True)
-class TrimmedMeanSettings(AggregatorSettings):
+class EachOnceSettings(AggregatorSettings):
+    """An aggregator that no weight reaches.
+
+    Attributes:
+        name: how updates become one model, a registered aggregator; it decides which further keys
+            there are. `"aggregator": "mean"` is short for a section with nothing but its name.
+    """
+
+    name: str = "median"
+
+    @property
+    def weighs(self) -> bool:
+        """Every site counts once."""
+        return False
+
+
+@dataclass(frozen=True)
+class TrimmedMeanSettings(EachOnceSettings):
     """The mean without the smallest and the largest values.
 
     Attributes:
