@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from fedvox.admission.registration import Registration
+from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.claims import Claims
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
@@ -48,6 +49,7 @@ REGISTRIES = {
     "augmentation": INTENSITY,
     "data.sampler": SAMPLERS,
     "network": NETWORKS,
+    "training.aggregator": AGGREGATORS,
     "training.client_weight": WEIGHING,
     "training.loss": LOSSES,
 }
