@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "CONTRIBUTING.md"
 BLOCK = re.compile(r"<!-- (file|lines): (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 IMPORT = re.compile(r"^from fedvox", re.MULTILINE)
-EXAMPLES = ("gamma", "basic_unet", "paired", "median", "volume", "workflow_contributions")
+EXAMPLES = ("gamma", "basic_unet", "paired", "damped", "volume", "workflow_contributions")
 
 
 def carry_out(guide: str, checkout: Path) -> list[Path]:
