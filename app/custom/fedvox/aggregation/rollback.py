@@ -71,4 +71,5 @@ def fall(
             asked += 1
             fallen += dice < share * before and before - dice > LEAST_FALL
         best[site] = max(dice, before or 0.0)
-    return Fall(fallen, asked, Memory({}, {GUARD: {**known, "best": best}}))
+    remembered = {GUARD: {**known, "best": best}} if best else {}
+    return Fall(fallen, asked, Memory({}, remembered))
