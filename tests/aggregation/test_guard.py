@@ -59,6 +59,11 @@ def test_the_median_spans_the_last_rounds_only():
     assert found.refused
 
 
+def test_an_odd_update_does_not_hide_behind_the_long_ones_of_the_first_round():
+    found = after(OPEN, {"a": 0.1, "b": 0.12, "c": 1.2})
+    assert list(found.refused) == ["c"]
+
+
 def test_zero_switches_a_bound_off():
     found = after(OPEN, {"a": 4.0, "b": 1.0}, settings=ScreeningSettings(clip=0))
     assert found.shares["a"] == 1.0

@@ -17,7 +17,7 @@ from fedvox.aggregation.screening_settings import ScreeningSettings
 GUARD = "screening"
 """Its numbers in the memory: lengths by round, refusals in a row, suspended sites."""
 FEWEST = 3
-"""Lengths of one round, from which their median is trusted without a round before."""
+"""Lengths of one round whose median is trusted by itself."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,9 @@ class Judgement:
 def running_median(now: Collection[float], before: Sequence[Sequence[float]]) -> float | None:
     """The length that updates are held against, None where there are too few.
 
+    From three on it is this round's: lengths fall from round to round as a model settles, and an
+    odd update may not hide behind those of the first.
+
     Args:
         now: lengths of this round's updates.
         before: those that counted, by round.
@@ -53,14 +56,13 @@ def running_median(now: Collection[float], before: Sequence[Sequence[float]]) ->
         True
     """
     moved = [length for length in now if length > 0]
+    if len(moved) >= FEWEST:
+        return statistics.median_low(moved)
     earlier = [length for own in before for length in own if length > 0]
-    found = []
-    if earlier:
-        found.append(statistics.median(earlier))
-    # With rounds behind them the shorter of two is enough: an odd one of them is the longer.
-    if len(moved) >= (2 if earlier else FEWEST):
-        found.append(statistics.median_low(moved))
-    return max(found, default=None)
+    if not earlier:
+        return None
+    # Of two the shorter one: if both have grown, it has too, and an odd one is the longer.
+    return max(statistics.median(earlier), min(moved) if len(moved) == 2 else 0.0)
 
 
 def judge(

@@ -11,8 +11,8 @@ class ScreeningSettings:
     """How updates are held against those of the other sites and of the rounds before.
 
     The length of an update is the root mean square of what it changes, per weight. The running
-    median is over the lengths that counted in the last rounds, or over those of this round if that
-    is more.
+    median is that of this round where three sites or more sent something; else that of the lengths
+    that counted in the last rounds, or the shorter of this round's two if it is more.
 
     Attributes:
         clip: updates longer than so many running medians are shortened to them; 0 leaves all as
