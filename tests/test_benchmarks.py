@@ -45,11 +45,14 @@ KEYS = {
         "up_bytes",
     },
     "adaptive": {
-        f"{scenario}{arm}_dice"
-        for scenario in ("", "equal_")
-        for arm in ("mean", "fedce", "fedpid", "modality_first", "adaptive")
+        f"{arm}_dice"
+        for arm in ("mean", "fedce", "fedpid", "modality_first", "adaptive", "equal_mean")
     }
-    | {"seeds", "ceiling_points"},
+    | {"equal_adaptive_dice", "equal_adaptive_points", "seeds", "ceiling_points"},
+    "bad_updates": {
+        f"{kind}{arm}_dice" for kind in ("", "plain_") for arm in ("clean", "scaled", "flipped")
+    }
+    | {"scaled_lost_points", "flipped_most_lost_points", "seeds"},
     "mixmodal": {
         f"{arm}{sets}_dice"
         for arm in ("zero_fill", "channels", "mixmfl", "local", "ensemble")
