@@ -7,6 +7,7 @@ One site has CT and the other MRI, of other patients, and each has an encoder th
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,11 @@ def wait_for_round(federation: Federation, job_id: str, rounds: int) -> None:
 def kill(federation: Federation, name: str) -> None:
     """Ends a participant, its job's process and the script that would start it again."""
     folder = str(federation.kits.kit(name))
-    own = [psutil.Process(pid) for pid in federation.processes()]
-    own = [process for process in own if any(folder in word for word in process.cmdline())]
+    own = []
+    for pid in federation.processes():
+        with suppress(psutil.NoSuchProcess):  # others end meanwhile
+            process = psutil.Process(pid)
+            own += [process] if any(folder in word for word in process.cmdline()) else []
     assert len(own) >= 3
     for process in own:
         process.kill()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fedvox.aggregation.guard import GUARD
 from fedvox.aggregation.run_state import RunState
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import moved
@@ -93,7 +94,7 @@ def test_a_compressed_run_sends_a_share_and_two_runs_give_the_same_bits(
     for own, full in zip(first.rounds, plain.rounds, strict=True):
         assert 0 < own["bytes_up"] < 0.3 * full["bytes_up"]
     assert [record["bytes_down"] > 0 for record in first.rounds] == [False, True]
-    assert RunState(tmp_path / "a/server").load_memory().numbers == {}
+    assert set(RunState(tmp_path / "a/server").load_memory().numbers) == {GUARD}
 
 
 def test_a_run_that_keeps_everything_exactly_is_the_run_without_compression(
