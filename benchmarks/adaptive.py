@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, chosen, computed, open_sites, options, points, seeded
+from cells import SMALLEST, Cell, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     pass
@@ -53,12 +53,7 @@ SCENARIOS: Mapping[str, tuple[str, ...]] = {
     "equal": (),
 }
 QUICK = (
-    "phantom.train=2",
-    "phantom.val=1",
-    "phantom.test=1",
-    "phantom.spacing_mm=10",
-    "data.spacing=[10,10,10]",
-    "data.patch=[16,16,16]",
+    *SMALLEST,
     "network.channels=[4,8]",
     "training.rounds=2",
     "training.steps=2",

@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, chosen, computed, open_sites, options, points, seeded
+from cells import SMALLEST, Cell, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     from fedvox.aggregation.update import Arrays, Update
@@ -50,12 +50,7 @@ COMMON = (
     "training.device=cpu",
 )
 QUICK = (
-    "phantom.train=2",
-    "phantom.val=1",
-    "phantom.test=1",
-    "phantom.spacing_mm=10",
-    "data.spacing=[10,10,10]",
-    "data.patch=[16,16,16]",
+    *SMALLEST,
     "network.channels=[4,8]",
     "training.rounds=3",
     "training.steps=2",

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from fedvox.data.site.site_data import SiteData
     from fedvox.job.settings import JobSettings
 
+SMALLEST = (
+    "phantom.train=2",
+    "phantom.val=1",
+    "phantom.test=1",
+    "phantom.spacing_mm=10",
+    "data.spacing=[10,10,10]",
+    "data.patch=[16,16,16]",
+)
+"""Settings of the smallest data that train, for smoke runs."""
+
 Result = dict[str, Any]
 Arm = TypeVar("Arm")
 

@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import Cell, chosen, computed, open_sites, options, points, seeded
+from cells import SMALLEST, Cell, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,12 +78,7 @@ ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "dropout_twice": (*UNET, TWICE),
 }
 QUICK = (
-    "phantom.train=2",
-    "phantom.val=1",
-    "phantom.test=1",
-    "phantom.spacing_mm=10",
-    "data.spacing=[10,10,10]",
-    "data.patch=[16,16,16]",
+    *SMALLEST,
     "training.rounds=1",
     "training.steps=2",
 )

@@ -22,7 +22,7 @@ from fedvox.aggregation.selection import checked_scores, pool_validation, select
 from fedvox.aggregation.server_momentum import MOMENTUM, momentum_step
 from fedvox.aggregation.store import UpdateStore
 from fedvox.aggregation.traffic import Traffic
-from fedvox.aggregation.update import Arrays, Update, distance, entries_of, size_of
+from fedvox.aggregation.update import Arrays, Update, distance, entries_of, shortened, size_of
 from fedvox.aggregation.weighing import build_weighing
 from fedvox.aggregation.weighing.share import Share
 from fedvox.data.settings import by_modality
@@ -271,11 +271,8 @@ class Round:
         )
 
     def _read(self, site: str, name: str) -> np.ndarray:
-        array, clip = self.store.read(self.index, site, name), self.clips.get(site, 1.0)
-        if clip == 1.0:
-            return array
-        model = self.model[name].astype(np.float64)
-        return (model + clip * (array.astype(np.float64) - model)).astype(array.dtype)
+        array = self.store.read(self.index, site, name)
+        return shortened(array, self.model[name], self.clips.get(site, 1.0))
 
     def _step(self, shares: Mapping[str, Share], memory: Memory) -> tuple[Arrays, Memory]:
         """The next values of the tensors that somebody sent, and what is remembered of the step."""

@@ -48,3 +48,12 @@ def entries_of(arrays: Arrays) -> int:
 def size_of(arrays: Arrays) -> int:
     """Bytes of all arrays."""
     return sum(array.nbytes for array in arrays.values())
+
+
+def shortened(array: np.ndarray, model: np.ndarray, share: float) -> np.ndarray:
+    """A share of the way from the model's tensor to a site's; of the whole way, that very array."""
+    if share == 1.0:
+        return array
+    start = model.astype(np.float64)
+    short: np.ndarray = (start + share * (array.astype(np.float64) - start)).astype(array.dtype)
+    return short
