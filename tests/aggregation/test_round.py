@@ -134,6 +134,17 @@ def test_with_the_rule_steps_only_the_job_s_steps_count(open_round, model, updat
     assert (entry["site"], entry["weight"], entry["reason"]) == ("a", 1.0, "10 steps")
 
 
+def test_where_minutes_may_end_a_round_fewer_steps_count_and_more_do_not(
+    open_round, model, update_of
+):
+    current = open_round("steps", registered={"a": {"ct": 4}, "b": {"ct": 4}}, steps=10, fewer=True)
+    with pytest.raises(UpdateRefused, match="claims 11 steps, the job's rounds have at most 10"):
+        current.accept(update_of("b", filled(model, 9.0), steps=11))
+    current.accept(update_of("a", filled(model, 1.0), steps=4))
+    (entry,) = current.close()[1]["contributors"]
+    assert (entry["steps"], entry["reason"]) == (4, "4 steps")
+
+
 @pytest.mark.parametrize(
     "claims",
     [

@@ -86,8 +86,8 @@ def test_overrides_reach_the_exported_job(tmp_path: Path) -> None:
         ("training.rounds", "key.path=value"),
         ("augmentation.name=blur", "choose one of: gin, none"),
         ("name.first=x", "'name' holds a value"),
-        ("min_clients=3", "use --min-clients"),
-        ("train_timeout=3", "it stands in app/config/config_fed_server.json"),
+        ("min_clients=3", "write it as waiting.sites=3"),
+        ("train_timeout=3", "write it as waiting.round=3"),
     ],
 )
 def test_wrong_override_is_named_and_leaves_nothing(
@@ -111,13 +111,9 @@ def test_min_clients_is_said_to_the_scheduler_and_to_the_workflow(tmp_path: Path
     given = ["--min-clients", "3"]
     assert main(["job", "export", "fedgin", "--out", str(tmp_path), *given, *JOBS]) == 0
     job = tmp_path / "fedgin"
-    server = json.loads((job / "app/config/config_fed_server.json").read_text())
-    assert server["workflows"][0]["args"]["min_clients"] == 3
-    server["workflows"][0]["args"]["min_clients"] = 1
+    assert json.loads((job / "app/config/training.json").read_text())["waiting"] == {"sites": 3}
     meta = json.loads((job / "meta.json").read_text())
     assert (meta["min_clients"], meta["deploy_map"]) == (3, {"app": ["@ALL"]})
-    source = Path(JOBS[-1]) / "fedgin/app/config/config_fed_server.json"
-    assert server == json.loads(source.read_text())
 
 
 @pytest.mark.parametrize("count", ["0", "-3", "99999999999999999999"])

@@ -150,28 +150,19 @@ def test_a_site_that_prepares_longer_than_the_start_waits_is_told_key_and_value(
     finding = check_waiting(JOB, round_seconds=100.0, preparing_seconds=400.0)
     assert finding.status == "WARN"
     assert "preparing the cases takes about 400 s, it waits 300 s" in finding.message
-    assert "timeout 800 of the component 'handshake' in config_fed_server.json" in finding.remedy
-    assert "wait_time_after_min_received" not in finding.remedy
+    assert finding.remedy.endswith("export it with at least --set waiting.handshake=800")
 
 
 def test_a_slow_site_is_told_both():
     finding = check_waiting(JOB, round_seconds=2000.0, preparing_seconds=400.0)
     assert "a local round takes about 2000 s, it waits 3600; preparing" in finding.message
-    assert "wait_time_after_min_received 4000 and timeout 800" in finding.remedy
+    assert "--set waiting.first=4000 --set waiting.handshake=800" in finding.remedy
 
 
-def test_a_handshake_without_a_timeout_waits_as_long_as_its_default(place):
-    path = place.job / "app/config/config_fed_server.json"
-    change(path, components=[{"id": "h", "path": "fedvox.flare.handshake.Handshake"}])
-    assert "it waits 120 s" in check_waiting(place.job, 1.0, 100.0).message
-    change(path, components=[])
-    assert check_waiting(place.job, 1.0, 100.0).status == "PASS"
-
-
-def test_a_fast_site_is_told_the_limit(place):
-    assert check_waiting(place.job, 1.0).message.endswith("1 s here, the job waits 3600 s")
-    change(place.job / "app/config/config_fed_server.json", workflows=[])
-    assert check_waiting(place.job, 1.0).message.endswith("the job waits without a limit")
+def test_a_fixed_wait_is_what_a_site_is_held_against(place):
+    change(place.job / "app/config/training.json", waiting={"round": 30.0})
+    assert "it waits 30" in check_waiting(place.job, 16.0).message
+    assert check_waiting(place.job, 1.0).message.endswith("1 s here, the job waits 30 s")
 
 
 def test_slow_preparation_of_the_sites_own_cases_is_noticed(found, monkeypatch):
@@ -194,4 +185,4 @@ def test_a_slow_round_of_a_busy_machine_is_to_be_measured_again(place, monkeypat
     finding = check_waiting(place.job, 1e6)
     assert finding.status == "WARN"
     assert finding.remedy.startswith("other programs keep this machine busy") == busy
-    assert "ask the lead to set at least" in finding.remedy
+    assert "ask the lead to export it with at least" in finding.remedy

@@ -35,6 +35,7 @@ TINY = {
     "network": {"channels": [4, 8], "residual_units": 0},
     "training": {"rounds": 2, "steps": 1, "batch": 1, "threads": 1, "device": "cpu"},
     "evaluation": {"resamples": 20, "overlays": 1},
+    "waiting": {"handshake": 0.0},
 }
 JOB_ID = "11111111-aaaa-bbbb-cccc-222222222222"
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from nvflare.apis.event_type import EventType
@@ -11,6 +12,7 @@ from fedvox.errors import ConfigError
 from fedvox.flare.handshake import Handshake
 from fedvox.flare.run.messages import REGISTRATION
 from fedvox.flare.run.senders import TOKEN
+from fedvox.job.waiting_settings import WaitingSettings
 
 REQUEST = EventType.BEFORE_PROCESS_TASK_REQUEST
 ABORT = "trigger"
@@ -28,6 +30,13 @@ def registration(site: str, **values: object) -> dict[str, object]:
         "source": site,
     }
     return json.loads(json.dumps(Registration(**own | values).to_dict()))
+
+
+def wait(handshake, server, sites: int, seconds: float, abort: Signal | None = None) -> None:
+    """Waits as the workflow does, with these values of ``waiting``."""
+    run = server.run()
+    run.job = replace(run.job, waiting=WaitingSettings(sites=sites, handshake=seconds))
+    handshake.wait(server.context(), abort or Signal())
 
 
 @pytest.fixture
@@ -70,7 +79,7 @@ def test_training_may_start_when_all_connected_sites_fit(server, arrive):
     handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", training={"ct": 3}, phantom=True))
     arrive(handshake, "site-2", registration("site-2", coarse=2, **MRI))
-    handshake.wait(2, server.context(), Signal())
+    wait(handshake, server, 2, 3600.0)
     run = server.run()
     assert run.coarse == {"site-2": 2}
     assert run.registered == {"site-1": {"ct": 3}, "site-2": {"mr": 5}}
@@ -83,11 +92,11 @@ OUTSIDE = {"training": {}, "annotated": (), "validation": {}, "test": {"ct": 3},
 
 def test_a_site_that_only_tests_takes_part_and_trains_nothing(server, arrive):
     server.engine.clients = ["site-1", "outside"]
-    handshake = Handshake(timeout=3600)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
     mr = {"modalities": ("mr",), "test": {"mr": 3}}
     arrive(handshake, "outside", registration("outside", **OUTSIDE | mr))
-    handshake.wait(1, server.context(), Signal())
+    wait(handshake, server, 1, 3600.0)
     run = server.run()
     assert run.registered == {"site-1": {"ct": 4}}
     assert (run.external, run.sites) == ({"outside"}, ["outside", "site-1"])
@@ -99,29 +108,29 @@ def test_a_site_that_only_tests_takes_part_and_trains_nothing(server, arrive):
 
 def test_a_modality_of_which_sites_hold_test_cases_only_is_not_one_that_was_trained(server, arrive):
     server.engine.clients = ["site-1"]
-    handshake = Handshake(timeout=3600)
+    handshake = Handshake()
     held = {"modalities": ("ct", "mr"), "test": {"mr": 1}}
     arrive(handshake, "site-1", registration("site-1", **held))
-    handshake.wait(1, server.context(), Signal())
+    wait(handshake, server, 1, 3600.0)
     assert server.run().modalities == ["ct"]
 
 
 def test_a_job_that_no_site_trains_is_refused_at_once(server, arrive):
     server.engine.clients = ["outside"]
-    handshake = Handshake(timeout=3600)
+    handshake = Handshake()
     arrive(handshake, "outside", registration("outside", **OUTSIDE))
     with pytest.raises(ConfigError, match="no site trains: outside only test"):
-        handshake.wait(1, server.context(), Signal())
+        wait(handshake, server, 1, 3600.0)
 
 
 def test_a_site_that_only_tests_is_not_one_of_those_that_are_needed(server, arrive):
     server.engine.clients = ["site-1", "outside"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
     arrive(handshake, "outside", registration("outside", **OUTSIDE))
     reason = "1 of 2 needed sites registered within 0 s; outside: no training, tests only; check"
     with pytest.raises(ConfigError, match=reason):
-        handshake.wait(2, server.context(), Signal())
+        wait(handshake, server, 2, 0.0)
 
 
 def test_a_site_that_only_tests_may_come_late_and_does_not_train_after_a_restart(server, arrive):
@@ -150,15 +159,15 @@ def test_unfit_site_is_refused_before_training(server, arrive, values, message):
     handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", **values))
     with pytest.raises(ConfigError, match=message):
-        handshake.wait(1, server.context(), Signal())
+        wait(handshake, server, 1, 3600.0)
 
 
 def test_unfit_site_is_refused_without_waiting_for_the_others(server, arrive):
     server.engine.clients = ["site-1", "site-2"]
-    handshake = Handshake(timeout=3600)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", training={}))
     with pytest.raises(ConfigError, match="site-1: no usable training case"):
-        handshake.wait(2, server.context(), Signal())
+        wait(handshake, server, 2, 3600.0)
 
 
 @pytest.mark.parametrize("content", [None, "hello", {"version": "1"}, {"label_map": 3}])
@@ -167,22 +176,22 @@ def test_site_without_a_readable_registration_is_refused(server, arrive, content
     handshake = Handshake()
     arrive(handshake, "site-1", content)
     with pytest.raises(ConfigError, match="site-1 sent no readable registration; update its fed"):
-        handshake.wait(1, server.context(), Signal())
+        wait(handshake, server, 1, 3600.0)
 
 
 def test_too_few_sites_are_counted_when_the_time_is_over(server, arrive):
     server.engine.clients = ["site-1"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
     with pytest.raises(ConfigError, match="1 of 2 needed sites registered within 0 s; check"):
-        handshake.wait(2, server.context(), Signal())
+        wait(handshake, server, 2, 0.0)
 
 
 def test_silent_site_does_not_stop_the_others_when_enough_have_come(server, arrive):
     server.engine.clients = ["site-1", "silent"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
-    handshake.wait(1, server.context(), Signal())
+    wait(handshake, server, 1, 0.0)
     assert server.run().registered == {"site-1": {"ct": 4}}
 
 
@@ -190,18 +199,18 @@ def test_abort_ends_the_wait_without_a_verdict(server):
     abort = Signal()
     abort.trigger(ABORT)
     server.engine.clients = ["site-1"]
-    handshake = Handshake(timeout=3600)
-    handshake.wait(1, server.context(), abort)
+    handshake = Handshake()
+    wait(handshake, server, 1, 3600.0, abort)
     assert server.run().registered == {}
 
 
 def started(server, arrive, *sites: str) -> Handshake:
     """A handshake after whose start these sites take part."""
     server.engine.clients = list(sites)
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     for site in sites:
         arrive(handshake, site, registration(site))
-    handshake.wait(1, server.context(), Signal())
+    wait(handshake, server, 1, 0.0)
     return handshake
 
 
@@ -298,10 +307,10 @@ def test_restarted_site_that_trains_other_modalities_only_is_left_out(server, ar
 
 def test_a_site_that_outweighs_all_others_is_noted_once_before_the_first_round(server, arrive):
     server.engine.clients = ["site-1", "big"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
     arrive(handshake, "big", registration("big", training={"ct": 99}))
-    handshake.wait(2, server.context(), Signal())
+    wait(handshake, server, 2, 0.0)
     arrive(handshake, "big", registration("big", training={"ct": 99}, skipped=1))
     notes = [note for note in server.run().take_notes() if "of all" in note]
     assert len(notes) == 1 and notes[0].startswith("big registered 99 of all 103 training cases")
@@ -311,11 +320,11 @@ def test_the_job_bounds_what_a_site_may_register(party, tiny, peer):
     tiny["training"]["most_cases"] = 5
     server = party("server", job=tiny)
     server.engine.clients = ["site-1"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     public = {REGISTRATION: registration("site-1", training={"ct": 6})}
     handshake.handle_event(REQUEST, server.context(peer=peer("site-1", **public)))
     with pytest.raises(ConfigError, match="site-1 registers 6 cases, at most 5 may count"):
-        handshake.wait(1, server.context(), Signal())
+        wait(handshake, server, 1, 0.0)
 
 
 def test_site_that_comes_back_unfit_has_no_weight_any_more(server, arrive):
@@ -334,9 +343,9 @@ def test_site_that_changes_its_registration_at_each_request_is_read_a_few_times(
 
 def test_connected_site_that_is_still_preparing_is_named_and_may_join(server, arrive):
     server.engine.clients = ["site-1", "slow"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
-    handshake.wait(1, server.context(), Signal())
+    wait(handshake, server, 1, 0.0)
     (note,) = server.run().take_notes()
     assert note.startswith("slow is connected and did not register within 0 s: the job starts")
     arrive(handshake, "slow", registration("slow"))
@@ -345,17 +354,17 @@ def test_connected_site_that_is_still_preparing_is_named_and_may_join(server, ar
 
 def test_an_organ_that_only_a_preparing_site_may_annotate_is_refused_with_its_name(server, arrive):
     server.engine.clients = ["site-1", "slow"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1", annotated=("liver",)))
     with pytest.raises(
         ConfigError, match=r"no site annotates spleen; .* slow is connected and has"
     ):
-        handshake.wait(1, server.context(), Signal())
+        wait(handshake, server, 1, 0.0)
 
 
 def test_too_few_sites_names_the_connected_that_are_silent(server, arrive):
     server.engine.clients = ["site-1", "slow"]
-    handshake = Handshake(timeout=0.0)
+    handshake = Handshake()
     arrive(handshake, "site-1", registration("site-1"))
     with pytest.raises(ConfigError, match="connected and still silent: slow; check"):
-        handshake.wait(2, server.context(), Signal())
+        wait(handshake, server, 2, 0.0)

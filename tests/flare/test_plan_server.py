@@ -30,8 +30,8 @@ FREE = {"device": "cpu", "bytes": 2 * GIB}
 @pytest.fixture
 def workflow(server):
     """The workflow and the writer as FLARE wires them; two sites are known."""
-    controller, writer = FedVoxStatistics(min_clients=2), PlanWriter()
-    controller._engine = server.engine
+    controller, writer = FedVoxStatistics(), PlanWriter()
+    controller._engine, controller.min_clients = server.engine, 2
     server.engine.components["plan"] = writer
     run = server.run()
     run.registered = {"site-1": {"ct": 6}, "site-2": {"ct": 6}}

@@ -61,7 +61,7 @@ def test_the_wait_counts_every_subset_that_is_scored(
     told = []
     monkeypatch.setattr(
         "fedvox.flare.workflow_evaluation.evaluation_timeout",
-        lambda rounds, models, cases: told.append((models, cases)) or 60,
+        lambda rounds, models, cases, margin: told.append((models, cases)) or 60,
     )
     evaluation({"a": 3}, set(), "a")
     assert told == [(1, [(2, scored)])]

@@ -36,6 +36,7 @@ from fedvox.flare.persistor import SafetensorsPersistor
 from fedvox.flare.run.messages import FAILURE, META
 from fedvox.flare.workflows import FedVoxCrossSiteEval, FedVoxScatterAndGather, WriteResults
 from fedvox.inference.model_files.model_file import read_model
+from fedvox.job.waiting_settings import WaitingSettings
 from fedvox.metrics.table import MetricRow, SharedSummary, read_csv, to_dict
 from fedvox.report.figures.learning_curves import draw_progress
 from fedvox.tensors import weights_hash
@@ -84,7 +85,7 @@ def components() -> dict[str, object]:
         "aggregator": FedVoxAggregator(),
         "shareable_generator": FullModelShareableGenerator(),
         "persistor": SafetensorsPersistor(),
-        "handshake": Handshake(timeout=0.0),
+        "handshake": Handshake(),
         "locator": SafetensorsLocator(),
     }
 
@@ -349,7 +350,7 @@ def test_late_result_is_logged_and_not_used(server, caplog):
 @pytest.fixture
 def training(server):
     server.engine.components = components()
-    workflow = FedVoxScatterAndGather(persistor_id="persistor", min_clients=1)
+    workflow = FedVoxScatterAndGather(persistor_id="persistor")
     workflow._engine = server.engine
     return workflow
 
@@ -481,7 +482,7 @@ def test_site_that_is_not_registered_or_not_connected_is_not_asked_to_evaluate(s
     server.engine.components["locator"] = SafetensorsLocator()
     server.engine.clients = ["a", "unfit"]
     server.run().registered = {"a": {"ct": 3}, "gone": {"ct": 3}}
-    workflow = FedVoxCrossSiteEval(model_locator_id="locator", validation_timeout=0)
+    workflow = FedVoxCrossSiteEval(model_locator_id="locator")
     workflow._engine = server.engine
     workflow.start_controller(server.context())
     assert workflow._participating_clients == ["a"]
@@ -497,9 +498,8 @@ def test_evaluation_waits_as_long_as_the_rounds_suggest_unless_the_job_says_so(
     server.engine.components["locator"] = SafetensorsLocator()
     server.engine.clients = ["a"]
     run.registered, run.cases = {"a": {"ct": 3}}, {"a": (4, 10)}
-    workflow = FedVoxCrossSiteEval(
-        model_locator_id="locator", validation_timeout=fixed, submit_model_timeout=fixed
-    )
+    run.job = dataclasses.replace(run.job, waiting=WaitingSettings(evaluation=fixed))
+    workflow = FedVoxCrossSiteEval(model_locator_id="locator")
     workflow._engine = server.engine
     workflow.start_controller(server.context())
     # 3 * 200 s * 2 models (the last one and a's own) * (1 + 14 / 4)
@@ -553,9 +553,15 @@ def one_round(party, tiny):
             source=site,
         )
         handshake.registrations[site] = own
-    workflow = FedVoxScatterAndGather(persistor_id="persistor", min_clients=1)
+    workflow = FedVoxScatterAndGather(persistor_id="persistor")
     workflow._engine = server.engine
     return server, workflow
+
+
+def need_both(server) -> None:
+    """The job needs two training sites."""
+    run = server.run()
+    run.job = dataclasses.replace(run.job, waiting=WaitingSettings(sites=2, handshake=0.0))
 
 
 def train(server, workflow) -> dict:
@@ -625,7 +631,7 @@ def rounds_of(server) -> list[str]:
 
 def test_failure_names_site_code_kind_and_round_when_too_few_sites_are_left(one_round, monkeypatch):
     server, workflow = one_round
-    workflow._min_clients = 2
+    need_both(server)
     reply = make_reply(ReturnCode.EXECUTION_EXCEPTION)
     reply.set_header(FAILURE, "KeyError at step.py:12")
     broadcast_into(monkeypatch, {"b": reply})
@@ -784,7 +790,6 @@ def test_only_registered_sites_are_asked_to_train(one_round, weights, monkeypatc
     asked = broadcast_into(monkeypatch, {"a": trained_update(weights)})
     unfit = server.engine.components["handshake"].registrations
     workflow.start_controller(server.context())
-    server.engine.components["handshake"].timeout = 0.0
     del unfit["b"]
     workflow.control_flow(Signal(), server.context())
     assert asked == [["a"]]
@@ -815,7 +820,7 @@ def test_too_few_sites_that_take_part_end_the_run_with_a_reason(one_round, monke
     workflow.start_controller(server.context())
     monkeypatch.setattr(Handshake, "wait", lambda *args: None)
     server.run().registered = {"a": {"ct": 2}}
-    workflow._min_clients = 2
+    need_both(server)
     failure = train(server, workflow)
     assert failure["reason"].startswith("1 of 2 needed sites take part (a)")
 

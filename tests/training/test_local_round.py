@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+import math
 
 import pytest
 import torch
@@ -163,3 +165,18 @@ def test_batches_read_ahead_are_those_read_in_turn(sites, job):
     assert len(in_turn) == len(ahead) == job.training.steps
     for one, other in zip(in_turn, ahead):
         assert torch.equal(one.image, other.image) and torch.equal(one.label, other.label)
+
+
+def test_a_round_ends_when_its_minutes_are_over(make_job, sites, state, cpu, monkeypatch):
+    job = make_job(training={"steps": 50, "minutes": 0.5})
+    clock = itertools.count(0.0, 10.0)  # each look at the clock takes ten seconds
+    monkeypatch.setattr("fedvox.training.local_round.time.monotonic", lambda: next(clock))
+    result = train_round(initial_model(job), sites[0].train, job, "site-1", 0, state, cpu)
+    assert result is not None and 1 <= result.steps <= 3
+    assert math.isfinite(result.loss) and result.loss > 0.01
+
+
+def test_a_round_has_a_step_at_least(make_job, sites, state, cpu):
+    job = make_job(training={"steps": 50, "minutes": 1e-9})
+    result = train_round(initial_model(job), sites[0].train, job, "site-1", 0, state, cpu)
+    assert result is not None and result.steps == 1

@@ -40,7 +40,7 @@ def test_a_copy_says_that_no_setting_was_changed(tmp_path):
 
 
 def test_the_number_of_sites_is_told(tmp_path):
-    text = readme(export_job(JOBS / "fedgin", tmp_path, min_clients=3))
+    text = readme(export_job(JOBS / "fedgin", tmp_path, overrides=["waiting.sites=3"]))
     assert "It waits for 3 sites" in text
 
 
@@ -62,7 +62,8 @@ def test_the_simulators_command_names_as_many_sites_as_the_job_speaks_of(tmp_pat
     uneven = ["phantom.quality=good,noisy,small,wrong_labels"]
     text = readme(export_job(JOBS / "fedgin", tmp_path / "d", "pinned", uneven, "four"))
     assert "\nnvflare simulator four -n 4 -t 4\n" in text
-    text = readme(export_job(JOBS / "fedgin", tmp_path / "b", "pinned", name="two", min_clients=4))
+    many = ["waiting.sites=4"]
+    text = readme(export_job(JOBS / "fedgin", tmp_path / "b", "pinned", many, "two"))
     assert "\nnvflare simulator two -n 4 -t 4\n" in text
     assert "\nnvflare simulator two\n" in readme(
         export_job(JOBS / "fedgin", tmp_path / "c", "pinned", name="two")

@@ -108,7 +108,7 @@ class Claims:
 
     round: int = claim(whole(), 0)
     cases: int = claim(whole(), 0)
-    steps: int = claim(whole(), 0)
+    steps: int = claim(whole(), 0, record="steps")
     modality: str = claim(PerJob(modalities_of), "", record="modality")
     loss: float = claim(
         number(-1e9, 1e9, infinite=True), math.nan, record="train_loss", read=_number

@@ -104,7 +104,7 @@ class Round:
             self._keep_scores(update, own)
             check_modalities(update, own)
             sent = self.sent_to(update.site)
-            screen(update, sent, self.index, self.accepted, cases, self.rules.exact_steps)
+            screen(update, sent, self.index, self.accepted, cases, self.rules.counted_steps)
             held = None if own is None else by_modality(own.training)
             screen_attached(update.attached, self.model, held)
         except UpdateRefused as refusal:

@@ -24,6 +24,7 @@ class RoundRules:
         network: the job's; says which tensors belong to one modality, and what becomes of
             attachments.
         screening: how updates are held against each other; None does not.
+        fewer: whether a site may take fewer steps, since its minutes ran out.
     """
 
     rule: WeighingSettings | str = "cases"
@@ -33,8 +34,11 @@ class RoundRules:
     downlink: Downlink | None = None
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings(""))
     screening: ScreeningSettings | None = None
+    fewer: bool = False
 
     @property
-    def exact_steps(self) -> int | None:
-        """The steps that an update has to claim, None where they decide nothing."""
-        return self.steps if weighing_settings(self.rule).name == "steps" else None
+    def counted_steps(self) -> range | None:
+        """The steps that an update may claim, None where they decide nothing."""
+        if self.steps is None or weighing_settings(self.rule).name != "steps":
+            return None
+        return range(1 if self.fewer else self.steps, self.steps + 1)

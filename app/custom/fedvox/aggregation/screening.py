@@ -21,7 +21,7 @@ def screen(
     current_round: int,
     received: Collection[str],
     cases: int | None,
-    steps: int | None = None,
+    steps: range | None = None,
 ) -> None:
     """Refuses an update that does not fit the model, the round or the site's own registration.
 
@@ -31,7 +31,7 @@ def screen(
         current_round: the round that is open.
         received: sites whose update this round holds already.
         cases: training cases that the site registered, None where nobody registers.
-        steps: exactly the steps of a round where they decide the weight, else None.
+        steps: that a site may have taken in a round, where they decide the weight, else None.
 
     Raises:
         UpdateRefused: with the reason, for the round's record.
@@ -66,7 +66,7 @@ def stale_text(answered: int, current_round: int) -> str:
     return f"stale: answers round {answered}, open is {current_round}"
 
 
-def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None:
+def _screen_claims(update: Update, cases: int | None, steps: range | None) -> None:
     limit = MAX_CASES if cases is None else min(cases, MAX_CASES)
     if not 1 <= update.cases <= limit:
         bound = "registered" if limit == cases else "at most"
@@ -75,8 +75,9 @@ def _screen_claims(update: Update, cases: int | None, steps: int | None) -> None
         raise UpdateRefused(f"claims {update.steps} steps, at most {MAX_STEPS}")
     if not isinstance(update.quality, int | float) or not 0.0 <= update.quality <= 1.0 + 1e-9:
         raise UpdateRefused(f"claims a data quality of {update.quality!r:.40}, from 0 to 1")
-    if steps is not None and update.steps != steps:
-        raise UpdateRefused(f"claims {update.steps} steps, the job's rounds have {steps}")
+    if steps is not None and update.steps not in steps:
+        most = steps[-1] if len(steps) == 1 else f"at most {steps[-1]}"
+        raise UpdateRefused(f"claims {update.steps} steps, the job's rounds have {most}")
 
 
 def screen_schema(arrays: Arrays, model: Arrays) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from fedvox.commands.parser import file_path, lower
 from fedvox.commands.places import require_folder
 from fedvox.commands.text import visible
+from fedvox.errors import ConfigError
 
 _EPILOG = """\
 examples:
@@ -84,7 +85,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--min-clients",
         type=int,
         metavar="N",
-        help="sites without which the job does not start or go on (default as in the job's files)",
+        help="sites without which the job does not start or go on, short for --set waiting.sites=N",
     )
 
 
@@ -197,8 +198,16 @@ def run_export(args: argparse.Namespace) -> int:
     from fedvox.flare.jobs.overrides import refuse_repeated
     from fedvox.flare.jobs.readme import simulator_line
     from fedvox.job.settings import read_job
+    from fedvox.job.waiting_settings import MOST_SITES
 
-    refuse_repeated(args.set)
+    sites = []
+    if args.min_clients is not None:
+        if not 1 <= args.min_clients <= MOST_SITES:
+            raise ConfigError(
+                f"--min-clients {args.min_clients}: a job needs 1 to {MOST_SITES} sites"
+            )
+        sites = [f"waiting.sites={args.min_clients}"]
+    refuse_repeated([*args.set, *sites])
     source = find_job(args.name, args.jobs)
     _say_hidden(args)
     require_folder("--out", args.out)
@@ -206,9 +215,8 @@ def run_export(args: argparse.Namespace) -> int:
         source,
         args.out,
         args.code,
-        args.set,
+        [*args.set, *sites],
         args.new_name,
-        min_clients=args.min_clients,
         plan=args.plan,
     )
     if args.json:
@@ -221,7 +229,7 @@ def run_export(args: argparse.Namespace) -> int:
         "preinstalled": f"fedvox doctor --kit KIT --job {place} at each site, then "
         f"nvflare job submit -j {place}",
         "carried": f"fedvox job diff {place} at each site, then nvflare job submit -j {place}",
-        "pinned": simulator_line(place, job, args.min_clients),
+        "pinned": simulator_line(place, job),
     }
     print(f"Next: {following[args.code]}")
     return 0

@@ -2,13 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from fedvox.config import read_json
 from fedvox.doctor.kit import Kit, read_local
 from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.flare.jobs.allow_list import refused_classes
-from fedvox.flare.jobs.folder import CUSTOM
+from fedvox.flare.jobs.folder import CUSTOM, job_settings
 from fedvox.flare.jobs.review import META, SIDES, job_problems, starts_own_program
 from fedvox.flare.jobs.versions import NOT_INSTALLED, differing, installed_versions, read_versions
 from fedvox.flare.kits.rights import granted_roles
@@ -116,34 +115,31 @@ def check_waiting(job: Path, round_seconds: float, preparing_seconds: float = 0.
         round_seconds: one local round here, extrapolated from measured steps.
         preparing_seconds: of the cases that are not prepared yet, extrapolated from a sample.
     """
-    config = read_json(job / SIDES["server"])
-    waits = [
-        float(flow["args"][key])
-        for flow in config.get("workflows", [])
-        for key in ("wait_time_after_min_received", "train_timeout")
-        if flow.get("args", {}).get(key)
-    ]
+    waiting = job_settings(job).waiting
+    key = "round" if waiting.round else "first"
+    limit: float = getattr(waiting, key)
     short, wanted = [], []
     need = WAIT_FACTOR * round_seconds
-    if waits and min(waits) < need:
-        short.append(f"a local round takes about {round_seconds:.0f} s, it waits {min(waits):.0f}")
-        wanted.append(f"wait_time_after_min_received {need:.0f}")
-    start, need = _start_timeout(config), WAIT_FACTOR * preparing_seconds
-    if start is not None and start < need:
+    if limit < need:
+        short.append(f"a local round takes about {round_seconds:.0f} s, it waits {limit:.0f}")
+        wanted.append(f"waiting.{key}={need:.0f}")
+    start, need = waiting.handshake, WAIT_FACTOR * preparing_seconds
+    if start < need:
         short.append(
             f"preparing the cases takes about {preparing_seconds:.0f} s, it waits {start:.0f}"
         )
-        wanted.append(f"timeout {need:.0f} of the component 'handshake'")
+        wanted.append(f"waiting.handshake={need:.0f}")
     if short:
         return Finding(
             "waiting",
             WARN,
             f"the job would leave this site out: {'; '.join(short)} s",
-            f"{_when_idle()}ask the lead to set at least {' and '.join(wanted)} in "
-            "config_fed_server.json",
+            f"{_when_idle()}ask the lead to export it with at least --set {' --set '.join(wanted)}",
         )
-    limit = f"the job waits {min(waits):.0f} s" if waits else "the job waits without a limit"
-    return passed("waiting", f"a local round takes about {round_seconds:.0f} s here, {limit}")
+    return passed(
+        "waiting",
+        f"a local round takes about {round_seconds:.0f} s here, the job waits {limit:.0f} s",
+    )
 
 
 def _when_idle() -> str:
@@ -151,13 +147,3 @@ def _when_idle() -> str:
     if os.getloadavg()[0] > (os.cpu_count() or 1) + 1:
         return "other programs keep this machine busy: measure again when they have ended, else "
     return ""
-
-
-def _start_timeout(config: dict[str, Any]) -> float | None:
-    """Seconds that the job's start waits for sites; None when nothing of ours waits."""
-    from fedvox.flare.handshake import Handshake  # needs PyTorch
-
-    for component in config.get("components", []):
-        if component.get("path") == f"{Handshake.__module__}.{Handshake.__name__}":
-            return float(component.get("args", {}).get("timeout", Handshake().timeout))
-    return None

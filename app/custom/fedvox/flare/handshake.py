@@ -17,6 +17,7 @@ from fedvox.admission.site_notes import dominant_sites, registration_text
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import REGISTRATION
+from fedvox.flare.run.moved import refuse_moved
 from fedvox.flare.run.senders import TOKEN, is_sender
 from fedvox.flare.run.server_run import ServerRun, only_test, server_run
 
@@ -28,15 +29,16 @@ class Handshake(FLComponent):
     """Collects registrations, tells the workflow whether to start, and judges who comes later.
 
     What a site registers last bounds its claims and reports; what counts of it is never more than
-    when it was admitted.
+    when it was admitted. How long it waits for sites that are connected but have not asked for a
+    task, and for how many, stands in ``waiting`` of ``training.json``.
 
-    Args:
-        timeout: seconds to wait for sites that are connected but have not asked for a task.
+    Raises:
+        ConfigError: the job's files are of the time before ``waiting``.
     """
 
-    def __init__(self, timeout: float = 120.0) -> None:
+    def __init__(self, **moved: object) -> None:
+        refuse_moved(moved)
         super().__init__()
-        self.timeout = timeout
         self.registrations: dict[str, Registration] = {}
         self._first: dict[str, Registration] = {}
         self._heard: dict[str, tuple[int, Registration | None]] = {}
@@ -66,18 +68,19 @@ class Handshake(FLComponent):
             else:
                 self.registrations[site] = own
 
-    def wait(self, min_sites: int, fl_ctx: FLContext, abort_signal: Signal) -> None:
+    def wait(self, fl_ctx: FLContext, abort_signal: Signal) -> None:
         """Waits until all connected sites have registered, then judges.
 
         Args:
-            min_sites: training sites that the job needs at least.
             fl_ctx: FLARE context of the workflow.
             abort_signal: ends the wait.
 
         Raises:
             ConfigError: a site cannot take part, or too few sites came.
         """
-        deadline = time.monotonic() + self.timeout
+        waiting = server_run(fl_ctx).job.waiting
+        min_sites, limit = waiting.sites, waiting.handshake
+        deadline = time.monotonic() + limit
         while not abort_signal.triggered:
             names = {client.name for client in fl_ctx.get_engine().get_clients()}
             with self._lock:
@@ -91,7 +94,7 @@ class Handshake(FLComponent):
                 if len(training) < min_sites:
                     raise ConfigError(
                         f"{len(training)} of {min_sites} needed sites registered within "
-                        f"{self.timeout:g} s{only_test(set(seen) - set(training))}"
+                        f"{limit:g} s{only_test(set(seen) - set(training))}"
                         f"{_awaited(names - set(seen))}; check that the others run and can reach "
                         "the server"
                     )
@@ -114,10 +117,11 @@ class Handshake(FLComponent):
             self._judge(seen, fl_ctx, complete=True)
         except ConfigError as error:
             raise ConfigError(f"{error}{_still_preparing(awaited)}") from None
+        limit = run.job.waiting.handshake
         for site in sorted(awaited):
             run.note(
-                f"{site} is connected and did not register within {self.timeout:g} s: the job "
-                "starts without it, it joins when its cases are prepared"
+                f"{site} is connected and did not register within {limit:g} s: the job starts "
+                "without it, it joins when its cases are prepared"
             )
         with self._lock:
             self._warn(run)
@@ -206,6 +210,6 @@ def _still_preparing(sites: set[str]) -> str:
         return ""
     return (
         f"; {', '.join(sorted(sites))} is connected and has not registered yet, it may annotate "
-        "it: wait until its cases are prepared and submit again, or raise 'timeout' of the "
-        "component 'handshake'"
+        "it: wait until its cases are prepared and submit again, or export the job with a "
+        "longer --set waiting.handshake"
     )

@@ -1,5 +1,6 @@
 """The server's side of a plan run: FLARE's statistics workflow, then the plan and its files."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from nvflare.app_common.workflows.statistics_controller import StatisticsControl
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.run.incoming import HANDSHAKE, registration_of
 from fedvox.flare.run.messages import MEMORY, UNREADABLE
+from fedvox.flare.run.moved import refuse_moved
 from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.run_end import watch_end
 from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
@@ -35,28 +37,25 @@ _DEVICE, _BYTES = one_of(("cpu", "cuda", "mps")), whole(2**50)
 
 class FedVoxStatistics(StatisticsController):
     """FLARE's StatisticsController, which waits for the handshake, asks for the fixed features and
-    takes nothing that is not of the known form.
+    takes nothing that is not of the known form. It waits for ``waiting.sites`` sites, and for the
+    others ``waiting.first`` seconds longer, in which they read every training case.
 
-    Args:
-        min_clients: sites without which the run does not start or go on.
-        wait_time_after_min_received: seconds to wait for the other sites then; they read every
-            training case in this time.
+    Raises:
+        ConfigError: the job's files are of the time before ``waiting``.
     """
 
-    def __init__(self, min_clients: int = 1, wait_time_after_min_received: int = 3600) -> None:
-        super().__init__(
-            statistic_configs(),
-            WRITER,
-            wait_time_after_min_received=wait_time_after_min_received,
-            min_clients=min_clients,
-            enable_pre_run_task=False,
-        )
+    def __init__(self, **moved: object) -> None:
+        refuse_moved(moved)
+        super().__init__(statistic_configs(), WRITER, enable_pre_run_task=False)
         self.refused = False
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads the settings before the first site asks for a task."""
         try:
-            open_run(fl_ctx).stage = "plan"
+            run = open_run(fl_ctx)
+            run.stage, waiting = "plan", run.job.waiting
+            self.min_clients = waiting.sites
+            self.wait_time_after_min_received = math.ceil(waiting.first)
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
@@ -64,7 +63,7 @@ class FedVoxStatistics(StatisticsController):
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or asks for the statistics."""
         try:
-            await_sites(HANDSHAKE, self.min_clients, fl_ctx, abort_signal)
+            await_sites(HANDSHAKE, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
             return

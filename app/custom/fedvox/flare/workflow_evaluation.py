@@ -1,5 +1,6 @@
 """The evaluation workflow: every model at every site that takes part."""
 
+import math
 from typing import Any
 
 from nvflare.apis.controller_spec import ClientTask, Task
@@ -12,6 +13,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.run.incoming import read_site_model, refusal_text
 from fedvox.flare.run.late_results import UnusedLateResults
 from fedvox.flare.run.messages import TASK_SUBMIT, UNREADABLE
+from fedvox.flare.run.moved import refuse_moved
 from fedvox.flare.run.senders import authenticate
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.waiting import evaluation_timeout, scored_tests
@@ -19,16 +21,24 @@ from fedvox.flare.run.waiting import evaluation_timeout, scored_tests
 
 class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
     """CrossSiteModelEval that asks the sites that take part, also those that only test. Sites that
-    train are asked for their own models when ``training.json`` says so. Where the job sets no time
-    (0), it waits as long as :func:`fedvox.flare.run.waiting.evaluation_timeout` says.
+    train are asked for their own models when ``training.json`` says so. It waits as long as
+    ``waiting`` there and :func:`fedvox.flare.run.waiting.evaluation_timeout` say.
 
     Whose model a result speaks of is what the task says, not the result; results are not written
     to disk, and a site's own model only after it was compared with the global one.
+
+    Args:
+        **kwargs: as for CrossSiteModelEval, without its timeouts.
+
+    Raises:
+        ConfigError: the job's files are of the time before ``waiting``.
     """
 
-    _validation_timeout: int
-    _submit_model_timeout: int
     _owners: list[str]
+
+    def __init__(self, **kwargs: Any) -> None:
+        refuse_moved(kwargs)
+        super().__init__(**kwargs)
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Reads the switch, the sites and the measured rounds before the base class starts."""
@@ -42,9 +52,10 @@ class FedVoxCrossSiteEval(UnusedLateResults, CrossSiteModelEval):
         self._owners = [site for site in sites if site in run.registered]
         common, own = 2 if run.state.best else 1, len(self._owners) if site_models else 0
         models = common + own
-        seconds = evaluation_timeout(run.state.rounds(), models, _work(run, common, own))
-        self._validation_timeout = self._validation_timeout or seconds
-        self._submit_model_timeout = self._submit_model_timeout or seconds
+        waiting, work = run.job.waiting, _work(run, common, own)
+        measured = evaluation_timeout(run.state.rounds(), models, work, waiting.margin)
+        seconds = math.ceil(waiting.evaluation) or measured
+        self._validation_timeout = self._submit_model_timeout = seconds
         self.log_info(
             fl_ctx,
             f"evaluation of {models} models at {len(sites)} sites; a site that does not answer is "

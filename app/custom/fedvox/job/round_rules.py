@@ -22,4 +22,5 @@ def round_rules(job: JobSettings) -> RoundRules:
         down,
         job.network,
         job.screening,
+        training.minutes > 0,
     )

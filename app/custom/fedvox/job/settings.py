@@ -17,6 +17,7 @@ from fedvox.compression.settings import CompressionSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings
 from fedvox.errors import ConfigError
+from fedvox.job.waiting_settings import WaitingSettings
 from fedvox.losses import LOSSES
 from fedvox.losses.settings import LossSettings
 from fedvox.metrics.hd95 import HD95, MAX_DIRECTED
@@ -33,6 +34,9 @@ class TrainingSettings:
     Attributes:
         rounds: communication rounds.
         steps: optimiser steps per site and round.
+        minutes: a site's round ends with the first step after so many minutes of training, if that
+            is before its steps are done, so that a slow site does not set the pace; 0 for no limit.
+            Results then depend on how fast machines are.
         batch: patches per step.
         learning_rate: of AdamW at the first step.
         weight_decay: of AdamW.
@@ -60,6 +64,7 @@ class TrainingSettings:
 
     rounds: int = setting(8, low=1, high=10000)
     steps: int = setting(80, low=1, high=100000)
+    minutes: float = setting(0.0, low=0.0, high=10_080.0)
     batch: int = setting(2, low=1, high=256)
     learning_rate: float = setting(3e-3, low=1e-8, high=1.0)
     weight_decay: float = setting(1e-4, low=0.0, high=1.0)
@@ -132,6 +137,7 @@ class JobSettings:
     evaluation: EvaluationSettings = setting(EvaluationSettings)
     compression: CompressionSettings | None = None
     screening: ScreeningSettings = setting(ScreeningSettings)
+    waiting: WaitingSettings = setting(WaitingSettings)
 
     def __post_init__(self) -> None:
         """Checks what spans sections.

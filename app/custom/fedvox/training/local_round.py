@@ -1,5 +1,6 @@
 """One site's part of one round, in plain PyTorch."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,20 +103,24 @@ def train_round(
     bar = tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None)
     waits = Waits()
     batches = waits.over(_batches(cases, job, site, round_index, device), device)
+    taken, limit = 0, 60 * settings.minutes or math.inf
     for index, batch in enumerate(batches):
         if stop():
             return None
+        if taken and time.monotonic() - start >= limit:
+            break
+        taken += 1
         rate = learning_rate(settings, round_index * settings.steps + index)
         address = (settings.seed, site, round_index, index)
         total += step(batch, address, rate)
         bar.update()
     bar.close()
-    loss = float(total) / settings.steps
+    loss = float(total) / taken
     seconds = time.monotonic() - start
     if job.training.personal:
         save_personal(_personal(job, model), state, round_index)
     save_optimizer(step.optimizer, state, round_index)
-    return LocalResult(loss, settings.steps, seconds, waits.seconds / max(seconds, 1e-9))
+    return LocalResult(loss, taken, seconds, waits.seconds / max(seconds, 1e-9))
 
 
 def _personal(job: JobSettings, model: nn.Module) -> dict[str, np.ndarray]:

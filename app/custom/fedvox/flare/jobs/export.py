@@ -11,15 +11,13 @@ from fedvox.config import read_json
 from fedvox.errors import ConfigError
 from fedvox.files import write_json, write_readable_json
 from fedvox.flare.jobs.carried import add_code
-from fedvox.flare.jobs.folder import PLAN, SERVER, TRAINING
+from fedvox.flare.jobs.folder import PLAN, TRAINING
 from fedvox.flare.jobs.needed_filters import require_filters
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.flare.jobs.readme import write_readme
 from fedvox.flare.jobs.versions import VERSIONS, exported_versions
 from fedvox.job.settings import JobSettings, job_from
 
-MOST_SITES = 10_000
-_MIN_CLIENTS = re.compile(r'("min_clients"\s*:\s*)\d+')
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -30,7 +28,6 @@ def export_job(
     overrides: Sequence[str] = (),
     name: str | None = None,
     *,
-    min_clients: int | None = None,
     plan: Path | None = None,
 ) -> Path:
     """Writes a job folder for submission.
@@ -43,7 +40,6 @@ def export_job(
             version file, for the bare simulator).
         overrides: changes to ``training.json``, as ``key.path=value``.
         name: name of the exported job, default that of the source.
-        min_clients: sites without which the job does not start or go on, default the source's.
         plan: ``plan.json`` of a plan run; its values come before the overrides.
 
     Raises:
@@ -52,7 +48,7 @@ def export_job(
             job lacks a filter that its settings need.
     """
     name = source.name if name is None else name
-    _check(name, min_clients)
+    _check(name)
     target = out / name
     if target.exists():
         raise ConfigError(f"{target} exists already; remove it or choose another --out")
@@ -63,9 +59,7 @@ def export_job(
     try:
         job = staging / name
         _write(job, source, settings, plan)
-        if min_clients is not None:
-            _set_min_clients(job, min_clients)
-        write_readme(job, source, code, min_clients)
+        write_readme(job, source, code)
         add_code(job, code)
         job.replace(target)
     finally:
@@ -73,13 +67,11 @@ def export_job(
     return target
 
 
-def _check(name: str, min_clients: int | None) -> None:
+def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"--name '{name}': use 1 to 64 letters, digits, '_' and '-', without blanks or dots"
         )
-    if min_clients is not None and not 1 <= min_clients <= MOST_SITES:
-        raise ConfigError(f"--min-clients {min_clients}: a job needs 1 to {MOST_SITES} sites")
 
 
 def _settings(
@@ -108,19 +100,10 @@ def _check_personal(job: JobSettings) -> None:
 def _write(job: Path, source: Path, settings: dict[str, Any], plan: Path | None) -> None:
     """The source's files without its code, under the new name and with the new settings."""
     shutil.copytree(source, job, ignore=shutil.ignore_patterns("custom", "__pycache__"))
-    write_json(job / "meta.json", {**read_json(source / "meta.json"), "name": settings["name"]})
+    sites = job_from(settings).waiting.sites
+    meta = {**read_json(source / "meta.json"), "name": settings["name"], "min_clients": sites}
+    write_json(job / "meta.json", meta)
     write_readable_json(job / TRAINING, settings)
     write_json(job / VERSIONS, exported_versions(source))
     if plan is not None:
         shutil.copyfile(plan, job / PLAN)
-
-
-def _set_min_clients(job: Path, count: int) -> None:
-    """Says it where FLARE's scheduler reads it, and where the training workflow does."""
-    meta = job / "meta.json"
-    write_json(meta, {**read_json(meta), "min_clients": count})
-    server = job / SERVER
-    text, changed = _MIN_CLIENTS.subn(rf"\g<1>{count}", server.read_text(encoding="utf-8"))
-    if not changed:
-        raise ConfigError(f"--min-clients {count}: {SERVER} of the source does not say min_clients")
-    server.write_text(text, encoding="utf-8")

@@ -9,12 +9,10 @@ from typing import Any
 
 from fedvox.config import to_mapping
 from fedvox.errors import ConfigError
-from fedvox.flare.jobs.folder import SERVER, TRAINING
+from fedvox.flare.jobs.folder import TRAINING
+from fedvox.flare.run.moved import MOVED
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.registry import Registry
-
-WAITING = ("min_clients", "wait_time_after_min_received", "train_timeout", "timeout")
-"""Keys of FLARE's own files, not of ``training.json``."""
 
 
 def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -31,12 +29,11 @@ def apply_overrides(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[s
             one undoes; names the override.
     """
     for override in overrides:
-        if override.partition("=")[0].strip() in WAITING:
+        key, _, value = override.partition("=")
+        if key.strip() in MOVED:
             raise ConfigError(
-                f"--set {override}: use --min-clients"
-                if override.startswith("min_clients")
-                else f"--set {override}: it stands in {SERVER} of the exported job, not in "
-                "training.json; change it there, see docs/lead.md"
+                f"--set {override}: write it as waiting.{MOVED[key.strip()]}={value}, see "
+                "docs/lead.md"
             )
     result = _changed(mapping, overrides)
     _refuse_undone(overrides, result)

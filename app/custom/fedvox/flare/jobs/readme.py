@@ -21,14 +21,13 @@ _CODE = {
 }
 
 
-def write_readme(folder: Path, source: Path, code: str, min_clients: int | None) -> None:
+def write_readme(folder: Path, source: Path, code: str) -> None:
     """Writes the README of a job that is being exported.
 
     Args:
         folder: of the job, with its own settings and, if it has one, its plan.
         source: folder of the job that it was exported from.
         code: ``preinstalled``, ``carried`` or ``pinned``.
-        min_clients: sites without which it does not start, if that was set.
     """
     training = Path("app/config/training.json")
     job, before = read_job(folder / training), read_job(source / training)
@@ -38,7 +37,6 @@ def write_readme(folder: Path, source: Path, code: str, min_clients: int | None)
         code,
         planned=(folder / training).with_name("plan.json").is_file(),
         plans_only=_PLANNER in (folder / training).with_name(_SERVER).read_text(encoding="utf-8"),
-        min_clients=min_clients,
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
 
@@ -50,7 +48,6 @@ def job_readme(
     *,
     planned: bool = False,
     plans_only: bool = False,
-    min_clients: int | None = None,
 ) -> str:
     """Describes an exported job.
 
@@ -60,7 +57,6 @@ def job_readme(
         code: ``preinstalled``, ``carried`` or ``pinned``.
         planned: whether values of a plan run are among the settings.
         plans_only: whether it plans and trains nothing.
-        min_clients: sites without which it does not start, if that was set.
     """
     data, training = job.data, job.training
     does = "**Trains nothing**: plans spacing, patch, batch and CT window for"
@@ -71,7 +67,7 @@ def job_readme(
             f"Augmentation: {job.augmentation.name}. {training.rounds} rounds of {training.steps} "
             f"steps, batch {training.batch}."
         )
-    changed = "\n".join([*_changes(job, before), *_extras(planned, min_clients)])
+    changed = "\n".join([*_changes(job, before), *_extras(planned, job)])
     return f"""# {job.name}
 
 {does} {", ".join(data.organs)} over {_sites(data)}.
@@ -91,7 +87,7 @@ says what the method is; the results that it expects hold for its settings, not 
 ## Run it
 
 ```bash
-{_run(job, code, min_clients)}
+{_run(job, code)}
 ```
 
 All numbers stand in `app/config/training.json`.
@@ -116,11 +112,11 @@ def _changes(job: JobSettings, before: JobSettings) -> Iterator[str]:
         yield f"| `{key}` | {_cell(old.get(key))} | {_cell(new[key])} |"
 
 
-def _extras(planned: bool, min_clients: int | None) -> Iterator[str]:
+def _extras(planned: bool, job: JobSettings) -> Iterator[str]:
     if planned:
         yield "\nSpacing, patch, batch and CT window are those of `app/config/plan.json`."
-    if min_clients is not None:
-        yield f"\nIt waits for {min_clients} sites before it starts."
+    if job.waiting.sites > 1:
+        yield f"\nIt waits for {job.waiting.sites} sites before it starts."
 
 
 def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -135,22 +131,21 @@ def _cell(value: Any) -> str:
     return f"`{json.dumps(value)}`".replace("|", "\\|")
 
 
-def simulator_line(place: str, job: JobSettings, min_clients: int | None = None) -> str:
+def simulator_line(place: str, job: JobSettings) -> str:
     """The simulator's command with as many sites as the job speaks of, where its own 2 are too few.
 
     Args:
         place: the job's folder, as the command shall name it.
         job: its settings; each entry of ``phantom.modalities`` or ``phantom.quality`` is a site.
-        min_clients: sites without which it does not start, if that was set.
     """
     listed = max(len(job.phantom.modalities), len(job.phantom.quality))
-    sites = max(listed, min_clients or 1)
+    sites = max(listed, job.waiting.sites)
     return f"nvflare simulator {place}" + (f" -n {sites} -t {sites}" if sites > _SIMULATED else "")
 
 
-def _run(job: JobSettings, code: str, min_clients: int | None) -> str:
+def _run(job: JobSettings, code: str) -> str:
     """How to run or submit it, from the folder that holds the job's folder."""
     if code == "pinned":
-        return simulator_line(job.name, job, min_clients)
+        return simulator_line(job.name, job)
     judge = "job diff" if code == "carried" else "doctor --kit KIT --job"
     return f"fedvox {judge} {job.name}   # at each site\nnvflare job submit -j {job.name}"

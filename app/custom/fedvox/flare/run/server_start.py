@@ -23,9 +23,7 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     return run
 
 
-def await_sites(
-    handshake_id: str, min_sites: int, fl_ctx: FLContext, abort_signal: Signal
-) -> Handshake:
+def await_sites(handshake_id: str, fl_ctx: FLContext, abort_signal: Signal) -> Handshake:
     """Waits as :meth:`Handshake.wait` does, of the job's component of that id.
 
     Raises:
@@ -34,5 +32,5 @@ def await_sites(
     handshake = fl_ctx.get_engine().get_component(handshake_id)
     if not isinstance(handshake, Handshake):
         raise ConfigError(f"component '{handshake_id}' is no Handshake")
-    handshake.wait(min_sites, fl_ctx, abort_signal)
+    handshake.wait(fl_ctx, abort_signal)
     return handshake

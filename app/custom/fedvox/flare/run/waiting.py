@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-MARGIN = 3.0
 LEAST_SECONDS = 300
 MOST_SECONDS = 86_400
 CASE_SECONDS = 60
@@ -15,22 +14,26 @@ _FEWEST = 4
 
 
 def evaluation_timeout(
-    rounds: Sequence[Mapping[str, Any]], models: int, cases: Sequence[tuple[int, int]]
+    rounds: Sequence[Mapping[str, Any]],
+    models: int,
+    cases: Sequence[tuple[int, int]],
+    margin: float,
 ) -> int:
     """Seconds after which the evaluation goes on without a site that has not answered.
 
-    ``3 · t · m · w`` with the longest time ``t`` between the start of a round and a site's answer,
-    as the server measured it, ``m`` models that each site scores one after the other, and the
-    largest ``w = 1 + (validation + test) / max(validation, 4)`` of the sites: a round validates the
-    validation cases once, the evaluation scores them and the test cases too. Where sites validate
-    few cases, a round tells little of how long a case takes: so at least 60 s for each of the ``n``
-    validation and test cases of the site that has most, ``60 · n · m``. At least 300 s, at most a
-    day.
+    ``margin · t · m · w`` with the longest time ``t`` between the start of a round and a site's
+    answer, as the server measured it, ``m`` models that each site scores one after the other, and
+    the largest ``w = 1 + (validation + test) / max(validation, 4)`` of the sites: a round validates
+    the validation cases once, the evaluation scores them and the test cases too. Where sites
+    validate few cases, a round tells little of how long a case takes: so at least 60 s for each of
+    the ``n`` validation and test cases of the site that has most, ``60 · n · m``. At least 300 s,
+    at most a day.
 
     Args:
         rounds: records of ``rounds.jsonl``.
         models: models that are evaluated.
         cases: per site, its validation and test cases.
+        margin: as ``waiting.margin`` says.
     """
     answers = [
         float(part["answer_seconds"])
@@ -39,7 +42,7 @@ def evaluation_timeout(
         if part.get("answer_seconds") is not None
     ]
     work = max((1 + (v + test) / max(v, _FEWEST) for v, test in cases), default=1.0)
-    seconds = MARGIN * max(answers, default=0.0) * max(models, 1) * work
+    seconds = margin * max(answers, default=0.0) * max(models, 1) * work
     most = max((v + test for v, test in cases), default=0)
     least = CASE_SECONDS * most * max(models, 1)
     return int(min(MOST_SECONDS, max(LEAST_SECONDS, least, math.ceil(seconds))))
