@@ -1,5 +1,6 @@
-"""The server and a site are killed between two compressed rounds: a clone of the job ends with the
-undisturbed weights, and so do its prototypes.
+"""The server and a site are killed between two compressed rounds: the job goes on by itself, under
+its own id, and ends with the undisturbed weights, and so do its prototypes. So does a clone of an
+aborted job.
 
 One site has CT and the other MRI, of other patients, and each has an encoder that the other lacks.
 """
@@ -15,6 +16,7 @@ import psutil
 import pytest
 from safetensors.numpy import load_file
 
+from fedvox.aggregation.events_file import read_events
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
@@ -91,12 +93,42 @@ def kill(federation: Federation, name: str) -> None:
     psutil.wait_procs(own, timeout=30)
 
 
-def test_a_clone_of_a_killed_run_ends_with_the_undisturbed_weights_and_memory(
-    federation, job, work, replicas
+@pytest.fixture(scope="module")
+def undisturbed(federation: Federation, job: Path, work: Path) -> str:
+    """The run that nothing happens to."""
+    with federation.joined(LEAD) as session:
+        job_id = submit(session, job, work)
+        assert watch(federation, session, job_id, ROUNDS) == DONE
+    return job_id
+
+
+@pytest.fixture
+def same(federation: Federation, undisturbed: str, replicas) -> Callable[[str], None]:
+    """A function that compares what a run left with what the undisturbed one left."""
+
+    def compare(job_id: str) -> None:
+        ours, theirs = state_of(federation, job_id), state_of(federation, undisturbed)
+        for kind in ("model", "memory"):
+            name = f"{kind}_{ROUNDS:05d}.safetensors"
+            assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+        held = replicas(job_id)
+        assert held == replicas(undisturbed) and set(held) == set(SITES)
+        records = [json.loads(line) for line in (ours / "rounds.jsonl").read_text().splitlines()]
+        assert [record["round"] for record in records] == list(range(ROUNDS))
+        whole = (ours / f"model_{ROUNDS:05d}.safetensors").stat().st_size
+        for record in records:
+            assert [part["site"] for part in record["contributors"]] == list(SITES)
+            for part in record["contributors"]:
+                assert "2 modalities alike" in part["reason"]
+                assert 0 < part["bytes_down"] < 0.1 * whole and 0 < part["bytes_up"] < 0.1 * whole
+
+    return compare
+
+
+def test_a_killed_run_goes_on_by_itself_and_ends_with_the_undisturbed_weights_and_memory(
+    federation, job, work, same
 ):
     with federation.joined(LEAD) as session:
-        undisturbed = submit(session, job, work)
-        assert watch(federation, session, undisturbed, ROUNDS) == DONE
         killed = submit(session, job, work)
     wait_for_round(federation, killed, 1)
     for name in (federation.kits.server, SITES[0]):
@@ -105,21 +137,24 @@ def test_a_clone_of_a_killed_run_ends_with_the_undisturbed_weights_and_memory(
     for name in (federation.kits.server, SITES[0]):
         federation.start(name)
     with federation.joined(LEAD) as session:
-        clone = session.clone_job(killed)
-        assert watch(federation, session, clone, ROUNDS) == DONE
-    ours, theirs = state_of(federation, killed), state_of(federation, undisturbed)
-    for kind in ("model", "memory"):
-        name = f"{kind}_{ROUNDS:05d}.safetensors"
-        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
-    model = load_file(str(ours / f"model_{ROUNDS:05d}.safetensors"))
+        assert watch(federation, session, killed, ROUNDS) == DONE
+        results = Path(session.download_job_result(killed, str(work / "download")))
+    same(killed)
+    model = load_file(str(state_of(federation, killed) / f"model_{ROUNDS:05d}.safetensors"))
     assert all(model[f"memory.{modality}"].any() for modality in ("ct", "mr"))
-    held = replicas(killed)
-    assert held == replicas(undisturbed) and set(held) == set(SITES)
-    whole = (ours / f"model_{ROUNDS:05d}.safetensors").stat().st_size
-    records = [json.loads(line) for line in (ours / "rounds.jsonl").read_text().splitlines()]
-    assert [record["round"] for record in records] == list(range(ROUNDS))
-    for record in records:
-        assert [part["site"] for part in record["contributors"]] == list(SITES)
-        for part in record["contributors"]:
-            assert "2 modalities alike" in part["reason"]
-            assert 0 < part["bytes_down"] < 0.1 * whole and 0 < part["bytes_up"] < 0.1 * whole
+    events = read_events(results / "workspace/fedvox")
+    assert [event["event"] for event in events] == ["started", "resumed"]
+    curves = list((results / "workspace/fedvox/tb").rglob("events.*"))
+    assert len({path.name for path in curves}) == len(curves) >= 2  # of both parts
+
+
+def test_a_clone_of_an_aborted_run_ends_with_the_same_weights(federation, job, work, same):
+    with federation.joined(LEAD) as session:
+        aborted = submit(session, job, work)
+        wait_for_round(federation, aborted, 1)
+        session.abort_job(aborted)
+        while not str(session.get_job_status(aborted)).startswith("FINISHED"):
+            time.sleep(0.5)
+        clone = session.clone_job(aborted)
+        assert watch(federation, session, clone, ROUNDS) == DONE
+    same(aborted)

@@ -16,8 +16,10 @@ from fedvox.aggregation.round_text import round_text
 from fedvox.aggregation.rounds_file import write_rounds
 from fedvox.aggregation.screening import stale_text
 from fedvox.errors import FedVoxError, OutOfTurn
+from fedvox.flare.restarts.start import note_progress
 from fedvox.flare.run.expand import expanded
 from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN, UNREADABLE, update_from
+from fedvox.flare.run.places import run_dir
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_curves import stream_round
 from fedvox.flare.run.server_run import ServerRun, server_run
@@ -116,6 +118,7 @@ class FedVoxAggregator(Aggregator):
                 record["notes"] = [*run.take_notes(), *record["notes"]]
                 run.state.finish_round(current.model, model, record, current.memory)
                 write_rounds(run.results / "rounds.jsonl", run.state.rounds())
+                note_progress(run_dir(fl_ctx), f"round {current.index}")
             except OSError as error:
                 self.system_panic(disk_text(error), fl_ctx)
                 raise FedVoxError(disk_text(error)) from None

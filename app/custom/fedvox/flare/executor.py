@@ -1,6 +1,7 @@
 """The site's side of a job: three tasks, each handed to the training room."""
 
 import logging
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.compress import publish_replica
+from fedvox.flare.restarts.start import note_progress
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line
 from fedvox.flare.run.places import OWN_MODEL, RESULTS, SITE_REPORT, run_dir
@@ -80,7 +82,9 @@ class FedVoxExecutor(Executor):
         if task_name not in tasks:
             return make_reply(ReturnCode.TASK_UNKNOWN)
         try:
-            return tasks[task_name](shareable, fl_ctx, abort_signal)
+            result = tasks[task_name](shareable, fl_ctx, abort_signal)
+            note_progress(run_dir(fl_ctx), f"{task_name} {uuid.uuid4().hex}")
+            return result
         except Exception as error:
             logger.error("%s", failure_line(str(fl_ctx.get_identity_name()), error, task_name))
             kind = failure_kind(error)

@@ -16,6 +16,7 @@ from fedvox.admission.registration import Registration, re_registered, registrat
 from fedvox.admission.site_notes import dominant_sites, registration_text
 from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
+from fedvox.flare.run.happened import START, SiteStarts
 from fedvox.flare.run.messages import REGISTRATION
 from fedvox.flare.run.moved import refuse_moved
 from fedvox.flare.run.senders import TOKEN, is_sender
@@ -44,6 +45,7 @@ class Handshake(FLComponent):
         self._heard: dict[str, tuple[int, Registration | None]] = {}
         self._warned: set[str] = set()
         self._started = False
+        self._starts = SiteStarts()
         self._lock = threading.Lock()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
@@ -56,6 +58,7 @@ class Handshake(FLComponent):
             return  # somebody else in its name
         values = peer.get_prop(REGISTRATION)
         with self._lock:
+            self._starts.note(site, peer.get_prop(START), server_run(fl_ctx), fl_ctx)
             own = _read(values, site)
             changes, known = self._heard.get(site, (0, None))
             # the hash of what a site keeps between rounds changes with it and decides nothing

@@ -12,14 +12,16 @@ COMPONENTS = {
         GUARD,
         f"{_FLARE}.resource_managers.gpu_resource_manager.GPUResourceManager",
         f"{_FLARE}.resource_consumers.gpu_resource_consumer.GPUResourceConsumer",
-        f"{_FLARE}.job_launcher.client_process_launcher.ClientProcessJobLauncher",
+        "fedvox.flare.restarts.launchers.RestartingClientLauncher",
     },
     "server": {
         GUARD,
         f"{_FLARE}.job_schedulers.job_scheduler.DefaultJobScheduler",
         "fedvox.flare.job_store.WorkspaceJobManager",
         f"{_FLARE}.storages.filesystem_storage.FilesystemStorage",
-        f"{_FLARE}.job_launcher.server_process_launcher.ServerProcessJobLauncher",
+        "fedvox.flare.restarts.launchers.RestartingServerLauncher",
+        "fedvox.flare.restarts.job_rescue.JobRescue",
+        "fedvox.flare.restarts.site_rejoin.SiteRejoin",
     },
 }
 """Components of ``resources.json``, by kind of kit. FLARE builds them when it starts."""

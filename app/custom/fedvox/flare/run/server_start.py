@@ -5,6 +5,8 @@ from nvflare.apis.signal import Signal
 
 from fedvox.errors import ConfigError
 from fedvox.flare.handshake import Handshake
+from fedvox.flare.run.client_sync import keep_clients_known
+from fedvox.flare.run.happened import record_own_start
 from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
@@ -18,8 +20,10 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     """
     check_workspace(fl_ctx)
     run = server_run(fl_ctx)
+    record_own_start(run, fl_ctx)
     guard_events(fl_ctx)
     outlive_failed_sites(fl_ctx)
+    keep_clients_known(fl_ctx)
     return run
 
 

@@ -6,6 +6,7 @@ from fedvox.admission.registration import Registration
 from fedvox.data.site.site_names import check_site_name
 from fedvox.flare.jobs.carried import check_carried
 from fedvox.flare.outgoing import check_policy
+from fedvox.flare.run.happened import publish_start
 from fedvox.flare.run.messages import REGISTRATION
 from fedvox.flare.run.places import custom_dir, load_job
 from fedvox.flare.run.senders import publish_token
@@ -28,4 +29,5 @@ def checked_job(fl_ctx: FLContext) -> JobSettings:
 def publish_registration(registration: Registration, fl_ctx: FLContext) -> None:
     """Puts it where the server reads it at the first request, with what proves whose it is."""
     fl_ctx.set_prop(REGISTRATION, registration.to_dict(), private=False, sticky=True)
+    publish_start(fl_ctx)
     publish_token(fl_ctx)

@@ -1,0 +1,113 @@
+"""A site that was started again gets its part of the running job again."""
+
+import threading
+import time
+from typing import Any
+
+from nvflare.apis.event_type import EventType
+from nvflare.apis.fl_component import FLComponent
+from nvflare.apis.fl_constant import RunProcessKey
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.job_scheduler_spec import DispatchInfo
+
+PAUSE = 10.0
+"""Seconds between two tries for one site and job."""
+
+
+class SiteRejoin(FLComponent):
+    """At the server's parent: a site that takes part in a job and registered anew after its whole
+    software was ended is told to start its part again. The server's job hears of the new token by
+    :func:`fedvox.flare.run.client_sync.keep_clients_known`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._busy: set[tuple[str, str]] = set()
+        self._tokens: dict[str, str] = {}
+        self._returned: set[str] = set()
+        self._lock = threading.Lock()
+
+    def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
+        """Compares the token of a heartbeat with those that are known."""
+        if event_type not in (
+            EventType.CLIENT_HEARTBEAT_RECEIVED,
+            EventType.CLIENT_HEARTBEAT_PROCESSED,
+        ):
+            return
+        engine: Any = fl_ctx.get_engine()
+        name = str(fl_ctx.get_peer_context().get_identity_name())
+        current = engine.client_manager.name_to_clients.get(name)
+        if current is None:
+            return
+        if event_type == EventType.CLIENT_HEARTBEAT_RECEIVED:
+            self._close_finished(engine, name, current.token)
+        else:
+            self._rejoin(engine, name, current)
+
+    def _close_finished(self, engine: Any, name: str, token: str) -> None:
+        """FLARE waits for how each site's process ended, also after the server's ended well, and
+        fails the job where a site was killed in between and has nothing to say.
+        """
+        with self._lock:
+            if self._tokens.setdefault(name, token) != token:
+                self._returned.add(name)
+                self._tokens[name] = token
+            returned = name in self._returned
+        if not returned:
+            return
+        for job_id in engine.job_runner.get_client_outcome_jobs(name):
+            if job_id in engine.run_processes or job_id in engine.exception_run_processes:
+                continue
+            engine.job_runner.resolve_client_outcome(job_id, name)
+            self.logger.info("%s was started again after job %s had ended", name, job_id)
+
+    def _rejoin(self, engine: Any, name: str, current: Any) -> None:
+        """Gives the site its part of the running jobs that know it under another token."""
+        for job_id, info in list(engine.run_processes.items()):
+            known = info.get(RunProcessKey.PARTICIPANTS) or {}
+            stale = [token for token, client in list(known.items()) if client.name == name]
+            if not stale or current.token in stale or not self._take((job_id, name)):
+                continue
+            work = (engine, job_id, current, known, stale)
+            threading.Thread(target=self._restart, args=work, name=job_id, daemon=True).start()
+
+    def _take(self, key: tuple[str, str]) -> bool:
+        with self._lock:
+            free = key not in self._busy
+            self._busy.add(key)
+            return free
+
+    def _restart(
+        self, engine: Any, job_id: str, client: Any, known: dict[str, Any], stale: list[str]
+    ) -> None:
+        name = client.name
+        try:
+            with engine.new_context() as fl_ctx:
+                job = engine.job_runner.running_jobs[job_id]
+                resources: dict[str, dict[str, Any]] = {name: {}}
+                enough, token = engine.check_client_resources(job, resources, fl_ctx)[name]
+                if not enough:
+                    self.logger.warning("%s is back, without room for its job; tried again", name)
+                    return
+                for old in stale:
+                    known.pop(old, None)
+                known[client.token] = client
+                app = next(iter(job.deploy_map))
+                dispatch = {name: DispatchInfo(app, {}, token)}
+                replies = engine.start_client_job(job, dispatch, fl_ctx)
+                said = [reply.reply.body if reply.reply else "no answer" for reply in replies]
+                self.log_info(
+                    fl_ctx, f"{name} is back; its part of job {job_id} is started again: {said}"
+                )
+        except Exception as error:  # FLARE raises of many kinds; the next heartbeat tries again
+            self.logger.error(
+                "%s's part of job %s cannot be started again (%s: %s)",
+                name,
+                job_id,
+                type(error).__name__,
+                error,
+            )
+        finally:
+            time.sleep(PAUSE)
+            with self._lock:
+                self._busy.discard((job_id, name))

@@ -1,0 +1,1 @@
+"""Faults against a live federation on this machine, one function each."""

@@ -1,0 +1,210 @@
+"""The federation in which faults are played: real kits, three sites, a job of seconds."""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from fedvox.aggregation.events_file import read_events
+from fedvox.errors import FedVoxError
+from fedvox.flare.jobs.export import export_job
+from fedvox.flare.loopback.dry_run import write_phantom_sites
+from fedvox.flare.loopback.federation import Federation
+from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
+from fedvox.flare.loopback.submission import submit
+from fedvox.flare.run.places import STATE
+from fedvox.tensors import read_arrays, weights_hash
+
+ROOT = Path(__file__).parents[2]
+LEAD = "lead@hospital-a.org"
+SITES = ("site-1", "site-2", "site-3")
+ROUNDS = 6
+LONGEST = 600.0
+"""Seconds after which a drilled job is taken to hang."""
+SETTINGS = (
+    "data.organs=liver,spleen",
+    "data.spacing=[12,12,12]",
+    "data.patch=[16,16,16]",
+    "network.channels=[4,8]",
+    "network.residual_units=0",
+    "phantom.modalities=ct,mr,mr",
+    "phantom.spacing_mm=12",
+    "phantom.train=3",
+    "phantom.val=1",
+    "phantom.test=1",
+    "training.steps=20",
+    "training.batch=1",
+    "training.device=cpu",
+    f"training.rounds={ROUNDS}",
+    "training.server_momentum=0.5",
+    "compression.up.keep=0.1",
+    "compression.down.keep=0.2",
+    "evaluation.site_models=false",
+    "evaluation.overlays=0",
+    "waiting.sites=3",
+)
+"""A run with all that has a memory: momentum, optimisers, residuals. All three sites are awaited,
+so that the weights can be compared bit for bit."""
+
+
+@dataclass
+class Ended:
+    """How a drilled job ended.
+
+    Attributes:
+        status: FLARE's.
+        seconds: from submission to the end.
+        trained: from the first to the last moment in which something can be lost: all processes
+            are there, the last round is finished; of an undisturbed run only.
+        weights: hash of the last global model, empty where there is none.
+        rounds: contributors of each finished round.
+        restarts: events that are no plain start.
+    """
+
+    status: str
+    seconds: float
+    weights: str
+    rounds: list[list[str]]
+    restarts: list[str] = field(default_factory=list)
+    trained: float = 0.0
+
+
+class Stage:
+    """A running federation and the job that is drilled.
+
+    Args:
+        work: an empty folder for kits, phantoms and jobs.
+        changes: more settings of the job, after :data:`SETTINGS`.
+        rounds: of the job.
+    """
+
+    def __init__(self, work: Path, changes: Sequence[str] = (), rounds: int = ROUNDS) -> None:
+        self.work = work
+        self.rounds = rounds
+        settings = [*SETTINGS, f"training.rounds={rounds}", *changes]
+        project = with_ports(read_project(ROOT / "provisioning/project.yml"), *free_ports(2))
+        for builder in project["builders"]:
+            if "policies" in builder.get("args", {}):
+                builder["args"]["policies"] = str(ROOT / "provisioning/policies")
+        self.kits: Kits = provision(project, work / "kits")
+        last = {setting.partition("=")[0]: setting for setting in settings}
+        self.job = export_job(
+            ROOT / "jobs/fedgin", work / "jobs", "preinstalled", list(last.values()), "drill"
+        )
+        write_phantom_sites(self.kits, self.job, work)
+        self.federation = Federation(self.kits, SITES)
+
+    def __enter__(self) -> "Stage":
+        self.federation.__enter__()
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        self.federation.__exit__(*reason)
+
+    @property
+    def server(self) -> str:
+        """The server's name."""
+        return self.kits.server
+
+    @contextmanager
+    def session(self) -> Any:
+        """The lead's session, once all sites are there."""
+        with self.federation.joined(LEAD) as session:
+            yield session
+
+    def submit(self) -> str:
+        """Submits the job; returns its id."""
+        with self.session() as session:
+            return submit(session, self.job, self.work)
+
+    def state(self, job_id: str) -> Path | None:
+        """The server's state folder of a job, once there is one."""
+        root = self.kits.kit(self.server) / STATE / job_id
+        found = [path.parent for path in root.glob("*/state.json")]
+        return found[0] if found else None
+
+    def version(self, job_id: str) -> int:
+        """Finished rounds of a job."""
+        folder = self.state(job_id)
+        if folder is None:
+            return 0
+        return int(json.loads((folder / "state.json").read_text())["version"])
+
+    def processes(self, name: str, job_id: str | None = None) -> list[psutil.Process]:
+        """Processes of a participant: of one job, or all, with the script that starts them."""
+        kit, found = str(self.kits.kit(name)), []
+        for pid in self.federation.processes():
+            with suppress(psutil.NoSuchProcess):  # others end meanwhile
+                process = psutil.Process(pid)
+                words = process.cmdline()
+                if any(kit in word for word in words) and (job_id is None or job_id in words):
+                    found.append(process)
+        return found
+
+    def kill(self, name: str, job_id: str | None = None) -> int:
+        """Kills processes of a participant as :meth:`processes` finds them; returns how many."""
+        found = self.processes(name, job_id)
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=30)
+        return len(found)
+
+    def await_end(self, job_id: str, began: float) -> Ended:
+        """Waits for the job's end and reads what it left.
+
+        Raises:
+            FedVoxError: it does not end.
+        """
+        status = "unknown"
+        while time.monotonic() - began < LONGEST:
+            # a session breaks with the server it was opened to
+            with suppress(Exception), self.session() as session:
+                while time.monotonic() - began < LONGEST:
+                    status = str(session.get_job_status(job_id))
+                    if status.startswith(("FINISHED", "FAILED")):
+                        return self.ended(job_id, status, time.monotonic() - began)
+                    time.sleep(1.0)
+            time.sleep(1.0)
+        raise FedVoxError(f"job {job_id} is {status} after {LONGEST:g} s")
+
+    def await_start(self, job_id: str) -> None:
+        """Waits until server and sites have a process for the job.
+
+        Raises:
+            FedVoxError: one of them has none in time.
+        """
+        deadline = time.monotonic() + LONGEST
+        for name in (self.server, *SITES):
+            while not self.processes(name, job_id):
+                if time.monotonic() > deadline:
+                    raise FedVoxError(f"{name} has no process for job {job_id}")
+                time.sleep(0.2)
+
+    def await_round(self, job_id: str, count: int) -> None:
+        """Waits until so many rounds are finished.
+
+        Raises:
+            FedVoxError: they are not in time.
+        """
+        deadline = time.monotonic() + LONGEST
+        while self.version(job_id) < count:
+            if time.monotonic() > deadline:
+                raise FedVoxError(f"job {job_id} has no {count} rounds after {LONGEST:g} s")
+            time.sleep(0.2)
+
+    def ended(self, job_id: str, status: str, seconds: float) -> Ended:
+        """What a job left at the server."""
+        folder = self.state(job_id)
+        if folder is None:
+            return Ended(status, seconds, "", [])
+        path = folder / f"model_{self.version(job_id):05d}.safetensors"
+        records = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+        rounds = [[part["site"] for part in record["contributors"]] for record in records]
+        texts = [event["text"] for event in read_events(folder) if event["event"] != "started"]
+        return Ended(status, seconds, weights_hash(read_arrays(path)), rounds, texts)

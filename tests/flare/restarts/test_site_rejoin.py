@@ -1,0 +1,108 @@
+import threading
+from types import SimpleNamespace
+
+import pytest
+from nvflare.apis.client import Client
+from nvflare.apis.event_type import EventType
+
+from fedvox.flare.restarts import site_rejoin
+from fedvox.flare.restarts.site_rejoin import SiteRejoin
+
+JOB = "one"
+
+
+class Outcomes:
+    """FLARE's book of sites whose process has not told how it ended."""
+
+    def __init__(self):
+        self.pending = {JOB: {"a"}}
+        self.running_jobs = {JOB: SimpleNamespace(deploy_map={"app": ["@ALL"]})}
+
+    def get_client_outcome_jobs(self, name):
+        return {job for job, sites in self.pending.items() if name in sites}
+
+    def resolve_client_outcome(self, job_id, name):
+        self.pending[job_id].discard(name)
+
+
+@pytest.fixture
+def parent(server, monkeypatch):
+    """The server's parent with one running job, in which site ``a`` takes part as ``old``."""
+    monkeypatch.setattr(site_rejoin, "PAUSE", 0.0)
+    engine, started = server.engine, []
+    engine.client_manager = SimpleNamespace(name_to_clients={"a": Client("a", "old")})
+    engine.run_processes = {JOB: {"_participants": {"old": Client("a", "old")}}}
+    engine.exception_run_processes = {}
+    engine.job_runner = Outcomes()
+    engine.room = True
+    engine.check_client_resources = lambda job, asked, fl_ctx: {"a": (engine.room, "reserved")}
+
+    def start(job, dispatched, fl_ctx):
+        started.append(dict(dispatched))
+        return [SimpleNamespace(reply=SimpleNamespace(body="started"))]
+
+    engine.start_client_job = start
+    engine.started = started
+    return engine
+
+
+@pytest.fixture
+def beat(server, peer):
+    """A function that lets a heartbeat of ``a`` pass, and waits for what it begins."""
+
+    def heartbeat(component):
+        for event in (EventType.CLIENT_HEARTBEAT_RECEIVED, EventType.CLIENT_HEARTBEAT_PROCESSED):
+            component.handle_event(event, server.context(peer=peer("a")))
+        for thread in threading.enumerate():
+            if thread.daemon and thread is not threading.current_thread() and thread.name == JOB:
+                thread.join(timeout=60)
+
+    return heartbeat
+
+
+def come_back(engine):
+    engine.client_manager.name_to_clients["a"] = Client("a", "new")
+
+
+def test_a_site_under_a_new_token_is_told_to_start_its_part_again(parent, beat):
+    component = SiteRejoin()
+    beat(component)
+    assert parent.started == []
+    come_back(parent)
+    beat(component)
+    beat(component)
+    (dispatched,) = parent.started
+    assert dispatched["a"].token == "reserved" and dispatched["a"].app_name == "app"
+    assert list(parent.run_processes[JOB]["_participants"]) == ["new"]
+
+
+def test_a_site_without_room_is_asked_again(parent, beat):
+    component = SiteRejoin()
+    come_back(parent)
+    parent.room = False
+    beat(component)
+    assert parent.started == []
+    parent.room = True
+    beat(component)
+    assert len(parent.started) == 1
+
+
+def test_a_site_that_comes_back_after_the_jobs_end_does_not_fail_it(parent, beat):
+    component = SiteRejoin()
+    beat(component)
+    parent.run_processes = {}
+    beat(component)
+    assert parent.job_runner.pending == {JOB: {"a"}}  # its process may still be ending
+    come_back(parent)
+    beat(component)
+    assert parent.job_runner.pending == {JOB: set()}
+
+
+def test_a_job_that_failed_at_the_server_is_left_to_flare(parent, beat):
+    component = SiteRejoin()
+    beat(component)
+    parent.exception_run_processes = {JOB: {}}
+    parent.run_processes = {}
+    come_back(parent)
+    beat(component)
+    assert parent.job_runner.pending == {JOB: {"a"}}
