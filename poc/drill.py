@@ -18,9 +18,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from drills.processes import KILLS, play_kills
+from drills.processes import PROCESSES
 from drills.stage import Ended, Stage
-
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import exit_code, work_folder
 
@@ -38,14 +37,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/drill"), help="run folder to write")
     args = parser.parse_args()
     if args.list:
-        print("\n".join(KILLS))
+        print("\n".join(PROCESSES))
         return 0
     return exit_code("drill", lambda: run(_names(args.only), args.times, args.out))
 
 
 def _names(given: str | None) -> list[str]:
-    names = list(KILLS) if given is None else given.split(",")
-    unknown = [name for name in names if name not in KILLS]
+    names = list(PROCESSES) if given is None else given.split(",")
+    unknown = [name for name in names if name not in PROCESSES]
     if unknown:
         raise ConfigError(f"--only {','.join(unknown)}: no such drill; --list names them")
     return names
@@ -72,7 +71,7 @@ def run(names: Sequence[str], times: int, out: Path) -> None:
             )
             for name, seed in left:
                 print(f"{name} {seed}", flush=True)
-                entry = {"drill": name, "seed": seed, **play_kills(name, stage, seed, plain)}
+                entry = {"drill": name, "seed": seed, **PROCESSES[name](stage, seed, plain)}
                 done.append(entry)
                 with path.open("a") as file:
                     file.write(json.dumps(entry) + "\n")

@@ -3,9 +3,13 @@
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from drills.stage import SITES, Ended, Stage
+import psutil
+
+from drills.stage import LINKED, SITES, Ended, Stage
 from fedvox.flare.loopback.submission import DONE
 
 PAUSE = 5.0
@@ -35,34 +39,26 @@ class Kill:
         return name
 
 
-KILLS = {
-    "kill_site_job": (Kill("site", False),),
-    "kill_site": (Kill("site", True),),
-    "kill_server_job": (Kill("server", False),),
-    "kill_server": (Kill("server", True),),
-    "kill_two": (),
-}
-"""Drill -> what is killed; ``kill_two`` draws two."""
-_ALL = tuple(own[0] for own in KILLS.values() if own)
+KILLS = (Kill("site", False), Kill("site", True), Kill("server", False), Kill("server", True))
+Drill = Callable[[Stage, int, Ended], dict[str, object]]
+"""From the running federation, a seed of what is random and the undisturbed run to figures, of
+which ``passed`` decides."""
 
 
 def play_kills(
-    name: str, stage: Stage, seed: int, plain: Ended, tell: Callable[[str], None] = print
+    which: tuple[Kill, ...], count: int, stage: Stage, seed: int, plain: Ended
 ) -> dict[str, object]:
-    """Submits the job, kills at a random moment, waits for the end and compares.
+    """Submits the job, kills at random moments, waits for the end and compares.
 
     Args:
-        name: of the drill.
+        which: what may be killed.
+        count: kills in one run.
         stage: the running federation.
-        seed: of the moment and of who is killed.
+        seed: of the moments and of who is killed.
         plain: the undisturbed run.
-        tell: hears what happens.
-
-    Returns:
-        The drill's figures.
     """
-    source = random.Random(f"{name} {seed}")
-    kills = KILLS[name] or tuple(source.choice(_ALL) for _ in range(2))
+    source = random.Random(f"{which} {count} {seed}")
+    kills = [source.choice(which) for _ in range(count)]
     moments = sorted(source.uniform(0.0, 1.1) * plain.trained for _ in kills)
     began = time.monotonic()
     job_id = stage.submit()
@@ -73,7 +69,6 @@ def play_kills(
         version = stage.version(job_id)
         who = kill.play(stage, job_id, source)
         told.append(f"{who}{' whole' if kill.whole else ''} in round {version + 1}")
-        tell(f"  {told[-1]}")
     end = stage.await_end(job_id, began)
     full = end.rounds == plain.rounds
     return {
@@ -86,3 +81,85 @@ def play_kills(
         "restarts": end.restarts,
         "passed": end.status == DONE and (end.weights == plain.weights or not full),
     }
+
+
+WAIT = 15
+"""Seconds that the job of :func:`stop_site` waits for a site."""
+SLACK = 10
+"""Seconds that a round may take longer."""
+
+
+def stop_site(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
+    """Stops all processes of a site (SIGSTOP) after the first round, for three rounds."""
+    job = stage.variant("stopped", "waiting.sites=2", f"waiting.round={WAIT}")
+    name, began = random.Random(seed).choice(SITES), time.monotonic()
+    job_id = stage.submit(job)
+    stage.await_round(job_id, 1)
+    stopped = stage.processes(name)
+    for process in stopped:
+        process.suspend()
+    try:
+        stage.await_round(job_id, 4)
+    finally:
+        for process in stopped:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
+    end = stage.await_end(job_id, began)
+    slowest = max(float(record["seconds"]) for record in stage.records(job_id))
+    missed = sum(name not in sites for sites in end.rounds)
+    return {
+        "what": f"{name} stopped after round 1",
+        "status": end.status,
+        "seconds": round(end.seconds, 1),
+        "slowest_round": slowest,
+        "missed_rounds": missed,
+        "passed": end.status == DONE and missed > 0 and slowest <= WAIT + SLACK,
+    }
+
+
+def cut_link(cut: float, stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
+    """Cuts a site's link to the server at a random moment.
+
+    Args:
+        cut: seconds until it is there again.
+        stage: the running federation.
+        seed: of the moment.
+        plain: the undisturbed run.
+    """
+    moment = random.Random(f"{cut} {seed}").uniform(0.0, 1.0) * plain.trained
+    began = time.monotonic()
+    job_id = stage.submit()
+    stage.await_start(job_id)
+    time.sleep(moment)
+    version = stage.version(job_id)
+    stage.link.cut()
+    try:
+        time.sleep(cut)
+    finally:
+        stage.link.restore()
+    end = stage.await_end(job_id, began)
+    return {
+        "what": f"{LINKED} without link for {cut:g} s in round {version + 1}",
+        "status": end.status,
+        "seconds": round(end.seconds, 1),
+        "lost_seconds": round(end.seconds - plain.seconds, 1),
+        "same_weights": end.weights == plain.weights,
+        "restarts": end.restarts,
+        "passed": end.status == DONE
+        and all(len(sites) == len(set(sites)) for sites in end.rounds)
+        and (end.weights == plain.weights or end.rounds != plain.rounds),
+    }
+
+
+PROCESSES: dict[str, Drill] = {
+    "kill_site_job": partial(play_kills, KILLS[:1], 1),
+    "kill_site": partial(play_kills, KILLS[1:2], 1),
+    "kill_server_job": partial(play_kills, KILLS[2:3], 1),
+    "kill_server": partial(play_kills, KILLS[3:], 1),
+    "kill_two": partial(play_kills, KILLS, 2),
+    "stop_site": stop_site,
+    "cut_link_5": partial(cut_link, 5.0),
+    "cut_link_30": partial(cut_link, 30.0),
+    "cut_link_120": partial(cut_link, 120.0),
+}
+"""Drills by name."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from drills.link import Link
 from fedvox.aggregation.events_file import read_events
 from fedvox.errors import FedVoxError
 from fedvox.flare.jobs.export import export_job
@@ -23,6 +24,8 @@ from fedvox.tensors import read_arrays, weights_hash
 ROOT = Path(__file__).parents[2]
 LEAD = "lead@hospital-a.org"
 SITES = ("site-1", "site-2", "site-3")
+LINKED = "site-3"
+"""The site whose link can be cut."""
 ROUNDS = 6
 LONGEST = 600.0
 """Seconds after which a drilled job is taken to hang."""
@@ -87,24 +90,46 @@ class Stage:
         self.work = work
         self.rounds = rounds
         settings = [*SETTINGS, f"training.rounds={rounds}", *changes]
-        project = with_ports(read_project(ROOT / "provisioning/project.yml"), *free_ports(2))
+        learn, admin, linked = free_ports(3)
+        project = with_ports(read_project(ROOT / "provisioning/project.yml"), learn, admin)
+        project["participants"] = [
+            {**entry, "connect_to": {"host": "localhost", "port": linked}}
+            if entry["name"] == LINKED
+            else entry
+            for entry in project["participants"]
+        ]
+        self.link = Link(linked, learn)
         for builder in project["builders"]:
             if "policies" in builder.get("args", {}):
                 builder["args"]["policies"] = str(ROOT / "provisioning/policies")
         self.kits: Kits = provision(project, work / "kits")
-        last = {setting.partition("=")[0]: setting for setting in settings}
-        self.job = export_job(
-            ROOT / "jobs/fedgin", work / "jobs", "preinstalled", list(last.values()), "drill"
-        )
+        self.settings = {setting.partition("=")[0]: setting for setting in settings}
+        self.job = self.variant("drill")
         write_phantom_sites(self.kits, self.job, work)
         self.federation = Federation(self.kits, SITES)
 
     def __enter__(self) -> "Stage":
+        self.link.__enter__()
         self.federation.__enter__()
         return self
 
     def __exit__(self, *reason: Any) -> None:
         self.federation.__exit__(*reason)
+        self.link.__exit__(*reason)
+
+    def variant(self, name: str, *changes: str) -> Path:
+        """The job with other settings; made on first use.
+
+        Args:
+            name: of the variant.
+            changes: settings that differ.
+        """
+        path = self.work / "jobs" / name
+        if not path.is_dir():
+            settings = self.settings | {change.partition("=")[0]: change for change in changes}
+            given = list(settings.values())
+            export_job(ROOT / "jobs/fedgin", path.parent, "preinstalled", given, name)
+        return path
 
     @property
     def server(self) -> str:
@@ -117,10 +142,17 @@ class Stage:
         with self.federation.joined(LEAD) as session:
             yield session
 
-    def submit(self) -> str:
-        """Submits the job; returns its id."""
+    def submit(self, job: Path | None = None) -> str:
+        """Submits the job, or another one; returns its id."""
         with self.session() as session:
-            return submit(session, self.job, self.work)
+            return submit(session, job or self.job, self.work)
+
+    def records(self, job_id: str) -> list[dict[str, Any]]:
+        """Records of the finished rounds."""
+        folder = self.state(job_id)
+        if folder is None:
+            return []
+        return [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
 
     def state(self, job_id: str) -> Path | None:
         """The server's state folder of a job, once there is one."""
@@ -204,7 +236,7 @@ class Stage:
         if folder is None:
             return Ended(status, seconds, "", [])
         path = folder / f"model_{self.version(job_id):05d}.safetensors"
-        records = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+        records = self.records(job_id)
         rounds = [[part["site"] for part in record["contributors"]] for record in records]
         texts = [event["text"] for event in read_events(folder) if event["event"] != "started"]
         return Ended(status, seconds, weights_hash(read_arrays(path)), rounds, texts)

@@ -86,7 +86,7 @@ def test_logs_and_curves_of_the_first_part_are_kept_from_the_deployer(rescue, se
     (run_dir / "fedvox/tb/events.1").write_text("curves")
     (run_dir / "log.txt").write_text("log")
     rescue()
-    kept = server.root / STATE / JOB / EARLIER / "1"
+    kept = server.root / STATE / EARLIER / JOB / "1"
     assert (kept / "tb/events.1").read_text() == "curves"
     assert (kept / "log.txt").read_text() == "log"
 

@@ -40,7 +40,7 @@ def test_what_an_earlier_deployment_left_is_in_the_results_again(server):
     run = server.run()
     record_own_start(run, server.context())
     (run.results / "events.jsonl").unlink()
-    earlier = server.root / STATE / run.job_id / EARLIER / "1"
+    earlier = server.root / STATE / EARLIER / run.job_id / "1"
     (earlier / "tb").mkdir(parents=True)
     (earlier / "tb/events.1").write_text("curves")
     (earlier / "log.txt").write_text("log")

@@ -18,7 +18,7 @@ from fedvox.flare.run.places import RESULTS, STATE
 RESUMES = "fedvox_resumes"
 """Key of a job's meta: how often it was taken up again."""
 EARLIER = "earlier"
-"""Folder under ``fedvox_state/<job>`` for what FLARE's deployer would delete."""
+"""Folder in ``fedvox_state``, by job, for what FLARE's deployer would delete."""
 _SCHEDULED = "scheduled"
 """Tag in FLARE's job store of a job that its scheduler has handed out."""
 
@@ -70,7 +70,7 @@ class JobRescue(FLComponent):
             manager.set_status(job.job_id, RunStatus.FINISHED_ABNORMAL, fl_ctx)
             self.log_error(fl_ctx, f"job {job.job_id} was taken up {count} times; it is given up")
             return
-        keep_earlier(Path(workspace.get_run_dir(job.job_id)), root / STATE / job.job_id / EARLIER)
+        keep_earlier(Path(workspace.get_run_dir(job.job_id)), root / STATE / EARLIER / job.job_id)
         changes = {
             RESUMES: count + 1,
             f"{RESUMES}_at": now,

@@ -104,7 +104,7 @@ def _bring_back(run: ServerRun, fl_ctx: FLContext) -> None:
     events = run.state.folder / "events.jsonl"
     if events.is_file() and not (run.results / "events.jsonl").is_file():
         shutil.copyfile(events, run.results / "events.jsonl")
-    root = Path(workspace_of(fl_ctx).get_root_dir()) / STATE / run.job_id / EARLIER
+    root = Path(workspace_of(fl_ctx).get_root_dir()) / STATE / EARLIER / run.job_id
     for folder in sorted(root.glob("*")):
         for path in sorted(folder.iterdir()):
             if path.is_dir():  # tb
