@@ -368,3 +368,15 @@ def test_too_few_sites_names_the_connected_that_are_silent(server, arrive):
     arrive(handshake, "site-1", registration("site-1"))
     with pytest.raises(ConfigError, match="connected and still silent: slow; check"):
         wait(handshake, server, 2, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("timeout", "stands in training.json now, as 'waiting.handshake'; export the job anew"),
+        ("timeuot", "its component takes no arguments"),
+    ],
+)
+def test_an_argument_of_old_or_unknown_is_refused_by_name(name, message):
+    with pytest.raises(ConfigError, match=message):
+        Handshake(**{name: 5.0})

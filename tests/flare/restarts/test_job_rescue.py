@@ -80,6 +80,15 @@ def test_a_round_in_between_begins_the_count_anew(rescue, server):
     assert (manager.status, manager.meta[RESUMES]) == (RunStatus.SUBMITTED, 1)
 
 
+def test_a_clones_rounds_lie_under_the_run_that_it_goes_on_with(rescue, server):
+    folder = server.root / STATE / "first" / "server"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"version": 3}')
+    meta = {RESUMES: 5, f"{RESUMES}_at": '{"version": 2}', "cloned_from": "first"}
+    manager, _ = rescue(meta)
+    assert manager.status == RunStatus.SUBMITTED
+
+
 def test_logs_and_curves_of_the_first_part_are_kept_from_the_deployer(rescue, server):
     run_dir = server.root / JOB
     (run_dir / "fedvox/tb").mkdir(parents=True)

@@ -18,7 +18,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError
 from fedvox.flare.run.happened import START, SiteStarts
 from fedvox.flare.run.messages import REGISTRATION
-from fedvox.flare.run.moved import refuse_moved
+from fedvox.flare.run.moved import refuse_arguments
 from fedvox.flare.run.senders import TOKEN, is_sender
 from fedvox.flare.run.server_run import ServerRun, only_test, server_run
 
@@ -38,7 +38,7 @@ class Handshake(FLComponent):
     """
 
     def __init__(self, **moved: object) -> None:
-        refuse_moved(moved)
+        refuse_arguments(moved)
         super().__init__()
         self.registrations: dict[str, Registration] = {}
         self._first: dict[str, Registration] = {}

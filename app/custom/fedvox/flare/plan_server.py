@@ -17,7 +17,7 @@ from nvflare.app_common.workflows.statistics_controller import StatisticsControl
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.run.incoming import HANDSHAKE, registration_of
 from fedvox.flare.run.messages import MEMORY, UNREADABLE
-from fedvox.flare.run.moved import refuse_moved
+from fedvox.flare.run.moved import refuse_arguments
 from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.run_end import watch_end
 from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
@@ -45,7 +45,7 @@ class FedVoxStatistics(StatisticsController):
     """
 
     def __init__(self, **moved: object) -> None:
-        refuse_moved(moved)
+        refuse_arguments(moved)
         super().__init__(statistic_configs(), WRITER, enable_pre_run_task=False)
         self.refused = False
 

@@ -102,8 +102,8 @@ class FedVoxScatterAndGather(ScatterAndGather):
         missed = wait.close()
         if missed and not kwargs["abort_signal"].triggered:
             run.note(
-                f"{', '.join(missed)}: no answer within {wait.limit:.0f} s; no round waits for it "
-                "until it answers"
+                f"no answer from {', '.join(missed)} within {wait.limit:.0f} s; no round waits for "
+                "who was silent until something comes"
             )
 
     def _accept_train_result(

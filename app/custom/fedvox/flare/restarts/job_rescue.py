@@ -13,7 +13,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.apis.workspace import Workspace
 
-from fedvox.flare.run.places import RESULTS, STATE
+from fedvox.flare.run.places import RESULTS, STATE, run_id
 
 RESUMES = "fedvox_resumes"
 """Key of a job's meta: how often it was taken up again."""
@@ -64,7 +64,8 @@ class JobRescue(FLComponent):
         root = Path(workspace.get_root_dir())
         count = int(job.meta.get(RESUMES, 0))
         mark = job.meta.get(f"{RESUMES}_at", "")
-        now = _finished(root, job.job_id)
+        clone_of = str(job.meta.get("cloned_from") or "")
+        now = _finished(root / STATE / run_id(root / STATE, job.job_id, clone_of))
         count = 0 if now != mark else count
         if count >= self.most:
             manager.set_status(job.job_id, RunStatus.FINISHED_ABNORMAL, fl_ctx)
@@ -107,7 +108,7 @@ def keep_earlier(run_dir: Path, target: Path) -> None:
         shutil.move(path, folder / path.name)
 
 
-def _finished(root: Path, job_id: str) -> str:
-    """Names how far a run had got; empty before its first round ended."""
-    states = sorted((root / STATE / job_id).glob("*/state.json"))
+def _finished(folder: Path) -> str:
+    """Names how far the run of a state folder had got; empty before its first round ended."""
+    states = sorted(folder.glob("*/state.json"))
     return states[0].read_text(encoding="utf-8")[:64] if states else ""

@@ -30,3 +30,17 @@ def refuse_moved(arguments: Mapping[str, Any]) -> None:
             f"'{name}' in config_fed_server.json: this stands in training.json now, as "
             f"'waiting.{MOVED[name]}'; export the job anew"
         )
+
+
+def refuse_arguments(arguments: Mapping[str, Any]) -> None:
+    """Refuses every argument of a component that takes none.
+
+    Args:
+        arguments: of the component, as its job's ``config_fed_server.json`` has them.
+
+    Raises:
+        ConfigError: names the first one, and its new place if it has one.
+    """
+    refuse_moved(arguments)
+    for name in sorted(arguments):
+        raise ConfigError(f"'{name}' in config_fed_server.json: its component takes no arguments")
