@@ -27,7 +27,11 @@ LOCK ?= requirements.lock
 # PyTorch for CPUs, which PyPI lacks: a page of links, or a folder of wheels.
 CPU_WHEELS ?= https://download.pytorch.org/whl/cpu/torch/
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-SBOM := $(BIN)/python -W ignore::UserWarning -m cyclonedx_py
+# Apart: its JSON Schema formats would make every import of MONAI some seconds longer.
+SBOM_TOOL := cyclonedx-bom==7.5.0
+TOOLS := $(VENV)/tools
+TOOLS_READY := $(VENV)/.ready-tools
+SBOM := $(TOOLS)/bin/python -W ignore::UserWarning -m cyclonedx_py
 COMPILE := grep -v '^-e' requirements.txt | $(BIN)/uv pip compile - --quiet --no-config \
 	--python-version 3.11 --python-platform x86_64-manylinux_2_31 --only-binary :all: \
 	--emit-build-options --generate-hashes --annotation-style line --custom-compile-command "make lock"
@@ -66,7 +70,7 @@ secure-run: $(READY)
 	@test $(KITS) -nt $(PROJECT) || $(MAKE) --no-print-directory kits
 	@$(BIN)/python provisioning/secure_run.py --project $(PROJECT) $(ARGS)
 
-test: $(DEV) lint
+test: $(DEV) $(TOOLS_READY) lint
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov=fedvox --cov-report=term:skip-covered --cov-fail-under=90
 
 unit: $(DEV)
@@ -99,7 +103,7 @@ wheelhouse: $(BIN)/python
 audit: $(DEV)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements-gpu.lock
 
-sbom: $(DEV)
+sbom: $(TOOLS_READY)
 	@mkdir -p runs
 	$(SBOM) requirements $(LOCK) --pyproject pyproject.toml --output-reproducible -o runs/sbom.json
 
@@ -120,6 +124,11 @@ $(DEV): requirements-dev.txt requirements.txt $(VERSIONS) pyproject.toml setup.p
 	@echo "installing requirements-dev.txt into $(VENV): some minutes, about 2 GB"
 	$(PIP) install --quiet -c $(VERSIONS) -r requirements-dev.txt
 	@touch $(READY) $@
+
+$(TOOLS_READY): Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --disable-pip-version-check --quiet $(SBOM_TOOL)
+	@touch $@
 
 clean:
 	rm -rf $(VENV) simulator_workspace
