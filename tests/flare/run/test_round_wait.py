@@ -1,7 +1,7 @@
 import pytest
 
 from fedvox.flare.run import round_wait
-from fedvox.flare.run.round_wait import LEAST_SECONDS, RoundWait
+from fedvox.flare.run.round_wait import LEAST_SECONDS, RoundWait, patient
 from fedvox.job.waiting_settings import WaitingSettings
 
 
@@ -48,6 +48,16 @@ def test_no_round_ends_before_as_many_sites_answered_as_the_job_needs(clock):
     clock[0] += 99
     assert wait.answer("b") == 99.0  # the wait was over already
     assert opened("a", sites=2, round=10.0).answer("a") > 0  # no more are connected
+
+
+def test_the_simulator_waits_for_every_site_unless_the_job_sets_a_time(clock):
+    wait = RoundWait(patient(WaitingSettings()))
+    wait.open(["a", "b"], [record(a=1.0, b=1.0)])
+    clock[0] += 9999
+    assert wait.answer("a") == 0.0  # never
+    wait = RoundWait(patient(WaitingSettings(round=10.0)))
+    wait.open(["a", "b"], [])
+    assert wait.answer("a") == 10.0
 
 
 def test_a_stuck_site_costs_one_wait_and_is_waited_for_again_once_it_answers(clock):

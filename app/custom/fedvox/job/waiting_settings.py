@@ -14,7 +14,8 @@ class WaitingSettings:
 
     A round ends when every site that it waits for has answered, or when it has waited long enough
     and ``sites`` have. Who did not answer in time is asked again in each round, and waited for
-    again once anything came from it: a stuck site costs one round's waiting.
+    again once anything came from it: a stuck site costs one round's waiting. ``nvflare simulator``,
+    whose sites share one machine, waits for every site unless ``round`` is set.
 
     Attributes:
         sites: training sites without which the job does not start and no round ends, however long

@@ -1,10 +1,11 @@
 """Whose answers an open round waits for, and how long."""
 
+import dataclasses
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from fedvox.job.waiting_settings import WaitingSettings
+from fedvox.job.waiting_settings import MOST_SITES, WaitingSettings
 
 LEAST_SECONDS = 60.0
 """A shorter measured wait would leave a site out for one slow disk."""
@@ -75,6 +76,16 @@ class RoundWait:
             if site not in self._answered:
                 self._silent.setdefault(site, (self._started, self.limit))
         return sorted(self._awaited - self._answered)
+
+
+def patient(settings: WaitingSettings) -> WaitingSettings:
+    """For the simulator, whose sites share a machine that may be busy: every site is awaited, so
+    that a run repeats, unless the job says how long a round waits.
+
+    Args:
+        settings: section ``waiting`` of the job.
+    """
+    return settings if settings.round else dataclasses.replace(settings, sites=MOST_SITES)
 
 
 def measured_limit(
