@@ -33,6 +33,7 @@ from fedvox.aggregation.memory import Memory
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import moved
 from fedvox.compression.schema import Schema
+from fedvox.compression.threads import usable_threads
 from fedvox.data.cases.patches import Batch
 from fedvox.flare.jobs.overrides import apply_overrides
 from fedvox.job.device import prepare_device, to_device
@@ -81,7 +82,7 @@ def receive(held: Weights, messages: list[Message], version: int, state: Path) -
     arrays = dict(held)
     for message in messages:
         own = {name: arrays[name] for name in message.names}
-        arrays |= moved(own, decode(message.payload, Schema.of(own)))
+        arrays |= moved(own, decode(message.payload, Schema.of(own), usable_threads()))
     replica = Replica(version, arrays)
     if not replica.name:
         raise AssertionError("a model without a name")
@@ -97,7 +98,7 @@ def one_round(
     server = Downlink(job.compression, job.training.rounds, job.training.seed)
     after = trained(held, index)
     sent, up = timed(lambda: compress_update(after, held, job, "site", index, state))
-    _, read = timed(lambda: moved(held, decode(sent.payload, Schema.of(held))))
+    _, read = timed(lambda: moved(held, decode(sent.payload, Schema.of(held), usable_threads())))
     (model, memory), step = timed(lambda: server.step(index, held, sent.arrays, memory))
     going = sent_from(memory)
     assert going is not None

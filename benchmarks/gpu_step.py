@@ -1,12 +1,16 @@
-"""Training steps per second and peak memory at real size, against a plain MONAI loop.
+"""Training steps per second and peak memory at real size, against nnU-Net's and a plain MONAI loop.
 
 Patch 128³, batch 2, a U-Net of 30 million parameters, mixed precision on a GPU. Ours is the whole
 FedVox step (geometric augmentation, intensity augmentation, normalisation, forward, backward,
 update), with and without GIN. The rival is a plain loop with the same network, MONAI's RandAffine
 and DiceCELoss, AdamW and the same precision. Runs on a CPU too; --quick shrinks everything.
 
+With --nnunet (`pip install nnunetv2==2.8.1`) nnU-Net's own `train_step` trains the same network on
+the same batch: compiled by `torch.compile` where there is a GPU, its default, and plainly. Its
+augmentation runs in other processes before that step and is not in its time; ours is.
+
 Example:
-    python benchmarks/gpu_step.py
+    python benchmarks/gpu_step.py --nnunet
     python benchmarks/gpu_step.py --quick
 """
 
@@ -28,6 +32,7 @@ from fedvox.job.device import autocast, loss_scaler, prepare_device, to_device
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings, job_from
 from fedvox.training.step import build_step
+from nnunet_step import nnunet_step
 
 ORGANS = ["liver", "spleen", "kidney_right", "kidney_left", "pancreas", "gallbladder"]
 
@@ -92,6 +97,23 @@ def monai_step(job: JobSettings, device: torch.device, batch: Batch) -> Callable
     return step
 
 
+def nnunet_steps(
+    job: JobSettings, device: torch.device, batch: Batch
+) -> dict[str, Callable[[int], object]]:
+    """nnU-Net's step, as it runs by default and without ``torch.compile``."""
+    return {
+        name: nnunet_step(
+            initial_model(job).to(device).train(),
+            normalise(batch.image),
+            batch.label,
+            ORGANS,
+            device,
+            compiled,
+        )
+        for name, compiled in (("nnunet_plain", False), ("nnunet", device.type == "cuda"))
+    }
+
+
 def seconds_per_step(step: Callable[[int], object], steps: int, device: torch.device) -> float:
     """Mean seconds of ``steps`` steps, the GPU's queue emptied before and after."""
     wait = torch.cuda.synchronize if device.type == "cuda" else (lambda: None)
@@ -110,6 +132,9 @@ def main() -> int:
     )
     parser.add_argument("--steps", type=int, default=10, help="steps per timing (default 10)")
     parser.add_argument("--repeats", type=int, default=5, help="timings of each (default 5)")
+    parser.add_argument(
+        "--nnunet", action="store_true", help="beside nnU-Net's trainer, if installed"
+    )
     parser.add_argument("--quick", action="store_true", help="patch 32, small network, 2 repeats")
     args = parser.parse_args()
     patch, channels = (32, [8, 16, 32]) if args.quick else (128, [32, 64, 128, 256, 352, 384])
@@ -117,12 +142,16 @@ def main() -> int:
     job = job_of(patch, channels)
     device = prepare_device(job.training)
     batch = random_batch(patch, 2)
+    if device.type == "cuda":
+        batch = batch.pinned()
     none = dataclasses.replace(job, augmentation=AugmentationSettings(name="none"))
     loops = {
         "gin": fedvox_step(job, device, batch),
         "none": fedvox_step(none, device, batch),
         "monai": monai_step(job, device, batch),
     }
+    if args.nnunet:
+        loops |= nnunet_steps(job, device, batch)
     times: dict[str, list[float]] = {name: [] for name in loops}
     memory: dict[str, float] = {}
     for name, loop in loops.items():
@@ -144,7 +173,11 @@ def main() -> int:
         "steps_per_second": {name: round(1 / value, 3) for name, value in median.items()},
         "peak_memory_gib": memory,
         "gin_share": round(1 - median["none"] / median["gin"], 4),
-        "speed_against_monai": round(median["monai"] / median["gin"], 4),
+        **{
+            f"speed_against_{name}": round(median[name] / median["gin"], 4)
+            for name in loops
+            if name not in ("gin", "none")
+        },
     }
     print(json.dumps(figures))
     return 0

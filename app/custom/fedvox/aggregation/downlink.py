@@ -17,6 +17,7 @@ from fedvox.aggregation.update import Arrays
 from fedvox.compression.error_feedback import send
 from fedvox.compression.replica import difference, moved, replica_name, step_from, tensor_digest
 from fedvox.compression.settings import CompressionSettings, coding
+from fedvox.compression.threads import usable_threads
 from fedvox.seeding import derive_seed
 
 BEHIND = "behind."
@@ -91,6 +92,7 @@ class Downlink:
                 {name: behind[name] for name in names if name in behind},
                 coding(self.settings, self.settings.down, index),
                 derive_seed(self.seed, "server", index, number, "down"),
+                usable_threads(),
             )
             following |= moved(own, made.sent)
             left = {n: array for n, array in made.residual.items() if n not in absolute}

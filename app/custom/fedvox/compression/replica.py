@@ -12,7 +12,7 @@ _DIGEST_LETTERS = 16
 def tensor_digest(name: str, array: np.ndarray) -> str:
     """A tensor's fingerprint: of its name, shape, type and bytes."""
     digest = hashlib.sha256(f"{name}{array.shape}{array.dtype.str}".encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()[:_DIGEST_LETTERS]
 
 
@@ -37,12 +37,13 @@ def step_from(array: np.ndarray, step: np.ndarray | None) -> np.ndarray:
     """A tensor after its part of a step, in float32 and then its own type; None leaves it."""
     if step is None:
         return np.asarray(array)
-    return np.asarray((array.astype(np.float32) + step).astype(array.dtype))
+    stepped = np.asarray(array.astype(np.float32, copy=False) + step)
+    return stepped.astype(array.dtype, copy=False)
 
 
 def difference(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     """``new - old`` in float32."""
-    return np.asarray(new.astype(np.float32) - old.astype(np.float32))
+    return np.asarray(new.astype(np.float32, copy=False) - old.astype(np.float32, copy=False))
 
 
 def member_bits(names: Sequence[str], members: Collection[str]) -> bytes:

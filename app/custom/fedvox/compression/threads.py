@@ -1,11 +1,25 @@
 """The same work on every section by one thread or several, with the same results."""
 
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+MOST = 8
+"""More threads wait for memory."""
+
+
+def usable_threads() -> int:
+    """How many threads compress in a process of a federation: as many as it has cores, at most 8.
+
+    A job's ``training.threads`` says something else: on a CPU its numbers depend on it.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(MOST, cores or 1)
 
 
 def each(work: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:

@@ -115,15 +115,24 @@ def _host_checks(given: Inputs, free: float, needs: host.Requirements) -> list[C
         return clock  # nobody trains where a person looks on
     folders = [given.kit.workspace if given.kit else Path.cwd(), *_cache(given)]
     device = given.settings.training.device if given.settings else "auto"
-    gpu: Check = ("gpu", lambda: host.check_gpu(device, needs))
-    if not has_torch():
-        gpu = ("gpu", lambda: host.check_torch(given.kit is not None))
     return [
-        gpu,
+        *_device_checks(device, given.kit is not None, needs),
         ("ram", lambda: host.check_ram(free, needs)),
         ("shm", host.check_shm),
         ("disk", lambda: host.check_disk(folders, folders[-1], needs)),
         *clock,
+    ]
+
+
+def _device_checks(device: str, kit_given: bool, needs: host.Requirements) -> list[Check]:
+    """Of what computes; without PyTorch nothing does."""
+    if not has_torch():
+        return [("gpu", lambda: host.check_torch(kit_given))]
+    from fedvox.doctor.arithmetic import CHECK, check_arithmetic
+
+    return [
+        ("gpu", lambda: host.check_gpu(device, needs)),
+        (CHECK, lambda: check_arithmetic(device)),
     ]
 
 

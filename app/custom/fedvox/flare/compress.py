@@ -12,6 +12,7 @@ from nvflare.app_common.app_constant import AppConstants
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import members, moved
 from fedvox.compression.schema import Schema
+from fedvox.compression.threads import usable_threads
 from fedvox.errors import ConfigError
 from fedvox.flare.received import own_tensors
 from fedvox.flare.run.messages import PAYLOAD, REPLICA, STEPS
@@ -120,7 +121,7 @@ def _next(dxo: DXO, version: int, held: Replica) -> Replica:
     arrays, names = dict(held.arrays), sorted(held.arrays)
     for member, payload in data[STEPS]:
         own = {name: arrays[name] for name in members(names, member)}
-        arrays |= moved(own, decode(payload, Schema.of(own)))
+        arrays |= moved(own, decode(payload, Schema.of(own), usable_threads()))
     replica = Replica(version, arrays)
     if replica.name != data[REPLICA]:
         raise ConfigError("it leads to another model than the server's")

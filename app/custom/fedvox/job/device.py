@@ -21,6 +21,8 @@ def prepare_device(settings: TrainingSettings) -> torch.device:
     torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    # Filling memory that is about to be written anyway took 7% of a GPU's step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return device
 
 

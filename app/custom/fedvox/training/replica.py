@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ class Replica:
     version: int
     arrays: dict[str, np.ndarray]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """How the site tells the server what it holds."""
         return replica_of(self.version, self.arrays)

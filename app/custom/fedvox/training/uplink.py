@@ -9,6 +9,7 @@ from fedvox.aggregation.update import Arrays
 from fedvox.compression.error_feedback import send
 from fedvox.compression.replica import difference, moved
 from fedvox.compression.settings import coding
+from fedvox.compression.threads import usable_threads
 from fedvox.job.settings import JobSettings
 from fedvox.seeding import derive_seed
 from fedvox.training.state import load_residual, save_residual
@@ -49,6 +50,7 @@ def compress_update(
         {name: array for name, array in before.items() if name in arrays},
         coding(job.compression, job.compression.up, index),
         derive_seed(job.training.seed, site, index, "up"),
+        usable_threads(),
     )
     save_residual(made.residual, state, index)
     return SentUpdate(made.payload, moved({n: received[n] for n in arrays}, made.sent))

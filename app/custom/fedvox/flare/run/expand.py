@@ -6,6 +6,7 @@ from fedvox.aggregation.update import Arrays
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import moved
 from fedvox.compression.schema import Schema
+from fedvox.compression.threads import usable_threads
 from fedvox.errors import CodecError
 from fedvox.flare.run.messages import PAYLOAD, REPLICA
 from fedvox.privacy.forms import FormError
@@ -29,7 +30,7 @@ def expanded(dxo: DXO, sent: Arrays, replica: str) -> DXO:
     if base != replica:
         raise FormError("compressed update: of another model than the one of this round")
     try:
-        step = decode(payload, Schema.of(sent))
+        step = decode(payload, Schema.of(sent), usable_threads())
     except CodecError as error:
         raise FormError(f"compressed update: {error}") from None
     return DXO(DataKind.WEIGHTS, data=moved(sent, step), meta=dxo.meta)
