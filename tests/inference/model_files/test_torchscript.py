@@ -37,9 +37,11 @@ def test_windows_have_bit_equal_probabilities(exported, tiny_model):
 
 
 @pytest.mark.parametrize("modality", ["ct", "mr"])
-def test_a_scan_gets_the_labels_of_predict(exported, tiny_model, scan_of, modality):
+def test_a_scan_gets_the_labels_of_predict(exported, tiny_model, scan_of, modality, monkeypatch):
     from monai.inferers import SlidingWindowInferer
 
+    # On a GPU predict computes in 16 bits; the program here runs on the CPU.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     module, job = read_torchscript(exported)
     inferer = SlidingWindowInferer(
         job.data.patch, 1, job.evaluation.overlap, "gaussian", device="cpu"
