@@ -269,7 +269,8 @@ def test_the_table_of_rights_names_every_right_and_differs_at_the_server_in_code
 
 def test_every_setting_is_documented_once_and_no_other() -> None:
     keys = re.findall(r"^\| `([\w.]+)` \|", section("researcher.md", "training.json/"), re.M)
-    sections = {"data": {"organs": ["liver"]}, "compression": {}}
+    sections = {"data": {"organs": ["liver"]}, "compression": {}, "privacy": {}}
+    sections["evaluation"] = {"site_models": False}
     job = build(JobSettings, {"name": "job", **sections}, "job")
     known = set(flat(to_mapping(job)))
     for place, registry in REGISTRIES.items():  # what other names bring

@@ -32,6 +32,8 @@ UPDATE = Update(
     data_wait=0.0123456,
     quality=0.875,
     validation={"ct": (0.5, 2)},
+    epsilon=1.23456,
+    delta=1e-5,
 )
 
 
@@ -65,10 +67,12 @@ def fields():
 
 def test_the_record_holds_claims_under_their_keys_rounded_and_without_nan():
     told = {"modality": "ct,mr", "train_loss": 0.75, "train_seconds": 12.346, "data_wait": 0.0123}
+    told |= {"epsilon": 1.2346, "delta": 1e-5}
     assert told.items() <= recorded(UPDATE).items()
     silent = Update(site="a", arrays={})
     told = {"modality": "", "train_loss": None, "train_seconds": 0.0, "data_wait": None}
     assert told.items() <= recorded(silent).items()
+    assert not {"epsilon", "delta"} & recorded(silent).keys()  # a run without noise has no column
 
 
 def test_a_number_that_is_none_is_read_as_not_a_number():

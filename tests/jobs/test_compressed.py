@@ -1,4 +1,7 @@
-"""Compressed updates under `nvflare simulator`: bytes on the wire, and the in-process reference."""
+"""Compressed updates under `nvflare simulator`: bytes on the wire, and the in-process reference.
+
+The updates have a little noise too, so that this is compared as well.
+"""
 
 import json
 from pathlib import Path
@@ -11,6 +14,7 @@ from fedvox.compression.replica import replica_of
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.loopback.simulate import simulate
+from fedvox.privacy.gaussian import spent
 from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
@@ -26,6 +30,8 @@ COMPRESSED = [
     "network.channels=[16,32]",
     "training.rounds=3",
     "evaluation.site_models=false",
+    "privacy.noise=0.001",
+    "privacy.epsilon=1e9",
 ]
 
 
@@ -61,6 +67,15 @@ def test_simulator_equals_the_in_process_reference(
         (own,) = (tmp_path / "run" / name).parent.glob("server/model_00002.safetensors")
         held = load_file(str(path))
         assert replica_of(2, held) == replica_of(2, load_file(str(own)))
+
+
+def test_the_record_and_the_report_say_what_the_noise_cost(work: Path) -> None:
+    folder = work / "server/simulate_job/fedvox"
+    records = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    told = [[entry["epsilon"] for entry in record["contributors"]] for record in records[:3]]
+    assert told == [[round(spent([0.001] * (index + 1), 1e-5), 4)] * 2 for index in range(3)]
+    assert all(entry["train_loss"] is None for entry in records[0]["contributors"])
+    assert "Privacy by site" in (folder / "report.html").read_text()
 
 
 def test_the_record_holds_the_bytes_of_the_messages(job: Path, work: Path) -> None:

@@ -92,8 +92,8 @@ def contributors(folder: Path) -> list[str]:
     return [entry["site"] for entry in first["contributors"]]
 
 
-def test_a_job_without_code_runs_on_all_three_and_gives_the_simulators_numbers(
-    federation, lead, plain, work, job, replicas
+def test_a_job_without_code_runs_on_all_three_which_then_hold_the_same_model(
+    federation, lead, plain, work, replicas
 ):
     job_id = submit_by_console(federation, LEAD, plain)
     assert watch(federation, lead, job_id, 2) == "FINISHED:COMPLETED"
@@ -102,12 +102,6 @@ def test_a_job_without_code_runs_on_all_three_and_gives_the_simulators_numbers(
     archive = federation.kits.kit("localhost") / "jobs-storage/jobs" / job_id / "data"
     names = zipfile.ZipFile(archive).namelist()
     assert not [name for name in names if "custom" in name or name.endswith((".py", ".whl"))]
-    simulated, same = work / "simulator", job("pinned", "simulated", COMPRESSED)
-    command = [sys.executable, "-m", "nvflare.cli", "simulator", str(same)]
-    command += ["-n", "3", "-t", "3", "-w", str(simulated)]
-    subprocess.run(command, check=True, capture_output=True, cwd=work)
-    expected = (simulated / "server/simulate_job/fedvox/summary.csv").read_text()
-    assert (out / "summary.csv").read_text() == expected
     check_traffic(out)
     held = replicas(job_id)
     assert set(held) == set(SITES) and len(set(held.values())) == 1

@@ -54,6 +54,10 @@ class MemoryFull(FedVoxError):
     """The memory of a GPU or of the machine is too small for the job."""
 
 
+class BudgetSpent(FedVoxError):
+    """A site's privacy budget allows no further update."""
+
+
 class UpdateRefused(FedVoxError):
     """A site's update failed the server's screening and does not enter the round."""
 

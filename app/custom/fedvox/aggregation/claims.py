@@ -44,6 +44,7 @@ def claim(
     record: str | None = None,
     digits: int | None = None,
     read: Callable[[Any], Any] | None = None,
+    optional: bool = False,
 ) -> Any:
     """Declares one claim.
 
@@ -53,8 +54,10 @@ def claim(
         record: its key under ``contributors`` in ``rounds.jsonl``; without it, no key.
         digits: decimal places on record, all where None.
         read: how its value is rebuilt at the server; None where it arrives as it is.
+        optional: has no place on record where the site claims none.
     """
     metadata = {"form": form, "record": record, "digits": digits, "read": read}
+    metadata["optional"] = optional
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -104,6 +107,8 @@ class Claims:
         quality: of the site's training data, 0 to 1; 1 where the job's rule of weights asks for
             none.
         validation: modality -> (mean Dice, cases) of the received model on validation cases.
+        epsilon: what the site has spent with its noise, this update included; NaN without noise.
+        delta: the probability with which that may fail.
     """
 
     round: int = claim(whole(), 0)
@@ -117,6 +122,10 @@ class Claims:
     data_wait: float = claim(share(), math.nan, record="data_wait", digits=4, read=_number)
     quality: float = claim(given(share()), 1.0, record="quality", digits=4, read=_quality)
     validation: Scores = claim(PerJob(scores_of), {}, read=read_scores)
+    epsilon: float = claim(
+        number(0.0, 1e15), math.nan, record="epsilon", digits=4, read=_number, optional=True
+    )
+    delta: float = claim(number(0.0, 1.0), math.nan, record="delta", read=_number, optional=True)
 
 
 def claims_of(own: Claims) -> dict[str, Any]:
@@ -154,10 +163,15 @@ def read_claims(claims: Any, modalities: Collection[str]) -> dict[str, Any]:
 
 def recorded(own: Claims) -> dict[str, Any]:
     """The claims that stand in a round's record, under their keys; no number is None."""
-    return {
-        field.metadata["record"]: _finite(getattr(own, field.name), field.metadata["digits"])
+    told = {
+        field: _finite(getattr(own, field.name), field.metadata["digits"])
         for field in _declared()
         if field.metadata["record"]
+    }
+    return {
+        field.metadata["record"]: value
+        for field, value in told.items()
+        if value is not None or not field.metadata["optional"]
     }
 
 

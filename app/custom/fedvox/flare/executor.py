@@ -1,6 +1,7 @@
 """The site's side of a job: three tasks, each handed to the training room."""
 
 import logging
+import math
 import uuid
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from fedvox.data.organs import label_map_hash
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.compress import publish_replica
+from fedvox.flare.noise import check_budget, with_own_noise
 from fedvox.flare.restarts.start import note_progress
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line
@@ -130,6 +132,7 @@ class FedVoxExecutor(Executor):
             raise DataError("the site only tests, as its 'split' says; the server asked for more")
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         self._check_versions(shareable)
+        check_budget(fl_ctx, job)
         model = self._model_with(shareable, index, trains=True)
         update = local_update(
             model, site.data, job, index, site.state, device, stop=lambda: abort.triggered
@@ -148,6 +151,7 @@ class FedVoxExecutor(Executor):
             update.seconds,
             100 * update.data_wait,
         )
+        update = with_own_noise(update, from_shareable(shareable).data, job, fl_ctx)
         self._send_metrics(update, fl_ctx)
         meta: dict[str, Any] = {messages.META: claims_of(update)}
         if update.attached:
@@ -209,6 +213,8 @@ class FedVoxExecutor(Executor):
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}
         values |= {f"val_dice_{name}": dice for name, (dice, _) in update.validation.items()}
+        if math.isnan(update.loss):  # with noise it stays here
+            del values["train_loss"]
         for tag, value in values.items():  # of a whole dict FLARE's receiver drops the step
             dxo = create_analytic_dxo(
                 tag=tag,

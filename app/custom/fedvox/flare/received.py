@@ -1,8 +1,9 @@
 """Which model a site was sent: its owner and its tensors' names, shapes and types, noted by a
 site's filter."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
+import numpy as np
 from nvflare.apis.dxo import DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_context import FLContext
@@ -17,6 +18,7 @@ from fedvox.job.weights import weights_of
 from fedvox.privacy.outgoing import Signature, signature_of
 
 RECEIVED = "fedvox_received_model"
+ARRAYS = "fedvox_received_arrays"
 OWNER = "fedvox_received_owner"
 
 
@@ -38,10 +40,28 @@ class ReceivedModel(Filter):
         if signature is None:
             return shareable
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER, ""))
-        for name, value in ((RECEIVED, signature), (OWNER, owner)):
-            if not fl_ctx.set_prop(name, value, private=True, sticky=True):
-                raise ConfigError(f"the job uses the property '{name}'; it belongs to fedvox")
+        _note(fl_ctx, RECEIVED, signature, sticky=True)
+        _note(fl_ctx, OWNER, owner, sticky=True)
+        # for this task alone: with its end the memory is free again
+        _note(fl_ctx, ARRAYS, from_shareable(shareable).data, sticky=False)
         return shareable
+
+
+def _note(fl_ctx: FLContext, name: str, value: object, sticky: bool) -> None:
+    if not fl_ctx.set_prop(name, value, private=True, sticky=sticky):
+        raise ConfigError(f"the job uses the property '{name}'; it belongs to fedvox")
+
+
+def received_arrays(fl_ctx: FLContext) -> Mapping[str, np.ndarray]:
+    """The arrays of the model that this task brought.
+
+    Raises:
+        ConfigError: it brought none, or nobody noted them.
+    """
+    arrays: Mapping[str, np.ndarray] | None = fl_ctx.get_prop(ARRAYS)
+    if arrays is None:
+        raise ConfigError("the task brought no model to compare with; nothing was sent")
+    return arrays
 
 
 def received_model(fl_ctx: FLContext) -> Signature:

@@ -25,6 +25,7 @@ from fedvox.networks import NETWORKS
 from fedvox.networks.parts import NORM
 from fedvox.networks.settings import NetworkSettings
 from fedvox.phantoms.settings import PhantomSettings
+from fedvox.privacy.noise_settings import NoiseSettings
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class JobSettings:
     compression: CompressionSettings | None = None
     screening: ScreeningSettings = setting(ScreeningSettings)
     waiting: WaitingSettings = setting(WaitingSettings)
+    privacy: NoiseSettings | None = None
 
     def __post_init__(self) -> None:
         """Checks what spans sections.
@@ -168,6 +170,22 @@ class JobSettings:
                 "of the job has every channel; set 'data.missing_channels' to true"
             )
         self._check_patch()
+        self._check_privacy()
+
+    def _check_privacy(self) -> None:
+        """What noise on the weights would not protect."""
+        if self.privacy is None:
+            return
+        if self.evaluation.site_models:
+            raise ConfigError(
+                "'privacy' is set, and 'evaluation.site_models' would send each site's own model "
+                "without noise; set it to false"
+            )
+        if self.training.client_weight.asks_quality:
+            raise ConfigError(
+                "'privacy' is set, and 'training.client_weight' weighs by the quality of training "
+                "data, which has no noise; set 'training.client_weight.quality' to false"
+            )
 
     def _check_patch(self) -> None:
         multiple, patch = self.network.patch_multiple, list(self.data.patch)

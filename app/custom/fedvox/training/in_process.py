@@ -27,7 +27,10 @@ from fedvox.job.model import initial_model, job_parts
 from fedvox.job.round_rules import round_rules
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
+from fedvox.privacy.gaussian import check_rounds
+from fedvox.privacy.ledger import LEDGER, Ledger
 from fedvox.training.local_update import case_counts, local_update, validation_report
+from fedvox.training.noise import noisy_update, repeatable_source
 from fedvox.training.site_model import SiteModel, site_network
 from fedvox.training.state import load_personal
 from fedvox.training.uplink import compress_update
@@ -65,6 +68,8 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         ConfigError: no site trains.
     """
     sites = _training(sites)
+    if job.privacy is not None:
+        check_rounds(job.privacy, job.training.rounds)
     device = prepare_device(job.training)
     whole = initial_model(job)
     weights: Arrays = weights_of(whole)
@@ -119,6 +124,10 @@ def _train(
         update = local_update(network, model.site, job, current.index, state, model.device)
         if update is None:
             continue
+        if job.privacy is not None:
+            ledger = Ledger(state / LEDGER.format(site=name))
+            source = repeatable_source(job.training.seed, name, current.index)
+            update = noisy_update(update, received, job.privacy, ledger, job.name, source)
         if job.compression is not None:
             update, traffic[name] = _compressed(update, received, memory, job, folder)
         with suppress(UpdateRefused):  # the round's record says why, as at the server

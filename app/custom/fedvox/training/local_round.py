@@ -143,16 +143,16 @@ def _batches(
         source = generator(settings.seed, site, round_index, index, "patch")
         return draw_batch(cases, job.data, settings.batch, source)
 
-    def draw_pinned(index: int) -> Batch:
-        return draw(index).pinned()
+    def draw_ready(index: int) -> Batch:
+        return draw(index).pinned() if device.type == "cuda" else draw(index)
 
     if device.type == "cpu":
         yield from map(draw, range(settings.steps))
         return
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(draw_pinned, 0)
+        ahead = reader.submit(draw_ready, 0)
         for index in range(1, settings.steps + 1):
             batch = ahead.result()
             if index < settings.steps:
-                ahead = reader.submit(draw_pinned, index)
+                ahead = reader.submit(draw_ready, index)
             yield batch

@@ -34,7 +34,8 @@ PREPARED_COMPONENTS = {
     (SLURM, "server"): {_PASSTHROUGH, f"{_LAUNCHERS}.slurm.ServerSlurmJobLauncher"},
 }
 """Those that ``fedvox kit prepare`` puts there, by runtime and kind."""
-FILTERS = {OUTGOING, RECEIVED}
+NOISE = "fedvox.flare.noise.NoisyUpdate"
+FILTERS = {OUTGOING, RECEIVED, NOISE}
 """Filters of ``privacy.json``."""
 LOGGING = {
     "fedvox.flare.logs.RedactingFormatter",

@@ -10,6 +10,7 @@ from fedvox.flare.run.happened import record_own_start
 from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
+from fedvox.privacy.gaussian import check_rounds
 
 
 def open_run(fl_ctx: FLContext) -> ServerRun:
@@ -20,6 +21,8 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     """
     check_workspace(fl_ctx)
     run = server_run(fl_ctx)
+    if run.job.privacy is not None:
+        check_rounds(run.job.privacy, run.job.training.rounds)
     record_own_start(run, fl_ctx)
     guard_events(fl_ctx)
     outlive_failed_sites(fl_ctx)

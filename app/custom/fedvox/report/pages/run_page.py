@@ -11,6 +11,7 @@ from fedvox.metrics.metric import Metric
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.subsets import SUBSET_NOTE
 from fedvox.report.pages.html import document, escape, image, section
+from fedvox.report.pages.privacy import privacy_section
 from fedvox.report.pages.rounds_table import rounds_table
 from fedvox.report.pages.scores import comparison, details, headline, hospitals
 from fedvox.report.pages.subsets import subsets_section
@@ -83,6 +84,7 @@ def write_report(folder: Path) -> Path:
             section("curves", "Learning curves", _curves(run)),
             section("weights", "Weights of the sites", weights_section(run.rounds, run.phantom)),
             section("traffic", "Bytes on the wire", traffic_section(run.rounds, run.phantom)),
+            section("privacy", "Privacy", privacy_section(run.rounds)),
             section("cases", "Cases", _overlays(run)),
             section("rounds", "Rounds", rounds_table(run.rounds)),
             section("model", "Model", _model(run.model)),

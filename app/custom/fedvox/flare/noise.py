@@ -1,0 +1,149 @@
+"""Noise on what leaves a site: a filter of the site's policy, and what a job asks for itself."""
+
+import secrets
+from pathlib import Path
+
+import numpy as np
+from nvflare.apis.dxo import DXO, DataKind, from_shareable
+from nvflare.apis.filter import Filter
+from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
+from nvflare.apis.fl_context import FLContext
+from nvflare.apis.shareable import Shareable
+
+from fedvox.aggregation.update import Arrays, Update
+from fedvox.config import build
+from fedvox.errors import ConfigError
+from fedvox.flare.compress import HELD
+from fedvox.flare.received import received_arrays
+from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN
+from fedvox.flare.run.places import is_simulator, load_job
+from fedvox.flare.run.site_setup import find_site
+from fedvox.job.settings import JobSettings
+from fedvox.privacy.gaussian import noised
+from fedvox.privacy.ledger import LEDGER, Ledger
+from fedvox.privacy.noise_settings import NoiseSettings, tighter
+from fedvox.training.noise import UNTOLD, noisy_update, repeatable_source, without_training
+
+
+class NoisyUpdate(Filter):
+    """Clips every update and gives it noise, whatever the job says; else nothing leaves.
+
+    It stands last in ``local/privacy.json`` under ``task_result_filters``. Of what it and the job's
+    section ``privacy`` say the stricter holds. What it spends stands in the site's ledger before
+    the update leaves; an update beyond the budget stays. Anything that breaks here keeps the result
+    at the site, since FLARE sends nothing of a result whose filter raised. The site's own model,
+    which has no noise, does not leave, nor does anything beside the weights that comes from
+    training cases. Evaluation reports pass: they speak of validation and test cases.
+
+    Args:
+        clip: largest L2 norm of what a round changes.
+        noise: standard deviation on each entry as a multiple of ``clip``.
+        delta: probability with which the guarantee may fail.
+        epsilon: the site's budget, over all jobs.
+
+    Raises:
+        ConfigError: a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        clip: float = NoiseSettings.clip,
+        noise: float = NoiseSettings.noise,
+        delta: float = NoiseSettings.delta,
+        epsilon: float = NoiseSettings.epsilon,
+    ) -> None:
+        super().__init__()
+        told = {"clip": clip, "noise": noise, "delta": delta, "epsilon": epsilon}
+        self.settings = build(NoiseSettings, told, "privacy.json")
+
+    def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
+        """The result with noisy weights, or as it came where it holds none.
+
+        Raises:
+            BudgetSpent: it would be beyond the budget.
+            ConfigError: it holds what noise cannot protect.
+        """
+        if shareable.get_return_code() not in (None, ReturnCode.OK):
+            return shareable
+        dxo = from_shareable(shareable)
+        if dxo.data_kind in (DataKind.METRICS, DataKind.STATISTICS):
+            return shareable
+        meta = dict(dxo.meta or {})
+        if dxo.data_kind != DataKind.WEIGHTS or ATTACHED in meta:
+            raise ConfigError("only weights can be given noise; nothing was sent")
+        if fl_ctx.get_prop(FLContextKey.TASK_NAME) != TASK_TRAIN:
+            raise ConfigError("the site's own model has no noise; nothing was sent")
+        job = load_job(fl_ctx)
+        settings = tighter(self.settings, job.privacy)
+        claims = dict(meta.get(META) or {})
+        index = int(claims.get("round", 0))
+        arrays = noised(dxo.data, _base(fl_ctx), settings, _source(fl_ctx, job, index))
+        epsilon = ledger_of(fl_ctx, job).spend(settings, _job_id(fl_ctx), index)
+        claims |= {"epsilon": epsilon, "delta": settings.delta, **UNTOLD}
+        return DXO(DataKind.WEIGHTS, data=arrays, meta={META: claims}).to_shareable()
+
+
+def asked_noise(fl_ctx: FLContext, job: JobSettings) -> NoiseSettings | None:
+    """What holds at this site: the stricter of its policy and the job; None where neither asks."""
+    own = _policy(fl_ctx)
+    return job.privacy if own is None else tighter(own, job.privacy)
+
+
+def check_budget(fl_ctx: FLContext, job: JobSettings) -> None:
+    """Before a round is trained: may its update leave at all?
+
+    Raises:
+        BudgetSpent: no; training would be in vain.
+    """
+    settings = asked_noise(fl_ctx, job)
+    if settings is not None:
+        ledger_of(fl_ctx, job).check(settings)
+
+
+def with_own_noise(update: Update, received: Arrays, job: JobSettings, fl_ctx: FLContext) -> Update:
+    """The update as the executor hands it on: with the job's noise, unless the policy adds it.
+
+    Args:
+        update: as training left it.
+        received: the arrays that training began with.
+        job: the job's settings.
+        fl_ctx: of the task.
+    """
+    settings = asked_noise(fl_ctx, job)
+    if settings is None:
+        return update
+    if _policy(fl_ctx) is not None:
+        return without_training(update)
+    source = _source(fl_ctx, job, update.round)
+    own = {name: np.asarray(received[name]) for name in update.arrays}
+    return noisy_update(update, own, settings, ledger_of(fl_ctx, job), _job_id(fl_ctx), source)
+
+
+def ledger_of(fl_ctx: FLContext, job: JobSettings) -> Ledger:
+    """The site's ledger: one for all jobs, beside their states; under the simulator, of the run."""
+    state, name = find_site(fl_ctx, job)[1], str(fl_ctx.get_identity_name())
+    folder: Path = state if is_simulator(fl_ctx) else state.parent.parent
+    return Ledger(folder / LEDGER.format(site=name))
+
+
+def _policy(fl_ctx: FLContext) -> NoiseSettings | None:
+    scope = fl_ctx.get_prop(FLContextKey.SCOPE_OBJECT)
+    filters = scope.task_result_filters[FilterKey.OUT] if scope is not None else []
+    found = [entry.settings for entry in filters if isinstance(entry, NoisyUpdate)]
+    return found[0] if found else None
+
+
+def _base(fl_ctx: FLContext) -> Arrays:
+    """The arrays that training began with: the replica of a compressed job, else what came."""
+    held = fl_ctx.get_prop(HELD)
+    return received_arrays(fl_ctx) if held is None else held.arrays
+
+
+def _source(fl_ctx: FLContext, job: JobSettings, index: int) -> np.random.Generator:
+    if is_simulator(fl_ctx):
+        return repeatable_source(job.training.seed, str(fl_ctx.get_identity_name()), index)
+    return np.random.Generator(np.random.PCG64(secrets.randbits(128)))
+
+
+def _job_id(fl_ctx: FLContext) -> str:
+    return str(fl_ctx.get_job_id())
