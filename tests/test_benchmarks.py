@@ -74,6 +74,7 @@ KEYS = {
     "gin_transfer": {"fedavg_mr_dice", "fedgin_mr_dice", "seeds"},
     "gpu_step": {"steps_per_second", "gin_share", "speed_against_monai"},
     "partial_labels": {"naive_dice", "partial_dice", "organs"},
+    "privacy": {"arms", "seeds"},
     "predict_memory": {"time_ratio", "memory_ratio"},
     "preprocess": {
         "cold_ratio",

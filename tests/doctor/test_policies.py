@@ -104,8 +104,12 @@ def test_a_disabled_filter_does_not_count(policies, kit, chain):
     complaint(policies(), "privacy.json does not")
 
 
-def test_flares_own_privacy_filter_may_be_added(policies, kit):
-    more = {"path": "nvflare.app_common.filters.exclude_vars.ExcludeVars", "args": {}}
+@pytest.mark.parametrize(
+    "path",
+    ["nvflare.app_common.filters.exclude_vars.ExcludeVars", "fedvox.flare.noise.NoisyUpdate"],
+)
+def test_a_privacy_filter_of_flare_or_of_this_package_may_be_added(policies, kit, path):
+    more = {"path": path, "args": {}}
     chain = "task_result_filters"
     edit(kit / "local/privacy.json", lambda c: c["scopes"][0][chain].append(more))
     assert policies().status == PASS

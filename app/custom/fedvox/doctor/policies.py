@@ -10,6 +10,7 @@ from fedvox.flare.jobs.classes import CLASSES
 from fedvox.flare.kits.prepared import Prepared, read_marker
 from fedvox.flare.kits.rights import excess_rights, granted_roles
 from fedvox.flare.kits.templates import (
+    ADDED_FILTERS,
     COMPONENTS,
     FILTERS,
     GUARD,
@@ -102,7 +103,7 @@ def weak_privacy(privacy: dict[str, Any]) -> list[str]:
     if not default or default not in [scope.get("name") for scope in scopes]:
         weak.append("privacy.json names no scope as default_scope, so every job is refused")
     bodies = [{k: v for k, v in scope.items() if k != "name"} for scope in scopes]
-    paths = set(_built([bodies, privacy.get("components")])) - FILTERS
+    paths = set(_built([bodies, privacy.get("components")])) - FILTERS - ADDED_FILTERS
     foreign = sorted(path for path in paths if not path.startswith(FLARE_FILTERS))
     return weak + [f"privacy.json runs {path}, which no template has" for path in foreign]
 

@@ -34,9 +34,10 @@ PREPARED_COMPONENTS = {
     (SLURM, "server"): {_PASSTHROUGH, f"{_LAUNCHERS}.slurm.ServerSlurmJobLauncher"},
 }
 """Those that ``fedvox kit prepare`` puts there, by runtime and kind."""
-NOISE = "fedvox.flare.noise.NoisyUpdate"
-FILTERS = {OUTGOING, RECEIVED, NOISE}
+FILTERS = {OUTGOING, RECEIVED}
 """Filters of ``privacy.json``."""
+ADDED_FILTERS = {"fedvox.flare.noise.NoisyUpdate"}
+"""Filters of this package that a site may add there."""
 LOGGING = {
     "fedvox.flare.logs.RedactingFormatter",
     "fedvox.flare.logs.RedactingJsonFormatter",
