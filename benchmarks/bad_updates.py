@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import SMALLEST, Cell, chosen, computed, open_sites, options, points, seeded
+from cells import SMALLEST, Cell, by_arm, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     from fedvox.aggregation.update import Arrays, Update
@@ -190,9 +190,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
 
 def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
     """Prints the arms and gives the figures."""
-    arms: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for cell, result in found.items():
-        arms.setdefault(cell.arm, {})[cell.seed] = result
+    arms = by_arm(found)
     figures: dict[str, float] = {}
     print(
         f"\n{'':16s} {'Dice':>6s}   {'lost against clean, points [95%]':34s} rounds of the bad site"

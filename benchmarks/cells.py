@@ -199,6 +199,14 @@ def _kept(run: Callable[[Cell, Path], Result], cell: Cell, out: Path, path: Path
     return result
 
 
+def by_arm(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, dict[int, Mapping[str, Any]]]:
+    """Arm -> seed -> result, in the order of the cells."""
+    arms: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for cell, result in found.items():
+        arms.setdefault(cell.arm, {})[cell.seed] = result
+    return arms
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Student's t interval (95%) of the mean over seeds, from at least two."""
     from scipy.stats import t

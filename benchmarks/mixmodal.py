@@ -33,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import SMALLEST, Cell, chosen, computed, open_sites, options, points, seeded
+from cells import SMALLEST, Cell, by_arm, chosen, computed, open_sites, options, points, seeded
 
 if TYPE_CHECKING:
     from torch import nn
@@ -166,9 +166,7 @@ def mean_of(result: Mapping[str, Any], single: bool = False) -> float:
 
 def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
     """Prints the arms and the sets of modalities, and gives the figures."""
-    arms: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for cell, result in found.items():
-        arms.setdefault(cell.arm, {})[cell.seed] = result
+    arms = by_arm(found)
     figures: dict[str, float] = {}
     print(f"\n{'':16s} {'15 sets':>8s} {'one':>6s} {'all':>6s}   mixmfl is better by, points [95%]")
     for arm, results in arms.items():

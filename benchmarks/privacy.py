@@ -27,7 +27,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cells import SMALLEST, Cell, chosen, computed, interval, open_sites, options, points, seeded
+from cells import (
+    SMALLEST,
+    Cell,
+    by_arm,
+    chosen,
+    computed,
+    interval,
+    open_sites,
+    options,
+    points,
+    seeded,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -128,9 +139,7 @@ def cells_of(args: argparse.Namespace) -> list[Cell]:
 
 def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, Any]:
     """Prints the arms and gives the figures."""
-    arms: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for cell, result in found.items():
-        arms.setdefault(cell.arm, {})[cell.seed] = result
+    arms = by_arm(found)
     figures: dict[str, Any] = {}
     print(f"\n{'noise':8s} {'epsilon':>9s} {'Dice':>6s}   {'against none, points':24s} AUC [95%]")
     for arm, results in arms.items():
