@@ -47,17 +47,23 @@ COMPRESSED = (
     "compression.up.keep=0.05",
     "compression.down.keep=0.05",
 )
+NOISE, LITTLE = "fedvox.flare.noise.NoisyUpdate", {"noise": 1e-3, "epsilon": 1e12}
 GUEST = {"name": "guest", "type": "client", "org": "hospital_d"}
 
 
 @pytest.fixture(scope="module")
 def kits(work: Path, project: Callable[[], dict[str, Any]]) -> Kits:
-    """Three hospitals; the first forbids carried code, the others allow it."""
+    """Three hospitals; the first forbids carried code, the second's policy adds noise."""
     found = project()
     for entry in found["participants"]:
         if entry["name"] in ("site-2", "site-3"):
             entry["byoc"] = True
-    return provision(found, work / "kits")
+    kits = provision(found, work / "kits")
+    path = kits.kit("site-2") / "local/privacy.json"
+    policy = json.loads(path.read_text())
+    policy["scopes"][0]["task_result_filters"].append({"path": NOISE, "args": LITTLE})
+    path.write_text(json.dumps(policy))
+    return kits
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +109,20 @@ def test_a_job_without_code_runs_on_all_three_which_then_hold_the_same_model(
     names = zipfile.ZipFile(archive).namelist()
     assert not [name for name in names if "custom" in name or name.endswith((".py", ".whl"))]
     check_traffic(out)
+    check_noise(out, work / "cache")
     held = replicas(job_id)
     assert set(held) == set(SITES) and len(set(held.values())) == 1
     assert {path.name for path in out.iterdir()} >= {"report.html", "model.safetensors", "tb"}
+
+
+def check_noise(out: Path, caches: Path) -> None:
+    """One site's policy gave each of its updates noise, without a word in the job."""
+    rounds = [json.loads(line) for line in (out / "rounds.jsonl").read_text().splitlines()[:2]]
+    told = [{e["site"]: e.get("epsilon") for e in record["contributors"]} for record in rounds]
+    assert [entry.pop("site-1") or entry.pop("site-3") for entry in told] == [None, None]
+    (ledger,) = caches.glob("**/privacy_site-2.jsonl")
+    spent = [json.loads(line)["epsilon"] for line in ledger.read_text().splitlines()]
+    assert [entry["site-2"] for entry in told] == [round(value, 4) for value in spent[:2]]
 
 
 def check_traffic(out: Path) -> None:
