@@ -18,8 +18,7 @@ def usable_threads() -> int:
 
     A job's ``training.threads`` says something else: on a CPU its numbers depend on it.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(MOST, cores or 1)
+    return min(MOST, len(os.sched_getaffinity(0)))
 
 
 def each(work: Callable[[T], R], items: Iterable[T], threads: int) -> list[R]:
