@@ -126,9 +126,10 @@ def compress(
         positions = take(section, magnitude_bits(row))
         if coding.bits == EXACT:
             wide = row if layout.wide == "float32" else layout.gather(flat, section, layout.wide)
-            return Part(positions, wide[positions])
+            return Part(positions.astype(np.uint32), wide[positions])
         generator = np.random.Generator(np.random.PCG64(derive_seed(seed, "quantise", section)))
-        return Part(positions, quantise(row[positions], coding.bits, coding.block, generator))
+        values = quantise(row[positions], coding.bits, coding.block, generator)
+        return Part(positions.astype(np.uint32), values)
 
     return Compressed(schema, coding, whole, each(part, layout.sections, threads))
 
@@ -142,11 +143,11 @@ def _selector(flat: Flat, layout: Layout, coding: Coding, threads: int) -> Take:
 
         def take_largest(section: int, bits: np.ndarray) -> np.ndarray:
             positions = select_in_chunks(bits, coding.keep, coding.chunk)
-            return _found(positions, flat).astype(np.uint32)
+            return _found(positions, flat)
 
         return take_largest
     if not layout.entries:
-        return lambda section, bits: np.zeros(0, np.uint32)
+        return lambda section, bits: np.zeros(0, np.intp)
     cut = find_cut(
         lambda section: magnitude_bits(layout.gather(flat, section)),
         layout.sections,
@@ -154,7 +155,7 @@ def _selector(flat: Flat, layout: Layout, coding: Coding, threads: int) -> Take:
         partial(each, threads=threads),
     )
     cut = _found(cut, flat)
-    return lambda section, bits: select(bits, cut, section).astype(np.uint32)
+    return lambda section, bits: select(bits, cut, section)
 
 
 F = TypeVar("F")

@@ -110,4 +110,6 @@ class Layout:
             first, last = np.searchsorted(positions, (start, start + high - low))
             chosen = values[first:last]
             own = rounded(chosen, tensor.dtype)
-            yield Place(tensor.name, slice(low, high), positions[first:last] - start, own)
+            # The type of numpy's own indices: with any other it takes three times as long.
+            inside = positions[first:last].astype(np.intp) - start
+            yield Place(tensor.name, slice(low, high), inside, own)
