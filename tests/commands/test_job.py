@@ -189,6 +189,10 @@ def test_a_key_that_the_new_name_takes_in_another_form_is_left_behind() -> None:
     mapping = {"name": "x", "data": {"organs": ["liver"]}, "network": transformer}
     changed = apply_overrides(mapping, ["network.name=unetr"])
     assert changed["network"] == {"name": "unetr", "feature_size": 24}
+    changed = apply_overrides(mapping, ["network.name=unetr", "network.heads=6"])
+    assert changed["network"]["heads"] == 6
+    changed = apply_overrides(mapping, ["network.name=unet", "network.channels=8,16"])
+    assert changed["network"]["channels"] == [8, 16]
 
 
 def test_null_switches_off_what_may_be_left_out_and_nothing_else() -> None:

@@ -184,7 +184,7 @@ class JobSettings:
         if self.training.client_weight.asks_quality:
             raise ConfigError(
                 "'privacy' is set, and 'training.client_weight' weighs by the quality of training "
-                "data, which has no noise; set 'training.client_weight.quality' to false"
+                "data, which has no noise; set 'training.client_weight.quality' to 0"
             )
 
     def _check_patch(self) -> None:

@@ -72,9 +72,20 @@ def _changed(mapping: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any
         value = _value(text)
         if last == "name":
             _forget_others(target, parents, value)
-        is_list = isinstance(target.get(last, known.get(last)), list)
-        target[last] = [value] if is_list and not isinstance(value, list | dict) else value
+        lone = not isinstance(value, list | dict) and _takes_list(parents, last, target, known)
+        target[last] = [value] if lone else value
     return result
+
+
+def _takes_list(
+    path: Sequence[str], key: str, section: dict[str, Any], known: dict[str, Any]
+) -> bool:
+    """Whether a key holds a list, with the name that its section has now."""
+    registry, name = _registry_at(path), section.get("name", known.get("name"))
+    if registry is not None and isinstance(name, str) and name in registry:
+        kind = typing.get_type_hints(registry.settings(name)).get(key)
+        return typing.get_origin(kind) is tuple
+    return isinstance(section.get(key, known.get(key)), list)
 
 
 def refuse_repeated(overrides: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits
 from fedvox.flare.loopback.submission import collect, require_finished, watch
 from fedvox.flare.run.site_setup import phantom_site
+from fedvox.job.phantom_fit import check_phantoms
 from fedvox.job.settings import job_from
 
 MARKER = "FEDVOX_WORK"
@@ -97,6 +98,7 @@ def make_job(
 def write_phantom_sites(kits: Kits, job: Path, work: Path) -> None:
     """Writes phantoms for every site, the same that the simulator uses, and the sites' files."""
     settings = job_settings(job).phantom
+    check_phantoms(settings, job_settings(job).data, settings.modalities)
     for site in kits.names("client"):
         data = work / "data" / site
         shutil.rmtree(data, ignore_errors=True)

@@ -19,6 +19,7 @@ from fedvox.data.site.site_file import (
 )
 from fedvox.errors import ConfigError
 from fedvox.flare.run.places import is_simulator, run_dir, state_dir, workspace_of
+from fedvox.job.phantom_fit import check_phantoms
 from fedvox.job.settings import JobSettings
 from fedvox.phantoms.settings import PhantomSettings
 from fedvox.phantoms.writer import describe_phantoms, write_phantom_site
@@ -55,7 +56,7 @@ def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
     """The site file, or under the simulator that of phantoms, and the state folder of this run.
 
     Raises:
-        ConfigError: no site file outside the simulator, or a wrong one.
+        ConfigError: no site file outside the simulator, or a wrong one; phantoms that do not fit.
     """
     name = str(fl_ctx.get_identity_name())
     config = Path(workspace_of(fl_ctx).get_site_config_dir())
@@ -67,6 +68,7 @@ def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
             "%s: NO SITE FILE, USING PHANTOM DATA: a test instrument, not evidence about patients",
             name,
         )
+        check_phantoms(job.phantom, job.data, [job.phantom.modality_of(_number(name))])
         site = phantom_site(name, job.phantom, run_dir(fl_ctx) / "phantom")
     else:
         raise ConfigError(
@@ -95,8 +97,7 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
         settings: the job's phantom settings.
         folder: where the site's phantoms lie.
     """
-    number = re.search(r"(\d+)$", name)
-    index = int(number.group(1)) if number else 1
+    index = _number(name)
     modality = settings.modality_of(index)
     if not folder.is_dir():
         counts = {"train": settings.train, "val": settings.val, "test": settings.test}
@@ -114,3 +115,9 @@ def phantom_site(name: str, settings: PhantomSettings, folder: Path) -> SiteSett
             incomplete=settings.incomplete,
         )
     return build(SiteSettings, describe_phantoms(folder, modality, settings.body), SITE_FILE)
+
+
+def _number(name: str) -> int:
+    """What a site's name ends in; 1 for one without a number."""
+    number = re.search(r"(\d+)$", name)
+    return int(number.group(1)) if number else 1
