@@ -183,8 +183,10 @@ def _draw_labels(axes: Any, labels: np.ndarray, organs: Sequence[str], filled: b
 
     fill = np.zeros((*labels.shape, 4))
     rows, columns = (np.arange(-1, count + 1) for count in labels.shape)
-    for value, organ in enumerate(organs, start=1):
-        mask, colour = labels == value, ORGAN_COLOURS.get(organ, OTHER_COLOUR)
+    masks = [(organ, labels == value) for value, organ in enumerate(organs, start=1)]
+    # The small ones last: the outline of an organ around another would cover the inner one's.
+    for organ, mask in sorted(masks, key=lambda entry: -np.count_nonzero(entry[1])):
+        colour = ORGAN_COLOURS.get(organ, OTHER_COLOUR)
         if not mask.any():
             continue
         if filled:

@@ -50,7 +50,7 @@ def _totals(rounds: Sequence[Record]) -> str:
     return (
         f"<p>{_count(training_rounds(rounds), 'round')}, "
         f"{_count(len(sites), 'contributing site')}, "
-        f"{_count(refused, 'refused update')}; {duration(seconds)} in all, "
+        f"{_count(refused, 'refused update')}; {duration(seconds)} in rounds, "
         f"{byte_size(up)} sent up and {byte_size(down)} sent down"
         f"{', those of the evaluation included' if evaluated else ''}.</p>"
     )
@@ -80,10 +80,11 @@ def _round_lines(record: Record) -> list[str]:
     dice = record.get("validation") or {}
     scores = "<br>".join(f"{escape(m.upper())} {number(number_of(dice, m))}" for m in sorted(dice))
     span = f' rowspan="{len(lines)}"'
+    time = "–" if record.get("final") else duration(number_of(record, "seconds"))  # no round's
     own = (
         f'<th scope="rowgroup" class="n"{span}>{escape(_round_name(record))}</th>'
         f'<td class="keep"{span}>{scores or "–"}</td>'
-        f'<td class="n"{span}>{duration(number_of(record, "seconds"))}</td>'
+        f'<td class="n"{span}>{time}</td>'
         f'<td class="n"{span}>{byte_size(number_of(record, "bytes_up"))}<br>'
         f"{byte_size(number_of(record, 'bytes_down'))}</td>"
     )

@@ -130,7 +130,10 @@ def details(summary: Sequence[SummaryRow], hd95: str, last_is_best: bool = False
         else:
             parts.append(f"<details><summary>{title}</summary>\n{grid}</details>")
     if parts:
-        note = f"HD95: {hd95}, mean over the cases that have one. Cases: with a Dice."
+        note = (
+            f"HD95: {hd95}, mean over the cases that have one; an organ that the model misses "
+            "costs the image's diagonal. Cases: with a Dice."
+        )
         parts.insert(0, f'<p class="soft small">{escape(note)}</p>')
     return "\n".join(parts)
 

@@ -42,6 +42,11 @@ def last_terms(rounds: Sequence[Record]) -> str:
     headings = [("Site", False), ("Share", True)]
     headings += [(name.replace("_", " "), True) for name in names]
     caption = f"What the weights of round {int(named[-1]['round']) + 1} were made from"
+    if "score" in names:
+        caption += (
+            ": the score is the product of the factors before it; from scores to shares the job's "
+            "bounds and the smoothing over rounds count too"
+        )
     body = table(caption, headings, [_line(part, names) for part in parts])
     return f'\n<div class="scroll" tabindex="0">{body}</div>'
 
