@@ -63,11 +63,9 @@ def find_cut(bits: Callable[[int], np.ndarray], sections: range, k: int, each: M
         The cut, or None where an entry is infinite or not a number.
     """
     sample = np.concatenate(each(lambda section: bits(section)[::STRIDE].copy(), sections))
-    for floor in (_floor(sample, k), 0):
-        coarse = sum(each(lambda section, low=floor: _coarse(bits(section), low), sections))
-        assert isinstance(coarse, np.ndarray)
-        if coarse.sum() >= k:
-            break
+    coarse = _histogram(bits, sections, _floor(sample, k), each)
+    if coarse.sum() < k:
+        coarse = _histogram(bits, sections, 0, each)
     if coarse[INFINITE >> FINE :].any():
         return None
     bucket, above = _place(coarse, k)
@@ -85,6 +83,13 @@ def _floor(sample: np.ndarray, k: int) -> int:
     """Magnitude bits that, by the sample, more than k entries of the row reach."""
     place = len(sample) - 1 - round(1.1 * k / STRIDE) - SPARE
     return int(np.partition(sample, place)[place]) if place > 0 else 0
+
+
+def _histogram(
+    bits: Callable[[int], np.ndarray], sections: range, floor: int, each: Map
+) -> np.ndarray:
+    """That of all sections, of what reaches ``floor``."""
+    return np.sum(each(lambda section: _coarse(bits(section), floor), sections), axis=0)
 
 
 def _coarse(bits: np.ndarray, floor: int) -> np.ndarray:
