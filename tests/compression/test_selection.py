@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fedvox.compression import selection
 from fedvox.compression.selection import (
+    STRIDE,
     find_cut,
     kept_count,
     magnitude_bits,
@@ -45,6 +47,25 @@ def taken(row: np.ndarray, k: int, section: int) -> np.ndarray:
 def test_the_k_largest_are_taken_whatever_the_sections(row, k, section):
     k = min(k, len(row))
     np.testing.assert_array_equal(taken(row, k, section), plain(row, k))
+
+
+@pytest.mark.parametrize("k", [1, 500, 20_000, 150_000])
+def test_a_long_row_of_which_a_sample_is_taken(k):
+    row = np.random.default_rng(0).standard_normal(200_000, np.float32)
+    row[::7] = 1.5
+    np.testing.assert_array_equal(taken(row, k, 70_000), plain(row, k))
+
+
+def test_where_the_sample_misleads_all_are_counted(monkeypatch):
+    floors = []
+    coarse = selection._coarse
+    monkeypatch.setattr(
+        selection, "_coarse", lambda bits, floor: floors.append(floor) or coarse(bits, floor)
+    )
+    row = np.linspace(0.1, 1.0, 200_000, dtype=np.float32)
+    row[::STRIDE] = 9.0
+    np.testing.assert_array_equal(taken(row, 20_000, 200_000), plain(row, 20_000))
+    assert floors == [magnitude_bits(np.float32([9.0]))[0], 0]
 
 
 @property_test
