@@ -292,6 +292,22 @@ def test_background_and_annotated_channels_sum_to_one_whatever_is_annotated(flag
     torch.testing.assert_close(q[:, used].sum(1), torch.ones(1, *SHAPE), **CLOSE)
 
 
+@pytest.mark.parametrize("ignores", [False, True])
+@pytest.mark.parametrize("name", ["dice_ce", "dice_focal"])
+def test_knowing_that_all_is_annotated_spares_work_and_changes_no_bit(name, ignores):
+    logits, label = draw(2, 3)
+    if ignores:
+        label[0, 0] = IGNORED
+    loss, found = build_loss(LOSSES.settings(name)()), []
+    for complete in (False, True):
+        own = logits.clone().requires_grad_()
+        annotated = annotations([1, 1, 1], [1, 1, 1])
+        value = loss(own, Target(label, annotated, ((1, 0),), ignores, complete))
+        value.backward()
+        found.append((value.detach(), own.grad))
+    assert all(torch.equal(plain, quick) for plain, quick in zip(*found))
+
+
 def test_names_are_dice_with_cross_entropy_and_with_focal_loss():
     assert {"dice_ce", "dice_focal"} <= set(LOSSES)
 

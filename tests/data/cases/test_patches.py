@@ -149,3 +149,13 @@ def test_cases_are_drawn_with_equal_probability_and_carry_their_annotation(make_
     flags = draw(cases, SETTINGS, 400).annotated
     assert (flags.sum(dim=1) == 1).all()
     assert flags[:, 0].float().mean() == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_batch_is_complete_only_where_every_sample_annotates_every_organ(make_case):
+    whole = make_case(name="a", annotated=("liver", "spleen"))
+    partly = make_case(name="b", annotated=("spleen",))
+    drawn = [draw([whole, partly], SETTINGS, 2, seed) for seed in range(12)]
+    assert {batch.complete for batch in drawn} == {True, False}
+    assert all(batch.complete == bool(batch.annotated.all()) for batch in drawn)
+    moved = [batch.to(torch.device("cpu")) for batch in drawn]
+    assert [batch.complete for batch in moved] == [batch.complete for batch in drawn]

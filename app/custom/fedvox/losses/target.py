@@ -19,9 +19,12 @@ class Target:
         parents: parts among the organs, from :func:`fedvox.data.organs.parent_pairs`.
         ignores: whether the label can hold :data:`fedvox.data.organs.IGNORED`: voxels that nobody
             annotated, which stand in no sum and get no gradient.
+        complete: whether every sample annotates every organ, as far as is known without asking a
+            GPU; spares the work on classes that a sample cannot tell apart.
     """
 
     label: torch.Tensor
     annotated: torch.Tensor
     parents: Pairs = ()
     ignores: bool = False
+    complete: bool = False

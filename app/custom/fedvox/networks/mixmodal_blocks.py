@@ -238,8 +238,11 @@ def mean_of(
     if not parts:
         assert like is not None
         return torch.zeros_like(like)
-    count = torch.stack([mask for mask, _ in parts]).sum(0)
-    total = torch.stack([mask * own for mask, own in parts]).sum(0)
+    # one after the other: a stack would copy all of them, forth and back
+    (count, own), *others = parts
+    total = count * own
+    for mask, own in others:
+        count, total = count + mask, total + mask * own
     return total / count.clamp(min=1)
 
 

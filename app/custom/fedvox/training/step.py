@@ -88,7 +88,8 @@ class Step:
             The loss, detached, not scaled.
         """
         image, label, annotated = self.augmented(batch, address)
-        target = Target(label, annotated, parent_pairs(self.job.data.organs), batch.ignores)
+        parents = parent_pairs(self.job.data.organs)
+        target = Target(label, annotated, parents, batch.ignores, batch.complete)
         self.optimizer.zero_grad(set_to_none=True)
         fixed = self._received_outputs(normalise(image), parts)
         losses = []

@@ -21,6 +21,7 @@ class Batch:
         annotated: ``(B, O)`` bool, which of the job's organs each sample's labels can hold.
         present: ``(B, C)`` bool, which channels each sample has; the others are 0.
         ignores: whether some label can hold voxels that nobody annotated.
+        complete: whether every sample annotates every organ.
     """
 
     image: torch.Tensor
@@ -28,6 +29,7 @@ class Batch:
     annotated: torch.Tensor
     present: torch.Tensor
     ignores: bool = False
+    complete: bool = False
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on a device."""
@@ -40,7 +42,7 @@ class Batch:
     def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
         parts = (self.image, self.label, self.annotated, self.present)
         image, label, annotated, present = map(change, parts)
-        return Batch(image, label, annotated, present, self.ignores)
+        return Batch(image, label, annotated, present, self.ignores, self.complete)
 
 
 def draw_batch(
@@ -72,6 +74,7 @@ def draw_batch(
         torch.tensor(flags),
         torch.tensor(present),
         ignores,
+        all(map(all, flags)),
     )
 
 
