@@ -9,8 +9,9 @@ batches, seeds and the learning rate's schedule; each is jobs/mixmfl with overri
     local      the job's network trained at the four-modality site alone
     ensemble   the mean answer of all sites' models, each trained alone
 
---ablate adds the job without one part each and with compressed updates, the U-Net with modality
-dropout alone, and simple arms of twice the steps, which take about as long as the job. Every arm is
+--ablate adds the job without one part each, with compressed updates and, of as many steps in ten
+times the rounds, both with and without them (often), the U-Net with modality dropout alone, and
+simple arms of twice the steps, which take about as long as the job. Every arm is
 scored on the unseen test cases of the four-modality site with each of the 15 sets of modalities:
 mean Dice over whole tumour, core and enhancing part. Trained in process, which gives the
 simulator's weights (see tests/jobs).
@@ -66,13 +67,19 @@ ALONE = ("local", "ensemble")
 """Arms whose models are trained at one site each."""
 TWICE = "training.steps=200"
 """Simple arms that take as long as the job does."""
+OFTEN = ("training.rounds=60", "training.steps=10")
+"""The job's steps in ten times its rounds."""
+SMALL = ("compression.up.keep=0.175", "compression.down.keep=0.35")
+"""Saves about 95% of the bytes."""
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "no_memory": ("network.prototypes=false",),
     "momentum_0.99": ("network.momentum=0.99",),
     "no_tailored": ("network.tailored=false", "network.prototypes=false"),
     "no_dropout": ("training.modality_dropout=0",),
     "no_distillation": ("network.self_distillation=0",),
-    "compressed": ("compression.up.keep=0.175", "compression.down.keep=0.35"),
+    "compressed": SMALL,
+    "often": OFTEN,
+    "often_compressed": (*OFTEN, *SMALL),
     "channels_twice": (*UNET, "network.norm=batch", "training.personal=norm", TWICE),
     "dropout": UNET,
     "dropout_twice": (*UNET, TWICE),
@@ -85,8 +92,8 @@ QUICK = (
 REGIONS = ("tumour_whole", "tumour_core", "tumour_enhancing")
 
 
-def trained(cell: Cell, sites: "Sequence[SiteData]", work: Path) -> "nn.Module":
-    """The arm's model as the four-modality site holds it."""
+def trained(cell: Cell, sites: "Sequence[SiteData]", work: Path) -> "tuple[nn.Module, int]":
+    """The arm's model as the four-modality site holds it, and the bytes that its training moved."""
     from fedvox.job.device import prepare_device
     from fedvox.training.in_process import received_part, run_in_process
     from fedvox.training.site_model import SiteModel, site_network
@@ -95,7 +102,7 @@ def trained(cell: Cell, sites: "Sequence[SiteData]", work: Path) -> "nn.Module":
     groups: list[Sequence[SiteData]] = [sites]
     if cell.arm in ALONE:
         groups = [[site] for site in sites[: 1 if cell.arm == "local" else None]]
-    device, models = prepare_device(job.training), []
+    device, models, moved = prepare_device(job.training), [], 0
     for group in groups:
         folder = work / group[0].name
         result = run_in_process(group, job, folder)
@@ -103,7 +110,9 @@ def trained(cell: Cell, sites: "Sequence[SiteData]", work: Path) -> "nn.Module":
         own = SiteModel(site_network(job, owner, device), owner, job, folder / owner.name, device)
         received = received_part(result.last, own.travelling)
         models.append(own.load(received, len(result.rounds), trains=False))
-    return models[0] if len(models) == 1 else Ensemble.of(models)
+        moved += sum(record["bytes_up"] + record["bytes_down"] for record in result.rounds)
+    model = models[0] if len(models) == 1 else Ensemble.of(models)
+    return model, 0 if cell.arm in ALONE else moved
 
 
 class Ensemble:
@@ -134,7 +143,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
 
     start = time.monotonic()
     sites, job = open_sites(cell, out), cell.job()
-    model = trained(cell, sites, out / "work" / cell.name())
+    model, moved = trained(cell, sites, out / "work" / cell.name())
     seconds = time.monotonic() - start
     rows = site_rows(
         model, "global_last", sites[0], job, "test", prepare_device(job.training), subsets=True
@@ -144,7 +153,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
         if row.organ in REGIONS and row.dice == row.dice:
             dice.setdefault(row.modality, {}).setdefault(row.organ, []).append(row.dice)
     means = {held: {o: statistics.mean(d) for o, d in own.items()} for held, own in dice.items()}
-    return {"dice": means, "train_seconds": round(seconds, 1)}
+    return {"dice": means, "bytes": moved, "train_seconds": round(seconds, 1)}
 
 
 def cells_of(args: argparse.Namespace) -> list[Cell]:
@@ -164,11 +173,33 @@ def mean_of(result: Mapping[str, Any], single: bool = False) -> float:
     return statistics.mean(value for own in chosen for value in own.values())
 
 
+def saved(
+    arms: Mapping[str, Mapping[int, Mapping[str, Any]]], whole: str, small: str
+) -> dict[str, float]:
+    """What compression saves of an arm's bytes and changes of its Dice; nothing without both arms.
+
+    Args:
+        arms: arm -> seed -> result.
+        whole: the arm whose messages are whole.
+        small: the same with compressed ones.
+    """
+    if not {whole, small} <= set(arms):
+        return {}
+    pairs = [(arms[whole][seed], own) for seed, own in arms[small].items()]
+    shares = [1 - own["bytes"] / plain["bytes"] for plain, own in pairs]
+    gains = [100 * (mean_of(own) - mean_of(plain)) for plain, own in pairs]
+    return {
+        f"{small}_saved": round(statistics.mean(shares), 4),
+        f"{small}_points": round(statistics.mean(gains), 3),
+    }
+
+
 def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
     """Prints the arms and the sets of modalities, and gives the figures."""
     arms = by_arm(found)
     figures: dict[str, float] = {}
-    print(f"\n{'':16s} {'15 sets':>8s} {'one':>6s} {'all':>6s}   mixmfl is better by, points [95%]")
+    heads = f"{'15 sets':>8s} {'one':>6s} {'all':>6s} {'MB':>7s}"
+    print(f"\n{'':16s} {heads}   mixmfl is better by, points [95%]")
     for arm, results in arms.items():
         mean = statistics.mean(map(mean_of, results.values()))
         single = statistics.mean(mean_of(own, single=True) for own in results.values())
@@ -181,8 +212,11 @@ def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, float]:
             gains = [100 * (mean_of(arms["mixmfl"][s]) - mean_of(r)) for s, r in results.items()]
             paired = points(gains)
         seconds = statistics.mean(own["train_seconds"] for own in results.values())
-        print(f"{arm:16s} {mean:8.3f} {single:6.3f} {whole:6.3f}   {paired:24s} {seconds:5.0f} s")
+        moved = statistics.mean(own["bytes"] for own in results.values()) / 1e6
+        scores = f"{mean:8.3f} {single:6.3f} {whole:6.3f} {moved:7.1f}"
+        print(f"{arm:16s} {scores}   {paired:24s} {seconds:5.0f} s")
         figures |= {f"{arm}_dice": round(mean, 4), f"{arm}_single_dice": round(single, 4)}
+    figures |= saved(arms, "mixmfl", "compressed") | saved(arms, "often", "often_compressed")
     print(f"\n{'set':20s} " + " ".join(f"{arm[:13]:>13s}" for arm in arms))
     for held in next(iter(found.values()))["dice"]:
         values = [
