@@ -1,7 +1,7 @@
 import pytest
 
 from fedvox.data.cases.channels import in_job_order
-from fedvox.data.readers.brats import read
+from fedvox.data.readers.brats import read, strays
 from fedvox.errors import ConfigError, DataError
 
 ALL = ["t1", "t1ce", "t2", "flair"]
@@ -128,3 +128,33 @@ def test_folder_without_cases_or_masks_is_refused(tmp_path, trees):
 def test_other_modality_is_refused(tmp_path, modalities):
     with pytest.raises(ConfigError, match="BraTS holds t1, t1ce, t2, flair"):
         read(tmp_path, modalities)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "BraTS-GLI-00001-000-t1.nii.gz",
+        "BraTS-GLI-00001-000_t1.nii.gz",
+        "BraTS-GLI-00001-000-T1N.nii.gz",
+        "BraTS-GLI-00002-000-t1n.nii.gz",
+        "t1n.nii.gz",
+    ],
+)
+def test_an_image_of_another_name_is_told_and_not_only_missing(tmp_path, trees, odd):
+    trees.brats(tmp_path / "BraTS-GLI-00000-000", separator="-")
+    folder = trees.brats(tmp_path / "BraTS-GLI-00001-000", separator="-")
+    assert strays(tmp_path) == []
+    (folder / "BraTS-GLI-00001-000-t1n.nii.gz").rename(folder / odd)
+    (stray,) = strays(tmp_path)
+    assert stray.paths == (folder / odd,) and "NAME-{t2f,t1n,t1c,t2w,seg}" in stray.remedy
+    case = read(tmp_path, ALL)[1]
+    assert not case.images["t1"].exists()
+
+
+def test_folders_of_cases_without_a_mask_are_told_apart_from_odd_volumes(tmp_path, trees):
+    trees.brats(tmp_path / "BraTS2021_00000")
+    bare = trees.brats(tmp_path / "BraTS2021_00001")
+    (bare / "BraTS2021_00001_seg.nii.gz").unlink()
+    (bare / "BraTS2021_00001_t1.nii.gz").rename(bare / "BraTS2021_00001_pd.nii.gz")
+    alone, odd = strays(tmp_path)
+    assert alone.paths == (bare,) and odd.paths == (bare / "BraTS2021_00001_pd.nii.gz",)

@@ -68,6 +68,11 @@ class _Found:
     name: str
     files: dict[str, Path] = field(default_factory=dict)
 
+    def known(self) -> list[Path]:
+        """The files that the case's own family of names knows."""
+        suffixes = {MASK, *self.family.suffixes.values()}
+        return [path for suffix, path in self.files.items() if suffix in suffixes]
+
 
 def read(root: Path, modalities: Sequence[str]) -> list[Case]:
     """Lists the cases with a mask, in ``root`` and the folders in it (``HGG``, ``LGG``).
@@ -102,18 +107,35 @@ def read(root: Path, modalities: Sequence[str]) -> list[Case]:
 
 
 def strays(root: Path) -> list[Stray]:
-    """The folders of cases without a mask, which are left out.
+    """The folders of cases without a mask, which are left out, and volumes of other names.
+
+    A volume whose name says nothing would otherwise look like a modality that the case lacks.
 
     Args:
         root: as for :func:`read`.
     """
-    bare = [min(case.files.values()) for case in _found(root) if MASK not in case.files]
+    bare: list[Path] = []
+    unknown: list[Path] = []
+    for folder in folders_below(root, DEPTH):
+        cases = list(_in_folder(folder))
+        with_mask = [case for case in cases if MASK in case.files]
+        known = {path for case in with_mask for path in case.known()}
+        if cases and not with_mask:
+            bare += [folder for _ in cases]
+            known = {path for case in cases for path in case.files.values()}
+        unknown += [path for path in volumes_by_name(folder).values() if path not in known]
     return found(
         Stray(
             "cases without a mask, as the challenge's validation cases are",
             "leave them, or restore their masks if they had one",
-            tuple(path.parent for path in bare),
-        )
+            tuple(bare),
+        ),
+        Stray(
+            "volumes whose names are not those of BraTS, or not those of the mask beside them",
+            "if they are images of a case, name them as the case's mask is named: "
+            "NAME_{flair,t1,t1ce,t2,seg} or NAME-{t2f,t1n,t1c,t2w,seg}; else move them away",
+            tuple(unknown),
+        ),
     )
 
 
