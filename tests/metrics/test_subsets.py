@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -47,6 +48,21 @@ def test_channels_come_in_the_jobs_order_or_in_that_of_the_largest_set():
     for names in permutations(("t2", "t1+flair", "flair+t1ce+t2")):
         assert channels_of(names) == ["flair", "t1ce", "t2", "t1"]
         assert channels_of(names, CHANNELS) == list(CHANNELS)
+
+
+def test_a_case_of_fewer_modalities_is_not_left_out_beside_complete_ones():
+    """Site d has two complete cases and three of two modalities, e one of each size."""
+    chain = ("t1", "t1+t2", WHOLE)
+    own = [("d", WHOLE, 2), ("d", "t1ce+flair", 3), *(("e", held, 1) for held in chain)]
+    rows = [
+        replace(row, case=f"{place} {row.case}")
+        for place, (site, held, cases) in enumerate(own)
+        for row in subset_rows({site: (held, cases)})
+    ]
+    listed = as_held(summarise(rows))
+    at = {site: {r.modality for r in listed if r.site == site} for site in "de"}
+    assert at == {"d": {WHOLE, "t1ce+flair"}, "e": set(chain)}
+    assert {r.modality for r in listed if r.site == ALL_SITES} == at["d"] | at["e"]
 
 
 def test_tables_list_what_cases_have_and_a_case_once_for_each_model():

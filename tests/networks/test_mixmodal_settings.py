@@ -40,7 +40,11 @@ def test_settings_that_cannot_be_are_refused(network, reason):
         ({"training": {"personal": ["norm"]}}, "take network 'unet' with 'norm' batch"),
         (
             {"data": {"missing_channels": False}, "training": {"modality_dropout": 0.5}},
-            "set 'data.missing_channels' to true",
+            "set it to 0, or 'data.missing_channels' to true",
+        ),
+        (
+            {"privacy": {"noise": 2.0}, "evaluation": {"site_models": False}},
+            "'network.prototypes' would send means of features",
         ),
     ],
 )

@@ -12,10 +12,12 @@ from fedvox.report.results import results_text, write_results
 ROUND = {"round": 0, "contributors": [{"site": "a", "modality": "ct"}], "validation": {}}
 
 
-def written(folder, number: int, rows: list[MetricRow], settings: dict | None = None) -> str:
+def written(
+    folder, number: int, rows: list[MetricRow], settings: dict | None = None, **described
+) -> str:
     """Writes a run of one round whose model.json says that version ``number`` was chosen."""
     write_rounds(folder / "rounds.jsonl", [ROUND])
-    described = {"job": "tiny", "round": number, "settings": settings or {}}
+    described |= {"job": "tiny", "round": number, "settings": settings or {}}
     (folder / "model.json").write_text(json.dumps(described))
     write_run_record(folder, "tiny", "simulate_job", [SiteCases("a", 3, 0, 2), SiteCases("c", 5)])
     return results_text(write_results(folder, rows, [], [ROUND], 20, False), folder, False)
@@ -56,6 +58,13 @@ def test_console_and_page_say_where_a_global_name_is_one_model_per_site(tmp_path
         said = "global_best and global_last are not one model each: 'training.personal' (norm)"
         assert told.count(said) == (1 if personal else 0)
         assert told.count("fedvox/own_model/") == (1 if personal else 0)
+
+
+@pytest.mark.parametrize(("trained", "count"), [(["mr", "t1+t2"], 1), (["mr", "ct+mr"], 0)])
+def test_console_and_page_say_which_modality_no_site_trained(tmp_path, trained, count):
+    text = written(tmp_path, 0, rows(), modalities=trained)
+    page = (tmp_path / "report.html").read_text()
+    assert [told.count("no site trained ct;") for told in (text, page)] == [count, count]
 
 
 def test_console_of_a_run_without_test_cases_says_so(tmp_path):

@@ -167,7 +167,7 @@ class JobSettings:
         if self.training.modality_dropout and not self.data.missing_channels:
             raise ConfigError(
                 f"'training.modality_dropout' is {self.training.modality_dropout}, and every case "
-                "of the job has every channel; set 'data.missing_channels' to true"
+                "of the job has every channel; set it to 0, or 'data.missing_channels' to true"
             )
         self._check_patch()
         self._check_privacy()
@@ -185,6 +185,11 @@ class JobSettings:
             raise ConfigError(
                 "'privacy' is set, and 'training.client_weight' weighs by the quality of training "
                 "data, which has no noise; set 'training.client_weight.quality' to 0"
+            )
+        if self.network.has_memory:
+            raise ConfigError(
+                "'privacy' is set, and 'network.prototypes' would send means of features without "
+                "noise; set it to false"
             )
 
     def _check_patch(self) -> None:

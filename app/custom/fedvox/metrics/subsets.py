@@ -51,27 +51,35 @@ def channels_of(names: Iterable[str], channels: Sequence[str] = ()) -> list[str]
 def as_held(summary: Sequence[SummaryRow]) -> list[SummaryRow]:
     """The rows of modality sets that cases have with none left out, as far as a summary tells.
 
-    At a site these are its largest sets, over all sites those of any site. So tables list a case
-    once for each model, beside the sites' own models, which are scored on no other sets.
+    At a site these are its largest sets, and smaller ones that more cases have than the larger ones
+    account for; over all sites those of any site. So every case is in a row with all that it has,
+    beside the sites' own models, which are scored on no other sets.
 
     Args:
         summary: rows of a run whose global models were scored on every subset.
     """
-    own: dict[str, set[str]] = defaultdict(set)
+    own: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in summary:
         if row.site != ALL_SITES:
-            own[row.site].add(row.modality)
-    held = {site: _largest(names) for site, names in own.items()}
+            cases = row.cases if row.organ == MEAN_ORGAN else 0
+            own[row.site][row.modality] = max(own[row.site][row.modality], cases)
+    held = {site: _held(counts) for site, counts in own.items()}
     if not held:
         return list(summary)
     held[ALL_SITES] = set().union(*held.values())
     return [row for row in summary if row.modality in held[row.site]]
 
 
-def _largest(names: Iterable[str]) -> set[str]:
-    """Those that are not part of another."""
-    known = set(names)
-    return {name for name in known if not any(parts(name) < parts(other) for other in known)}
+def _held(counts: Mapping[str, int]) -> set[str]:
+    """The sets that cases have with none left out, of how many cases have at least each set."""
+    exactly: dict[str, int] = {}
+    held = set()
+    for name in sorted(counts, key=lambda name: -len(parts(name))):
+        larger = [cases for other, cases in exactly.items() if parts(name) < parts(other)]
+        exactly[name] = max(0, counts[name] - sum(larger))
+        if exactly[name] or not larger:
+            held.add(name)
+    return held
 
 
 @dataclass(frozen=True)

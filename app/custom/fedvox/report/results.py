@@ -14,7 +14,12 @@ from fedvox.metrics.table import MetricRow, SharedSummary, SummaryRow, write_csv
 from fedvox.metrics.text_table import format_sites, format_subsets, format_table
 from fedvox.report.figures.learning_curves import draw_progress
 from fedvox.report.pages.run_page import write_report
-from fedvox.report.records.facts import personal_note, run_facts, tolerance_note
+from fedvox.report.records.facts import (
+    personal_note,
+    run_facts,
+    tolerance_note,
+    untrained_note,
+)
 from fedvox.report.records.run_files import RunFiles, read_run
 
 
@@ -94,6 +99,7 @@ def results_text(summary: Sequence[SummaryRow], folder: Path, phantom: bool) -> 
         by_subset if run.subsets else "",
         _unscored(summary, run),
         printable(personal_note(run)),
+        printable(untrained_note(run)),
         printable(tolerance_note(run)),
         f"results: {folder}\nreport:  {page}",
     ]

@@ -38,7 +38,8 @@ def noisy_update(
     """
     if update.attached:
         raise ConfigError(
-            "what travels beside the weights has no noise; take 'attachments' out of the site file"
+            "what travels beside the weights has no noise; take 'attachments' out of the site "
+            "file, or ask for a job with 'network.prototypes' set to false"
         )
     arrays = noised(update.arrays, received, settings, source)
     epsilon = ledger.spend(settings, job, update.round)

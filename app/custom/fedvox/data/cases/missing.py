@@ -11,13 +11,15 @@ from fedvox.data.settings import DataSettings
 
 
 def missing_channels(case: Case, settings: DataSettings | None) -> tuple[str, ...]:
-    """Channels that a case lacks; none where the job needs all of them or has none.
+    """Channels that a case lacks and may lack: none where the job needs all of them or has none.
+
+    A case without any image may not; it is refused, and not counted here.
 
     Args:
         case: from :func:`fedvox.data.cases.channels.in_job_order`.
         settings: the job's data settings, or None without a job.
     """
-    if settings is None or not settings.missing_channels:
+    if settings is None or not settings.missing_channels or not case.images:
         return ()
     return tuple(name for name in settings.channels if name not in case.images)
 

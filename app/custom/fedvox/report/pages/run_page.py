@@ -24,6 +24,7 @@ from fedvox.report.records.facts import (
     run_facts,
     site_modalities,
     tolerance_note,
+    untrained_note,
 )
 from fedvox.report.records.failure import read_failure
 from fedvox.report.records.run_files import EXPECTED, RunFiles, read_run
@@ -118,7 +119,7 @@ def _failure_banner(folder: Path) -> str:
 
 def _result(run: RunFiles) -> str:
     content = headline(run.listed, run.last_is_best) or _no_scores(run)
-    notes = (personal_note(run), tolerance_note(run))
+    notes = (personal_note(run), untrained_note(run), tolerance_note(run))
     return content + "".join(
         f'\n<p class="small"><strong>Note.</strong> {escape(note)}.</p>' for note in notes if note
     )

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
+from fedvox.data.settings import singles
+from fedvox.inference.model_files.model_file import untrained
 from fedvox.metrics.hd95 import MAX_DIRECTED, TITLES
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.table import ALL_SITES
@@ -82,6 +84,15 @@ def personal_note(run: RunFiles) -> str:
         f"({', '.join(run.personal)}) stayed at the sites, and each site scored its cases with its "
         "own; the complete models lie there, in fedvox/own_model/ of each site's run folder"
     )
+
+
+def untrained_note(run: RunFiles) -> str:
+    """Which modalities of the test cases the model never saw in training; empty without any."""
+    scored = sorted(singles(row.modality for row in run.summary))
+    names = untrained(run.model, scored)
+    if not names:
+        return ""
+    return f"no site trained {', '.join(names)}; test cases were the first images of it"
 
 
 def _job_id(job_id: str) -> str:
