@@ -70,6 +70,18 @@ def test_a_case_without_any_image_is_refused(site, data):
     assert (case.modality, case.missing, missing_line(report)) == ("", (), "")
 
 
+def test_one_image_under_two_names_is_refused_and_its_remedy_works(site, data):
+    folder = Path(site.root) / "BraTS2021_00001"
+    copy = folder / f"{folder.name}_flair.nii.gz"
+    shutil.copy(folder / f"{folder.name}_t1.nii.gz", copy)
+    report = check_site(replace(site, max_bad_fraction=0.5), data)
+    (problem,) = found(report)
+    assert problem.check == "channels" and "the voxels of the t1 image" in problem.message
+    assert "flair" in problem.message and sum(case.refused for case in report.cases) == 1
+    copy.unlink()
+    assert found(check_site(site, data)) == []
+
+
 def test_a_site_of_some_modalities_passes_by_its_site_file(site, data):
     report = check_site(replace(site, modalities=("flair", "t1")), data)
     assert found(report) == [] and found(report, WARN) == found(check_site(site, data), WARN)

@@ -190,8 +190,9 @@ class _Examination:
         else:  # where air lies is not to be told from numbers without units
             self.problems = [problem for problem in self.problems if problem != self.outside]
         seen = report.intensities | {name: intensities(image.data, name)}
-        marks = report.signatures | {name: signature(image.data)}
-        return replace(report, intensities=seen, signatures=marks)
+        mark = signature(image.data)
+        self._note_of_image(_copied(mark, report.signatures))
+        return replace(report, intensities=seen, signatures=report.signatures | {name: mark})
 
     def _look_at_grid(self, report: CaseReport, image: Volume, name: str) -> CaseReport:
         """What needs the first image and the label together."""
@@ -235,6 +236,19 @@ class _Examination:
     def _note(self, problem: Finding | None) -> None:
         if problem is not None:
             self.problems.append(problem)
+
+
+def _copied(mark: Signature, others: Mapping[str, Signature]) -> Finding | None:
+    """Two contrasts of one case never agree in every box; a copied file does."""
+    for name, other in others.items():
+        if mark.shape == other.shape and np.array_equal(mark.boxes, other.boxes):
+            return Finding(
+                "channels",
+                FAIL,
+                f"it holds the voxels of the {name} image",
+                "export both again; where the job allows missing channels, take the copy away",
+            )
+    return None
 
 
 def _shares(
