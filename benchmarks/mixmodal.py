@@ -9,7 +9,7 @@ batches, seeds and the learning rate's schedule; each is jobs/mixmfl with overri
     local      the job's network trained at the four-modality site alone
     ensemble   the mean answer of all sites' models, each trained alone
 
---ablate adds the job without one part each, with compressed updates and, of as many steps in ten
+--ablate adds the job without one part each, with compressed updates and, of as many steps in nine
 times the rounds, both with and without them (often), the U-Net with modality dropout alone, and
 simple arms of twice the steps, which take about as long as the job. Every arm is
 scored on the unseen test cases of the four-modality site with each of the 15 sets of modalities:
@@ -65,10 +65,10 @@ ARMS: Mapping[str, tuple[str, ...]] = {
 }
 ALONE = ("local", "ensemble")
 """Arms whose models are trained at one site each."""
-TWICE = "training.steps=200"
+TWICE = "training.steps=180"
 """Simple arms that take as long as the job does."""
-OFTEN = ("training.rounds=60", "training.steps=10")
-"""The job's steps in ten times its rounds."""
+OFTEN = ("training.rounds=45", "training.steps=10")
+"""The job's steps in nine times its rounds."""
 SMALL = ("compression.up.keep=0.175", "compression.down.keep=0.35")
 """Saves about 95% of the bytes."""
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
