@@ -60,6 +60,16 @@ def test_the_same_cases_are_refused_where_the_job_needs_every_channel(site, chan
     assert missing_line(report) == "" and to_mapping(report)["missing"] == {}
 
 
+def test_without_a_job_the_check_says_that_one_may_allow_it_and_with_it_does(site, data):
+    lose(site, "flair", cases="12")
+    report = check_site(site, None)
+    assert sum(case.refused for case in report.cases) == 2
+    (hint,) = (problem for problem in found(report, WARN) if problem.check == "channels")
+    assert "2 of 4 cases lack images" in hint.message and "--job" in hint.remedy
+    assert found(check_site(site, data)) == []
+    assert not any(p.check == "channels" for p in found(check_site(site, data), WARN))
+
+
 def test_a_case_without_any_image_is_refused(site, data):
     lose(site, "t1", "t2", "flair", cases="3")
     report = check_site(replace(site, max_bad_fraction=0.5), data)

@@ -50,6 +50,7 @@ def site_problems(
         _overlap(reports),
         *(_unfit(job, site, cases) if job else ()),
         _never_found(job, site, reports),
+        _incomplete(cases) if job is None else None,
         *table_problems(job, cases, reports),
         *map(_passed_over, strays),
     ]
@@ -199,6 +200,20 @@ def _never_found(
     counts = missing_counts([report.missing for report in reports], job)
     found = never_found(counts, len(reports), site.modalities, job)
     return Finding("channels", WARN, *found) if found else None
+
+
+def _incomplete(cases: Sequence[Case]) -> Finding | None:
+    """Each is refused, since nobody knows without a job whether it may lack an image."""
+    there = [[path.exists() for path in case.images.values()] for case in cases]
+    count = sum(any(found) and not all(found) for found in there)
+    if not count:
+        return None
+    return Finding(
+        "channels",
+        WARN,
+        f"{count} of {len(cases)} cases lack images of modalities that the site file lists",
+        "before leaving them out, check with --job: a job may allow this and use them as they are",
+    )
 
 
 def _unfit(job: DataSettings, site: SiteSettings, cases: Sequence[Case]) -> list[Finding]:
