@@ -106,7 +106,26 @@ def test_a_site_gets_the_messages_of_its_own_tensors_only(downlink):
     assert replica_of(1, reached) == replica_of(1, following)
 
 
+def test_means_of_features_arrive_as_they_are_and_leave_the_steps_of_weights_alone(downlink):
+    held, goal = model(0), plus(model(0), model(1, 0.01))
+    goal["other.weight"] = 100 * goal["other.weight"]
+    following, memory = downlink.step(0, held, goal, Memory(), None, ["other.weight"])
+    np.testing.assert_allclose(following["other.weight"], goal["other.weight"], rtol=1e-6)
+    assert "behind.other.weight" not in memory.arrays and "behind.conv.weight" in memory.arrays
+    sent = sent_from(memory)
+    assert sent is not None
+    steps, exact = sent.part(held)
+    assert exact.names == ("other.weight",) and "other.weight" not in steps.names
+    own = {"other.weight": held["other.weight"]}
+    reached = moved(own, decode(exact.payload, Schema.of(own)))
+    np.testing.assert_array_equal(reached["other.weight"], following["other.weight"])
+    others = [{n: array for n, array in own.items() if n in steps.names} for own in (held, goal)]
+    alone, _ = downlink.step(0, *others, Memory())
+    assert far(alone, following) == 0
+
+
 def test_tensors_are_grouped_by_who_owns_them():
     assert owner_groups(["x", "b", "a"], None) == [("a", "b", "x")]
     own = {"s2": ["a", "c"], "s1": ["a", "b"]}
     assert owner_groups(["c", "b", "a", "d"], own) == [("d",), ("b",), ("a",), ("c",)]
+    assert owner_groups(["x", "b", "a"], None, ["b"]) == [("a", "x"), ("b",)]

@@ -8,7 +8,7 @@ last round nothing is left out: the final model is the exact mean.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,8 +73,9 @@ class Downlink:
             mean: the round's result, every tensor of the model.
             memory: of the round.
             travelling: site -> tensors that it gets; None where all get all.
-            absolute: tensors whose new value does not start from what sites hold: their difference
-                has in it what was left out before.
+            absolute: tensors whose new value does not start from what sites hold, such as means of
+                features; they travel exactly, in messages of their own: beside steps of weights
+                they are large, and would coarsen what shares a range of the quantiser with them.
         """
         known, rest = memory.arrays, self.forgotten(memory)
         arrays, numbers = dict(rest.arrays), dict(rest.numbers)
@@ -84,19 +85,21 @@ class Downlink:
             whole = {name: step_from(mean[name], behind.get(name)) for name in held}
             return whole, Memory(arrays, numbers)
         following = {name: np.asarray(array) for name, array in held.items()}
-        groups = owner_groups(held, travelling)
+        groups = owner_groups(held, travelling, absolute)
         for number, names in enumerate(groups):
             own = {name: following[name] for name in names}
+            numbered = coding(self.settings, self.settings.down, index)
+            if names[0] in absolute:
+                numbered = replace(numbered, small=1 + max(array.size for array in own.values()))
             made = send(
                 {name: difference(mean[name], array) for name, array in own.items()},
                 {name: behind[name] for name in names if name in behind},
-                coding(self.settings, self.settings.down, index),
+                numbered,
                 derive_seed(self.seed, "server", index, number, "down"),
                 usable_threads(),
             )
             following |= moved(own, made.sent)
-            left = {n: array for n, array in made.residual.items() if n not in absolute}
-            arrays |= {f"{BEHIND}{name}": array for name, array in left.items()}
+            arrays |= {f"{BEHIND}{name}": array for name, array in made.residual.items()}
             arrays[f"{SENT}{number}"] = np.frombuffer(made.payload, np.uint8)
         numbers[NUMBERS] = {
             "base": index,
@@ -154,17 +157,20 @@ def sent_from(memory: Memory) -> Sent | None:
 
 
 def owner_groups(
-    names: Collection[str], travelling: Mapping[str, Collection[str]] | None
+    names: Collection[str],
+    travelling: Mapping[str, Collection[str]] | None,
+    absolute: Collection[str] = (),
 ) -> list[tuple[str, ...]]:
     """The tensors in groups that the same sites own, so that each site gets whole messages.
 
     Args:
         names: the tensors of the model.
         travelling: site -> tensors that it gets; None where all get all.
+        absolute: as for :meth:`Downlink.step`, in groups of their own.
     """
     known = travelling or {}
-    groups: dict[tuple[str, ...], list[str]] = {}
+    groups: dict[tuple[tuple[str, ...], bool], list[str]] = {}
     for name in sorted(names):
         owners = tuple(site for site in sorted(known) if name in known[site])
-        groups.setdefault(owners, []).append(name)
+        groups.setdefault((owners, name in absolute), []).append(name)
     return [tuple(own) for _, own in sorted(groups.items())]
