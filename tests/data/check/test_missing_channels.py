@@ -115,6 +115,9 @@ def test_a_modality_that_the_site_file_lists_and_no_case_has_is_noticed(site, da
     assert not report.failed
     mended = check_site(replace(site, modalities=("t1", "t2")), data)
     assert not [p for p in found(mended, WARN) if p.check == "channels"]
+    lose(site, "t1", "t2", cases="3")  # a case of nothing hides nothing
+    report = check_site(replace(site, max_bad_fraction=0.5), data)
+    assert problem in report.problems
 
 
 def test_a_link_that_leads_nowhere_is_damage_and_not_a_missing_channel(site, data):

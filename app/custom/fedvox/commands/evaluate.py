@@ -88,7 +88,7 @@ def _score(args: argparse.Namespace, trained: "TrainedModel", site: "SiteData") 
     from fedvox.data.settings import singles
     from fedvox.files import private_folder
     from fedvox.inference.evaluate_site import evaluate_model
-    from fedvox.inference.model_files.model_file import untrained
+    from fedvox.inference.model_files.description import untrained
     from fedvox.metrics.subsets import as_held
     from fedvox.metrics.summary import summarise
     from fedvox.metrics.table import MetricRow, SummaryRow, write_csv

@@ -77,7 +77,8 @@ def take_sample(site: SiteSettings, job: JobSettings, folder: Path) -> Sample:
     chosen = [cases[i * len(cases) // SAMPLE] for i in range(min(SAMPLE, len(cases)))]
     left = len(cases) - count_prepared(site, job.data, cases)
     missing = missing_counts([missing_channels(case, job.data) for case in cases], job.data)
-    absent = never_found(missing, len(cases), site.modalities, job.data)
+    held = sum(bool(case.images) for case in cases)  # others are refused, not counted
+    absent = never_found(missing, held, site.modalities, job.data)
     sample = Sample(len(cases), [], [], left, missing=missing, never_found=absent)
     start = time.monotonic()
     for case in chosen if len(cases) > SAMPLE else cases:

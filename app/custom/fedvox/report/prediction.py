@@ -10,7 +10,7 @@ import nibabel as nib
 
 import fedvox
 from fedvox.data.grid.to_grid import geometry_of, to_ras
-from fedvox.inference.model_files.model_file import untrained
+from fedvox.inference.model_files.description import untrained
 from fedvox.inference.predict import Prediction, thinning
 from fedvox.report.figures.overlay import draw_overlay
 

@@ -67,7 +67,7 @@ def never_found(
 
     Args:
         counts: from :func:`missing_counts`.
-        cases: number of all cases.
+        cases: number of the cases that have an image at all.
         held: ``modalities`` of the site file.
         settings: the job's data settings, or None without a job.
     """

@@ -198,7 +198,8 @@ def _never_found(
 ) -> Finding | None:
     """Not refused: the other modalities train all the same."""
     counts = missing_counts([report.missing for report in reports], job)
-    found = never_found(counts, len(reports), site.modalities, job)
+    held = sum(bool(report.modality) for report in reports)  # others are refused, not counted
+    found = never_found(counts, held, site.modalities, job)
     return Finding("channels", WARN, *found) if found else None
 
 

@@ -6,7 +6,7 @@ damaged file or weights of another run are noticed. No pickle is ever read.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 import fedvox
 from fedvox.aggregation.update import Arrays
 from fedvox.config import read_json, to_mapping
-from fedvox.data.settings import singles
 from fedvox.errors import ConfigError, ModelError
 from fedvox.files import write_json
 from fedvox.inference.normalise import NORMALISATION
@@ -104,19 +103,6 @@ def describe_model(
         **({"site": site} if site else {}),
         **({"model": name} if name else {}),
     }
-
-
-def untrained(description: Mapping[str, Any], modalities: Iterable[str]) -> list[str]:
-    """Those of some modalities that the model was trained without.
-
-    Args:
-        description: content of ``model.json``; an empty answer where it does not tell.
-        modalities: single ones.
-    """
-    sets = description.get("modalities")
-    if not isinstance(sets, list) or not sets:
-        return []
-    return [name for name in modalities if name not in singles(map(str, sets))]
 
 
 def model_hash(weights: Arrays, settings: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from fedvox.data.settings import singles
-from fedvox.inference.model_files.model_file import untrained
+from fedvox.inference.model_files.description import untrained
 from fedvox.metrics.hd95 import MAX_DIRECTED, TITLES
 from fedvox.metrics.models import BEST, LAST
 from fedvox.metrics.table import ALL_SITES
