@@ -88,13 +88,13 @@ class Downlink:
         groups = owner_groups(held, travelling, absolute)
         for number, names in enumerate(groups):
             own = {name: following[name] for name in names}
-            numbered = coding(self.settings, self.settings.down, index)
+            chosen = coding(self.settings, self.settings.down, index)
             if names[0] in absolute:
-                numbered = replace(numbered, small=1 + max(array.size for array in own.values()))
+                chosen = replace(chosen, small=1 + max(array.size for array in own.values()))
             made = send(
                 {name: difference(mean[name], array) for name, array in own.items()},
                 {name: behind[name] for name in names if name in behind},
-                numbered,
+                chosen,
                 derive_seed(self.seed, "server", index, number, "down"),
                 usable_threads(),
             )
