@@ -117,13 +117,14 @@ def strays(root: Path) -> list[Stray]:
     bare: list[Path] = []
     unknown: list[Path] = []
     for folder in folders_below(root, DEPTH):
-        cases = list(_in_folder(folder))
+        volumes = volumes_by_name(folder)
+        cases = list(_in_folder(folder, volumes))
         with_mask = [case for case in cases if MASK in case.files]
         known = {path for case in with_mask for path in case.known()}
         if cases and not with_mask:
             bare += [folder for _ in cases]
             known = {path for case in cases for path in case.files.values()}
-        unknown += [path for path in volumes_by_name(folder).values() if path not in known]
+        unknown += [path for path in volumes.values() if path not in known]
     return found(
         Stray(
             "cases without a mask, as the challenge's validation cases are",
@@ -140,7 +141,8 @@ def strays(root: Path) -> list[Stray]:
 
 
 def _found(root: Path) -> list["_Found"]:
-    return [case for folder in folders_below(root, DEPTH) for case in _in_folder(folder)]
+    folders = folders_below(root, DEPTH)
+    return [case for folder in folders for case in _in_folder(folder, volumes_by_name(folder))]
 
 
 def _case(entry: _Found, modalities: Sequence[str]) -> Case:
@@ -155,10 +157,10 @@ def _case(entry: _Found, modalities: Sequence[str]) -> Case:
     return Case(entry.name, family.patient(entry.name), images, (label,))
 
 
-def _in_folder(folder: Path) -> Iterator[_Found]:
+def _in_folder(folder: Path, volumes: Mapping[str, Path]) -> Iterator[_Found]:
     cases: dict[str, _Found] = {}
     others = {}
-    for name, path in volumes_by_name(folder).items():
+    for name, path in volumes.items():
         for family in FAMILIES:
             if parts := family.split(name):
                 case = cases.setdefault(parts[0], _Found(folder, family, parts[0]))
