@@ -64,7 +64,8 @@ def test_console_and_page_say_where_a_global_name_is_one_model_per_site(tmp_path
 def test_console_and_page_say_which_modality_no_site_trained(tmp_path, trained, count):
     text = written(tmp_path, 0, rows(), modalities=trained)
     page = (tmp_path / "report.html").read_text()
-    assert [told.count("no site trained ct; sets with it") for told in (text, page)] == [count, count]
+    said = "no site trained ct; sets with it"
+    assert [told.count(said) for told in (text, page)] == [count, count]
 
 
 def test_console_of_a_run_without_test_cases_says_so(tmp_path):
