@@ -95,15 +95,18 @@ def test_without_a_policy_flare_falls_back_to_the_same(kits, kind):
     assert {p.name for p in local.glob("*.default")} == {f"{name}.default" for name in FALLBACKS}
 
 
-def test_a_dry_runs_kits_can_still_be_made(tmp_path):
-    """`nvflare poc prepare` reads FLARE's own default of the server's resources.json."""
+def test_a_dry_runs_server_has_the_components_of_a_real_one(tmp_path):
+    """`nvflare poc prepare` writes folders of its own into the default of the server's policy."""
     plan = read_project(POLICIES.parents[1] / "poc/project.yml")
     for builder in plan["builders"]:
         if "policies" in builder.get("args", {}):
             builder["args"]["policies"] = str(POLICIES)
     made = provision(plan, tmp_path, "poc")
     own = json.loads((made.kit(made.server) / "local/resources.json").read_text())
-    assert "snapshot_persistor" in own
+    own.pop("snapshot_persistor")
+    store = next(part for part in own["components"] if part["id"] == "job_manager")
+    assert Path(store["args"].pop("uri_root")).is_relative_to(tmp_path)
+    assert own == json.loads((POLICIES / "server/resources.json").read_text())
     check_kit(made.kit(made.server))
 
 

@@ -15,9 +15,10 @@ class WorkspaceJobManager(SimpleJobDefManager):
 
     Args:
         job_store_id: id of the storage component.
+        uri_root: another folder for the store; ``nvflare poc prepare`` writes one of its own.
     """
 
-    def __init__(self, job_store_id: str = "job_store") -> None:
-        folder = Path.cwd() / FOLDER
+    def __init__(self, job_store_id: str = "job_store", uri_root: str = "") -> None:
+        folder = Path(uri_root) if uri_root else Path.cwd() / FOLDER
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         super().__init__(uri_root=str(folder), job_store_id=job_store_id)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from nvflare.lighter.constants import CtxKey, ParticipantType, ProvisionMode
 from nvflare.lighter.entity import Participant, Project
@@ -74,22 +75,25 @@ class KitBuilder(Builder):
         for participant in project.get_all_participants():
             kit = Path(ctx.get_ws_dir(participant))
             if participant.type in KIND:
-                # `nvflare poc prepare` makes the server's resources.json from FLARE's own default.
-                defaults = () if ctx.get_provision_mode() == ProvisionMode.POC else DEFAULTS
-                self._write_policies(participant, Path(ctx.get_local_dir(participant)), defaults)
+                dry_run = ctx.get_provision_mode() == ProvisionMode.POC
+                self._write_policies(participant, Path(ctx.get_local_dir(participant)), dry_run)
             _add_next_step(kit, PAGES[participant.get_prop("role") or participant.type])
             write_manifest(kit, kit / MANIFEST, LISTED)
             sign_manifest(kit, ctx[CtxKey.ROOT_PRI_KEY])
             kit.chmod(0o700)
         (Path(ctx.get_state_dir()) / STORE).chmod(0o600)  # CertBuilder has written it by now
 
-    def _write_policies(
-        self, participant: Participant, local: Path, defaults: tuple[str, ...]
-    ) -> None:
+    def _write_policies(self, participant: Participant, local: Path, dry_run: bool) -> None:
+        snapshots = _snapshots(local / "resources.json.default")
         for path in sorted((self.policies / KIND[participant.type]).glob("*.json")):
             shutil.copy2(path, local / path.name)
-            if path.name in defaults:
+            if path.name in DEFAULTS:
                 shutil.copy2(path, local / f"{path.name}.default")
+        if dry_run and snapshots:
+            # `nvflare poc prepare` makes resources.json from the default, in which it changes this
+            path = local / "resources.json.default"
+            policy = json.loads(path.read_text()) | snapshots
+            path.write_text(json.dumps(policy, indent=2) + "\n")
         if self._byoc(participant):
             path = local / "authorization.json"
             policy = json.loads(path.read_text())
@@ -100,6 +104,12 @@ class KitBuilder(Builder):
     def _byoc(self, participant: Participant) -> bool:
         where = f"byoc of participant {participant.name}"
         return _yes_or_no(participant.get_prop(BYOC, self.byoc), where)
+
+
+def _snapshots(path: Path) -> dict[str, Any]:
+    """What FLARE's own default for a server says of snapshots; empty for a site."""
+    policy = json.loads(path.read_text()) if path.is_file() else {}
+    return {key: policy[key] for key in ("snapshot_persistor",) if key in policy}
 
 
 def _add_next_step(kit: Path, page: str) -> None:

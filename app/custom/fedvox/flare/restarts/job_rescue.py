@@ -13,6 +13,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.apis.workspace import Workspace
 
+from fedvox.flare.restarts.own_signature import sign_when_able
 from fedvox.flare.run.places import RESULTS, STATE, run_id
 
 RESUMES = "fedvox_resumes"
@@ -41,8 +42,13 @@ class JobRescue(FLComponent):
         self._lock = threading.Lock()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Rescues at the server's start, and holds back what it rescued for a while."""
-        if event_type == EventType.SYSTEM_START:
+        """Rescues at the server's start, and holds back what it rescued for a while.
+
+        Those that wait for the server knock while it starts; so it is made ready for them first.
+        """
+        if event_type == EventType.SYSTEM_BOOTSTRAP:
+            sign_when_able(fl_ctx.get_prop(FLContextKey.SITE_OBJ))
+        elif event_type == EventType.SYSTEM_START:
             self._rescue(fl_ctx)
         elif event_type == EventType.BEFORE_CHECK_CLIENT_RESOURCES:
             job_id = fl_ctx.get_prop(FLContextKey.CURRENT_JOB_ID)
