@@ -9,7 +9,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import (
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -141,13 +147,19 @@ def computed(
 ) -> dict[Cell, Result]:
     """As :func:`compute`, as the command line says; a quick run keeps nothing."""
     with tempfile.TemporaryDirectory() as name:
-        return compute(cells, Path(name) if args.quick else args.out, args.workers, run, told)
+        out, pool = Path(name) if args.quick else args.out, pool_of(args.workers, args.quick)
+        return compute(cells, out, pool, run, told)
+
+
+def pool_of(workers: int, quick: bool) -> Executor:
+    """Processes for runs side by side; a quick run's imports would take longer than its runs."""
+    return ThreadPoolExecutor(1) if quick else ProcessPoolExecutor(workers)
 
 
 def compute(
     cells: Sequence[Cell],
     out: Path,
-    workers: int,
+    pool: Executor,
     run: Callable[[Cell, Path], Result],
     told: Callable[[Mapping[str, Any]], str],
 ) -> dict[Cell, Result]:
@@ -156,7 +168,7 @@ def compute(
     Args:
         cells: in the order of the answer.
         out: keeps finished cells.
-        workers: runs side by side.
+        pool: runs them; it is closed at the end.
         run: computes a cell.
         told: what a finished cell found, for a line of progress.
     """
@@ -165,7 +177,7 @@ def compute(
     found = {cell: json.loads(path.read_text()) for cell, path in paths.items() if path.is_file()}
     missing = [cell for cell in cells if cell not in found]
     print(f"{len(found)} of {len(cells)} cells are done, in {out}", flush=True)
-    with ProcessPoolExecutor(workers) as pool:
+    with pool:
         first = {(cell.scenario, cell.seed): cell for cell in missing}
         for made in [pool.submit(open_sites, cell, out) for cell in first.values()]:
             made.result()

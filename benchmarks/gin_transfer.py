@@ -16,8 +16,9 @@ import statistics
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+
+from cells import pool_of
 
 JOB = Path(__file__).parents[1] / "jobs/fedgin/app/config/training.json"
 ARMS = {"fedavg": "none", "fedgin": "gin"}
@@ -76,7 +77,7 @@ def main() -> int:
     seeds = 1 if args.quick else args.seeds
     start = time.monotonic()
     dice: dict[tuple[str, int], dict[str, float]] = {}
-    with ProcessPoolExecutor(args.workers) as pool:
+    with pool_of(args.workers, args.quick) as pool:
         runs = {
             (arm, seed): pool.submit(run_arm, arm, seed, args.rounds, args.quick)
             for seed in range(seeds)

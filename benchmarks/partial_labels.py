@@ -18,12 +18,13 @@ import shutil
 import statistics
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
+
+from cells import pool_of
 
 if TYPE_CHECKING:
     from fedvox.data.site.site_data import SiteData
@@ -159,7 +160,7 @@ def main() -> int:
     )
     parser.add_argument("--quick", action="store_true", help="two steps: a smoke run")
     args = parser.parse_args()
-    with ProcessPoolExecutor(len(ARMS)) as pool:
+    with pool_of(len(ARMS), args.quick) as pool:
         runs = {arm: pool.submit(run_arm, arm, args.quick) for arm in ARMS}
         dice = {arm: run.result() for arm, run in runs.items()}
     for key in dice["partial"]:
