@@ -79,6 +79,13 @@ def test_an_image_on_another_grid_is_refused(write_nifti, tmp_path):
         list(checked_volumes(paths))
 
 
+def test_one_image_under_two_names_is_refused(write_nifti, tmp_path):
+    affine = VOLUMES["t1"].affine
+    paths = {n: write_nifti(tmp_path / f"{n}.nii.gz", VOLUMES["t1"].data, affine) for n in "ab"}
+    with pytest.raises(DataError, match="t2 image: it holds the voxels of the t1 image; export"):
+        list(checked_volumes({"t1": paths["a"], "t2": paths["b"]}))
+
+
 def test_a_batch_tells_which_channels_each_sample_has(open_brats, channel_job, tmp_path):
     """Two cases, one of which lost its second channel; draws take both."""
     whole = open_brats().train[0]

@@ -47,8 +47,15 @@ def test_organ_that_the_table_lacks_is_not_annotated(case, cache):
     assert result.counts[1] == 0 and result.tensor("places.1").shape == (0, 3)
 
 
-def test_two_modalities_become_two_channels_on_one_grid(case, cache, tmp_path, write_nifti):
-    both = {"t1": case.images["ct"], "flair": case.images["ct"]}
+@pytest.fixture
+def second(case, tmp_path, write_nifti):
+    """Another image of the case, on the same grid."""
+    first = load_image(case.images["ct"])
+    return write_nifti(tmp_path / "second.nii.gz", first.data + 1, first.affine)
+
+
+def test_two_modalities_become_two_channels_on_one_grid(case, second, cache, tmp_path, write_nifti):
+    both = {"t1": case.images["ct"], "flair": second}
     names = tuple(both)
     settings = dataclasses.replace(SETTINGS, modalities=names, channels=names)
     result = prepare_case(dataclasses.replace(case, images=both), settings, cache, KEY)
@@ -137,15 +144,11 @@ def test_series_and_png_are_prepared_like_nifti(dicom_case, cache):
 
 
 @pytest.mark.parametrize("turn", [[[2, -1], [0, 1], [1, -1]], [[0, -1], [1, 1], [2, 1]]])
-def test_labels_and_further_images_may_have_other_axes(case, cache, tmp_path, turn):
-    straight = prepare_case(
-        dataclasses.replace(case, images=dict.fromkeys(("t1", "t2"), case.images["ct"])),
-        SETTINGS,
-        cache,
-        KEY,
-    )
+def test_labels_and_further_images_may_have_other_axes(case, second, cache, tmp_path, turn):
+    both = {"t1": case.images["ct"], "t2": second}
+    straight = prepare_case(dataclasses.replace(case, images=both), SETTINGS, cache, KEY)
     paths = {}
-    for name, path in (("t2", case.images["ct"]), ("label", case.labels[0].path)):
+    for name, path in (("t2", second), ("label", case.labels[0].path)):
         paths[name] = tmp_path / f"{name}.nii.gz"
         nib.save(nib.load(path).as_reoriented(np.array(turn)), paths[name])
     turned = dataclasses.replace(

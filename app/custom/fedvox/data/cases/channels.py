@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.copies import Copies
 from fedvox.data.images.modality import check_modality
 from fedvox.data.images.nifti import Volume, check_same_grid, on_axes_of, without_voxels
 from fedvox.data.images.volumes import load_image
@@ -29,11 +30,11 @@ def checked_volumes(images: Mapping[str, Path]) -> Iterator[tuple[str, Volume]]:
         Modality and image.
 
     Raises:
-        DataError: an image cannot be used, lies on another grid than the first, or its numbers
-            contradict its modality; the message carries no file name. Of several images it is an
-            :class:`~fedvox.errors.ImageError`.
+        DataError: an image cannot be used, lies on another grid than the first, holds the voxels
+            of another, or its numbers contradict its modality; the message carries no file name.
+            Of several images it is an :class:`~fedvox.errors.ImageError`.
     """
-    grid, first = None, next(iter(images), "")
+    grid, first, copies = None, next(iter(images), ""), Copies(len(images))
     for modality, path in images.items():
         with naming(modality, images):
             volume = load_image(path)
@@ -41,6 +42,7 @@ def checked_volumes(images: Mapping[str, Path]) -> Iterator[tuple[str, Volume]]:
             volume = on_axes_of(grid, volume)
             check_same_grid(grid, volume, f"{modality} image", f"{first} image")
             check_modality(volume, modality)
+            copies.refuse(modality, volume.data)
         yield modality, volume
         del volume
 

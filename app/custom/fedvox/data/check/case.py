@@ -14,6 +14,7 @@ import numpy as np
 
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.channels import naming, refuse_missing
+from fedvox.data.cases.copies import Copies
 from fedvox.data.check.intensities import Intensities, intensities, odd_intensities
 from fedvox.data.check.organs import OrganMap, SeriesError, organ_voxels, read_organs
 from fedvox.data.check.placement import label_outside, organs_mirrored
@@ -128,6 +129,7 @@ class _Examination:
     def __init__(self, case: Case, organs: tuple[str, ...], pictures: bool) -> None:
         self.case, self.organs, self.pictures = case, organs, pictures
         self.problems: list[Finding] = []
+        self.copies = Copies(len(case.images))
         self.labels: OrganMap | None = None
         self.first: Volume | None = None
         self.first_name = ""
@@ -191,7 +193,7 @@ class _Examination:
             self.problems = [problem for problem in self.problems if problem != self.outside]
         seen = report.intensities | {name: intensities(image.data, name)}
         mark = signature(image.data)
-        self._note_of_image(_copied(mark, report.signatures))
+        self._passes("channels", whose(self.copies.refuse), name, image.data)
         return replace(report, intensities=seen, signatures=report.signatures | {name: mark})
 
     def _look_at_grid(self, report: CaseReport, image: Volume, name: str) -> CaseReport:
@@ -236,19 +238,6 @@ class _Examination:
     def _note(self, problem: Finding | None) -> None:
         if problem is not None:
             self.problems.append(problem)
-
-
-def _copied(mark: Signature, others: Mapping[str, Signature]) -> Finding | None:
-    """Two contrasts of one case never agree in every box; a copied file does."""
-    for name, other in others.items():
-        if mark.shape == other.shape and np.array_equal(mark.boxes, other.boxes):
-            return Finding(
-                "channels",
-                FAIL,
-                f"it holds the voxels of the {name} image",
-                "export both again; where the job allows missing channels, take the copy away",
-            )
-    return None
 
 
 def _shares(
