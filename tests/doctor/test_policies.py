@@ -115,6 +115,17 @@ def test_a_privacy_filter_of_flare_or_of_this_package_may_be_added(policies, kit
     assert policies().status == PASS
 
 
+def test_attachments_beside_noise_are_told_before_a_round_is_lost(found, doctor, place):
+    site, noise = place.local / "fedvox_site.json", {"path": "fedvox.flare.noise.NoisyUpdate"}
+    edit(site, lambda c: c.update(attachments=["prototypes"]))
+    assert doctor()[1]["data"]["status"] == PASS
+    edit(
+        place.local / "privacy.json",
+        lambda c: c["scopes"][0]["task_result_filters"].append({**noise, "args": {}}),
+    )
+    assert found("data", "lists prototypes, which the noise")[0] == 1
+
+
 def test_one_more_class_is_a_warning_by_name(policies, kit):
     path = kit / "local/resources.json"
     edit(path, lambda c: c["class_allow_list"].append("hospital.widgets.Counter"))

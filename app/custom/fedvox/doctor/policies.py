@@ -1,10 +1,11 @@
 """Checks of a kit's policies in ``local/``: what they let through that the templates do not."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from fedvox.doctor.kit import Kit, read_local
+from fedvox.errors import ConfigError
 from fedvox.finding import FAIL, WARN, Finding, passed
 from fedvox.flare.jobs.classes import CLASSES
 from fedvox.flare.kits.prepared import Prepared, read_marker
@@ -106,6 +107,28 @@ def weak_privacy(privacy: dict[str, Any]) -> list[str]:
     paths = set(_built([bodies, privacy.get("components")])) - FILTERS - ADDED_FILTERS
     foreign = sorted(path for path in paths if not path.startswith(FLARE_FILTERS))
     return weak + [f"privacy.json runs {path}, which no template has" for path in foreign]
+
+
+def check_attachments(kit: Kit, attachments: Collection[str], where: str) -> None:
+    """Refuses attachments of a kit whose policy gives updates noise: no update would leave.
+
+    Args:
+        kit: a site's.
+        attachments: of its site file.
+        where: the site file's name.
+
+    Raises:
+        ConfigError: names them and what to do.
+    """
+    path = kit.folder / "local/privacy.json"
+    scopes = read_local(path).get("scopes") if attachments and path.is_file() else None
+    chains = [scope.get("task_result_filters") for scope in scopes or [] if isinstance(scope, dict)]
+    noisy = any(_runs(e, name) for chain in chains for e in chain or [] for name in ADDED_FILTERS)
+    if noisy:
+        raise ConfigError(
+            f"{where}: 'attachments' lists {', '.join(attachments)}, which the noise of "
+            "local/privacy.json does not reach, so no update would leave; take 'attachments' out"
+        )
 
 
 def weak_logging(config: dict[str, Any]) -> list[str]:

@@ -115,6 +115,8 @@ class FedVoxAggregator(Aggregator):
             run = server_run(fl_ctx)
             try:
                 model, record = current.close(run.ledger.take(TASK_TRAIN))
+                for note in record["notes"]:
+                    self.log_warning(fl_ctx, f"round {current.index + 1}: {note}")
                 record["notes"] = [*run.take_notes(), *record["notes"]]
                 run.state.finish_round(current.model, model, record, current.memory)
                 write_rounds(run.results / "rounds.jsonl", run.state.rounds())
