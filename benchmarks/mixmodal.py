@@ -69,8 +69,13 @@ TWICE = "training.steps=180"
 """Simple arms that take as long as the job does."""
 OFTEN = ("training.rounds=45", "training.steps=10")
 """The job's steps in nine times its rounds."""
-SMALL = ("compression.up.keep=0.175", "compression.down.keep=0.35")
-"""Saves about 95% of the bytes."""
+SMALL = (
+    "compression.up.keep=0.2",
+    "compression.up.bits=2",
+    "compression.down.keep=0.45",
+    "compression.down.bits=2",
+)
+"""Saves about 95% of the bytes: many coarse numbers, above all down, where what waits is missed."""
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "no_memory": ("network.prototypes=false",),
     "momentum_0.99": ("network.momentum=0.99",),

@@ -73,8 +73,8 @@ def test_records_cover_every_round_and_site(result, job):
 
 
 def test_an_update_that_is_refused_does_not_end_the_run(make_job, sites, tmp_path, monkeypatch):
-    def local(model, site, *args):
-        update = local_update(model, site, *args)
+    def local(model, site, *args, **more):
+        update = local_update(model, site, *args, **more)
         broken = {name: np.full_like(array, np.nan) for name, array in update.arrays.items()}
         return replace(update, arrays=broken) if site.name == "site-1" else update
 

@@ -39,9 +39,9 @@ def federated(modal_sites, modal_job, tmp_path_factory):
     """The result of a run, and what each site had of the model and sent, by site."""
     seen: dict[str, list] = {}
 
-    def watched(network, site, *rest):
+    def watched(network, site, *rest, **more):
         had = set(weights_of(network))
-        update = local_update(network, site, *rest)
+        update = local_update(network, site, *rest, **more)
         seen.setdefault(site.name, []).append((had, update))
         return update
 

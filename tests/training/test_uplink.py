@@ -8,11 +8,12 @@ from fedvox.aggregation.run_state import RunState
 from fedvox.compression.codec import decode
 from fedvox.compression.replica import moved
 from fedvox.compression.schema import Schema
+from fedvox.errors import CodecError
 from fedvox.tensors import weights_hash
 from fedvox.training.in_process import run_in_process
 from fedvox.training.replica import Replica, drop_replica, load_replica, save_replica
 from fedvox.training.state import load_residual
-from fedvox.training.uplink import compress_update
+from fedvox.training.uplink import compress_update, starting_weights
 
 COMPRESSION = {"up": {"keep": 0.1}, "down": {"keep": 0.1}, "small": 8}
 
@@ -29,7 +30,8 @@ def weights(seed: int, scale: float = 1.0) -> dict[str, np.ndarray]:
 
 
 def step(received, compressed, index, folder, seed=1):
-    trained = {n: a + weights(seed + index, 0.1)[n] for n, a in received.items()}
+    start = starting_weights(received, compressed, index, folder)
+    trained = {n: a + weights(seed + index, 0.1)[n] for n, a in start.items()}
     return trained, compress_update(trained, received, compressed, "site-1", index, folder)
 
 
@@ -46,10 +48,27 @@ def test_sent_and_kept_are_what_was_trained(compressed, tmp_path):
     received = weights(0)
     true = read = 0.0
     for index in range(4):
+        start = starting_weights(received, compressed, index, tmp_path)
         trained, sent = step(received, compressed, index, tmp_path)
-        true = true + trained["w"].astype(np.float64) - received["w"]
+        true = true + trained["w"].astype(np.float64) - start["w"]
         read = read + sent.arrays["w"].astype(np.float64) - received["w"]
     np.testing.assert_allclose(read + load_residual(tmp_path, 4)["w"], true, atol=1e-5)
+
+
+def test_a_site_trains_on_from_what_it_has_not_sent_yet(compressed, make_job, tmp_path):
+    received = weights(0)
+    trained, sent = step(received, compressed, 0, tmp_path)
+    start = starting_weights(sent.arrays, compressed, 1, tmp_path)  # as if it were alone
+    for name, array in start.items():
+        np.testing.assert_allclose(array, trained[name], atol=1e-6)
+    assert starting_weights(received, make_job(), 1, tmp_path) is received
+
+
+def test_a_residual_of_other_tensors_is_refused_before_training(compressed, tmp_path):
+    step(weights(0), compressed, 0, tmp_path)
+    other = {**weights(0), "w": np.zeros((3, 3), np.float32)}
+    with pytest.raises(CodecError, match="of another job: delete it"):
+        starting_weights(other, compressed, 1, tmp_path)
 
 
 def test_a_round_that_is_trained_again_gives_the_same_bytes(compressed, tmp_path):

@@ -81,16 +81,25 @@ def send(
     return Sent(encode(compressed, threads), left, compressed)
 
 
-def _added(
-    update: Mapping[str, np.ndarray], residual: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """New contiguous arrays, float32 or wider."""
+def check_residual(residual: Mapping[str, np.ndarray], update: Mapping[str, np.ndarray]) -> None:
+    """Is the residual one of these tensors?
+
+    Raises:
+        CodecError: a tensor is not among them, or of another shape.
+    """
     for name, array in residual.items():
         if name not in update or update[name].shape != array.shape:
             raise CodecError(
                 f"the residual of tensor '{name}' belongs to no tensor of the update of shape "
                 f"{array.shape}; it is of another job: delete it"
             )
+
+
+def _added(
+    update: Mapping[str, np.ndarray], residual: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """New contiguous arrays, float32 or wider."""
+    check_residual(residual, update)
     values = {}
     for name, array in update.items():
         values[name] = np.array(array, np.result_type(array.dtype, np.float32), order="C")

@@ -46,6 +46,7 @@ from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
 from fedvox.training.site_model import SiteModel, site_network, write_own_model
 from fedvox.training.state import drop_personal, state_hash
+from fedvox.training.uplink import starting_weights
 
 logger = logging.getLogger(__name__)
 LOCAL_MODEL = "local_model.safetensors"
@@ -134,8 +135,9 @@ class FedVoxExecutor(Executor):
         self._check_versions(shareable)
         check_budget(fl_ctx, job)
         model = self._model_with(shareable, index, trains=True)
+        start = starting_weights(from_shareable(shareable).data, job, index, site.state)
         update = local_update(
-            model, site.data, job, index, site.state, device, stop=lambda: abort.triggered
+            model, site.data, job, index, site.state, device, lambda: abort.triggered, start
         )
         if update is None:
             return make_reply(ReturnCode.TASK_ABORTED)
@@ -151,7 +153,7 @@ class FedVoxExecutor(Executor):
             update.seconds,
             100 * update.data_wait,
         )
-        update = with_own_noise(update, from_shareable(shareable).data, job, fl_ctx)
+        update = with_own_noise(update, start, job, fl_ctx)
         self._send_metrics(update, fl_ctx)
         meta: dict[str, Any] = {messages.META: claims_of(update)}
         if update.attached:

@@ -23,6 +23,7 @@ from fedvox.privacy.gaussian import noised
 from fedvox.privacy.ledger import LEDGER, Ledger
 from fedvox.privacy.noise_settings import NoiseSettings, tighter
 from fedvox.training.noise import UNTOLD, noisy_update, repeatable_source, without_training
+from fedvox.training.uplink import starting_weights
 
 
 class NoisyUpdate(Filter):
@@ -77,7 +78,7 @@ class NoisyUpdate(Filter):
         settings = tighter(self.settings, job.privacy)
         claims = dict(meta.get(META) or {})
         index = int(claims.get("round", 0))
-        arrays = noised(dxo.data, _base(fl_ctx), settings, _source(fl_ctx, job, index))
+        arrays = noised(dxo.data, _base(fl_ctx, job, index), settings, _source(fl_ctx, job, index))
         epsilon = ledger_of(fl_ctx, job).spend(settings, _job_id(fl_ctx), index)
         claims |= {"epsilon": epsilon, "delta": settings.delta, **UNTOLD}
         return DXO(DataKind.WEIGHTS, data=arrays, meta={META: claims}).to_shareable()
@@ -133,10 +134,11 @@ def _policy(fl_ctx: FLContext) -> NoiseSettings | None:
     return found[0] if found else None
 
 
-def _base(fl_ctx: FLContext) -> Arrays:
-    """The arrays that training began with: the replica of a compressed job, else what came."""
+def _base(fl_ctx: FLContext, job: JobSettings, index: int) -> Arrays:
+    """The arrays that training began with, from the replica of a compressed job or what came."""
     held = fl_ctx.get_prop(HELD)
-    return received_arrays(fl_ctx) if held is None else held.arrays
+    received = received_arrays(fl_ctx) if held is None else held.arrays
+    return starting_weights(received, job, index, find_site(fl_ctx, job)[1])
 
 
 def _source(fl_ctx: FLContext, job: JobSettings, index: int) -> np.random.Generator:

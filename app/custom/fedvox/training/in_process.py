@@ -33,7 +33,7 @@ from fedvox.training.local_update import case_counts, local_update, validation_r
 from fedvox.training.noise import noisy_update, repeatable_source
 from fedvox.training.site_model import SiteModel, site_network
 from fedvox.training.state import load_personal
-from fedvox.training.uplink import compress_update
+from fedvox.training.uplink import compress_update, starting_weights
 
 
 @dataclass(frozen=True)
@@ -121,13 +121,16 @@ def _train(
     for name, model in own.items():
         received = received_part(weights, model.travelling)
         network, state = model.load(received, current.index), folder / name
-        update = local_update(network, model.site, job, current.index, state, model.device)
+        start = starting_weights(received, job, current.index, state)
+        update = local_update(
+            network, model.site, job, current.index, state, model.device, start=start
+        )
         if update is None:
             continue
         if job.privacy is not None:
             ledger = Ledger(state / LEDGER.format(site=name))
             source = repeatable_source(job.training.seed, name, current.index)
-            update = noisy_update(update, received, job.privacy, ledger, job.name, source)
+            update = noisy_update(update, start, job.privacy, ledger, job.name, source)
         if job.compression is not None:
             update, traffic[name] = _compressed(update, received, memory, job, folder)
         with suppress(UpdateRefused):  # the round's record says why, as at the server

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from fedvox.aggregation.attachment import PROTOTYPES
-from fedvox.aggregation.update import Update
+from fedvox.aggregation.update import Arrays, Update
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.quality.site import site_quality
 from fedvox.data.site.site_data import SiteData
 from fedvox.inference.evaluate import validate
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
-from fedvox.job.weights import weights_of
+from fedvox.job.weights import load_weights, weights_of
 from fedvox.training.local_round import train_round
 from fedvox.training.prototypes import gather_prototypes
 
@@ -29,6 +29,7 @@ def local_update(
     state: Path,
     device: torch.device,
     stop: Callable[[], bool] = lambda: False,
+    start: Arrays | None = None,
 ) -> Update | None:
     """Validates the received model, trains it for one round and packs the result.
 
@@ -41,11 +42,14 @@ def local_update(
         state: the site's state folder of this run.
         device: where to compute.
         stop: asked before each step; True ends the round without a result.
+        start: tensors to train on from, where they are not the received ones.
 
     Returns:
         The update, of the tensors that travel only, or None when the round was stopped.
     """
     validation = validation_report(model, site, job, device)
+    if start is not None:
+        load_weights(model, start, start)
     result = train_round(model, site.train, job, site.name, index, state, device, stop)
     if result is None:
         return None

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from fedvox.aggregation.update import Arrays
-from fedvox.compression.error_feedback import send
-from fedvox.compression.replica import difference, moved
+from fedvox.compression.error_feedback import check_residual, send
+from fedvox.compression.replica import difference, moved, step_from
 from fedvox.compression.settings import coding
 from fedvox.compression.threads import usable_threads
 from fedvox.job.settings import JobSettings
@@ -28,6 +28,27 @@ class SentUpdate:
     arrays: dict[str, np.ndarray]
 
 
+def starting_weights(received: Arrays, job: JobSettings, index: int, state: Path) -> Arrays:
+    """What a site trains on from: what it received, plus what its own messages left out so far.
+
+    Without the second part the site would not see steps that it took and has not sent, and would
+    take them again. What it sends is the same sum either way.
+
+    Args:
+        received: the weights that the site received.
+        job: the job's settings; without a section ``compression`` nothing is left out.
+        index: the round, from 0.
+        state: the site's state folder of this run.
+
+    Reference:
+        Xie et al., "CSER: Communication-Efficient SGD with Error Reset", NeurIPS 2020, arXiv
+        2007.13221, section 3: a worker's model holds its own residual.
+    """
+    if job.compression is None:
+        return received
+    return moved(received, _left_out(received, index, state))
+
+
 def compress_update(
     arrays: Arrays, received: Arrays, job: JobSettings, site: str, index: int, state: Path
 ) -> SentUpdate:
@@ -36,7 +57,7 @@ def compress_update(
     A round that is trained again starts from what was left before it and gives the same bytes.
 
     Args:
-        arrays: the weights after local training.
+        arrays: the weights after local training from :func:`starting_weights`.
         received: the weights that the site received, the same tensors.
         job: the job's settings, with a section ``compression``.
         site: the site's name; the quantiser's draws depend on it.
@@ -44,13 +65,21 @@ def compress_update(
         state: the site's state folder of this run.
     """
     assert job.compression is not None
-    before = load_residual(state, index)
+    held = {name: received[name] for name in arrays}
+    before = _left_out(held, index, state)
     made = send(
-        {name: difference(array, received[name]) for name, array in arrays.items()},
-        {name: array for name, array in before.items() if name in arrays},
+        {n: difference(arrays[n], step_from(held[n], before.get(n))) for n in arrays},
+        before,
         coding(job.compression, job.compression.up, index),
         derive_seed(job.training.seed, site, index, "up"),
         usable_threads(),
     )
     save_residual(made.residual, state, index)
-    return SentUpdate(made.payload, moved({n: received[n] for n in arrays}, made.sent))
+    return SentUpdate(made.payload, moved(held, made.sent))
+
+
+def _left_out(held: Arrays, index: int, state: Path) -> dict[str, np.ndarray]:
+    """What compression left out in earlier rounds, of these tensors."""
+    before = {n: array for n, array in load_residual(state, index).items() if n in held}
+    check_residual(before, held)
+    return before
