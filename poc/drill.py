@@ -18,12 +18,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from drills.processes import PROCESSES
+from drills.disk import disk_full
+from drills.processes import PROCESSES, Drill
 from drills.stage import Ended, Stage
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import exit_code, work_folder
 
 RESULTS = "drill.jsonl"
+DRILLS: dict[str, Drill] = {**PROCESSES, "disk_full": disk_full}
+"""By name."""
 
 
 def main() -> int:
@@ -37,14 +40,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/drill"), help="run folder to write")
     args = parser.parse_args()
     if args.list:
-        print("\n".join(PROCESSES))
+        print("\n".join(DRILLS))
         return 0
     return exit_code("drill", lambda: run(_names(args.only), args.times, args.out))
 
 
 def _names(given: str | None) -> list[str]:
-    names = list(PROCESSES) if given is None else given.split(",")
-    unknown = [name for name in names if name not in PROCESSES]
+    names = list(DRILLS) if given is None else given.split(",")
+    unknown = [name for name in names if name not in DRILLS]
     if unknown:
         raise ConfigError(f"--only {','.join(unknown)}: no such drill; --list names them")
     return names
@@ -71,7 +74,7 @@ def run(names: Sequence[str], times: int, out: Path) -> None:
             )
             for name, seed in left:
                 print(f"{name} {seed}", flush=True)
-                entry = {"drill": name, "seed": seed, **PROCESSES[name](stage, seed, plain)}
+                entry = {"drill": name, "seed": seed, **DRILLS[name](stage, seed, plain)}
                 done.append(entry)
                 with path.open("a") as file:
                     file.write(json.dumps(entry) + "\n")

@@ -36,7 +36,7 @@ from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.site_setup import SiteSetup, set_up_site
 from fedvox.flare.run.site_start import checked_job, publish_registration
 from fedvox.inference.evaluate import coarse_cases
-from fedvox.inference.evaluation_report import evaluation_report
+from fedvox.inference.evaluated import scored_once
 from fedvox.inference.model_files.model_file import own_folder
 from fedvox.job.device import prepare_device
 from fedvox.job.model import job_parts
@@ -167,7 +167,7 @@ class FedVoxExecutor(Executor):
         model = self._model_with(shareable, version, trains=False)
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
         name = model_name(owner)
-        report = evaluation_report(model, name, site.data, job, device)
+        report = scored_once(model, name, site.data, job, device, site.state)
         if owner != name:
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT
             draw_site_pictures(model, name, site.data, job, device, folder)
