@@ -109,7 +109,7 @@ class KitBuilder(Builder):
 def _snapshots(path: Path) -> dict[str, Any]:
     """What FLARE's own default for a server says of snapshots; empty for a site."""
     policy = json.loads(path.read_text()) if path.is_file() else {}
-    return {key: policy[key] for key in ("snapshot_persistor",) if key in policy}
+    return {key: value for key, value in policy.items() if key == "snapshot_persistor"}
 
 
 def _add_next_step(kit: Path, page: str) -> None:
