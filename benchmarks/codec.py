@@ -54,7 +54,7 @@ def heavy_update(entries: int, tensors: int = 20) -> dict[str, np.ndarray]:
 
 def ours(update: dict[str, np.ndarray], coding: Coding, threads: int) -> int:
     """Encodes and decodes; bytes of the message."""
-    data = encode(compress(update, coding, 0, threads=threads), threads)
+    data = encode(compress(update, coding, threads=threads), threads)
     decode(data, Schema.of(update), threads)
     return len(data)
 
@@ -147,7 +147,7 @@ def sound(entries: int) -> list[tuple[bytes, Schema]]:
     for coding in (Coding(0.02, 2), Coding(0.2, 4), Coding(0.1, 32), Coding(1.0, 8, 64)):
         sizes = {"bias": 20, "weight": entries}
         update = {name: generator.normal(size=n).astype("float32") for name, n in sizes.items()}
-        messages.append((encode(compress(update, coding, 0))[:-4], Schema.of(update)))
+        messages.append((encode(compress(update, coding))[:-4], Schema.of(update)))
     return messages
 
 

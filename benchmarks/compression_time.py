@@ -95,9 +95,9 @@ def one_round(
 ) -> tuple[Weights, Memory, dict[str, float]]:
     """A site's round and the server's part of it: next model, memory, seconds and bytes."""
     assert job.compression is not None
-    server = Downlink(job.compression, job.training.rounds, job.training.seed)
+    server = Downlink(job.compression, job.training.rounds)
     after = trained(held, index)
-    sent, up = timed(lambda: compress_update(after, held, job, "site", index, state))
+    sent, up = timed(lambda: compress_update(after, held, job, index, state))
     _, read = timed(lambda: moved(held, decode(sent.payload, Schema.of(held), usable_threads())))
     (model, memory), step = timed(lambda: server.step(index, held, sent.arrays, memory))
     going = sent_from(memory)

@@ -25,7 +25,7 @@ def model(seed: int, scale: float = 1.0) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def downlink() -> Downlink:
-    return Downlink(SETTINGS, ROUNDS, seed=7)
+    return Downlink(SETTINGS, ROUNDS)
 
 
 def plus(first, second):

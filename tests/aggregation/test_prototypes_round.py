@@ -125,7 +125,7 @@ def test_momentum_moves_no_prototype(open_round, order):
 
 def test_prototypes_that_go_down_compressed_come_to_those_of_the_memory(tmp_path):
     """What one message leaves out of them is in the next one once, not twice."""
-    down = Downlink(CompressionSettings(down=DownSettings(keep=0.3), small=0), 4, 0)
+    down = Downlink(CompressionSettings(down=DownSettings(keep=0.3), small=0), 4)
     model, memory = {"memory.t1": np.zeros((CLASSES, WIDTH), np.float32)}, Memory()
     true = np.array([[5.0, 4.0, 3.0], [2.0, 1.0, -6.0]])
     for index in range(4):

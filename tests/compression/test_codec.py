@@ -28,7 +28,7 @@ SOME = Coding(small=50)
 
 
 def message(coding: Coding = SOME) -> bytes:
-    return encode(compress(UPDATE, coding, seed=3))
+    return encode(compress(UPDATE, coding))
 
 
 def sealed(body: bytes) -> bytes:
@@ -45,14 +45,14 @@ def same_bits(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> No
 @property_test
 @given(TENSORS, CODINGS)
 def test_the_receiver_gets_bit_for_bit_what_the_sender_computes(arrays, coding):
-    sent = compress(arrays, coding, seed=1)
+    sent = compress(arrays, coding)
     same_bits(decode(encode(sent), Schema.of(arrays)), sent.dense())
 
 
 @property_test
 @given(TENSORS, CODINGS)
 def test_the_same_update_makes_the_same_bytes(arrays, coding):
-    first, again = (encode(compress(arrays, coding, 1, threads=n), n) for n in (1, 2))
+    first, again = (encode(compress(arrays, coding, threads=n), n) for n in (1, 2))
     assert first == again
 
 
@@ -62,7 +62,7 @@ def test_several_sections_come_back_with_any_number_of_threads(coding):
         "a": np.random.default_rng(0).standard_t(3, SECTION + 99).astype(np.float32),
         "b": np.random.default_rng(1).normal(size=(3, 1, 200)).astype(np.float16),
     }
-    sent = compress(arrays, coding, seed=1)
+    sent = compress(arrays, coding)
     data = encode(sent, threads=2)
     assert data == encode(sent)
     same_bits(decode(data, Schema.of(arrays), threads=2), sent.dense())
@@ -71,7 +71,7 @@ def test_several_sections_come_back_with_any_number_of_threads(coding):
 @pytest.mark.parametrize("keep", [0.01, 0.05, 0.15])
 def test_a_million_entries_cost_their_entropy_and_the_values(keep):
     values = np.random.default_rng(0).normal(size=1_000_000).astype(np.float32)
-    data = encode(compress({"a": values}, Coding(keep, 2, block=256), seed=0))
+    data = encode(compress({"a": values}, Coding(keep, 2, block=256)))
     scales = 64 * keep / 256
     assert len(data) * 8 / 1e6 < 1.02 * (entropy(keep) + 2 * keep + scales)
 

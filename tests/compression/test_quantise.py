@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from compressible import property_test
@@ -10,9 +12,20 @@ from fedvox.compression.quantise import Quantised, dequantise, quantise
 HUGE = float(np.finfo(np.float32).max)
 
 
-def draw(values: np.ndarray, bits: int, block: int, seed: int = 0) -> np.ndarray:
-    quantised = quantise(values, bits, block, np.random.default_rng(seed))
-    return dequantise(quantised, bits, block)
+def sent(values: np.ndarray, bits: int, block: int) -> np.ndarray:
+    return dequantise(quantise(values, bits, block), bits, block)
+
+
+def lost(values: np.ndarray, bits: int) -> float:
+    """Share of the values' energy that is not sent."""
+    exact = values.astype(np.float64)
+    return float(np.square(sent(values, bits, 512) - exact).sum() / np.square(exact).sum())
+
+
+def kept(share: float, power: int) -> np.ndarray:
+    """What top-k leaves of 20,000 numbers whose tails grow with ``power``."""
+    values = (np.random.default_rng(1).normal(size=20_000) ** power).astype(np.float32)
+    return values[np.abs(values) > np.quantile(np.abs(values), 1 - share)]
 
 
 @property_test
@@ -22,7 +35,7 @@ def draw(values: np.ndarray, bits: int, block: int, seed: int = 0) -> np.ndarray
     st.integers(1, 20),
 )
 def test_values_stay_finite_in_their_blocks_range_and_keep_their_sign(values, bits, block):
-    result = draw(values, bits, block)
+    result = sent(values, bits, block)
     assert result.dtype == np.float32 and result.shape == values.shape
     for start in range(0, len(values), block):
         magnitude = np.abs(values[start : start + block])
@@ -35,50 +48,51 @@ def test_values_stay_finite_in_their_blocks_range_and_keep_their_sign(values, bi
 @given(st.integers(2, 8), st.floats(-HUGE, HUGE, width=32), st.integers(1, 40))
 def test_equal_values_are_exact(bits, value, count):
     values = np.full(count, value, np.float32)
-    np.testing.assert_array_equal(draw(values, bits, 16), values)
+    np.testing.assert_array_equal(sent(values, bits, 16), values)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
-def test_the_mean_of_many_draws_is_the_value(bits):
-    values = np.random.default_rng(1).uniform(1, 3.9, 64).astype(np.float32)
-    values[::3] *= -1
-    draws = np.stack([draw(values, bits, 16, seed) for seed in range(4000)])
-    error = np.abs(draws.mean(axis=0, dtype=np.float64) - values)
-    assert (error <= 5 * draws.std(axis=0) / np.sqrt(4000) + 1e-6).all()
+def test_each_value_gets_the_nearest_of_its_blocks_levels(bits):
+    values = np.random.default_rng(1).normal(size=512).astype(np.float32) ** 3
+    quantised = quantise(values, bits, 512)
+    every = np.arange(1 << (bits - 1), dtype=np.uint8)
+    levels = dequantise(Quantised(every, quantised.low, quantised.high), bits, 512)
+    nearest = np.abs(np.abs(values)[:, None] - levels).min(axis=1)
+    error = np.abs(sent(values, bits, 512) - values)
+    np.testing.assert_allclose(error, nearest, atol=1e-6 * np.abs(values).max())
 
 
-@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_two_levels_are_as_good_as_any_two():
+    values = kept(0.2, 1)[:100]
+    ends = np.linspace(np.abs(values).min(), np.abs(values).max(), 60)
+    pairs = np.array([(low, high) for low in ends for high in ends if low < high])
+    errors = np.abs(np.abs(values)[:, None, None] - pairs).min(axis=2)
+    best = np.square(errors).sum(axis=0).min()
+    assert np.square(sent(values, 2, 100) - values).sum() < 1.05 * best
+
+
+# measured: 0.017, 0.171 and 0.374; stochastic rounding between the extremes 0.234, 0.340 and 0.654
+@pytest.mark.parametrize(("power", "most"), [(1, 0.02), (3, 0.2), (5, 0.4)])
+def test_two_bits_lose_little_however_heavy_the_tails(power, most):
+    assert lost(kept(0.2, power), 2) < most
+
+
 @pytest.mark.parametrize("power", [1, 3, 9])
-def test_a_message_is_nearer_to_the_values_than_nothing_however_heavy_the_tails(bits, power):
-    values = (np.random.default_rng(1).normal(size=20_000) ** power).astype(np.float32)
-    kept = values[np.abs(values) > np.quantile(np.abs(values), 0.9)]
-    error = np.square(draw(kept, bits, 512).astype(np.float64) - kept).sum()
-    assert error < (0.97 if bits == 2 else 0.6) * np.square(kept.astype(np.float64)).sum()
+def test_each_bit_more_loses_less_than_half(power):
+    losses = [lost(kept(0.2, power), bits) for bits in (2, 3, 4, 5, 6)]
+    assert losses[0] < 0.6 and all(more < less / 2 for less, more in pairwise(losses))
 
 
-def test_a_value_beyond_the_reach_is_cut_where_it_would_cost_the_others_more():
+def test_a_value_far_from_the_others_does_not_coarsen_their_levels():
     alone = np.array([1, 1, 1, 100], np.float32)
-    assert draw(alone, 2, 4).tolist() == [1, 1, 1, 100]
-    among = np.array([1, 8, *[3] * 30], np.float32)
-    assert draw(among, 2, 32).max() < 8 and draw(among, 2, 32).min() > 0
-    assert draw(among, 3, 32).max() == 8
+    assert sent(alone, 2, 4).tolist() == [1, 1, 1, 100]
+    among = np.array([*np.linspace(1, 2, 500), 1e9], np.float32)
+    assert np.abs(sent(among, 3, 512)[:-1] - among[:-1]).max() < 0.6
 
 
 def test_levels_of_eight_bits_are_a_127th_of_the_range_apart():
     values = np.linspace(1, 2, 1000, dtype=np.float32)
-    assert np.abs(draw(values, 8, 1000) - values).max() <= 1 / 127 + 1e-6
-
-
-def test_two_bits_are_the_sign_and_one_of_the_two_extremes():
-    values = np.array([-1, 3, 2, -2, -5, 9], np.float32)
-    result = draw(values, 2, 4)
-    assert set(np.abs(result[:4])) <= {1, 3} and set(np.abs(result[4:])) <= {5, 9}
-
-
-def test_the_same_seed_draws_the_same():
-    values = np.random.default_rng(1).normal(size=1000).astype(np.float32)
-    np.testing.assert_array_equal(draw(values, 3, 64, 5), draw(values, 3, 64, 5))
-    assert (draw(values, 3, 64, 5) != draw(values, 3, 64, 6)).any()
+    assert np.abs(sent(values, 8, 1000) - values).max() <= 1 / 127 + 1e-6
 
 
 def test_any_code_between_extreme_ranges_stays_finite():
@@ -92,7 +106,7 @@ def test_any_code_between_extreme_ranges_stays_finite():
 @pytest.mark.parametrize("bits", [2, 3, 7, 8])
 def test_the_smallest_and_the_largest_number_may_share_a_block(bits):
     values = np.array([1e-45, HUGE, 1.0, -1e-45], np.float32)
-    quantised = quantise(values, bits, 4, np.random.default_rng(0))
+    quantised = quantise(values, bits, 4)
     assert (quantised.low <= quantised.high).all()
     result = dequantise(quantised, bits, 4)
     assert np.isfinite(result).all() and (np.abs(result) <= HUGE).all()

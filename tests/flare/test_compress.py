@@ -58,7 +58,7 @@ def closed(server, weights):
     run.admitted = {}
     server.engine.clients = ["site-1"]
     mean = {name: array + np.float32(0.01) for name, array in weights.items()}
-    step = Downlink(run.job.compression, run.job.training.rounds, run.job.training.seed).step
+    step = Downlink(run.job.compression, run.job.training.rounds).step
     model, memory = step(0, weights, mean, Memory())
     record = {"round": 0, "scores": {}}
     run.state.finish_round(weights, model, record, memory)

@@ -32,7 +32,7 @@ def weights(seed: int, scale: float = 1.0) -> dict[str, np.ndarray]:
 def step(received, compressed, index, folder, seed=1):
     start = starting_weights(received, compressed, index, folder)
     trained = {n: a + weights(seed + index, 0.1)[n] for n, a in start.items()}
-    return trained, compress_update(trained, received, compressed, "site-1", index, folder)
+    return trained, compress_update(trained, received, compressed, index, folder)
 
 
 def test_the_payload_holds_what_the_server_reads(compressed, tmp_path):

@@ -18,7 +18,6 @@ from fedvox.compression.error_feedback import send
 from fedvox.compression.replica import difference, moved, replica_name, step_from, tensor_digest
 from fedvox.compression.settings import CompressionSettings, coding
 from fedvox.compression.threads import usable_threads
-from fedvox.seeding import derive_seed
 
 BEHIND = "behind."
 """How the names of arrays in the memory begin that hold what was left out so far."""
@@ -49,12 +48,10 @@ class Downlink:
     Attributes:
         settings: of the job's compression.
         rounds: of the run.
-        seed: of the run; the draws of the quantiser follow from it.
     """
 
     settings: CompressionSettings
     rounds: int
-    seed: int
 
     def step(
         self,
@@ -95,7 +92,6 @@ class Downlink:
                 {name: difference(mean[name], array) for name, array in own.items()},
                 {name: behind[name] for name in names if name in behind},
                 chosen,
-                derive_seed(self.seed, "server", index, number, "down"),
                 usable_threads(),
             )
             following |= moved(own, made.sent)

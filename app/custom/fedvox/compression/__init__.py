@@ -1,1 +1,1 @@
-"""Updates as few bytes: top-k with error feedback, stochastic quantisation, an exact codec."""
+"""Updates as few bytes: top-k with error feedback, fitted quantisation, an exact codec."""

@@ -85,7 +85,7 @@ def decode(data: bytes, schema: Schema, threads: int = 1) -> dict[str, np.ndarra
     Example:
         >>> from fedvox.compression.compress import compress
         >>> update = {"w": np.array([0.5, -3.0, 0.1, 2.0], np.float32)}
-        >>> data = encode(compress(update, Coding(keep=0.5, small=0), seed=0))
+        >>> data = encode(compress(update, Coding(keep=0.5, small=0)))
         >>> decode(data, Schema.of(update))["w"].tolist()
         [0.0, -3.0, 0.0, 2.0]
     """

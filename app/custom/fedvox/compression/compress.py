@@ -24,7 +24,6 @@ from fedvox.compression.selection import (
 from fedvox.compression.settings import EXACT, Coding
 from fedvox.compression.threads import each
 from fedvox.errors import CodecError
-from fedvox.seeding import derive_seed
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,6 @@ class Compressed:
 def compress(
     values: Mapping[str, np.ndarray],
     coding: Coding,
-    seed: int,
     schema: Schema | None = None,
     threads: int = 1,
 ) -> Compressed:
@@ -100,7 +98,6 @@ def compress(
     Args:
         values: floating tensors by name; finite.
         coding: share, bits, runs, blocks and which tensors are small.
-        seed: of the stochastic rounding.
         schema: of the message, default that of ``values``; its types may be other ones.
         threads: that work at the same time; the result does not depend on them.
 
@@ -109,7 +106,7 @@ def compress(
 
     Example:
         >>> update = {"w": np.array([0.5, -3.0, 0.1, 2.0], np.float32)}
-        >>> sent = compress(update, Coding(keep=0.5, bits=32, small=0), seed=0)
+        >>> sent = compress(update, Coding(keep=0.5, bits=32, small=0))
         >>> sent.dense()["w"].tolist()
         [0.0, -3.0, 0.0, 2.0]
     """
@@ -127,8 +124,7 @@ def compress(
         if coding.bits == EXACT:
             wide = row if layout.wide == "float32" else layout.gather(flat, section, layout.wide)
             return Part(positions.astype(np.uint32), wide[positions])
-        generator = np.random.Generator(np.random.PCG64(derive_seed(seed, "quantise", section)))
-        values = quantise(row[positions], coding.bits, coding.block, generator)
+        values = quantise(row[positions], coding.bits, coding.block)
         return Part(positions.astype(np.uint32), values)
 
     return Compressed(schema, coding, whole, each(part, layout.sections, threads))

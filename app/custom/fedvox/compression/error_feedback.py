@@ -37,7 +37,6 @@ def send(
     update: Mapping[str, np.ndarray],
     residual: Mapping[str, np.ndarray],
     coding: Coding,
-    seed: int,
     threads: int = 1,
 ) -> Sent:
     """``v = update + residual``; sends ``C(v)``; the new residual is ``v - C(v)``.
@@ -51,7 +50,6 @@ def send(
         update: floating tensors by name; finite.
         residual: of the message before, empty for none.
         coding: share, bits, runs, blocks and which tensors are small.
-        seed: of the stochastic rounding; another one for each message.
         threads: that work at the same time.
 
     Raises:
@@ -64,15 +62,15 @@ def send(
 
     Example:
         >>> update, coding = {"w": np.array([3.0, 1.0], np.float32)}, Coding(0.5, 32, small=0)
-        >>> first = send(update, {}, coding, seed=0)
+        >>> first = send(update, {}, coding)
         >>> first.sent["w"].tolist(), first.residual["w"].tolist()
         ([3.0, 0.0], [0.0, 1.0])
-        >>> send({"w": np.zeros(2, np.float32)}, first.residual, coding, seed=1).sent["w"].tolist()
+        >>> send({"w": np.zeros(2, np.float32)}, first.residual, coding).sent["w"].tolist()
         [0.0, 1.0]
     """
     schema = Schema.of(update)
     values = _added(update, residual)
-    compressed = compress(values, coding, seed, schema, threads)
+    compressed = compress(values, coding, schema, threads)
     rest = {name: array for name, array in values.items() if name not in compressed.whole}
     flat = flatten(rest)
     for place in compressed.places():

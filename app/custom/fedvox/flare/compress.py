@@ -82,8 +82,8 @@ class SendUpdate(Filter):
                 "'compression' is set and the job's config_fed_client.json does not name "
                 "fedvox.flare.compress.ReceiveModel under 'task_data_filters', as jobs/fedgin does"
             )
-        site, state = str(fl_ctx.get_identity_name()), find_site(fl_ctx, job)[1]
-        sent = compress_update(dxo.data, replica.arrays, job, site, replica.version, state)
+        state = find_site(fl_ctx, job)[1]
+        sent = compress_update(dxo.data, replica.arrays, job, replica.version, state)
         data = {REPLICA: replica.name, PAYLOAD: sent.payload}
         return with_content(DXO(DataKind.APP_DEFINED, data=data, meta=dxo.meta), shareable)
 

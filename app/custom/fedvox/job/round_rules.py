@@ -13,7 +13,7 @@ def round_rules(job: JobSettings) -> RoundRules:
     """
     training, down = job.training, None
     if job.compression is not None:
-        down = Downlink(job.compression, training.rounds, training.seed)
+        down = Downlink(job.compression, training.rounds)
     return RoundRules(
         training.client_weight,
         training.aggregator,

@@ -165,7 +165,7 @@ def _compressed(
 ) -> tuple[Update, Traffic]:
     """An update as the server reads it, and what the messages of this round would weigh."""
     state = folder / update.site
-    sent = compress_update(update.arrays, received, job, update.site, update.round, state)
+    sent = compress_update(update.arrays, received, job, update.round, state)
     steps = sent_from(memory)
     messages = None if steps is None else steps.part(received)
     down = sum(len(message.payload) for message in messages or ())

@@ -11,7 +11,6 @@ from fedvox.compression.replica import difference, moved, step_from
 from fedvox.compression.settings import coding
 from fedvox.compression.threads import usable_threads
 from fedvox.job.settings import JobSettings
-from fedvox.seeding import derive_seed
 from fedvox.training.state import load_residual, save_residual
 
 
@@ -50,7 +49,7 @@ def starting_weights(received: Arrays, job: JobSettings, index: int, state: Path
 
 
 def compress_update(
-    arrays: Arrays, received: Arrays, job: JobSettings, site: str, index: int, state: Path
+    arrays: Arrays, received: Arrays, job: JobSettings, index: int, state: Path
 ) -> SentUpdate:
     """Compresses what training changed, with what earlier rounds left out, and keeps what is left.
 
@@ -60,7 +59,6 @@ def compress_update(
         arrays: the weights after local training from :func:`starting_weights`.
         received: the weights that the site received, the same tensors.
         job: the job's settings, with a section ``compression``.
-        site: the site's name; the quantiser's draws depend on it.
         index: the round, from 0.
         state: the site's state folder of this run.
     """
@@ -71,7 +69,6 @@ def compress_update(
         {n: difference(arrays[n], step_from(held[n], before.get(n))) for n in arrays},
         before,
         coding(job.compression, job.compression.up, index),
-        derive_seed(job.training.seed, site, index, "up"),
         usable_threads(),
     )
     save_residual(made.residual, state, index)
