@@ -3,6 +3,7 @@
 # make unit   the quick part of it (under 3 minutes)
 # make coverage   the whole test suite, with the share of lines that it runs (at least 90%)
 # make poc    a dry run of three hospitals on this machine, over mTLS: runs/poc/
+# make drill  faults against such a federation: kills, cut links, lies, strangers: runs/drill/
 # make provision    builds the start-up kits of provisioning/project.yml: runs/provision/
 # make secure-run   runs these kits on this machine and submits the job: runs/secure/
 # make jobs   derives jobs/fedavg from jobs/fedgin
@@ -12,7 +13,7 @@
 # make sbom   the locked versions as CycloneDX: runs/sbom.json; of GPUs: LOCK=requirements-gpu.lock
 # make clean  removes .venv and runs/, but not runs/provision: kits and the root CA's key stay
 # make help   prints these lines
-# ARGS="..." goes on to poc, secure-run and lock, as in: make poc ARGS="--sites ct,mr"
+# ARGS="..." goes on to poc, drill, secure-run and lock, as in: make poc ARGS="--sites ct,mr"
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,7 +43,7 @@ SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 # Python keeps what it compiles, also where the environment forbids it: tests start many processes.
 test unit coverage: export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test unit coverage lint jobs poc provision kits secure-run lock wheelhouse audit sbom help clean
+.PHONY: run test unit coverage lint jobs poc drill provision kits secure-run lock wheelhouse audit sbom help clean
 
 run: $(READY)
 	@mkdir -p $(WORK) && rm -rf $(WORK)/fedgin
@@ -55,6 +56,9 @@ help:
 
 poc: $(READY)
 	@$(BIN)/python poc/dry_run.py $(ARGS)
+
+drill: $(READY)
+	@$(BIN)/python poc/drill.py $(ARGS)
 
 provision: kits
 	@echo

@@ -1,31 +1,43 @@
-"""Faults against a live federation on this machine: what is killed or stopped must not hurt.
+"""Faults against a live federation on this machine: none of them must hurt.
 
 Builds real start-up kits, starts a server and three sites over mTLS, submits a job of half a minute
-again and again, and plays one fault at each. A line per fault says how the job ended. Finished ones
-stand in --out and are not repeated, so a long drill may be stopped and started again.
+again and again, and plays one fault at each: processes killed or stopped, a link cut, a full disk,
+a hospital that lies, strangers at the door. A line per fault says how the job ended, a table at the
+end how often and what it cost. Finished ones stand in --out and are not repeated, so a long drill
+may be stopped and started again.
 
 Examples:
     python poc/drill.py --list
     python poc/drill.py --only kill_site_job,kill_server --times 1
+    python poc/drill.py --only bad_updates,access
     python poc/drill.py --times 20 --out runs/drill
 """
 
 import argparse
 import dataclasses
 import json
+import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from drills.access import access
 from drills.disk import disk_full
 from drills.processes import PROCESSES, Drill
 from drills.stage import Ended, Stage
+from drills.updates import bad_updates
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import exit_code, work_folder
 
 RESULTS = "drill.jsonl"
-DRILLS: dict[str, Drill] = {**PROCESSES, "disk_full": disk_full}
+DRILLS: dict[str, Drill] = {
+    **PROCESSES,
+    "disk_full": disk_full,
+    "bad_updates": bad_updates,
+    "access": access,
+}
 """By name."""
 
 
@@ -80,9 +92,38 @@ def run(names: Sequence[str], times: int, out: Path) -> None:
                     file.write(json.dumps(entry) + "\n")
                 print(f"  {entry}", flush=True)
     failed = [entry for entry in done if not entry["passed"]]
-    print(json.dumps({"drills": len(done), "passed": len(done) - len(failed)}))
+    print(table(done))
+    print(json.dumps(figures(done)))
     if failed:
         raise FedVoxError(f"{len(failed)} of {len(done)} drills failed")
+
+
+def table(done: Sequence[Mapping[str, Any]]) -> str:
+    """One line per drill: how often it was played, how often it passed, what it cost."""
+    lines = [f"{'drill':16s} {'played':>6s} {'passed':>6s} {'lost s':>7s} {'most':>7s}"]
+    for name in dict.fromkeys(entry["drill"] for entry in done):
+        own = [entry for entry in done if entry["drill"] == name]
+        lost = [entry["lost_seconds"] for entry in own if "lost_seconds" in entry]
+        cost = f"{statistics.median(lost):7.1f} {max(lost):7.1f}" if lost else ""
+        passed = sum(entry["passed"] for entry in own)
+        lines.append(f"{name:16s} {len(own):6d} {passed:6d} {cost}".rstrip())
+    return "\n".join(lines)
+
+
+def figures(done: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many faults of which kind there were, and after how many all was as it should be."""
+    kills = [(who, entry["passed"]) for entry in done for who in entry.get("killed", ())]
+    lies = [entry for entry in done if "messages" in entry]
+    return {
+        "drills": len(done),
+        "passed": sum(entry["passed"] for entry in done),
+        "server_kills": sum(who == "server" for who, _ in kills),
+        "server_recovered": sum(who == "server" and passed for who, passed in kills),
+        "client_kills": sum(who == "site" for who, _ in kills),
+        "client_recovered": sum(who == "site" and passed for who, passed in kills),
+        "bad_updates": sum(entry["messages"] for entry in lies),
+        "bad_updates_accepted": sum(entry["accepted"] for entry in lies),
+    }
 
 
 def undisturbed(stage: Stage) -> Ended:

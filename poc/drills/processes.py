@@ -63,16 +63,18 @@ def play_kills(
     began = time.monotonic()
     job_id = stage.submit()
     stage.await_start(job_id)
-    told, ready = [], time.monotonic()
+    killed, told, ready = [], [], time.monotonic()
     for kill, moment in zip(kills, moments):
         time.sleep(max(0.0, ready + moment - time.monotonic()))
         version = stage.version(job_id)
         who = kill.play(stage, job_id, source)
+        killed.append(kill.who)
         told.append(f"{who}{' whole' if kill.whole else ''} in round {version + 1}")
     end = stage.await_end(job_id, began)
     full = end.rounds == plain.rounds
     return {
         "what": "; ".join(told),
+        "killed": killed,
         "status": end.status,
         "seconds": round(end.seconds, 1),
         "lost_seconds": round(end.seconds - plain.seconds, 1),

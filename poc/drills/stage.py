@@ -10,8 +10,10 @@ from typing import Any
 
 import psutil
 
+from drills.hostile_kit import make_hostile
 from drills.link import Link
 from fedvox.aggregation.events_file import read_events
+from fedvox.aggregation.run_state import RunState
 from fedvox.errors import FedVoxError
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
@@ -26,6 +28,8 @@ LEAD = "lead@hospital-a.org"
 SITES = ("site-1", "site-2", "site-3")
 LINKED = "site-3"
 """The site whose link can be cut."""
+HOSTILE = "liar_4"
+"""A site that is started only to lie."""
 ROUNDS = 6
 LONGEST = 600.0
 """Seconds after which a drilled job is taken to hang."""
@@ -65,6 +69,7 @@ class Ended:
         trained: from the first to the last moment in which something can be lost: all processes
             are there, the last round is finished; of an undisturbed run only.
         weights: hash of the last global model, empty where there is none.
+        best: version that was chosen, None without any.
         rounds: contributors of each finished round.
         restarts: events that are no plain start.
     """
@@ -74,6 +79,7 @@ class Ended:
     weights: str
     rounds: list[list[str]]
     restarts: list[str] = field(default_factory=list)
+    best: int | None = None
     trained: float = 0.0
 
 
@@ -97,7 +103,7 @@ class Stage:
             if entry["name"] == LINKED
             else entry
             for entry in project["participants"]
-        ]
+        ] + [{"name": HOSTILE, "type": "client", "org": "hospital_c"}]
         self.link = Link(linked, learn)
         for builder in project["builders"]:
             if "policies" in builder.get("args", {}):
@@ -106,7 +112,8 @@ class Stage:
         self.settings = {setting.partition("=")[0]: setting for setting in settings}
         self.job = self.variant("drill")
         write_phantom_sites(self.kits, self.job, work)
-        self.federation = Federation(self.kits, SITES)
+        here = make_hostile(self.kits, HOSTILE, SITES[1])
+        self.federation = Federation(self.kits, SITES, here)
 
     def __enter__(self) -> "Stage":
         self.link.__enter__()
@@ -239,4 +246,6 @@ class Stage:
         records = self.records(job_id)
         rounds = [[part["site"] for part in record["contributors"]] for record in records]
         texts = [event["text"] for event in read_events(folder) if event["event"] != "started"]
-        return Ended(status, seconds, weights_hash(read_arrays(path)), rounds, texts)
+        best = RunState(folder).best
+        version = best.version if best else None
+        return Ended(status, seconds, weights_hash(read_arrays(path)), rounds, texts, version)

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from drills.hostile_kit import make_hostile
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
@@ -20,7 +21,8 @@ from fedvox.metrics.table import MetricRow, read_csv
 from fedvox.tensors import weights_hash
 
 pytestmark = pytest.mark.system
-JOB = Path(__file__).parents[2] / "jobs/fedgin"
+ROOT = Path(__file__).parents[2]
+JOB = ROOT / "jobs/fedgin"
 SERVER = "FedVox-1.Klinikum-Nord.example"
 LONG = "Universitaetsklinikum-Bonn_Radiologie-und-Nuklearmedizin_A-1"
 HONEST = (LONG, "hospital-b-2")
@@ -51,12 +53,7 @@ def job(work: Path, tiny_overrides: list[str]) -> Path:
 def federation(kits: Kits, job: Path, work: Path) -> Iterator[Federation]:
     """The honest hospitals only."""
     write_phantom_sites(kits, job, work)
-    path = kits.kit(HOSTILE) / "local/privacy.json"
-    path.write_text(
-        path.read_text().replace("fedvox.flare.outgoing.OutgoingFilter", "hostile_site.HostileSite")
-    )
-    here = {"PYTHONPATH": str(Path(__file__).parent / "hostile")}
-    with Federation(kits, HONEST, here) as running:
+    with Federation(kits, HONEST, make_hostile(kits, HOSTILE, HONEST[1])) as running:
         yield running
 
 

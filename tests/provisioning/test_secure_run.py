@@ -1,13 +1,7 @@
 """Provisioned kits as a running federation over mTLS: who gets in, which job runs, what leaves."""
 
-import datetime as dt
 import json
-import os
 import shutil
-import socket
-import ssl
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -15,18 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
+from drills.strangers import KINDS, attempt, server_speaks, stranger
 from fedvox.doctor.kit import open_kit
-from fedvox.doctor.network import HTTP2, HTTP2_HELLO, check_port
+from fedvox.doctor.network import check_port
 from fedvox.finding import FAIL, PASS
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
-from fedvox.flare.loopback.guard import MARK
 from fedvox.flare.loopback.kits import Kits, provision
 from fedvox.flare.loopback.submission import (
     collect,
@@ -188,114 +178,26 @@ def test_another_version_is_refused_with_both(federation, lead, plain, work):
     assert "the job needs fedvox 0.0.1, this machine has 0.1.0" in reason
 
 
-def strangers(kits: Kits, folder: Path) -> dict[str, Path]:
-    """Kits of four kinds that must not get in, made from a real one."""
-    state = json.loads((kits.folder.parent / "state/cert.json").read_text())
-    root = x509.load_pem_x509_certificate(state["root_cert"].encode())
-    root_key = serialization.load_pem_private_key(state["root_pri_key"].encode(), None)
-    made = {}
-    for kind in ("foreign", "expired", "name", "none"):
-        kit = folder / kind
-        shutil.copytree(kits.kit("site-3"), kit)
-        path = kit / "local/resources.json"
-        resources = json.loads(path.read_text())
-        parts = resources["components"]  # who breaks in brings no guard of ours
-        resources["components"] = [part for part in parts if part["id"] != "kit_guard"]
-        path.write_text(json.dumps(resources))
-        made[kind] = kit
-    key = serialization.load_pem_private_key(
-        (made["foreign"] / "startup/client.key").read_bytes(), None
-    )
-    now = dt.datetime.now(dt.UTC)
-    other = rsa.generate_private_key(65537, 2048)
-    day = dt.timedelta(days=1)
-    pairs = {
-        "foreign": ("site-3", other, now - day, now + day),
-        "expired": ("site-3", root_key, now - 2 * day, now - day),
-        "name": ("site-9", root_key, now - day, now + day),
-    }
-    for kind, (name, signer, start, end) in pairs.items():
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(root.subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(start)
-            .not_valid_after(end)
-            .sign(signer, root.signature_hash_algorithm)
-        )
-        pem = certificate.public_bytes(serialization.Encoding.PEM)
-        (made[kind] / "startup/client.crt").write_bytes(pem)
-    config = made["none"] / "startup/fed_client.json"
-    text = config.read_text().replace('"mtls"', '"tls"')
-    config.write_text(text)
-    (made["none"] / "startup/client.crt").unlink()
-    (made["none"] / "startup/client.key").unlink()
-    return made
-
-
-def attempts(kits: Kits, kit: Path, names: list[str], folder: Path, mark: str) -> list[Any]:
-    """Starts FLARE clients under the given names with copies of one kit."""
-    environment = {**os.environ, MARK: mark}
-    processes = []
-    for name in names:
-        place = folder / name
-        shutil.copytree(kit, place)
-        command = [sys.executable, "-u", "-m", "nvflare.private.fed.app.client.client_train"]
-        command += ["-m", str(place), "-s", "fed_client.json", "--set", "secure_train=true"]
-        command += [f"uid={name}", "org=hospital_c", "config_folder=config"]
-        with (folder / f"{name}.txt").open("wb") as output:
-            processes.append(
-                subprocess.Popen(command, cwd=place, env=environment, stdout=output, stderr=output)
-            )
-    return processes
-
-
-def server_speaks(kits: Kits, kit: Path) -> bool:
-    """Does the server answer over TLS to a kit's certificate? A refusal closes the connection."""
-    context = ssl.create_default_context(cafile=str(kit / "startup/rootCA.pem"))
-    if (kit / "startup/client.crt").is_file():
-        context.load_cert_chain(kit / "startup/client.crt", kit / "startup/client.key")
-    context.set_alpn_protocols([HTTP2])
-    address = ("localhost", kits.port)
-    with socket.create_connection(address, timeout=120) as plain:
-        try:
-            with context.wrap_socket(plain, server_hostname="localhost") as secured:
-                secured.sendall(HTTP2_HELLO)
-                return len(secured.recv(1)) > 0
-        except (ssl.SSLError, ConnectionError):
-            return False
-
-
 # TLS takes a certificate with another name; FLARE then refuses the name that the client claims.
-@pytest.mark.parametrize("kind", ["foreign", "expired", "none", "name"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_strangers_do_not_join(federation, lead, kits, tmp_path, kind):
-    names = ["stranger"]
-    kit = strangers(kits, tmp_path)[kind]
+    kit = stranger(kits, "site-3", kind, tmp_path)
     assert server_speaks(kits, kit) == (kind == "name")
     if kind != "none":
         assert check_port(open_kit(kit)).status == (PASS if kind == "name" else FAIL)
-    processes = attempts(kits, kit, names, tmp_path, federation.mark)
+    tried = attempt(kit, "stranger", tmp_path, federation.mark)
     joined: set[str] = set()
     try:
         deadline = time.monotonic() + 6000
-        while not_tried(tmp_path, names) and time.monotonic() < deadline:
+        while not tried.spoke() and time.monotonic() < deadline:
             time.sleep(1)
-        assert not_tried(tmp_path, names) == []
+        assert tried.spoke()
         for _ in range(5):
             joined |= {client.name for client in lead.get_system_info().client_info}
             time.sleep(1)
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        tried.end()
     assert joined == {"site-1", "site-2", "site-3"}
-
-
-def not_tried(folder: Path, names: list[str]) -> list[str]:
-    """Clients that are not as far as to speak to the server."""
-    return [n for n in names if "ObjectStreamer.Abort" not in (folder / f"{n}.txt").read_text()]
 
 
 def test_the_same_attempt_with_a_right_kit_joins(federation, lead, kits, tmp_path):
@@ -304,7 +206,7 @@ def test_the_same_attempt_with_a_right_kit_joins(federation, lead, kits, tmp_pat
     guest = provision(project, kits.folder.parents[1]).kit("guest")
     assert server_speaks(kits, guest)
     assert check_port(open_kit(guest)).status == PASS
-    processes = attempts(kits, guest, ["guest"], tmp_path, federation.mark)
+    tried = attempt(guest, "guest", tmp_path, federation.mark)
     try:
         deadline = time.monotonic() + 60
         joined: set[str] = set()
@@ -312,6 +214,5 @@ def test_the_same_attempt_with_a_right_kit_joins(federation, lead, kits, tmp_pat
             joined = {client.name for client in lead.get_system_info().client_info}
             time.sleep(1)
     finally:
-        processes[0].kill()
-        processes[0].wait()
+        tried.end()
     assert "guest" in joined

@@ -1,10 +1,12 @@
 """A hospital that lies: it stands in a site's ``privacy.json`` where the outgoing filter stood.
 
 Each task is answered with the messages below, most of them beside the one that FLARE expects. What
-was sent is counted in ``hostile.txt`` of the site's workspace.
+was sent is counted in ``hostile.txt`` of the site's workspace. It speaks in the name of another
+hospital too, that of the environment variable ``FEDVOX_DRILL_VICTIM``.
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from fedvox.flare.run.senders import TOKEN
 
 BIG = 20 * 2**20
 """Bytes of a message that is meant to fill something."""
-VICTIM = "hospital-b-2"
+VICTIM = os.environ["FEDVOX_DRILL_VICTIM"]
 ENDING = (ReturnCode.TASK_UNKNOWN, ReturnCode.RUN_MISMATCH, ReturnCode.UNSAFE_JOB)
 """Codes at which FLARE's server would end the run for all."""
 CLAIMS: list[dict[str, Any]] = [
