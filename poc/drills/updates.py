@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from contextlib import suppress
 from typing import Any
 
 from drills.stage import HOSTILE, SITES, Ended, Stage
@@ -63,10 +62,9 @@ def forget(stage: Stage) -> None:
         FedVoxError: it does not in time.
     """
     deadline = time.monotonic() + FORGOTTEN
-    while time.monotonic() < deadline:
-        with suppress(Exception), stage.session() as session:
-            names = {client.name for client in session.get_system_info().client_info}
-            if names == set(SITES):
+    with stage.session() as session:
+        while time.monotonic() < deadline:
+            if {client.name for client in session.get_system_info().client_info} == set(SITES):
                 return
-        time.sleep(2.0)
+            time.sleep(2.0)
     raise FedVoxError(f"the server still counts {HOSTILE} after {FORGOTTEN:g} s")
