@@ -97,20 +97,24 @@ def test_a_killed_command_leaves_nothing(mark, how):
     caller.stdout.close()
 
 
-def test_a_killed_shell_above_the_command_counts_too(mark):
+@pytest.mark.parametrize(("hang_up", "goes_on"), [(signal.SIG_DFL, False), (signal.SIG_IGN, True)])
+def test_a_killed_shell_above_the_command_counts_too_but_not_under_nohup(mark, hang_up, goes_on):
     inner = [sys.executable, "-c", CALLER, mark, "import time; time.sleep(600)"]
     outer = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     shell = subprocess.Popen(
-        [sys.executable, "-c", outer, *inner], stdout=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", outer, *inner],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, hang_up),
     )
     assert shell.stdout.readline() == b"ready\n"
     wait_for(mark, 1)
-    children = psutil.Process(shell.pid).children()
+    (command,) = psutil.Process(shell.pid).children()
     shell.kill()
     shell.wait()
     try:
+        assert gone(mark, seconds=4.0 if goes_on else 120.0) != goes_on
+        command.kill()
         assert gone(mark)
     finally:
-        for child in children:
-            child.kill()
         shell.stdout.close()

@@ -7,6 +7,7 @@ end of a pipe: when the other end closes, because the command ended or was kille
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +17,8 @@ import psutil
 MARK = "FEDVOX_LOOPBACK"
 PATIENCE = 2.0
 """Seconds between asking processes to end and ending them."""
+NOBODY = 1
+"""Process id in place of the caller's, who is not watched."""
 ROUNDS = 10
 """How often processes that do not end are killed again."""
 
@@ -23,10 +26,16 @@ ROUNDS = 10
 def start_guard(mark: str) -> "subprocess.Popen[bytes]":
     """Starts the guard; closing its ``stdin`` makes it clean up and end.
 
+    It also does when the process ends that called the command, such as make or a shell; not under
+    ``nohup``, which is for commands that go on without their shell.
+
     Args:
         mark: value of the environment variable ``FEDVOX_LOOPBACK`` of the processes to end.
     """
-    command = [sys.executable, "-m", "fedvox.flare.loopback.guard", mark, str(os.getppid())]
+    # nohup: the command shall outlive the shell that started it
+    outlives = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    caller = NOBODY if outlives else os.getppid()
+    command = [sys.executable, "-m", "fedvox.flare.loopback.guard", mark, str(caller)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 
@@ -76,7 +85,7 @@ def main() -> int:
         readable, _, _ = select.select([sys.stdin], [], [], 0.5)
         if readable and not os.read(sys.stdin.fileno(), 1):
             break
-        if caller > 1 and not psutil.pid_exists(caller):
+        if caller > NOBODY and not psutil.pid_exists(caller):
             break
     deadline = time.monotonic() + 1.0
     while end_all(mark) or time.monotonic() < deadline:
