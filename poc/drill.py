@@ -3,18 +3,20 @@
 Builds real start-up kits, starts a server and three sites over mTLS, submits a job of half a minute
 again and again, and plays one fault at each: processes killed or stopped, a link cut, a full disk,
 a hospital that lies, strangers at the door. A line per fault says how the job ended, a table at the
-end how often and what it cost. Finished ones stand in --out and are not repeated, so a long drill
-may be stopped and started again.
+end how often and what it cost. What has passed stands in --out and is not repeated as long as the
+code is the same, so a long drill may be stopped and started again.
 
 Examples:
     python poc/drill.py --list
     python poc/drill.py --only kill_site_job,kill_server --times 1
     python poc/drill.py --only bad_updates,access
+    python poc/drill.py --without disk_full    # which needs root
     python poc/drill.py --times 20 --out runs/drill
 """
 
 import argparse
 import dataclasses
+import hashlib
 import json
 import statistics
 import sys
@@ -31,6 +33,7 @@ from drills.updates import bad_updates
 from fedvox.errors import ConfigError, FedVoxError
 from fedvox.flare.loopback.dry_run import exit_code, work_folder
 
+ROOT = Path(__file__).parents[1]
 RESULTS = "drill.jsonl"
 DRILLS: dict[str, Drill] = {
     **PROCESSES,
@@ -50,32 +53,39 @@ def main() -> int:
     parser.add_argument("--only", metavar="A,B", help="drills to play (default all)")
     parser.add_argument("--times", type=int, default=1, help="of each drill (default 1)")
     parser.add_argument("--out", type=Path, default=Path("runs/drill"), help="run folder to write")
+    parser.add_argument("--without", metavar="A,B", default="", help="drills to leave out")
     args = parser.parse_args()
     if args.list:
         print("\n".join(DRILLS))
         return 0
-    return exit_code("drill", lambda: run(_names(args.only), args.times, args.out))
+    return exit_code("drill", lambda: run(chosen(args.only, args.without), args.times, args.out))
 
 
-def _names(given: str | None) -> list[str]:
-    names = list(DRILLS) if given is None else given.split(",")
-    unknown = [name for name in names if name not in DRILLS]
+def chosen(only: str | None, without: str) -> list[str]:
+    """The drills that the command line asks for.
+
+    Raises:
+        ConfigError: there is no such drill.
+    """
+    names = list(DRILLS) if only is None else only.split(",")
+    left_out = without.split(",") if without else []
+    unknown = [name for name in (*names, *left_out) if name not in DRILLS]
     if unknown:
-        raise ConfigError(f"--only {','.join(unknown)}: no such drill; --list names them")
-    return names
+        raise ConfigError(f"{', '.join(unknown)}: no such drill; --list names them")
+    return [name for name in names if name not in left_out]
 
 
 def run(names: Sequence[str], times: int, out: Path) -> None:
-    """Plays what is not done yet.
+    """Plays what has not passed yet with the code as it is.
 
     Raises:
         FedVoxError: a drill failed.
     """
     out.mkdir(parents=True, exist_ok=True)
-    path = out / RESULTS
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-    played = {(entry["drill"], entry["seed"]) for entry in done}
-    left = [(name, seed) for seed in range(times) for name in names if (name, seed) not in played]
+    path, code = out / RESULTS, code_hash()
+    done = kept(path, code)
+    passed = {key for key, entry in done.items() if entry["passed"]}
+    left = [(name, seed) for seed in range(times) for name in names if (name, seed) not in passed]
     if left:
         with Stage(work_folder(out / "stage")) as stage:
             plain = undisturbed(stage)
@@ -86,16 +96,49 @@ def run(names: Sequence[str], times: int, out: Path) -> None:
             )
             for name, seed in left:
                 print(f"{name} {seed}", flush=True)
-                entry = {"drill": name, "seed": seed, **DRILLS[name](stage, seed, plain)}
-                done.append(entry)
+                entry = {
+                    "drill": name,
+                    "seed": seed,
+                    "code": code,
+                    **played(name, stage, seed, plain),
+                }
+                done[name, seed] = entry
                 with path.open("a") as file:
                     file.write(json.dumps(entry) + "\n")
                 print(f"  {entry}", flush=True)
-    failed = [entry for entry in done if not entry["passed"]]
-    print(table(done))
-    print(json.dumps(figures(done)))
+    print(table([*done.values()]))
+    print(json.dumps(figures([*done.values()])))
+    failed = [entry for entry in done.values() if not entry["passed"]]
     if failed:
-        raise FedVoxError(f"{len(failed)} of {len(done)} drills failed")
+        raise FedVoxError(
+            f"{len(failed)} of {len(done)} drills failed; their lines in {path} say what happened, "
+            "the same command plays them again"
+        )
+
+
+def played(name: str, stage: Stage, seed: int, plain: Ended) -> Mapping[str, Any]:
+    """What came of a drill; one that cannot be played, or whose job hangs, has failed."""
+    try:
+        return DRILLS[name](stage, seed, plain)
+    except FedVoxError as error:
+        return {"what": str(error), "passed": False}
+
+
+def kept(path: Path, code: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """The last line of each drill and seed, of those that were played with this code."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    entries = [json.loads(line) for line in lines]
+    return {(e["drill"], e["seed"]): e for e in entries if e.get("code") == code}
+
+
+def code_hash() -> str:
+    """A hash of what is drilled, and of the drills."""
+    digest = hashlib.sha256()
+    for folder in (ROOT / "app/custom/fedvox", ROOT / "poc", ROOT / "provisioning/policies"):
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".json"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def table(done: Sequence[Mapping[str, Any]]) -> str:

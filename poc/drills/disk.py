@@ -32,7 +32,8 @@ def small_disk(folder: Path) -> Iterator[None]:
     command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True).returncode:
         raise FedVoxError(
-            "a small disk cannot be mounted: play disk_full as root, or name the others by --only"
+            "a small disk cannot be mounted; play disk_full as root, or leave it out with "
+            "--without disk_full"
         )
     try:
         yield
@@ -70,10 +71,7 @@ def disk_full(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
         filler, full = fill(folder), time.monotonic()
         told = seconds_until_told(stage, job_id, full)
         broken = stage.await_end(job_id, began)
-        state = stage.state(job_id)
-        loads = state is None or bool(
-            read_arrays(state / f"model_{stage.version(job_id):05d}.safetensors")
-        )
+        loads = last_model_loads(stage, job_id)
         filler.unlink()
         began = time.monotonic()
         with stage.session() as session:
@@ -89,6 +87,17 @@ def disk_full(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
         "same_weights": same,
         "passed": told <= TOLD and loads and end.status == DONE and same,
     }
+
+
+def last_model_loads(stage: Stage, job_id: str) -> bool:
+    """Can the newest model of a job be read? Before the first round there need not be one."""
+    state = stage.state(job_id)
+    if state is None:
+        return True
+    try:
+        return bool(read_arrays(state / f"model_{stage.version(job_id):05d}.safetensors"))
+    except (OSError, ValueError, FedVoxError):
+        return False
 
 
 def seconds_until_told(stage: Stage, job_id: str, full: float) -> float:

@@ -1,5 +1,6 @@
 """Turns a start-up kit into that of a hospital that lies; the lies are in ``hostile/``."""
 
+import os
 from pathlib import Path
 
 from fedvox.flare.loopback.kits import Kits
@@ -23,4 +24,5 @@ def make_hostile(kits: Kits, site: str, victim: str) -> dict[str, str]:
     path.write_text(
         text.replace("fedvox.flare.outgoing.OutgoingFilter", "hostile_site.HostileSite")
     )
-    return {"PYTHONPATH": str(HOSTILE), "FEDVOX_DRILL_VICTIM": victim}
+    paths = [str(HOSTILE), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths), "FEDVOX_DRILL_VICTIM": victim}

@@ -31,6 +31,8 @@ LINKED = "site-3"
 HOSTILE = "liar_4"
 """A site that is started only to lie."""
 ROUNDS = 6
+OVER = ("FINISHED", "FAILED")
+"""How the status of a job begins that has ended."""
 LONGEST = 600.0
 """Seconds after which a drilled job is taken to hang."""
 SETTINGS = (
@@ -204,11 +206,11 @@ class Stage:
         while time.monotonic() - began < LONGEST:
             # a session breaks with the server it was opened to
             with suppress(Exception), self.session() as session:
-                while time.monotonic() - began < LONGEST:
+                while time.monotonic() - began < LONGEST and not status.startswith(OVER):
                     status = str(session.get_job_status(job_id))
-                    if status.startswith(("FINISHED", "FAILED")):
-                        return self.ended(job_id, status, time.monotonic() - began)
-                    time.sleep(1.0)
+                    time.sleep(0.0 if status.startswith(OVER) else 1.0)
+            if status.startswith(OVER):
+                return self.ended(job_id, status, time.monotonic() - began)
             time.sleep(1.0)
         raise FedVoxError(f"job {job_id} is {status} after {LONGEST:g} s")
 

@@ -21,7 +21,10 @@ from fedvox.flare.loopback.guard import MARK
 from fedvox.flare.loopback.kits import Kits
 
 KINDS = ("foreign", "expired", "none", "name")
-"""Another CA, a certificate of yesterday, none at all, a name that no hospital has."""
+"""Another CA, a certificate of yesterday, none at all, a name that no hospital has. TLS refuses the
+first three; the last one it takes, and FLARE refuses what is said under the name."""
+REFUSED = "Error processing frame"
+"""In the server's console for each message that FLARE does not take."""
 DAY = dt.timedelta(days=1)
 
 
@@ -106,10 +109,6 @@ class Attempt:
     process: subprocess.Popen[bytes]
     output: Path
 
-    def spoke(self) -> bool:
-        """Is it as far as to have spoken to the server?"""
-        return "ObjectStreamer.Abort" in self.text()
-
     def text(self) -> str:
         """What it has printed."""
         return self.output.read_text(errors="replace")
@@ -139,6 +138,15 @@ def attempt(kit: Path, name: str, folder: Path, mark: str) -> Attempt:
             command, cwd=place, env={**os.environ, MARK: mark}, stdout=stream, stderr=stream
         )
     return Attempt(process, output)
+
+
+def refusals(console: Path) -> int:
+    """Messages that the server did not take so far.
+
+    Args:
+        console: the server's.
+    """
+    return console.read_text(errors="replace").count(REFUSED)
 
 
 def server_speaks(kits: Kits, kit: Path) -> bool:

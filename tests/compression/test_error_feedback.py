@@ -121,7 +121,7 @@ def test_arguments_stay_as_they_are():
     "residual", [{"weight": np.zeros((30, 20), np.float32)}, {"head": np.zeros(3, np.float32)}]
 )
 def test_a_residual_of_another_job_is_refused(residual):
-    with pytest.raises(CodecError, match="of another job"):
+    with pytest.raises(CodecError, match="delete residual_"):
         send(updates(1)[0], residual, Coding())
 
 

@@ -118,11 +118,14 @@ def test_a_privacy_filter_of_flare_or_of_this_package_may_be_added(policies, kit
 def test_attachments_beside_noise_are_told_before_a_round_is_lost(found, doctor, place):
     site, noise = place.local / "fedvox_site.json", {"path": "fedvox.flare.noise.NoisyUpdate"}
     edit(site, lambda c: c.update(attachments=["prototypes"]))
-    assert doctor()[1]["data"]["status"] == PASS
     edit(
         place.local / "privacy.json",
         lambda c: c["scopes"][0]["task_result_filters"].append({**noise, "args": {}}),
     )
+    assert doctor()[1]["data"]["status"] == PASS  # the job asks for none
+    job = place.job / "app/config/training.json"
+    edit(job, lambda c: c.update(network={"name": "mixmodal", "channels": [16, 32]}))
+    edit(job, lambda c: c["data"].update(channels=["ct", "mr"], missing_channels=True))
     assert found("data", "lists prototypes, which the noise")[0] == 1
 
 

@@ -8,6 +8,7 @@ from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.app_common.app_constant import AppConstants
 
 from fedvox.aggregation.downlink import Downlink
+from fedvox.aggregation.left_out import remember_counted
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.traffic import Traffic
 from fedvox.compression.replica import replica_of
@@ -15,10 +16,12 @@ from fedvox.errors import ConfigError
 from fedvox.flare.compress import ReceiveModel, SendUpdate, publish_replica
 from fedvox.flare.downlink import CountResults, SendModel
 from fedvox.flare.run.expand import expanded
-from fedvox.flare.run.messages import META, PAYLOAD, REPLICA, STEPS, TASK_TRAIN
+from fedvox.flare.run.messages import COUNTED, META, PAYLOAD, REPLICA, STEPS, TASK_TRAIN
 from fedvox.flare.run.places import load_job
+from fedvox.flare.run.site_setup import find_site
 from fedvox.flare.run.tasks import wire_size, with_content
 from fedvox.privacy.forms import FormError
+from fedvox.training.state import load_residual
 
 KEEP = {"keep": 0.2}
 
@@ -229,3 +232,22 @@ def test_every_message_is_weighed_under_the_name_of_its_sender(server, peer, wei
     taken = server.run().ledger.take("validate")
     assert taken == {"site-1": Traffic(up=2 * size), "": Traffic(up=size)}
     assert server.run().ledger.take("validate") == {}
+
+
+def test_a_site_whose_update_did_not_count_starts_without_what_it_left_out(
+    server, started, peer, held, weights, closed, train_task
+):
+    received(started, train_task(weights))
+    SendUpdate().process(trained(weights), started.context())
+    state = find_site(started.context(), load_job(started.context()))[1]
+    assert load_residual(state, 1)
+    run = server.run()
+    memory = remember_counted(run.state.load_memory(), 0, {"site-1"}, (), {})
+    record = {"round": 1, "scores": {}}
+    run.state.finish_round(closed, closed, record, memory)
+    task = train_task(closed, 2)
+    sent = down(server, peer, task, "")
+    assert sent is not task and task.get_header(COUNTED) is None
+    assert down(server, peer, task, "", "site-2").get_header(COUNTED) is None
+    received(started, sent)
+    assert load_residual(state, 2) == {}

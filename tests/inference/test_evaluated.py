@@ -1,5 +1,6 @@
 """A global model that is the best and the last one is scored once."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -61,3 +62,28 @@ def test_an_answer_that_was_cut_off_is_worked_out_again(scored, job, tmp_path):
     path.write_text(path.read_text()[:50])
     ask(model, "global_best")
     assert names == ["global_last", "global_best"]
+
+
+def test_a_site_that_corrected_a_label_or_moved_a_case_is_scored_anew(scored, job, cpu, tmp_path):
+    ask, names, site = scored
+    model = initial_model(job)
+    ask(model, "global_last")
+    first, *others = site.test
+    prepared = tmp_path / "of-the-new-labels.safetensors"  # the name depends on the labels
+    shutil.copy(first.path, prepared)
+    corrected = replace(site, test=(replace(first, path=prepared), *others))
+    moved = replace(site, val=(*site.val, first), test=tuple(others))
+    for other in (corrected, moved):
+        scored_once(model, "global_best", other, job, cpu, tmp_path)
+    assert names == ["global_last", "global_best", "global_best"]
+
+
+def test_a_folder_that_cannot_be_written_costs_no_answer(scored, job, monkeypatch):
+    ask, names, _ = scored
+
+    def full(*rest):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluated, "write_json", full)
+    assert ask(initial_model(job), "global_last")["rows"]
+    assert names == ["global_last"]

@@ -64,7 +64,7 @@ def test_console_and_page_say_where_a_global_name_is_one_model_per_site(tmp_path
 def test_console_and_page_say_which_modality_no_site_trained(tmp_path, trained, count):
     text = written(tmp_path, 0, rows(), modalities=trained)
     page = (tmp_path / "report.html").read_text()
-    said = "no site trained ct; sets with it"
+    said = "no site trained ct; scores of it"
     assert [told.count(said) for told in (text, page)] == [count, count]
 
 

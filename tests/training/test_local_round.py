@@ -180,3 +180,21 @@ def test_a_round_has_a_step_at_least(make_job, sites, state, cpu):
     job = make_job(training={"steps": 50, "minutes": 1e-9})
     result = train_round(initial_model(job), sites[0].train, job, "site-1", 0, state, cpu)
     assert result is not None and result.steps == 1
+
+
+def test_the_teacher_is_the_received_model_also_where_training_starts_elsewhere(
+    sites, job, state, monkeypatch
+):
+    kept = []
+
+    def keeping(job, model, device, partly):
+        kept.append(build_step(job, model, device, partly=True))
+        return kept[0]
+
+    monkeypatch.setattr(local_round, "build_step", keeping)
+    model = initial_model(job)
+    received = weights_of(model)
+    start = {name: array + 1 for name, array in received.items()}
+    train(model, sites[0], job, 0, state, start=start)
+    assert weights_hash(weights_of(kept[0].received)) == weights_hash(received)
+    assert all((abs(weights_of(model)[n] - a) < 0.5).all() for n, a in start.items())

@@ -12,7 +12,7 @@ from fedvox.errors import CodecError
 from fedvox.tensors import weights_hash
 from fedvox.training.in_process import run_in_process
 from fedvox.training.replica import Replica, drop_replica, load_replica, save_replica
-from fedvox.training.state import load_residual
+from fedvox.training.state import count_residual, load_residual
 from fedvox.training.uplink import compress_update, starting_weights
 
 COMPRESSION = {"up": {"keep": 0.1}, "down": {"keep": 0.1}, "small": 8}
@@ -67,7 +67,7 @@ def test_a_site_trains_on_from_what_it_has_not_sent_yet(compressed, make_job, tm
 def test_a_residual_of_other_tensors_is_refused_before_training(compressed, tmp_path):
     step(weights(0), compressed, 0, tmp_path)
     other = {**weights(0), "w": np.zeros((3, 3), np.float32)}
-    with pytest.raises(CodecError, match="of another job: delete it"):
+    with pytest.raises(CodecError, match="left out of tensor 'w' is of shape"):
         starting_weights(other, compressed, 1, tmp_path)
 
 
@@ -126,3 +126,17 @@ def test_a_run_that_keeps_everything_exactly_is_the_run_without_compression(
     second = run_in_process(sites, make_job(training=short), tmp_path / "plain").last
     for name, array in second.items():  # a difference and a sum each round once
         np.testing.assert_allclose(first[name], array, atol=2e-6)
+
+
+@pytest.mark.parametrize(("share", "left"), [(0.0, 0.0), (0.25, 0.25)])
+def test_what_did_not_count_in_full_takes_what_it_left_out_along(compressed, tmp_path, share, left):
+    received = weights(0)
+    step(received, compressed, 0, tmp_path)
+    kept = load_residual(tmp_path, 1)["w"]
+    count_residual(tmp_path, 0, share)
+    start = starting_weights(received, compressed, 1, tmp_path)
+    np.testing.assert_allclose(start["w"], received["w"] + left * kept, rtol=1e-6)
+    step(received, compressed, 1, tmp_path)
+    later = starting_weights(received, compressed, 2, tmp_path)  # of round 1, which counted
+    np.testing.assert_array_equal(later["w"], received["w"] + load_residual(tmp_path, 2)["w"])
+    assert not np.array_equal(later["w"], received["w"])

@@ -283,9 +283,14 @@ def test_masks_that_are_all_empty_do(tmp_path, write_nifti, organs):
 
 def test_images_of_one_case_may_have_other_axes(case, tmp_path):
     change = np.array([[2, -1], [0, 1], [1, -1]])
-    nib.save(nib.load(case.images["mr"]).as_reoriented(change), tmp_path / "t2.nii.gz")
+    first = nib.load(case.images["mr"])
+    other = nib.Nifti1Image(np.asanyarray(first.dataobj)[:, :, ::-1], first.affine)
     both = Case("a", "a", {"t1": case.images["mr"], "t2": tmp_path / "t2.nii.gz"}, case.labels)
+    nib.save(other.as_reoriented(change), tmp_path / "t2.nii.gz")
     assert examine_case(both, (), False).problems == ()
+    nib.save(first.as_reoriented(change), tmp_path / "t2.nii.gz")
+    (copy,) = examine_case(both, (), False).problems
+    assert "the t2 image: it holds the voxels of the t1 image" in copy.message
 
 
 def test_a_ct_series_whose_intercept_was_taken_away_is_told(tmp_path, write_series, write_nifti):

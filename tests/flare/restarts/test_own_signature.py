@@ -58,3 +58,12 @@ def test_others_are_signed_for_as_ever(flare_server, server):
     assert flare_server.sign_auth_token("site-1", "token") == "NA"
     knows_its_certificate(flare_server)
     assert flare_server.sign_auth_token("site-1", "token") == "signed site-1token"
+
+
+def test_what_a_caller_leaves_late_is_forgotten_when_the_first_client_joins(flare_server, server):
+    fl_ctx = server.context(**{FLContextKey.SITE_OBJ: flare_server})
+    JobRescue().handle_event(EventType.SYSTEM_BOOTSTRAP, fl_ctx)
+    flare_server.my_own_token_signature = "NA"
+    knows_its_certificate(flare_server)
+    flare_server.sign_auth_token("site-1", "token")
+    assert sent(flare_server) == "signed serverserver"

@@ -12,6 +12,7 @@ from fedvox.aggregation import AGGREGATORS
 from fedvox.aggregation.attachment import attached_tensors, merge_attached, screen_attached, silence
 from fedvox.aggregation.claims import recorded
 from fedvox.aggregation.guard import judge
+from fedvox.aggregation.left_out import remember_counted
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.rollback import fall
@@ -36,8 +37,7 @@ class Round:
     """Collects the updates of one round and turns them into the next global model.
 
     Args:
-        index: the round, from 0.
-        model: the global model that was sent to the sites.
+        index, model: the round, from 0, and the global model that was sent to the sites.
         store: where screened updates wait.
         rules: what is the same in every round.
         registered: site -> modality -> training cases that it registered; who is not in it has no
@@ -164,7 +164,7 @@ class Round:
         return {name: array for name, array in self.model.items() if name in own}
 
     def _keep_scores(self, update: Update, own: Registration | None) -> None:
-        """Keeps what the site says of the received model, once, as far as it is registered."""
+        """Keeps what the site says of the received model, once, as registered."""
         if update.round != self.index or update.site in self.scores:
             return
         held = None if self.validation is None else self.validation.get(update.site, {})
@@ -202,6 +202,8 @@ class Round:
         if earlier is not None:
             model |= {name: np.asarray(array) for name, array in earlier.items()}
         if self.rules.downlink is not None:
+            sent = None if earlier is not None else {*self.contributors, *self.unfit}
+            self.memory = remember_counted(self.memory, self.index, sent, shares, self.clips)
             model, self.memory = self._down(model, earlier is not None)
         record = round_record(
             self.index,

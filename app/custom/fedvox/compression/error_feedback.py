@@ -88,8 +88,9 @@ def check_residual(residual: Mapping[str, np.ndarray], update: Mapping[str, np.n
     for name, array in residual.items():
         if name not in update or update[name].shape != array.shape:
             raise CodecError(
-                f"the residual of tensor '{name}' belongs to no tensor of the update of shape "
-                f"{array.shape}; it is of another job: delete it"
+                f"what compression left out of tensor '{name}' is of shape {array.shape}, the "
+                "update is not; delete residual_*.safetensors in the site's state folder of this "
+                "run: it goes on, without what they hold"
             )
 
 

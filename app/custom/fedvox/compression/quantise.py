@@ -6,17 +6,23 @@ All arithmetic of the receiver is of whole numbers and gives the same bits on ev
 
 Rounding to the nearest level is biased, and stochastic rounding (QSGD) is not; but what a message
 leaves out is added to the next one, so that a bias is made good, and the error of stochastic
-rounding, from a block's smallest value to its largest, is two to ten times as large.
+rounding, from a block's smallest value to its largest, is two to thirteen times as large.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-REFITS = {2: 2, 3: 1}
-"""By ``bits``, how often levels move to the means of their values; more of it gains little."""
+REFITS = 2
+"""How often two levels move to the means of what is rounded to them; more of it gains little."""
+MOST_REFITTED = 3
+"""Bits up to which the outermost of more than two levels move so, once; beyond it gains little."""
 REACH = np.uint32(1 << 24)
-"""Two neighbouring levels differ by a factor of four at first: an exponent of 2, in the pattern."""
+"""Two neighbouring levels should differ by a factor of four at most: an exponent of 2, in the
+pattern."""
+SPREAD = np.uint32(1 << 26)
+"""A block whose extremes differ by a factor of 256 has small values that cost more levels than they
+are worth, however many there are; what top-k leaves seldom has."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,11 @@ def blocks_of(count: int, block: int) -> int:
 def quantise(values: np.ndarray, bits: int, block: int) -> Quantised:
     """Rounds each magnitude to the nearest level of its block.
 
-    Two levels begin as the means of what lies below and above the block's mean. More of them reach
-    from the smallest magnitude to the largest, or to one of three places below it where that costs
-    less; what is above is sent as the highest level, and error feedback sends the rest later. Then
-    the lowest and the highest level move to the mean of what is rounded to them (:data:`REFITS`).
+    Two levels begin as the means of what lies below and above the block's mean, and move to the
+    means of what is rounded to them. More of them reach from the smallest magnitude to the largest.
+    Where these lie too far apart for the levels in between, they may reach less far up or down, and
+    what lies beyond is sent as the outermost level; of some such ends those are taken that lose
+    least. Error feedback sends the rest later.
 
     Args:
         values: finite float32 ``(N,)``, none of them 0.
@@ -67,38 +74,34 @@ def quantise(values: np.ndarray, bits: int, block: int) -> Quantised:
     if not len(values):
         return Quantised(np.zeros(0, np.uint8), values, values)
     magnitude, starts = np.abs(values), np.arange(0, len(values), block)
-    low, high = (extreme.reduceat(magnitude, starts) for extreme in (np.minimum, np.maximum))
+    ends = np.minimum.reduceat(magnitude, starts), np.maximum.reduceat(magnitude, starts)
     if bits == 2:
         sums, counts = _by_level(magnitude, np.zeros(len(values), np.uint8), 1, block)
         upper = magnitude > _spread(sums / counts, block, len(values))
-        low, high = _means(magnitude, upper.astype(np.uint8), low, high, bits, block)
+        ends = _means(magnitude, upper.astype(np.uint8), ends, bits, block)
+        for _ in range(REFITS):
+            ends = _means(magnitude, _nearest(magnitude, *ends, bits, block), ends, bits, block)
     else:
-        high = _best_high(magnitude, low, high, bits, block)
-    for _ in range(REFITS.get(bits, 0)):
-        level = _nearest(magnitude, low, high, bits, block)
-        low, high = _means(magnitude, level, low, high, bits, block)
-    codes = _nearest(magnitude, low, high, bits, block)
+        ends = _best_ends(magnitude, ends, bits, block)
+    codes = _nearest(magnitude, *ends, bits, block)
     codes |= np.signbit(values).astype(np.uint8) << (bits - 1)
-    return Quantised(codes, low, high)
+    return Quantised(codes, *ends)
 
 
-def _means(
-    magnitude: np.ndarray,
-    level: np.ndarray,
-    low: np.ndarray,
-    high: np.ndarray,
-    bits: int,
-    block: int,
-) -> tuple[np.ndarray, np.ndarray]:
+Ends = tuple[np.ndarray, np.ndarray]
+"""The lowest and the highest level of each block."""
+
+
+def _means(magnitude: np.ndarray, level: np.ndarray, ends: Ends, bits: int, block: int) -> Ends:
     """The lowest and the highest level of each block, at the means of what is rounded to them."""
     levels = _steps(bits) + 1
     sums, counts = _by_level(magnitude, level, levels, block)
     first, last = slice(None, None, levels), slice(levels - 1, None, levels)
-    ends = [
+    low, high = (
         np.where(counts[end] > 0, sums[end] / np.maximum(counts[end], 1), old).astype(np.float32)
-        for end, old in ((first, low), (last, high))
-    ]
-    return ends[0], np.maximum(*ends)
+        for end, old in zip((first, last), ends, strict=True)
+    )
+    return low, np.maximum(low, high)
 
 
 def _by_level(
@@ -111,24 +114,40 @@ def _by_level(
     return sums, np.bincount(place, minlength=blocks * levels)
 
 
-def _best_high(
-    magnitude: np.ndarray, low: np.ndarray, high: np.ndarray, bits: int, block: int
-) -> np.ndarray:
-    """The highest level of each block: its largest magnitude, unless a limit costs less there."""
-    first, last, reach = _pattern(low), _pattern(high), REACH * np.uint32(_steps(bits))
-    wide = last - first > reach
-    if not wide.any():
-        return high
-    starts, exact = np.arange(0, len(magnitude), block), magnitude.astype(np.float64)
-    best, least = high, np.full(len(high), np.inf)
-    for distance in (last - first, reach // 2, reach, reach * 2):
-        limit = (first + np.minimum(last - first, distance)).view(np.float32)
-        level = _nearest(magnitude, low, limit, bits, block)
-        found = dequantise(Quantised(level, low, limit), bits, block)
-        error = np.add.reduceat((exact - found) ** 2, starts)
-        best = np.where(wide & (error < least), limit, best)
-        least = np.minimum(error, least)
-    return best
+def _best_ends(magnitude: np.ndarray, ends: Ends, bits: int, block: int) -> Ends:
+    """The extremes of each block, or ends between them that lose less."""
+    low, high = (end.copy() for end in ends)
+    reach = REACH * np.uint32(_steps(bits))
+    wide = _pattern(high) - _pattern(low) > min(reach, SPREAD)
+    if wide.any():
+        # a shorter last block stays the last one
+        far = magnitude[_spread(wide, block, len(magnitude))]
+        first, last = _pattern(low[wide]), _pattern(high[wide])
+        span, tried = last - first, [(low[wide], high[wide])]
+        for part in (reach // 2, reach, reach * 2):
+            tried.append((low[wide], (first + np.minimum(span, part)).view(np.float32)))
+        for part in (reach // 8, reach // 4, reach // 2, reach):
+            tried.append(((last - np.minimum(span, part)).view(np.float32), high[wide]))
+        low[wide], high[wide] = _best_of(tried, far, bits, block)
+    if bits > MOST_REFITTED:
+        return low, high
+    level = _nearest(magnitude, low, high, bits, block)
+    moved = _means(magnitude, level, (low, high), bits, block)
+    return _best_of([(low, high), moved], magnitude, bits, block)
+
+
+def _best_of(tried: list[Ends], magnitude: np.ndarray, bits: int, block: int) -> Ends:
+    """Of each block the ends with which least is lost."""
+    best = np.argmin([_loss(magnitude, ends, bits, block) for ends in tried], axis=0)
+    low, high = (np.choose(best, list(choices)) for choices in zip(*tried, strict=True))
+    return low, high
+
+
+def _loss(magnitude: np.ndarray, ends: Ends, bits: int, block: int) -> np.ndarray:
+    """The squared error of each block."""
+    found = dequantise(Quantised(_nearest(magnitude, *ends, bits, block), *ends), bits, block)
+    error = (magnitude.astype(np.float64) - found) ** 2
+    return np.asarray(np.add.reduceat(error, np.arange(0, len(magnitude), block)))
 
 
 def _nearest(

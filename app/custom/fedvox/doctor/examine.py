@@ -91,7 +91,8 @@ def _open(
         if site_file:
             site = read_site_file(site_file)
             check_listed(site.attachments, site_file.name)
-            if opened is not None and opened.kind == "client":
+            asked = settings is None or settings.network.has_memory
+            if asked and opened is not None and opened.kind == "client":
                 policies.check_attachments(opened, site.attachments, site_file.name)
     except ConfigError as error:
         site = ConfigError(str(error).replace(f"{site_file.parent}/" if site_file else "\0", ""))

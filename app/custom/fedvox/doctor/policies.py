@@ -110,7 +110,8 @@ def weak_privacy(privacy: dict[str, Any]) -> list[str]:
 
 
 def check_attachments(kit: Kit, attachments: Collection[str], where: str) -> None:
-    """Refuses attachments of a kit whose policy gives updates noise: no update would leave.
+    """Refuses attachments of a kit whose policy gives updates noise: to a job that asks for them no
+    update would leave.
 
     Args:
         kit: a site's.
@@ -127,7 +128,8 @@ def check_attachments(kit: Kit, attachments: Collection[str], where: str) -> Non
     if noisy:
         raise ConfigError(
             f"{where}: 'attachments' lists {', '.join(attachments)}, which the noise of "
-            "local/privacy.json does not reach, so no update would leave; take 'attachments' out"
+            "local/privacy.json does not reach, so no update would leave to a job that asks for "
+            "them; take 'attachments' out"
         )
 
 

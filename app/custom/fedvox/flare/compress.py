@@ -15,12 +15,13 @@ from fedvox.compression.schema import Schema
 from fedvox.compression.threads import usable_threads
 from fedvox.errors import ConfigError
 from fedvox.flare.received import own_tensors
-from fedvox.flare.run.messages import PAYLOAD, REPLICA, STEPS
+from fedvox.flare.run.messages import COUNTED, PAYLOAD, REPLICA, STEPS
 from fedvox.flare.run.places import load_job
 from fedvox.flare.run.site_setup import find_site
 from fedvox.flare.run.tasks import with_content
 from fedvox.job.settings import JobSettings
 from fedvox.training.replica import Replica, drop_replica, load_replica, save_replica
+from fedvox.training.state import count_residual
 from fedvox.training.uplink import compress_update
 
 HELD = "fedvox_held_model"
@@ -31,7 +32,8 @@ class ReceiveModel(Filter):
 
     It stands in a job under the site's ``task_data_filters`` for ``train``. A whole model replaces
     the replica. What the site holds it tells the server with every request, so that a task which is
-    sent again, or to a site that was started again, fits.
+    sent again, or to a site that was started again, fits. The task may also say that an update did
+    not count in full; what it left out then does not either.
     """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -47,6 +49,8 @@ class ReceiveModel(Filter):
         dxo = from_shareable(shareable)
         version = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         state = find_site(fl_ctx, job)[1]
+        if told := shareable.get_header(COUNTED):
+            count_residual(state, int(told[0]), float(told[1]))
         try:
             replica = _next(dxo, version, _held(fl_ctx, job))
         except Exception as error:

@@ -15,7 +15,7 @@ from nvflare.app_common.app_constant import AppConstants
 from fedvox.aggregation.traffic import Traffic
 from fedvox.aggregation.update import Arrays
 from fedvox.compression.replica import member_bits
-from fedvox.flare.run.messages import KEPT, MODEL_BEST, REPLICA, STEPS, TASK_TRAIN, VERSION
+from fedvox.flare.run.messages import COUNTED, KEPT, MODEL_BEST, REPLICA, STEPS, TASK_TRAIN, VERSION
 from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.senders import TOKEN, is_sender
 from fedvox.flare.run.server_run import ServerRun, server_run
@@ -70,7 +70,7 @@ class SendModel(Filter):
         held = peer.get_prop(REPLICA)
         # a text and nothing else: at an error in this filter FLARE ends the round for all sites
         if run.job.compression is not None and task == TASK_TRAIN and isinstance(held, str):
-            message = _steps(shareable, held, run)
+            message = _with_counted(_steps(shareable, held, run), _sender(fl_ctx), run)
         run.ledger.add(task, _sender(fl_ctx), Traffic(down=wire_size(message)))
         return message
 
@@ -110,6 +110,16 @@ def _steps(shareable: Shareable, held: str, run: ServerRun) -> Shareable:
     else:
         return shareable
     return with_content(DXO(DataKind.APP_DEFINED, data={REPLICA: name, STEPS: steps}), shareable)
+
+
+def _with_counted(task: Shareable, site: str, run: ServerRun) -> Shareable:
+    """The task with what counted of the site's update, where that was not all of it."""
+    told = run.counted(site)
+    if told is None:
+        return task
+    new = with_content(from_shareable(task), task)  # the old one may be of all sites
+    new.set_header(COUNTED, list(told))
+    return new
 
 
 def _modalities(run: ServerRun, fl_ctx: FLContext) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A global model that is the best and the last one is scored once."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from fedvox.metrics.models import GLOBAL
 from fedvox.tensors import weights_hash
 
 EVALUATED = "evaluated.json"
+logger = logging.getLogger(__name__)
 
 
 def scored_once(
@@ -46,14 +48,21 @@ def scored_once(
         rows = {key: [{**row, "model": name} for row in report[key]] for key in ("rows", "shared")}
         return {**report, **rows}
     answer = evaluation_report(model, name, site, job, device)
-    write_json(path, {"about": about, "report": dict(answer)}, PRIVATE)
+    try:
+        write_json(path, {"about": about, "report": dict(answer)}, PRIVATE)
+    except OSError as error:  # it saves time only; the answer is there
+        logger.warning("the scores are not kept for the next model (%s)", type(error).__name__)
     return answer
 
 
 def _about(model: nn.Module, site: SiteData, job: JobSettings) -> list[str]:
-    """What an answer depends on; a site may change its cases between a run and its clone."""
-    codes = [case.code for case in (*site.val, *site.test)]
-    return [weights_hash(weights_of(model)), site.share, repr(job.evaluation), *codes]
+    """What an answer depends on; a site may change its cases between a run and its clone.
+
+    The name of a prepared case depends on its images, its labels and how they were prepared.
+    """
+    parts = {"val": site.val, "test": site.test}
+    cases = [f"{part} {case.path.name}" for part, own in parts.items() for case in own]
+    return [weights_hash(weights_of(model)), site.share, repr(job.evaluation), *cases]
 
 
 def _read(path: Path) -> dict[str, Any]:

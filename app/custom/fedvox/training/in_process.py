@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from fedvox.aggregation.downlink import sent_from
+from fedvox.aggregation.left_out import counted_share
 from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round import Round
 from fedvox.aggregation.run_state import RunState
@@ -32,7 +33,7 @@ from fedvox.privacy.ledger import LEDGER, Ledger
 from fedvox.training.local_update import case_counts, local_update, validation_report
 from fedvox.training.noise import noisy_update, repeatable_source
 from fedvox.training.site_model import SiteModel, site_network
-from fedvox.training.state import load_personal
+from fedvox.training.state import count_residual, load_personal
 from fedvox.training.uplink import compress_update, starting_weights
 
 
@@ -121,6 +122,8 @@ def _train(
     for name, model in own.items():
         received = received_part(weights, model.travelling)
         network, state = model.load(received, current.index), folder / name
+        if told := counted_share(memory, name):
+            count_residual(state, *told)
         start = starting_weights(received, job, current.index, state)
         update = local_update(
             network, model.site, job, current.index, state, model.device, start=start

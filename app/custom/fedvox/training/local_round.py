@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedvox.aggregation.update import Arrays
 from fedvox.data.cases.patches import Batch, draw_batch
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
-from fedvox.job.weights import weights_of
+from fedvox.job.weights import load_weights, weights_of
 from fedvox.seeding import generator
 from fedvox.training.schedule import learning_rate
 from fedvox.training.state import load_optimizer, save_optimizer, save_personal
@@ -71,6 +72,7 @@ def train_round(
     state: Path,
     device: torch.device,
     stop: Callable[[], bool] = lambda: False,
+    start: Arrays | None = None,
 ) -> LocalResult | None:
     """Trains a model, in place, for one round.
 
@@ -87,6 +89,7 @@ def train_round(
         state: the site's state folder for this run.
         device: where to train.
         stop: asked before each step; True ends the round without a result.
+        start: tensors to train on from, where they are not the received ones.
 
     Returns:
         The round's figures, or None when it was stopped; no state is written then.
@@ -96,9 +99,11 @@ def train_round(
     settings = job.training
     partly = any(len(case.annotated) < len(job.data.organs) for case in cases)
     step = build_step(job, model, device, partly)
+    if start is not None:  # after the step has kept the received model, which may be its teacher
+        load_weights(model, start, start)
     load_optimizer(step.optimizer, state, round_index)
     model.train()
-    start = time.monotonic()
+    began = time.monotonic()
     total = torch.zeros((), device=device)
     bar = tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None)
     waits = Waits()
@@ -107,7 +112,7 @@ def train_round(
     for index, batch in enumerate(batches):
         if stop():
             return None
-        if taken and time.monotonic() - start >= limit:
+        if taken and time.monotonic() - began >= limit:
             break
         taken += 1
         rate = learning_rate(settings, round_index * settings.steps + index)
@@ -116,7 +121,7 @@ def train_round(
         bar.update()
     bar.close()
     loss = float(total) / taken
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - began
     if job.training.personal:
         save_personal(_personal(job, model), state, round_index)
     save_optimizer(step.optimizer, state, round_index)

@@ -16,7 +16,7 @@ from fedvox.data.site.site_data import SiteData
 from fedvox.inference.evaluate import validate
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
-from fedvox.job.weights import load_weights, weights_of
+from fedvox.job.weights import weights_of
 from fedvox.training.local_round import train_round
 from fedvox.training.prototypes import gather_prototypes
 
@@ -48,9 +48,7 @@ def local_update(
         The update, of the tensors that travel only, or None when the round was stopped.
     """
     validation = validation_report(model, site, job, device)
-    if start is not None:
-        load_weights(model, start, start)
-    result = train_round(model, site.train, job, site.name, index, state, device, stop)
+    result = train_round(model, site.train, job, site.name, index, state, device, stop, start)
     if result is None:
         return None
     weights = weights_of(model)

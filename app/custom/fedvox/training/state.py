@@ -7,6 +7,7 @@ is killed in between finds the round before whole.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -15,13 +16,14 @@ import numpy as np
 import torch
 
 from fedvox.aggregation.update import Arrays
-from fedvox.files import PRIVATE
+from fedvox.files import PRIVATE, write_json
 from fedvox.tensors import write_arrays, write_tensors
 
 KEEP = 2
 OPTIMIZER = "optimizer"
 PERSONAL = "personal"
 RESIDUAL = "residual"
+COUNTED = "residual_counted.json"
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> None:
@@ -137,11 +139,38 @@ def save_residual(arrays: Arrays, folder: Path, round_index: int) -> None:
 
 
 def load_residual(folder: Path, round_index: int) -> dict[str, np.ndarray]:
-    """What compression left out in the rounds before ``round_index``; empty before the first."""
+    """What compression left out in the rounds before ``round_index``, as far as it counts.
+
+    Empty before the first round, and where nothing of it counts (:func:`count_residual`).
+    """
     from safetensors.numpy import load_file
 
     earlier = [index for index in _saved(folder, RESIDUAL) if index < round_index]
-    return dict(load_file(str(_path(folder, RESIDUAL, max(earlier))))) if earlier else {}
+    share = _counted(folder, max(earlier)) if earlier else 0.0
+    if not share:
+        return {}
+    arrays = dict(load_file(str(_path(folder, RESIDUAL, max(earlier)))))
+    return arrays if share == 1.0 else {n: np.float32(share) * a for n, a in arrays.items()}
+
+
+def count_residual(folder: Path, round_index: int, share: float) -> None:
+    """Remembers that of what was left out up to and with a round only a share counts any more.
+
+    Args:
+        folder: the site's state folder of this run.
+        round_index: whose update the server did not take in full.
+        share: that it took.
+    """
+    write_json(folder / COUNTED, {"round": round_index, "share": share}, PRIVATE)
+
+
+def _counted(folder: Path, round_index: int) -> float:
+    """The share that counts of what was left out up to and with a round."""
+    path = folder / COUNTED
+    if not path.is_file():
+        return 1.0
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return float(told["share"]) if round_index <= told["round"] else 1.0
 
 
 def state_hash(folder: Path) -> str:

@@ -23,7 +23,7 @@ from fedvox.data.images.volumes import source_files
 from fedvox.data.settings import DataSettings
 from fedvox.errors import DataError
 
-FORMAT = 4
+FORMAT = 5
 """Of the rules of preparation; part of a file's name, so files of older rules are never found."""
 _AFTERWARDS = ("patch", "sampler", "missing_channels")
 """Settings that do not change what a prepared case holds."""

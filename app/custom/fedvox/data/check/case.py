@@ -177,13 +177,14 @@ class _Examination:
         image = self._attempt("image", whose(load_image), path)
         if image is None:
             return report
+        turned = image
         if self.first is None:
             self.first, self.first_name = without_voxels(image), name
             report = self._look_at_grid(report, image, name)
         else:
-            turned = on_axes_of(self.first, without_voxels(image))
+            turned = on_axes_of(self.first, image)
             names = f"{name} image", f"{self.first_name} image"
-            self._passes("grid", check_same_grid, self.first, turned, *names)
+            self._passes("grid", check_same_grid, self.first, without_voxels(turned), *names)
         if image.lossy:
             self._note_of_image(_lossy())
         self._note_of_image(_contradictory(image))
@@ -193,7 +194,7 @@ class _Examination:
             self.problems = [problem for problem in self.problems if problem != self.outside]
         seen = report.intensities | {name: intensities(image.data, name)}
         mark = signature(image.data)
-        self._passes("channels", whose(self.copies.refuse), name, image.data)
+        self._passes("channels", whose(self.copies.refuse), name, turned.data)
         return replace(report, intensities=seen, signatures=report.signatures | {name: mark})
 
     def _look_at_grid(self, report: CaseReport, image: Volume, name: str) -> CaseReport:

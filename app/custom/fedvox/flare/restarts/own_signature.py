@@ -22,6 +22,9 @@ def sign_when_able(server: Any) -> None:
     def signature_of(client_name: str, token: str) -> str:
         signature = str(sign(client_name, token))
         own = client_name == server.my_own_auth_client_name
+        # a caller who was half way through the old function may have left it after all
+        if not own and server.my_own_token_signature == _PLACEHOLDER:
+            server.my_own_token_signature = None
         # FLARE asks again for each message while the signature it has is empty
         return "" if own and signature == _PLACEHOLDER else signature
 

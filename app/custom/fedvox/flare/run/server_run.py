@@ -9,6 +9,8 @@ from nvflare.apis.fl_context import FLContext
 
 from fedvox.admission.registration import Registration
 from fedvox.aggregation.downlink import Sent, sent_from
+from fedvox.aggregation.left_out import counted_share
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.run_state import RunState
 from fedvox.aggregation.traffic import Ledger
 from fedvox.aggregation.update import Arrays
@@ -78,7 +80,7 @@ class ServerRun:
         self.modalities: list[str] = []
         self.refused: list[dict[str, str]] = []
         self.ledger = Ledger()
-        self._sent: tuple[int, Sent | None] | None = None
+        self._sent: tuple[int, Sent | None, Memory] | None = None
         self._digests: tuple[int, dict[str, str]] = (-1, {})
 
     @cached_property
@@ -111,10 +113,19 @@ class ServerRun:
 
     def sent(self) -> Sent | None:
         """The compressed messages that lead to the newest model; None where there are none."""
+        return self._newest()[1]
+
+    def counted(self, site: str) -> tuple[int, float] | None:
+        """The last round whose update of a site did not count in full, and the share that did."""
+        return counted_share(self._newest()[2], site)
+
+    def _newest(self) -> tuple[int, Sent | None, Memory]:
+        """What the newest version's memory says of messages; it is read once for all sites."""
         version = self.state.version
         if self._sent is None or self._sent[0] != version:
-            self._sent = version, sent_from(self.state.load_memory())
-        return self._sent[1]
+            memory = self.state.load_memory()
+            self._sent = version, sent_from(memory), Memory({}, memory.numbers)
+        return self._sent
 
     def replica(self, version: int, own: Arrays) -> str:
         """How a site names what it holds of a version of the global model; each tensor is hashed

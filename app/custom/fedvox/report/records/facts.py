@@ -92,7 +92,7 @@ def untrained_note(run: RunFiles) -> str:
     names = untrained(run.model, scored)
     if not names:
         return ""
-    return f"no site trained {', '.join(names)}; sets with it show how the model does regardless"
+    return f"no site trained {', '.join(names)}; scores of it show how the model does regardless"
 
 
 def _job_id(job_id: str) -> str:
