@@ -18,9 +18,9 @@ from fedvox.training.uplink import compress_update, starting_weights
 COMPRESSION = {"up": {"keep": 0.1}, "down": {"keep": 0.1}, "small": 8}
 
 
-@pytest.fixture
-def compressed(make_job):
-    return make_job(compression=COMPRESSION)
+@pytest.fixture(params=["received", "own"])
+def compressed(make_job, request):
+    return make_job(compression={**COMPRESSION, "start": request.param})
 
 
 def weights(seed: int, scale: float = 1.0) -> dict[str, np.ndarray]:
@@ -55,20 +55,21 @@ def test_sent_and_kept_are_what_was_trained(compressed, tmp_path):
     np.testing.assert_allclose(read + load_residual(tmp_path, 4)["w"], true, atol=1e-5)
 
 
-def test_a_site_trains_on_from_what_it_has_not_sent_yet(compressed, make_job, tmp_path):
-    received = weights(0)
-    trained, sent = step(received, compressed, 0, tmp_path)
-    start = starting_weights(sent.arrays, compressed, 1, tmp_path)  # as if it were alone
+def test_a_site_trains_on_from_what_it_has_not_sent_yet_where_the_job_says_so(make_job, tmp_path):
+    received, own = weights(0), make_job(compression={**COMPRESSION, "start": "own"})
+    trained, sent = step(received, own, 0, tmp_path)
+    start = starting_weights(sent.arrays, own, 1, tmp_path)  # as if it were alone
     for name, array in start.items():
         np.testing.assert_allclose(array, trained[name], atol=1e-6)
-    assert starting_weights(received, make_job(), 1, tmp_path) is received
+    for other in (make_job(), make_job(compression=COMPRESSION)):
+        assert starting_weights(received, other, 1, tmp_path) is received
 
 
-def test_a_residual_of_other_tensors_is_refused_before_training(compressed, tmp_path):
+def test_a_residual_of_other_tensors_is_refused(compressed, tmp_path):
     step(weights(0), compressed, 0, tmp_path)
     other = {**weights(0), "w": np.zeros((3, 3), np.float32)}
     with pytest.raises(CodecError, match="left out of tensor 'w' is of shape"):
-        starting_weights(other, compressed, 1, tmp_path)
+        compress_update(other, other, compressed, 1, tmp_path)
 
 
 def test_a_round_that_is_trained_again_gives_the_same_bytes(compressed, tmp_path):
@@ -129,8 +130,8 @@ def test_a_run_that_keeps_everything_exactly_is_the_run_without_compression(
 
 
 @pytest.mark.parametrize(("share", "left"), [(0.0, 0.0), (0.25, 0.25)])
-def test_what_did_not_count_in_full_takes_what_it_left_out_along(compressed, tmp_path, share, left):
-    received = weights(0)
+def test_what_did_not_count_in_full_takes_what_it_left_out_along(make_job, tmp_path, share, left):
+    received, compressed = weights(0), make_job(compression={**COMPRESSION, "start": "own"})
     step(received, compressed, 0, tmp_path)
     kept = load_residual(tmp_path, 1)["w"]
     count_residual(tmp_path, 0, share)
@@ -140,3 +141,13 @@ def test_what_did_not_count_in_full_takes_what_it_left_out_along(compressed, tmp
     later = starting_weights(received, compressed, 2, tmp_path)  # of round 1, which counted
     np.testing.assert_array_equal(later["w"], received["w"] + load_residual(tmp_path, 2)["w"])
     assert not np.array_equal(later["w"], received["w"])
+
+
+def test_the_last_round_sends_all_that_was_left_out(make_job, tmp_path):
+    job = make_job(training={"rounds": 3}, compression={**COMPRESSION, "start": "own"})
+    received, missing = weights(0), []
+    for index in range(3):
+        trained, sent = step(received, job, index, tmp_path)
+        missing.append(np.linalg.norm(sent.arrays["w"] - trained["w"]))
+    assert missing[2] < 0.2 * missing[1]
+    assert len(sent.payload) < 0.3 * sum(array.nbytes for array in received.values())

@@ -13,6 +13,8 @@ EXACT = 32
 
 BITS = (2, 3, 4, 5, 6, 7, 8, EXACT)
 SHORTEST_CHUNK = 64
+RECEIVED, OWN = "received", "own"
+"""What a site trains on from."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class CompressionSettings:
         block: sent values that share one range of the quantiser, two float32 numbers.
         warmup: rounds over which the kept share falls exponentially to `keep`.
         small: tensors of fewer entries travel whole and exact.
+        start: what a site trains on from: `received`, the model as it came, or `own`, that and what
+            the site's own messages have left out so far.
 
     Raises:
         ConfigError: ``chunk`` is between 0 and 64.
@@ -66,6 +70,7 @@ class CompressionSettings:
     block: int = setting(512, low=16, high=65536)
     warmup: int = setting(0, low=0, high=1000)
     small: int = setting(256, low=0, high=65536)
+    start: str = setting(RECEIVED, choices=(RECEIVED, OWN))
 
     def __post_init__(self) -> None:
         if 0 < self.chunk < SHORTEST_CHUNK:

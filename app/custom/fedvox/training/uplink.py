@@ -1,17 +1,20 @@
 """What a site sends of its update: compressed, what was left out kept for the rounds to come."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fedvox.aggregation.update import Arrays
 from fedvox.compression.error_feedback import check_residual, send
-from fedvox.compression.replica import difference, moved, step_from
-from fedvox.compression.settings import coding
+from fedvox.compression.replica import difference, moved
+from fedvox.compression.settings import RECEIVED, coding
 from fedvox.compression.threads import usable_threads
 from fedvox.job.settings import JobSettings
 from fedvox.training.state import load_residual, save_residual
+
+LAST_BITS = 4
+"""At least so many of each entry in the last round, an eighth of float32."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,15 @@ class SentUpdate:
 
 
 def starting_weights(received: Arrays, job: JobSettings, index: int, state: Path) -> Arrays:
-    """What a site trains on from: what it received, plus what its own messages left out so far.
+    """What a site trains on from: what it received, with ``compression.start`` at ``own`` plus what
+    its own messages left out so far.
 
-    Without the second part the site would not see steps that it took and has not sent, and would
-    take them again. What it sends is the same sum either way.
+    Without the second part the site does not see steps that it took and has not sent, and takes
+    them again. What it sends is the same sum either way.
 
     Args:
         received: the weights that the site received.
-        job: the job's settings; without a section ``compression`` nothing is left out.
+        job: the job's settings.
         index: the round, from 0.
         state: the site's state folder of this run.
 
@@ -43,7 +47,7 @@ def starting_weights(received: Arrays, job: JobSettings, index: int, state: Path
         Xie et al., "CSER: Communication-Efficient SGD with Error Reset", NeurIPS 2020, arXiv
         2007.13221, section 3: a worker's model holds its own residual.
     """
-    if job.compression is None:
+    if job.compression is None or job.compression.start == RECEIVED:
         return received
     return moved(received, _left_out(received, index, state))
 
@@ -52,6 +56,8 @@ def compress_update(
     arrays: Arrays, received: Arrays, job: JobSettings, index: int, state: Path
 ) -> SentUpdate:
     """Compresses what training changed, with what earlier rounds left out, and keeps what is left.
+
+    In the last round every entry is sent, as no later message brings what this one leaves out.
 
     A round that is trained again starts from what was left before it and gives the same bytes.
 
@@ -65,10 +71,14 @@ def compress_update(
     assert job.compression is not None
     held = {name: received[name] for name in arrays}
     before = _left_out(held, index, state)
+    chosen = coding(job.compression, job.compression.up, index)
+    if index + 1 >= job.training.rounds:
+        chosen = replace(chosen, keep=1.0, bits=max(chosen.bits, LAST_BITS))
+    start = starting_weights(held, job, index, state)
     made = send(
-        {n: difference(arrays[n], step_from(held[n], before.get(n))) for n in arrays},
+        {name: difference(array, start[name]) for name, array in arrays.items()},
         before,
-        coding(job.compression, job.compression.up, index),
+        chosen,
         usable_threads(),
     )
     save_residual(made.residual, state, index)
