@@ -1,6 +1,6 @@
 """What a site sends of its update: compressed, what was left out kept for the rounds to come."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,6 @@ from fedvox.compression.settings import RECEIVED, coding
 from fedvox.compression.threads import usable_threads
 from fedvox.job.settings import JobSettings
 from fedvox.training.state import load_residual, save_residual
-
-LAST_BITS = 4
-"""At least so many of each entry in the last round, an eighth of float32."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,6 @@ def compress_update(
 ) -> SentUpdate:
     """Compresses what training changed, with what earlier rounds left out, and keeps what is left.
 
-    In the last round every entry is sent, as no later message brings what this one leaves out.
-
     A round that is trained again starts from what was left before it and gives the same bytes.
 
     Args:
@@ -71,14 +66,11 @@ def compress_update(
     assert job.compression is not None
     held = {name: received[name] for name in arrays}
     before = _left_out(held, index, state)
-    chosen = coding(job.compression, job.compression.up, index)
-    if index + 1 >= job.training.rounds:
-        chosen = replace(chosen, keep=1.0, bits=max(chosen.bits, LAST_BITS))
     start = starting_weights(held, job, index, state)
     made = send(
         {name: difference(array, start[name]) for name, array in arrays.items()},
         before,
-        chosen,
+        coding(job.compression, job.compression.up, index),
         usable_threads(),
     )
     save_residual(made.residual, state, index)
