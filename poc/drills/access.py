@@ -17,7 +17,7 @@ from fedvox.flare.loopback.submission import DONE, submit
 
 MEMBER, ORG_ADMIN = "member@hospital-b.org", "it@hospital-a.org"
 PATIENCE = 240.0
-"""Seconds until a client that is kept out has spoken to the server, and until a job has ended."""
+"""Seconds until the server has refused what a strange client says, or a client has ended."""
 FOREIGN = "nvflare.app_common.np.np_trainer.NPTrainer"
 ROOT = Path(__file__).parents[2]
 

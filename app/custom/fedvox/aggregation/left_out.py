@@ -1,8 +1,8 @@
 """What becomes of what compression left out at a site whose update did not count in full.
 
-A site trains on from what its messages have left out so far. Where the server refused an update,
-shortened it or went back to an earlier model, what the update left out must not come later either:
-a course that was given up would go on at the sites.
+What a site's messages have left out so far comes with later ones. Where the server refused an
+update, shortened it or went back to an earlier model, what the update left out must not come later
+either: a course that was given up would go on at the sites.
 """
 
 from collections.abc import Collection, Mapping

@@ -116,16 +116,26 @@ def train_round(
             break
         taken += 1
         rate = learning_rate(settings, round_index * settings.steps + index)
-        address = (settings.seed, site, round_index, index)
-        total += step(batch, address, rate)
+        total += step(batch, (settings.seed, site, round_index, index), rate)
         bar.update()
     bar.close()
     loss = float(total) / taken
     seconds = time.monotonic() - began
+    _save(model, step.optimizer, job, state, round_index)
+    return LocalResult(loss, taken, seconds, waits.seconds / max(seconds, 1e-9))
+
+
+def _save(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    job: JobSettings,
+    state: Path,
+    round_index: int,
+) -> None:
+    """Writes what stays at the site after a round: personal tensors, then the optimiser's state."""
     if job.training.personal:
         save_personal(_personal(job, model), state, round_index)
-    save_optimizer(step.optimizer, state, round_index)
-    return LocalResult(loss, taken, seconds, waits.seconds / max(seconds, 1e-9))
+    save_optimizer(optimizer, state, round_index)
 
 
 def _personal(job: JobSettings, model: nn.Module) -> dict[str, np.ndarray]:

@@ -46,7 +46,7 @@ def starting_weights(received: Arrays, job: JobSettings, index: int, state: Path
     """
     if job.compression is None or job.compression.start == RECEIVED:
         return received
-    return moved(received, _left_out(received, index, state))
+    return moved(received, _left_out(received, index, state))  # compress_update starts there too
 
 
 def compress_update(
@@ -66,7 +66,7 @@ def compress_update(
     assert job.compression is not None
     held = {name: received[name] for name in arrays}
     before = _left_out(held, index, state)
-    start = starting_weights(held, job, index, state)
+    start = held if job.compression.start == RECEIVED else moved(held, before)
     made = send(
         {name: difference(array, start[name]) for name, array in arrays.items()},
         before,
