@@ -1,6 +1,6 @@
 """The server and a site are killed between two compressed rounds: the job goes on by itself, under
 its own id, and ends with the undisturbed weights, and so do its prototypes. So does a clone of an
-aborted job.
+aborted job. A job that ended well goes on to more rounds.
 
 One site has CT and the other MRI, of other patients, and each has an encoder that the other lacks.
 """
@@ -66,6 +66,12 @@ def state_of(federation: Federation, job_id: str) -> Path:
     """Where the server keeps a run's models; the folder exists once the run has begun."""
     (found,) = (federation.kits.kit(federation.kits.server) / STATE / job_id).glob("*")
     return found
+
+
+def contributors(folder: Path) -> list[list[dict[str, Any]]]:
+    """Of each finished round in a folder's records."""
+    lines = (folder / "rounds.jsonl").read_text().splitlines()
+    return [json.loads(line)["contributors"] for line in lines]
 
 
 def wait_for_round(federation: Federation, job_id: str, rounds: int) -> None:
@@ -158,3 +164,20 @@ def test_a_clone_of_an_aborted_run_ends_with_the_same_weights(federation, job, w
         clone = session.clone_job(aborted)
         assert watch(federation, session, clone, ROUNDS) == DONE
     same(aborted)
+
+
+def test_a_job_that_ended_well_goes_on_to_more_rounds(federation, undisturbed, job, work):
+    more = [f"training.rounds={ROUNDS + 1}", f"training.continues={undisturbed}"]
+    longer = export_job(job, work / "jobs", "preinstalled", more, "longer")
+    known = contributors(state_of(federation, undisturbed))
+    with federation.joined(LEAD) as session:
+        job_id = submit(session, longer, work)
+        assert watch(federation, session, job_id, ROUNDS + 1) == DONE
+        results = Path(session.download_job_result(job_id, str(work / "download")))
+    told = contributors(results / "workspace/fedvox")
+    assert told[:ROUNDS] == known and len(told) == ROUNDS + 1
+    assert [part["site"] for part in told[ROUNDS]] == list(SITES)
+    root = federation.kits.kit(federation.kits.server) / STATE
+    assert not (root / job_id).exists()
+    events = read_events(results / "workspace/fedvox")
+    assert [event["event"] for event in events] == ["started", "continued"]

@@ -27,6 +27,11 @@ def test_clone_of_a_clone_belongs_to_the_first_run(tmp_path):
     assert run_id(tmp_path, "job-d", "job-c") == "job-a"
 
 
+def test_the_run_of_a_job_is_known_without_its_parent(tmp_path):
+    assert run_id(tmp_path, "job-b", "job-a") == "job-a"
+    assert run_id(tmp_path, "job-b", "") == "job-a"
+
+
 def test_two_clones_of_one_job_share_its_run(tmp_path):
     assert run_id(tmp_path, "job-b", "job-a") == run_id(tmp_path, "job-c", "job-a") == "job-a"
 

@@ -9,8 +9,9 @@ STARTED = "started"
 SERVER_RESTARTED = "server_restarted"
 RESUMED = "resumed"
 CLONED = "cloned"
+CONTINUED = "continued"
 SITE_RESTARTED = "site_restarted"
-KINDS = (STARTED, SERVER_RESTARTED, RESUMED, CLONED, SITE_RESTARTED)
+KINDS = (STARTED, SERVER_RESTARTED, RESUMED, CLONED, CONTINUED, SITE_RESTARTED)
 
 
 def append_event(folder: Path, kind: str, job: str, site: str, text: str) -> dict[str, Any]:

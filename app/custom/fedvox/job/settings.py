@@ -1,5 +1,6 @@
 """A whole job as frozen settings: the typed form of ``training.json``."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +28,17 @@ from fedvox.networks.settings import NetworkSettings
 from fedvox.phantoms.settings import PhantomSettings
 from fedvox.privacy.noise_settings import NoiseSettings
 
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """How sites train and how their updates are weighted.
 
     Attributes:
-        rounds: communication rounds.
+        rounds: communication rounds; with ``continues`` those of the earlier job count too.
+        continues: id of an earlier job of the same lead, whose run this one goes on with, to more
+            rounds than were planned; empty for a run of its own.
         steps: optimiser steps per site and round.
         minutes: a site's round ends with the first step after so many minutes of training, if that
             is before its steps are done, so that a slow site does not set the pace; 0 for no limit.
@@ -64,6 +69,7 @@ class TrainingSettings:
     """
 
     rounds: int = setting(8, low=1, high=10000)
+    continues: str = ""
     steps: int = setting(80, low=1, high=100000)
     minutes: float = setting(0.0, low=0.0, high=10_080.0)
     batch: int = setting(2, low=1, high=256)
@@ -86,11 +92,17 @@ class TrainingSettings:
     precision: str = setting("auto", choices=("auto", "float32"))
 
     def __post_init__(self) -> None:
-        """Checks the aggregator against the weights.
+        """Checks the aggregator against the weights, and the form of a job's id.
 
         Raises:
-            ConfigError: it counts each site once, and weights are asked for.
+            ConfigError: it counts each site once, and weights are asked for; or ``continues`` is no
+                id.
         """
+        if self.continues and not _JOB_ID.fullmatch(self.continues):
+            raise ConfigError(
+                f"'training.continues' is {self.continues!r}, which is no job's id; take one of "
+                "those that 'nvflare job list' shows"
+            )
         if not self.aggregator.weighs and self.client_weight.name != "uniform":
             raise ConfigError(
                 f"'training.aggregator' is {self.aggregator.name}, which counts each site once, "

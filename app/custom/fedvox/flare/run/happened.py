@@ -8,6 +8,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fedvox.aggregation.events_file import (
     CLONED,
+    CONTINUED,
     RESUMED,
     SERVER_RESTARTED,
     SITE_RESTARTED,
@@ -17,7 +18,7 @@ from fedvox.aggregation.events_file import (
 )
 from fedvox.flare.restarts.job_rescue import EARLIER
 from fedvox.flare.restarts.start import Start, own_start
-from fedvox.flare.run.places import STATE, is_simulator, workspace_of
+from fedvox.flare.run.places import STATE, cloned_from, is_simulator, workspace_of
 from fedvox.flare.run.server_run import ServerRun
 from fedvox.privacy.forms import whole, word
 
@@ -45,6 +46,9 @@ def record_own_start(run: ServerRun, fl_ctx: FLContext) -> None:
         kind, text = SERVER_RESTARTED, f"{_ended(start)}; the job went on by itself"
     elif known and known[-1].get("job") != run.job_id:
         kind, text = CLONED, f"a clone of job {known[-1].get('job')} goes on with it"
+        if run.job.training.continues and not cloned_from(fl_ctx):
+            rounds = run.job.training.rounds
+            kind, text = CONTINUED, f"job {run.job_id} goes on with the run, to {rounds} rounds"
     elif known:
         kind, text = RESUMED, "the server was started again and took the job up"
     record(run, kind, SERVER, text)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
@@ -76,44 +77,54 @@ def custom_dir(fl_ctx: FLContext) -> Path:
     return Path(workspace_of(fl_ctx).get_app_custom_dir(str(fl_ctx.get_job_id())))
 
 
-def state_dir(fl_ctx: FLContext, root: Path | None = None) -> Path:
+def state_dir(fl_ctx: FLContext, root: Path | None = None, continues: str = "") -> Path:
     """The state folder of this run at this server or site.
 
     Args:
         fl_ctx: FLARE context.
         root: the site file's ``cache``; without it the workspace's ``fedvox_state``. Under the
             simulator the run folder is used in any case.
+        continues: the job whose run this one goes on with, as ``training.continues`` says.
     """
     name = str(fl_ctx.get_identity_name()).split(".")[0]
     if is_simulator(fl_ctx):
         return run_dir(fl_ctx) / STATE / name
     folder = root or Path(workspace_of(fl_ctx).get_root_dir()) / STATE
-    return folder / run_id(folder, str(fl_ctx.get_job_id()), _cloned_from(fl_ctx)) / name
+    parent = cloned_from(fl_ctx) or continues
+    return folder / run_id(folder, str(fl_ctx.get_job_id()), parent) / name
 
 
 def run_id(folder: Path, job_id: str, parent: str) -> str:
-    """The id under which a job's state lies: its own, or that of the job it was cloned from.
+    """The id under which a job's state lies: its own, or that of the job it goes on with.
 
-    A job's meta names only its direct parent, so each job leaves a note of the run it belongs to.
+    A job names only its direct parent, so each leaves a note of the run it belongs to.
 
     Args:
         folder: root of all runs' states.
         job_id: the running job.
-        parent: the job that it was cloned from, empty for a fresh submission.
+        parent: the job that it was cloned from or continues, empty for a fresh submission, and
+            where only its own note can tell.
     """
+    own = folder / "clones" / f"{job_id}.json"
+    if own.is_file():
+        return str(json.loads(own.read_text())["run"])
     if not parent:
         return job_id
     note = folder / "clones" / f"{parent}.json"
     root = json.loads(note.read_text())["run"] if note.is_file() else parent
-    own = folder / "clones" / f"{job_id}.json"
-    if not own.is_file():
-        write_json(own, {"run": root}, mode=PRIVATE)
+    write_json(own, {"run": root}, mode=PRIVATE)
     return str(root)
 
 
-def _cloned_from(fl_ctx: FLContext) -> str:
+def cloned_from(fl_ctx: FLContext) -> str:
+    """The job that this one is a clone of, empty for none."""
+    return str(job_meta(fl_ctx).get("cloned_from") or "")
+
+
+def job_meta(fl_ctx: FLContext) -> dict[str, Any]:
+    """What FLARE's server knows of the job: who submitted it, what it is a clone of."""
     meta = fl_ctx.get_prop(FLContextKey.JOB_META)
-    if not isinstance(meta, dict):
-        path = Path(workspace_of(fl_ctx).get_job_meta_path(str(fl_ctx.get_job_id())))
-        meta = json.loads(path.read_text()) if path.is_file() else {}
-    return str(meta.get("cloned_from") or "")
+    if isinstance(meta, dict):
+        return meta
+    path = Path(workspace_of(fl_ctx).get_job_meta_path(str(fl_ctx.get_job_id())))
+    return dict(json.loads(path.read_text())) if path.is_file() else {}

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Collection
 from functools import cached_property
-from typing import Any
+from typing import IO, Any
 
 from nvflare.apis.fl_context import FLContext
 
@@ -55,6 +55,7 @@ class ServerRun:
         finished: True once everything is written that the run promises.
         refused: site and reason of each report and model that the evaluation refused.
         ledger: bytes of the messages since the last record.
+        claim: what holds other jobs off the same run, once it is taken.
     """
 
     notes: tuple[str, ...] = ()
@@ -67,7 +68,7 @@ class ServerRun:
     def __init__(self, fl_ctx: FLContext) -> None:
         self.job: JobSettings = load_job(fl_ctx)
         self.job_id = str(fl_ctx.get_job_id())
-        self.state = RunState(state_dir(fl_ctx))
+        self.state = RunState(state_dir(fl_ctx, continues=self.job.training.continues))
         self.results = results_dir(fl_ctx)
         self.results.mkdir(parents=True, exist_ok=True)
         self.admitted: dict[str, Registration] = {}
@@ -80,6 +81,7 @@ class ServerRun:
         self.modalities: list[str] = []
         self.refused: list[dict[str, str]] = []
         self.ledger = Ledger()
+        self.claim: IO[str] | None = None
         self._sent: tuple[int, Sent | None, Memory] | None = None
         self._digests: tuple[int, dict[str, str]] = (-1, {})
 

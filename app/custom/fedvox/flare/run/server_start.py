@@ -8,6 +8,7 @@ from fedvox.flare.handshake import Handshake
 from fedvox.flare.run.client_sync import keep_clients_known
 from fedvox.flare.run.happened import record_own_start
 from fedvox.flare.run.places import check_workspace
+from fedvox.flare.run.run_terms import check_terms, claim_run
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
 from fedvox.privacy.gaussian import check_rounds
@@ -17,10 +18,13 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     """The run, from now on guarded against what sites send and against sites that fail.
 
     Raises:
-        ConfigError: FLARE cannot work where the workspace lies, or the job's settings are wrong.
+        ConfigError: FLARE cannot work where the workspace lies, the job's settings are wrong, it
+            may not go on with the run that it names, or another job works on that run.
     """
     check_workspace(fl_ctx)
     run = server_run(fl_ctx)
+    claim_run(run)
+    check_terms(run, fl_ctx)
     if run.job.privacy is not None:
         check_rounds(run.job.privacy, run.job.training.rounds)
     record_own_start(run, fl_ctx)

@@ -75,7 +75,8 @@ def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
             f"{name}: no {SITE_FILE} in the workspace's local folder and {SITE_VARIABLE} is not "
             "set; describe the site's data in one of them"
         )
-    return site, state_dir(fl_ctx, Path(site.cache) if site.cache else None)
+    root = Path(site.cache) if site.cache else None
+    return site, state_dir(fl_ctx, root, job.training.continues)
 
 
 def _read_without_path(site: str, path: Path) -> SiteSettings:
