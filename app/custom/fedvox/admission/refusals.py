@@ -107,7 +107,7 @@ def shared_sources(registrations: Mapping[str, Registration]) -> list[str]:
     Sites may read parts of one folder; a site that reads all of it shares cases with each of them.
 
     Args:
-        registrations: by site; see :func:`fedvox.data.site.site_data.source_of`.
+        registrations: by site; see :func:`fedvox.data.site.source.source_of`.
 
     Returns:
         One message, of the first two such sites; empty when there are none.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fedvox.data.cases.in_work import working_on
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.data.grid.to_grid import restore_slabs
 from fedvox.data.organs import IGNORED, REGIONS, mask_of, scored_structures
@@ -40,8 +41,9 @@ def validate(
     """
     found: dict[str, list[float]] = {}
     for case in cases:
-        scores = predict_scores(model, case.tensor("image"), job, device)
-        dice = mean_dice(scores.argmax(0), case, job.data.organs)
+        with working_on(case.path):
+            scores = predict_scores(model, case.tensor("image"), job, device)
+            dice = mean_dice(scores.argmax(0), case, job.data.organs)
         if not np.isnan(dice):
             found.setdefault(case.modality, []).append(dice)
     return {name: Validation(float(np.mean(d)), len(d)) for name, d in sorted(found.items())}
@@ -93,33 +95,50 @@ def score_cases(
         subsets: scores a case once for every subset of the modalities that it has, the complete
             set first; the column ``modality`` names the subset.
     """
-    rows = []
+    rows: list[MetricRow] = []
     for case in cases:
-        reference = case.tensor("stored_label").numpy()
-        scorer = score_annotated if case.ignores else score_case
-        for modality, image in subset_images(case, job.data.channels if subsets else ()):
-            scores = scorer(
-                predict_labels(model, case, job, device, image),
-                reference,
-                job.data.organs,
-                case.annotated,
-                case.stored_spacing,
-                job.evaluation.nsd_tolerance_mm,
-                job.evaluation.hd95,
+        with working_on(case.path):
+            rows += _score_case(model, model_name, case, job, site, split, device, subsets)
+    return rows
+
+
+def _score_case(
+    model: nn.Module,
+    model_name: str,
+    case: PreparedCase,
+    job: JobSettings,
+    site: str,
+    split: str,
+    device: torch.device,
+    subsets: bool,
+) -> list[MetricRow]:
+    """Every metric of one case, see :func:`score_cases`."""
+    rows: list[MetricRow] = []
+    reference = case.tensor("stored_label").numpy()
+    scorer = score_annotated if case.ignores else score_case
+    for modality, image in subset_images(case, job.data.channels if subsets else ()):
+        scores = scorer(
+            predict_labels(model, case, job, device, image),
+            reference,
+            job.data.organs,
+            case.annotated,
+            case.stored_spacing,
+            job.evaluation.nsd_tolerance_mm,
+            job.evaluation.hd95,
+        )
+        rows += [
+            MetricRow(
+                model=model_name,
+                site=site,
+                split=split,
+                modality=modality,
+                case=case.code,
+                organ=score.organ,
+                scores=score.scores,
+                gt_voxels=score.gt_voxels,
             )
-            rows += [
-                MetricRow(
-                    model=model_name,
-                    site=site,
-                    split=split,
-                    modality=modality,
-                    case=case.code,
-                    organ=score.organ,
-                    scores=score.scores,
-                    gt_voxels=score.gt_voxels,
-                )
-                for score in scores
-            ]
+            for score in scores
+        ]
     return rows
 
 

@@ -19,8 +19,9 @@ from fedvox.data.cases.prepare_all import count_workers
 from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.settings import DataSettings
 from fedvox.data.site.quarantine import quarantined
-from fedvox.data.site.site_data import PURPOSES, job_cases, source_of
+from fedvox.data.site.site_data import PURPOSES, job_cases
 from fedvox.data.site.site_file import SiteSettings
+from fedvox.data.site.source import source_of
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import PRIVATE, write_json
 from fedvox.planning.fingerprint import (

@@ -14,6 +14,7 @@ import torch
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.channel_tensor import Channels, to_channels
 from fedvox.data.cases.channels import checked_volumes, refuse_missing
+from fedvox.data.cases.in_work import working_on
 from fedvox.data.cases.label_map import merged_labels
 from fedvox.data.cases.prepared import PreparedCase, find_prepared, prepared_path, read_prepared
 from fedvox.data.grid.to_grid import prepare_label
@@ -48,8 +49,9 @@ def prepare_case(case: Case, settings: DataSettings, cache: Path, key: bytes) ->
         return found
     refuse_missing(case, settings.channels, settings.missing_channels)
     path = prepared_path(case, settings, cache, key)
-    tensors, description = _prepare(case, settings, key)
-    write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)
+    with working_on(path):
+        tensors, description = _prepare(case, settings, key)
+        write_tensors(path, tensors, {"case": json.dumps(description)}, PRIVATE)
     return read_prepared(path)
 
 

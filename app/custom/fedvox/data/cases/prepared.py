@@ -18,6 +18,7 @@ import torch
 
 from fedvox.config import to_mapping
 from fedvox.data.cases.case import Case
+from fedvox.data.cases.in_work import working_on
 from fedvox.data.grid.to_grid import Geometry
 from fedvox.data.images.volumes import source_files
 from fedvox.data.settings import DataSettings
@@ -62,7 +63,7 @@ class PreparedCase:
         """Reads one whole tensor of the file."""
         from safetensors import safe_open
 
-        with safe_open(str(self.path), "pt") as file:
+        with working_on(self.path), safe_open(str(self.path), "pt") as file:
             return file.get_tensor(name)
 
     def patch(
@@ -83,7 +84,7 @@ class PreparedCase:
         source = [slice(max(0, c), min(n, c + s)) for c, s, n in zip(corner, size, shape)]
         target = tuple(slice(r.start - c, r.stop - c) for r, c in zip(source, corner))
         x, y, z = source
-        with safe_open(str(self.path), "pt") as file:
+        with working_on(self.path), safe_open(str(self.path), "pt") as file:
             image_part = file.get_slice("image")[:, x, y, z]
             label_part = file.get_slice("label")[x, y, z]
         if tuple(image_part.shape[1:]) == tuple(size):

@@ -1,7 +1,6 @@
 """A site's usable cases: read, checked, split and prepared."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from fedvox.data.cases.prepared import PreparedCase, prepared_path
 from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
+from fedvox.data.site.fatal import REASON, Fatal
 from fedvox.data.site.quarantine import quarantined
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_key import (
@@ -23,6 +23,7 @@ from fedvox.data.site.site_key import (
     fingerprint,
     site_key,
 )
+from fedvox.data.site.source import source_of
 from fedvox.data.site.twins import Owners, refuse_twin
 from fedvox.errors import ConfigError, DataError
 from fedvox.files import private_folder, remove_unfinished
@@ -32,6 +33,7 @@ PURPOSES = {"train": "training", "val": "validation", "test": "test"}
 """What the cases of each part are called."""
 ONLY_TESTS = '; a site that only tests says so with "split": "test"'
 """How a site says that it does not mean to train."""
+NONE = Fatal()
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class SiteData:
         external: True when the site only tests: it trains nothing, and no model is chosen by it.
         skipped: fingerprint -> reason of each case that could not be used or is in quarantine.
         source: fingerprint of machine, folder and cases, to notice that two sites read the same;
-            see :func:`source_of`.
+            see :mod:`fedvox.data.site.source`.
         attachments: what its updates may carry beside the weights, as the site file says.
     """
 
@@ -84,6 +86,7 @@ def open_site(
     state: Path,
     progress: bool = False,
     needs: str = "",
+    fatal: Fatal = NONE,
 ) -> SiteData:
     """Opens a site's data set and prepares every case that is not in quarantine.
 
@@ -98,6 +101,7 @@ def open_site(
         progress: shows a progress bar on a terminal.
         needs: the part that must have a case; without it ``train``, of a site that only tests
             ``test``.
+        fatal: cases that ended earlier processes; they are left out, and count as unusable.
 
     Raises:
         ConfigError: the site's modalities do not fit the job.
@@ -115,10 +119,13 @@ def open_site(
     everything = [(part, case) for part in SPLITS for case in split[part]]
     left_out = quarantined(site, [case for _, case in everything])
     listed = [(part, case) for part, case in everything if case.id not in left_out]
+    ended = {case.id for _, case in listed if _name(case, settings, folder, key) in fatal.names}
+    listed = [(part, case) for part, case in listed if case.id not in ended]
     bar = tqdm(listed, desc=f"{name}: preparing cases", disable=None if progress else True)
-    workers = count_workers(site.workers)
+    workers = 1 if fatal.one_by_one else count_workers(site.workers)
     futures = prepare_cases([case for _, case in listed], settings, folder, key, workers)
     prepared, skipped = _collect(zip(bar, futures, strict=True), key)
+    skipped |= {fingerprint(case, key): REASON for _, case in everything if case.id in ended}
     _refuse_unusable(name, site, prepared, skipped, settings, len(left_out), needs)
     for _, case in everything:
         if case.id in left_out:
@@ -135,6 +142,14 @@ def open_site(
         source=source_of(site, cases, split),
         attachments=site.attachments,
     )
+
+
+def _name(case: Case, settings: DataSettings, folder: Path, key: bytes) -> str:
+    """Of the prepared file; empty where the case's files are not there, as its opening tells."""
+    try:
+        return prepared_path(case, settings, folder, key).stem
+    except DataError:
+        return ""
 
 
 def _open_cache(place: Path) -> Path:
@@ -258,33 +273,3 @@ def _refuse_unusable(
             f"{name}: no {PURPOSES[needs]} case annotates any of the job's organs "
             f"({', '.join(settings.organs)}); check the label table or take the site out"
         )
-
-
-def source_of(
-    site: SiteSettings, listed: Sequence[Case], split: Mapping[str, Sequence[Case]]
-) -> str:
-    """Fingerprint of machine, folder and cases, to notice that two sites read the same.
-
-    Two sites may share a folder and no case: as AMOS' CT and MRI do, then they differ; or by split
-    files, then they differ behind the ``-``. How a site divides its cases does not count.
-
-    Args:
-        site: the site file.
-        listed: from :func:`job_cases`.
-        split: those of them that the site uses, by part.
-
-    Returns:
-        ``<folder>`` where the site uses all that is listed, else ``<folder>-<part of it>``.
-    """
-    import platform
-
-    place = f"{platform.node()}|{Path(site.root).resolve()}"
-    whole = {case.id for case in listed}
-    used = {case.id for part in split.values() for case in part}
-    folder = _hashed(place, whole)
-    return folder if used == whole else f"{folder}-{_hashed(place, used)}"
-
-
-def _hashed(place: str, ids: set[str]) -> str:
-    text = "|".join((place, *sorted(ids)))
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]

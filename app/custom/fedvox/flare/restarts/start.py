@@ -1,6 +1,7 @@
 """What a job's process knows of its own start, and what it tells its launcher of its progress."""
 
 import os
+import signal
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,11 @@ class Start:
 def own_start() -> Start:
     """This process's start."""
     return Start(uuid.uuid4().hex, _number(RESTARTS), _number(SIGNAL))
+
+
+def crashed(start: Start) -> bool:
+    """Whether the process before was ended by a signal that nobody sends to end it in order."""
+    return start.signal not in (0, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def note_progress(run_dir: Path, text: str) -> None:

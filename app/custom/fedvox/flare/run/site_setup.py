@@ -9,6 +9,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fedvox.aggregation.attachment import check_listed
 from fedvox.config import build
+from fedvox.data.site.fatal import Fatal, watch_cases
 from fedvox.data.site.site_data import SiteData, open_site
 from fedvox.data.site.site_file import (
     SITE_FILE,
@@ -18,6 +19,7 @@ from fedvox.data.site.site_file import (
     read_site_file,
 )
 from fedvox.errors import ConfigError
+from fedvox.flare.restarts.start import crashed, own_start
 from fedvox.flare.run.places import is_simulator, run_dir, state_dir, workspace_of
 from fedvox.job.phantom_fit import check_phantoms
 from fedvox.job.settings import JobSettings
@@ -49,7 +51,9 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
     """
     name = str(fl_ctx.get_identity_name())
     site, state = find_site(fl_ctx, job)
-    return SiteSetup(open_site(name, site, job.data, state, progress=True), state)
+    # under the simulator nobody starts a process again, and one process may hold several sites
+    fatal = Fatal() if is_simulator(fl_ctx) else watch_cases(state, crashed(own_start()))
+    return SiteSetup(open_site(name, site, job.data, state, progress=True, fatal=fatal), state)
 
 
 def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
