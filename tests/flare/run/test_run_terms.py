@@ -140,5 +140,6 @@ def test_two_processes_never_work_on_one_run(party):
         claim_run(second.run(), 0.1)
     claim = first.run().claim
     assert claim is not None and Path(claim.name).name == "lock"
+    assert Path(claim.name).parent.stat().st_mode & 0o077 == 0
     claim.close()  # as when the process ends
     claim_run(second.run(), 0.1)

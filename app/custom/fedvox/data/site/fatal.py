@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedvox.data.cases.in_work import InWork, read_work, record_work
-from fedvox.files import PRIVATE, write_json
+from fedvox.files import PRIVATE, private_folder, write_json
 
 IN_WORK = "in_work"
 FATAL = "fatal.json"
@@ -51,7 +51,7 @@ def watch_cases(state: Path, crashed: bool) -> Fatal:
         del ends[name]
         write_json(state / FATAL, ends, PRIVATE)
 
-    state.mkdir(parents=True, exist_ok=True)
+    private_folder(state)
     record_work(InWork(state / IN_WORK, set(ends) - out, survived))
     return Fatal(out, bool(before))
 

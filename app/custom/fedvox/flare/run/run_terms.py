@@ -11,7 +11,7 @@ from nvflare.apis.job_def import JobMetaKey
 from fedvox.aggregation.events_file import read_events
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
-from fedvox.files import PRIVATE, write_json
+from fedvox.files import PRIVATE, private_folder, write_json
 from fedvox.flare.run.places import is_simulator, job_meta
 from fedvox.flare.run.server_run import ServerRun
 from fedvox.job.settings import JobSettings
@@ -91,7 +91,7 @@ def claim_run(run: ServerRun, patience: float = 120.0) -> None:
     """
     if run.claim is not None:  # by an earlier workflow of the job
         return
-    run.state.folder.mkdir(parents=True, exist_ok=True)
+    private_folder(run.state.folder)
     stream = (run.state.folder / LOCK).open("w")
     deadline = time.monotonic() + patience
     while True:
