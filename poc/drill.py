@@ -27,6 +27,7 @@ from typing import Any
 
 from drills.access import access
 from drills.disk import disk_full
+from drills.poisoned import poisoned_case
 from drills.processes import PROCESSES, Drill
 from drills.stage import Ended, Stage
 from drills.updates import bad_updates
@@ -39,6 +40,7 @@ DRILLS: dict[str, Drill] = {
     **PROCESSES,
     "disk_full": disk_full,
     "bad_updates": bad_updates,
+    "poisoned_case": poisoned_case,
     "access": access,
 }
 """By name."""

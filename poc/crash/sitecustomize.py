@@ -35,7 +35,9 @@ class CrashingFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Loads one module as usual and puts a crashing function into it.
 
     Args:
-        plan: ``module``, ``function``, ``call`` (which one crashes, from 1), ``error``, ``text``.
+        plan: ``module``, ``function`` and ``error``. With ``mark``, a file: one call crashes,
+            once, the ``call``-th (from 1), with ``text``. Without: each call, or with ``argument``
+            each whose first argument shows that text.
     """
 
     def __init__(self, plan: dict[str, Any]) -> None:
@@ -66,7 +68,10 @@ class CrashingFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
         def crashing(*args: Any, **kwargs: Any) -> Any:
             calls[0] += 1
-            if calls[0] == self.plan["call"] and not Path(self.plan["mark"]).exists():
+            if "mark" not in self.plan:
+                if self.plan.get("argument", "") in repr(args[:1]):
+                    crash(self.plan["error"], "always")
+            elif calls[0] == self.plan["call"] and not Path(self.plan["mark"]).exists():
                 Path(self.plan["mark"]).touch()  # what was killed is started again, and goes on
                 crash(self.plan["error"], self.plan["text"])
             return real(*args, **kwargs)

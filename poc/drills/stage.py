@@ -1,6 +1,7 @@
 """The federation in which faults are played: real kits, three sites, a job of seconds."""
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,9 @@ from drills.hostile_kit import make_hostile
 from drills.link import Link
 from fedvox.aggregation.events_file import read_events
 from fedvox.aggregation.run_state import RunState
+from fedvox.data.site.site_file import SITE_FILE
 from fedvox.errors import FedVoxError
+from fedvox.files import write_json
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
@@ -114,7 +117,12 @@ class Stage:
         self.settings = {setting.partition("=")[0]: setting for setting in settings}
         self.job = self.variant("drill")
         write_phantom_sites(self.kits, self.job, work)
-        here = make_hostile(self.kits, HOSTILE, SITES[1])
+        for name in SITES:  # so that one of few cases may be left out
+            path = self.kits.kit(name) / "local" / SITE_FILE
+            write_json(path, {**json.loads(path.read_text()), "max_bad_fraction": 0.5})
+        self.crash = work / "crash.json"
+        here = make_hostile(self.kits, HOSTILE, SITES[1]) | {"FEDVOX_CRASH": str(self.crash)}
+        here["PYTHONPATH"] += f"{os.pathsep}{ROOT / 'poc/crash'}"
         self.federation = Federation(self.kits, SITES, here)
 
     def __enter__(self) -> "Stage":

@@ -69,9 +69,9 @@ def state_of(federation: Federation, job_id: str) -> Path:
 
 
 def contributors(folder: Path) -> list[list[dict[str, Any]]]:
-    """Of each finished round in a folder's records."""
+    """Of each finished round in a folder's records; results tell of the evaluation after them."""
     lines = (folder / "rounds.jsonl").read_text().splitlines()
-    return [json.loads(line)["contributors"] for line in lines]
+    return [found for line in lines if (found := json.loads(line)["contributors"])]
 
 
 def wait_for_round(federation: Federation, job_id: str, rounds: int) -> None:
