@@ -39,7 +39,7 @@ def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
         end = stage.await_end(job_id := stage.submit(), began)
     finally:
         stage.crash.unlink()
-    told = TELLS in "".join(path.read_text(errors="replace") for path in logs(kit))
+    told = TELLS in "".join(path.read_text(errors="replace") for path in logs(kit / job_id))
     others = all(set(SITES) - {name} <= set(sites) for sites in end.rounds)
     same = end.weights == plain.weights
     return {
@@ -60,6 +60,6 @@ def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
     }
 
 
-def logs(kit: Path) -> list[Path]:
-    """A site's logs, those of its jobs too."""
-    return sorted(kit.rglob("*log*.txt"))
+def logs(folder: Path) -> list[Path]:
+    """The logs of a job at a site."""
+    return sorted(folder.rglob("*log*.txt"))

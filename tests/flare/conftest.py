@@ -73,6 +73,9 @@ class FakeEngine:
         for listener in self.listeners:
             listener(event_type, fl_ctx)
 
+    def sync_clients_from_main_process(self) -> None:
+        """Nobody registers anew."""
+
     def persist_components(self, fl_ctx: FLContext, completed: bool) -> None:
         """FLARE's snapshots are gone."""
 

@@ -1,5 +1,6 @@
 """Cases that end the process that works on them: real processes, really killed."""
 
+import errno
 import json
 import os
 import signal
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fedvox.data.cases.in_work import InWork, read_work, record_work, working_on
-from fedvox.data.site.fatal import FATAL, IN_WORK, watch_cases
+from fedvox.data.cases.in_work import STEP, InWork, read_work, record_work, working_on
+from fedvox.data.site.fatal import FATAL, absolve, watch_cases
 from fedvox.errors import DataError
 from fedvox.flare.restarts.start import Start, crashed
 
@@ -36,9 +37,10 @@ prepare.checked_volumes = read
 state = Path(plan["state"])
 site = build(SiteSettings, plan["site"], "site.json")
 job = DataSettings(organs=("liver", "spleen"), spacing=(6.0,) * 3, patch=(8, 8, 8))
-data = open_site("a", site, job, state, fatal=watch_cases(state, plan["crashed"]))
+data = open_site("a", site, job, state, fatal=watch_cases(state, "job", plan["crashed"]))
 print(json.dumps([len(data.train), len(data.val), len(data.test), list(data.skipped.values())]))
 """
+IN_WORK = "in_work_job"
 NAMES = [f"miller_anna_{number}" for number in range(6)]
 
 
@@ -94,14 +96,14 @@ def ended_with(state: Path, *names: str) -> None:
 
 def test_one_end_is_no_reason(tmp_path):
     ended_with(tmp_path, "a")
-    found = watch_cases(tmp_path, True)
+    found = watch_cases(tmp_path, "job", True)
     assert not found.names and found.one_by_one
 
 
 def test_what_was_in_work_with_others_does_not_count(tmp_path):
     for _ in range(3):
         ended_with(tmp_path, "a", "b")
-        found = watch_cases(tmp_path, True)
+        found = watch_cases(tmp_path, "job", True)
     assert not found.names and found.one_by_one
     assert not (tmp_path / FATAL).exists()
 
@@ -109,42 +111,75 @@ def test_what_was_in_work_with_others_does_not_count(tmp_path):
 def test_an_end_in_order_counts_nothing(tmp_path):
     for _ in range(3):
         ended_with(tmp_path, "a")
-        found = watch_cases(tmp_path, False)
+        found = watch_cases(tmp_path, "job", False)
     assert not found.names and not found.one_by_one
 
 
-def test_what_is_got_through_is_free_of_suspicion(tmp_path):
+def test_a_task_that_ends_well_absolves(tmp_path):
     ended_with(tmp_path, "a")
-    watch_cases(tmp_path, True)
-    with working_on(Path("a.safetensors")), working_on(Path("a.safetensors")):
-        assert json.loads((tmp_path / FATAL).read_text()) == {"a": 1}
+    watch_cases(tmp_path, "job", True)
+    with working_on(Path("a.safetensors")):  # as when it is validated before it is scored
+        pass
+    assert json.loads((tmp_path / FATAL).read_text()) == {"a": 1}
+    absolve(tmp_path)
     assert json.loads((tmp_path / FATAL).read_text()) == {}
     ended_with(tmp_path, "a")
-    assert not watch_cases(tmp_path, True).names
+    assert not watch_cases(tmp_path, "job", True).names
 
 
-def test_a_case_that_is_left_out_stays_so_when_the_site_is_started_anew(tmp_path):
+def test_a_case_that_is_left_out_stays_so(tmp_path):
     for _ in range(2):
         ended_with(tmp_path, "a")
-        watch_cases(tmp_path, True)
-    assert watch_cases(tmp_path, False).names == {"a"}
+        watch_cases(tmp_path, "job", True)
+    absolve(tmp_path)
+    assert watch_cases(tmp_path, "job", False).names == {"a"}
+    assert watch_cases(tmp_path, "a clone", False).names == {"a"}
+
+
+def test_another_job_of_the_same_run_keeps_its_own_book(tmp_path):
+    ended_with(tmp_path, "a")
+    watch_cases(tmp_path, "another", False)
+    watch_cases(tmp_path, "job", True)
+    assert json.loads((tmp_path / FATAL).read_text()) == {"a": 1}
+
+
+def test_a_step_is_no_case_and_what_is_read_meanwhile_not_to_blame(tmp_path):
+    for names in ((STEP,), (STEP, "a"), (STEP,), (STEP, "a")):
+        ended_with(tmp_path, *names)
+        assert not watch_cases(tmp_path, "job", True).names
+
+
+def test_a_damaged_count_is_told_with_the_remedy(tmp_path):
+    (tmp_path / FATAL).write_text("[")
+    with pytest.raises(DataError, match=r"fatal\.json is damaged; delete it"):
+        watch_cases(tmp_path, "job", False)
 
 
 def test_the_file_holds_what_is_in_work_and_no_more(tmp_path):
-    path, told = tmp_path / IN_WORK, []
-    work = InWork(path, {"a"}, told.append)
+    path = tmp_path / IN_WORK
+    work = InWork(path)
     with work.on("a"):
         with work.on("a"), work.on("bb"):
             assert read_work(path) == ["a", "bb"]
-        assert read_work(path) == ["a"] and told == []
-    assert read_work(path) == [] and told == ["a"]
-    with work.on("a"):
         assert read_work(path) == ["a"]
-    assert told == ["a"]
+    assert read_work(path) == []
+
+
+def test_a_full_disk_does_not_end_the_work(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    record_work(InWork(tmp_path / IN_WORK))
+    monkeypatch.setattr(os, "pwrite", full)
+    with working_on(Path("a.safetensors")):
+        pass
+    monkeypatch.undo()
+    with working_on(Path("b.safetensors")):
+        assert read_work(tmp_path / IN_WORK) == ["b"]
 
 
 def test_work_ends_with_an_error_too(tmp_path):
-    record_work(InWork(tmp_path / IN_WORK, (), lambda name: None))
+    record_work(InWork(tmp_path / IN_WORK))
     with pytest.raises(DataError), working_on(Path("a.safetensors")):
         raise DataError("cannot be used")
     assert read_work(tmp_path / IN_WORK) == []

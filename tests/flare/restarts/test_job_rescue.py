@@ -107,3 +107,13 @@ def test_a_broken_job_does_not_keep_the_server_from_starting(rescue, monkeypatch
     monkeypatch.setattr(Manager, "update_meta", broken)
     rescue()
     assert "job one: OSError" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["cloned_from", "job_id"])
+def test_a_submitted_job_cannot_say_whose_run_it_goes_on_with(rescue, server, key):
+    _, component = rescue()
+    for meta, blocked in (({"name": "a", key: ""}, False), ({"name": "a", key: JOB}, True)):
+        fl_ctx = server.context(**{FLContextKey.JOB_META: meta})
+        component.handle_event(EventType.SUBMIT_JOB, fl_ctx)
+        reason = fl_ctx.get_prop(FLContextKey.JOB_BLOCK_REASON) or ""
+        assert (f"meta.json holds {key}" in reason) is blocked

@@ -32,6 +32,13 @@ def test_the_run_of_a_job_is_known_without_its_parent(tmp_path):
     assert run_id(tmp_path, "job-b", "") == "job-a"
 
 
+@pytest.mark.parametrize("parent", ["../../x", "a/b", "..", "a b"])
+def test_only_an_id_leads_to_another_state(tmp_path, parent):
+    with pytest.raises(ConfigError, match="names no job's id"):
+        run_id(tmp_path, "job-b", parent)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_two_clones_of_one_job_share_its_run(tmp_path):
     assert run_id(tmp_path, "job-b", "job-a") == run_id(tmp_path, "job-c", "job-a") == "job-a"
 

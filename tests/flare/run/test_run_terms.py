@@ -1,3 +1,4 @@
+import errno
 import json
 from pathlib import Path
 
@@ -9,11 +10,14 @@ from fedvox.errors import ConfigError
 from fedvox.files import write_json
 from fedvox.flare.run.happened import record_own_start
 from fedvox.flare.run.places import state_dir
+from fedvox.flare.run.run_end import record_failure
 from fedvox.flare.run.run_terms import TERMS, check_terms, claim_run
+from fedvox.flare.run.server_start import open_run
 from fedvox.job.settings import job_from
 
 FIRST = "11111111-aaaa-bbbb-cccc-222222222222"
 SECOND = "22222222-aaaa-bbbb-cccc-333333333333"
+THIRD = "33333333-aaaa-bbbb-cccc-444444444444"
 DONE = 2
 
 
@@ -65,12 +69,25 @@ def test_a_site_finds_its_state_by_the_same_name(party, second, tiny):
 def test_a_clone_of_a_job_that_goes_on_is_a_clone(second, party, tiny):
     run, fl_ctx = second()
     record_own_start(run, fl_ctx)
-    clone = party("server", "33333333-aaaa-bbbb-cccc-444444444444", tiny)
+    write_json(run.state.folder / "state.json", {"version": 5})  # all: it ended in the evaluation
+    clone = party("server", THIRD, tiny)
+    write_json(clone.run_dir / "meta.json", {"submitter_name": "lead", "cloned_from": SECOND})
     assert clone.run().state.folder == run.state.folder
-    fl_ctx = clone.context(**meta("lead", cloned_from=SECOND))
-    check_terms(clone.run(), fl_ctx)
-    record_own_start(clone.run(), fl_ctx)
+    check_terms(clone.run(), clone.context())
+    record_own_start(clone.run(), clone.context())
     assert read_events(run.state.folder)[-1]["event"] == "cloned"
+
+
+def test_a_clone_of_a_job_that_another_went_on_from_takes_no_longer_model_for_its_own(
+    second, party, tiny
+):
+    run, _ = second()
+    write_json(run.state.folder / "state.json", {"version": 5})
+    tiny["training"] |= {"rounds": 2, "continues": ""}
+    clone = party("server", THIRD, tiny)
+    write_json(clone.run_dir / "meta.json", {"submitter_name": "lead", "cloned_from": FIRST})
+    with pytest.raises(ConfigError, match=r"'training\.rounds' is 2, and 5 of the run"):
+        check_terms(clone.run(), clone.context())
 
 
 def test_it_may_finish_its_evaluation_after_a_kill(second):
@@ -87,8 +104,11 @@ def test_it_may_finish_its_evaluation_after_a_kill(second):
         ([("training.seed", 1)], r"'training.seed' is 1, it was 0; take these settings as they"),
         ([("data.spacing", [6.0] * 3)], r"'data.spacing' is \[6.0, 6.0, 6.0\], it was \[12"),
         ([("screening.clip", 2.0)], "'screening.clip' is 2.0"),
-        ([("training.rounds", DONE)], "'training.rounds' is 2, and 2 of the run .* ask for more"),
-        ([("training.rounds", 1)], "'training.rounds' is 1, and 2 of the run"),
+        (
+            [("training.rounds", DONE)],
+            "'training.rounds' is 2, and the run .* so many; ask",
+        ),
+        ([("training.rounds", 1)], "'training.rounds' is 1, and 2 of the run .* ask for more"),
     ],
 )
 def test_what_would_be_another_run_is_refused(second, changes, text):
@@ -102,6 +122,23 @@ def test_a_job_of_another_lead_is_not_gone_on_with(second):
     with pytest.raises(ConfigError, match="somebody else submitted") as error:
         check_terms(run, fl_ctx)
     assert "hospital-b" not in str(error.value)
+
+
+def test_a_refused_job_has_nothing_of_the_other_run_in_its_results(second, party, tiny):
+    run, _ = second(begun_by="somebody@hospital-b.org")
+    folder = run.state.folder
+    write_json(folder / "rounds.jsonl", {})
+    waiting = folder / "incoming/0"
+    waiting.mkdir(parents=True)
+    refused = party("server", THIRD, tiny)
+    with pytest.raises(ConfigError, match="somebody else"):
+        open_run(refused.context(**meta("lead")))
+    assert refused.run().state.version == 0 and refused.run().state.rounds() == []
+    assert refused.run().state.load_last() is None
+    assert not refused.run().state.folder.is_relative_to(folder.parent)
+    record_failure(refused.context(), "it may not go on")
+    assert waiting.is_dir()
+    assert [event["job"] for event in read_events(folder)] == [FIRST]
 
 
 def test_a_job_that_is_not_there_is_named(second):
@@ -143,3 +180,22 @@ def test_two_processes_never_work_on_one_run(party):
     assert Path(claim.name).parent.stat().st_mode & 0o077 == 0
     claim.close()  # as when the process ends
     claim_run(second.run(), 0.1)
+
+
+def test_a_file_system_without_locks_is_told_and_ends_no_job(party, monkeypatch):
+    def no_locks(stream, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    run = party("server", FIRST).run()
+    claim_run(run, 0.1)
+    assert "no locks there (No locks available)" in run.take_notes()[0]
+
+
+def test_settings_that_a_newer_version_has_are_no_difference(second):
+    run, fl_ctx = second()
+    path = run.state.folder / TERMS
+    begun = json.loads(path.read_text())
+    del begun["settings"]["training"]["minutes"], begun["settings"]["training"]["warmup"]
+    write_json(path, begun)
+    check_terms(run, fl_ctx)

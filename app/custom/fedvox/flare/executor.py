@@ -24,6 +24,7 @@ from fedvox.admission.registration import Registration
 from fedvox.aggregation.claims import claims_of
 from fedvox.aggregation.update import Update
 from fedvox.data.organs import label_map_hash
+from fedvox.data.site.fatal import absolve
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.compress import publish_replica
@@ -87,6 +88,8 @@ class FedVoxExecutor(Executor):
         try:
             result = tasks[task_name](shareable, fl_ctx, abort_signal)
             note_progress(run_dir(fl_ctx), f"{task_name} {uuid.uuid4().hex}")
+            if self.site is not None:
+                absolve(self.site.state)
             return result
         except Exception as error:
             logger.error("%s", failure_line(str(fl_ctx.get_identity_name()), error, task_name))

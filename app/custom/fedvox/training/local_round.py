@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from fedvox.aggregation.update import Arrays
+from fedvox.data.cases.in_work import STEP, working_on
 from fedvox.data.cases.patches import Batch, draw_batch
 from fedvox.data.cases.prepared import PreparedCase
 from fedvox.job.model import job_parts
@@ -116,11 +117,11 @@ def train_round(
             break
         taken += 1
         rate = learning_rate(settings, round_index * settings.steps + index)
-        total += step(batch, (settings.seed, site, round_index, index), rate)
+        with working_on(STEP):
+            total += step(batch, (settings.seed, site, round_index, index), rate)
         bar.update()
     bar.close()
-    loss = float(total) / taken
-    seconds = time.monotonic() - began
+    loss, seconds = float(total) / taken, time.monotonic() - began
     _save(model, step.optimizer, job, state, round_index)
     return LocalResult(loss, taken, seconds, waits.seconds / max(seconds, 1e-9))
 

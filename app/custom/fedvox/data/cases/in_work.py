@@ -6,30 +6,28 @@ process without a word. Names of prepared files stand here, which are HMACs.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
 from fedvox.files import PRIVATE
 
+STEP = "step"
+"""Stands for an optimiser step: what ends the process meanwhile is no single case's fault."""
+
 
 class InWork:
-    """Keeps a file's content at the names of the cases in work, one per line.
+    """Keeps a file's content at the names of what is in work, one per line.
 
     A kill loses nothing that was written, so nothing has to reach the disk.
 
     Args:
         path: the file; made anew.
-        watched: of these names :attr:`survived` is told the first time that work on one ends.
-        survived: gets the name.
     """
 
-    def __init__(
-        self, path: Path, watched: Collection[str], survived: Callable[[str], None]
-    ) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE)
-        self._watched, self._survived = set(watched), survived
         self._names: Counter[str] = Counter()
         self._width, self._lock = 0, Lock()
 
@@ -44,19 +42,16 @@ class InWork:
 
     def _change(self, name: str, by: int) -> None:
         with self._lock:
+            before = set(self._names)
             self._names[name] += by
-            if not self._names[name]:
-                del self._names[name]
-            elif self._names[name] > 1 or by < 0:
+            self._names += Counter()  # drops those that are at zero
+            if set(self._names) == before:
                 return
             text = "".join(f"{name}\n" for name in sorted(self._names))
             self._width = max(self._width, len(text))
-            # one call with blanks over what stood there: never half an old and half a new content
-            os.pwrite(self._file, text.ljust(self._width).encode("ascii"), 0)
-            told = by < 0 and name in self._watched
-            self._watched -= {name} if told else set()
-        if told:
-            self._survived(name)
+            with suppress(OSError):  # a full disk must not end the work that it only keeps track of
+                # one call, with blanks over what stood there: never half old and half new
+                os.pwrite(self._file, text.ljust(self._width).encode("ascii"), 0)
 
 
 _recorder: InWork | None = None
@@ -69,19 +64,19 @@ def record_work(recorder: InWork | None) -> None:
 
 
 @contextmanager
-def working_on(prepared: Path) -> Iterator[None]:
+def working_on(what: Path | str) -> Iterator[None]:
     """Work on a case that may end the process: reading, preparing, scoring it.
 
     Args:
-        prepared: the prepared file, which need not be there yet.
+        what: the prepared file, which need not be there yet, or :data:`STEP`.
     """
     if _recorder is None:
         yield
         return
-    with _recorder.on(prepared.stem):
+    with _recorder.on(Path(what).stem):
         yield
 
 
 def read_work(path: Path) -> list[str]:
-    """The cases that were in work when the process that wrote the file ended."""
+    """What was in work when the process that wrote the file ended."""
     return path.read_text(encoding="ascii", errors="replace").split() if path.is_file() else []

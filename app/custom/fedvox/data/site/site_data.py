@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,25 +112,22 @@ def open_site(
     from tqdm import tqdm
 
     cases = job_cases(site, settings)
-    external = only_tests(site.split)
-    needs = needs or ("test" if external else "train")
+    needs = needs or ("test" if only_tests(site.split) else "train")
     split = split_cases(cases, site.split)
     folder = _open_cache(Path(site.cache) if site.cache else state)
     key = site_key(folder.parent, site)
     everything = [(part, case) for part in SPLITS for case in split[part]]
     left_out = quarantined(site, [case for _, case in everything])
-    listed = [(part, case) for part, case in everything if case.id not in left_out]
-    ended = {case.id for _, case in listed if _name(case, settings, folder, key) in fatal.names}
-    listed = [(part, case) for part, case in listed if case.id not in ended]
+    ended = _ended([c for _, c in everything if c.id not in left_out], settings, folder, key, fatal)
+    listed = [(part, case) for part, case in everything if case.id not in {*left_out, *ended}]
     bar = tqdm(listed, desc=f"{name}: preparing cases", disable=None if progress else True)
-    workers = 1 if fatal.one_by_one else count_workers(site.workers)
+    workers = count_workers(1 if fatal.one_by_one else site.workers)
     futures = prepare_cases([case for _, case in listed], settings, folder, key, workers)
     prepared, skipped = _collect(zip(bar, futures, strict=True), key)
-    skipped |= {fingerprint(case, key): REASON for _, case in everything if case.id in ended}
+    skipped |= {fingerprint(case, key): REASON for case in ended.values()}
     _refuse_unusable(name, site, prepared, skipped, settings, len(left_out), needs)
-    for _, case in everything:
-        if case.id in left_out:
-            skipped[fingerprint(case, key)] = f"in quarantine: {left_out[case.id]}"
+    apart = [case for _, case in everything if case.id in left_out]
+    skipped |= {fingerprint(case, key): f"in quarantine: {left_out[case.id]}" for case in apart}
     return SiteData(
         name=name,
         train=prepared["train"],
@@ -137,19 +135,23 @@ def open_site(
         test=prepared["test"],
         share=site.share,
         phantom=site.dataset == "phantom" or (Path(site.root) / "phantom.json").is_file(),
-        external=external,
+        external=only_tests(site.split),
         skipped=skipped,
         source=source_of(site, cases, split),
         attachments=site.attachments,
     )
 
 
-def _name(case: Case, settings: DataSettings, folder: Path, key: bytes) -> str:
-    """Of the prepared file; empty where the case's files are not there, as its opening tells."""
-    try:
-        return prepared_path(case, settings, folder, key).stem
-    except DataError:
-        return ""
+def _ended(
+    cases: Sequence[Case], settings: DataSettings, folder: Path, key: bytes, fatal: Fatal
+) -> dict[str, Case]:
+    """Those of the cases that ended earlier processes, by identifier."""
+    found = {}
+    for case in cases if fatal.names else ():
+        with suppress(DataError):  # its files are not there, as its opening tells
+            if prepared_path(case, settings, folder, key).stem in fatal.names:
+                found[case.id] = case
+    return found
 
 
 def _open_cache(place: Path) -> Path:

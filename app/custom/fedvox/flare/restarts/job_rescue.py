@@ -13,6 +13,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey, RunStatus
 from nvflare.apis.workspace import Workspace
 
+from fedvox.flare.restarts.own_origin import refuse_given_origin
 from fedvox.flare.restarts.own_signature import sign_when_able
 from fedvox.flare.run.places import RESULTS, STATE, run_id
 
@@ -44,10 +45,13 @@ class JobRescue(FLComponent):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Rescues at the server's start, and holds back what it rescued for a while.
 
-        Those that wait for the server knock while it starts; so it is made ready for them first.
+        Those that wait for the server knock while it starts; so it is made ready for them first. A
+        submitted job that says of itself which one it goes on with is refused.
         """
         if event_type == EventType.SYSTEM_BOOTSTRAP:
             sign_when_able(fl_ctx.get_prop(FLContextKey.SITE_OBJ))
+        elif event_type == EventType.SUBMIT_JOB:
+            refuse_given_origin(fl_ctx)
         elif event_type == EventType.SYSTEM_START:
             self._rescue(fl_ctx)
         elif event_type == EventType.BEFORE_CHECK_CLIENT_RESOURCES:

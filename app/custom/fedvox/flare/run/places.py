@@ -1,6 +1,7 @@
 """Where a run keeps its things, in FLARE's words: workspace, job id, app config."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ STATE = "fedvox_state"
 SITE_REPORT = "site_report"
 OWN_MODEL = "own_model"
 """A site's complete models, where the job keeps tensors at the sites; they never leave."""
+
+_ID = re.compile(r"[\w-]*")
 
 
 def workspace_of(fl_ctx: FLContext) -> Workspace:
@@ -104,7 +107,12 @@ def run_id(folder: Path, job_id: str, parent: str) -> str:
         job_id: the running job.
         parent: the job that it was cloned from or continues, empty for a fresh submission, and
             where only its own note can tell.
+
+    Raises:
+        ConfigError: the parent is no id.
     """
+    if not _ID.fullmatch(parent):
+        raise ConfigError("the job names no job's id as the one that it goes on with; submit anew")
     own = folder / "clones" / f"{job_id}.json"
     if own.is_file():
         return str(json.loads(own.read_text())["run"])

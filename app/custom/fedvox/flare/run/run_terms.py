@@ -12,9 +12,9 @@ from fedvox.aggregation.events_file import read_events
 from fedvox.config import read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import PRIVATE, private_folder, write_json
-from fedvox.flare.run.places import is_simulator, job_meta
+from fedvox.flare.run.places import cloned_from, is_simulator, job_meta
 from fedvox.flare.run.server_run import ServerRun
-from fedvox.job.settings import JobSettings
+from fedvox.job.settings import JobSettings, job_from
 
 TERMS = "run.json"
 """In the server's state of a run: the settings that it was begun with and who submitted it."""
@@ -37,9 +37,16 @@ def check_terms(run: ServerRun, fl_ctx: FLContext) -> None:
     """Notes what a new run is begun with; holds a job that goes on against the note.
 
     Raises:
-        ConfigError: ``training.continues`` names a run that this job cannot go on with.
+        ConfigError: ``training.continues`` names a run that this job cannot go on with, or the run
+            has more rounds behind it than the job asks for.
     """
     earlier = run.job.training.continues
+    done, wanted = run.state.version, run.job.training.rounds
+    if done > wanted:
+        raise ConfigError(
+            f"'training.rounds' is {wanted}, and {done} of the run that this job goes on with are "
+            "done; ask for more"
+        )
     if earlier and is_simulator(fl_ctx):
         raise ConfigError(
             "'training.continues' names a job, and the simulator empties its workspace at each "
@@ -52,7 +59,6 @@ def check_terms(run: ServerRun, fl_ctx: FLContext) -> None:
             terms = {"submitter": submitter, "settings": to_mapping(run.job)}
             write_json(path, terms, PRIVATE)
         return
-    done, wanted = run.state.version, run.job.training.rounds
     if not done or not path.is_file():
         raise ConfigError(
             f"'training.continues' is {earlier}, and this server has no finished round of such a "
@@ -63,17 +69,19 @@ def check_terms(run: ServerRun, fl_ctx: FLContext) -> None:
         raise ConfigError(
             f"'training.continues' is {earlier}, which somebody else submitted; its lead can go on"
         )
-    if found := _differences(begun["settings"], run.job):
+    if found := _differences(job_from(begun["settings"], TERMS), run.job):
         raise ConfigError(
             f"this is not the job that 'training.continues' names: {'; '.join(found[:MOST_NAMED])}"
             "; take these settings as they were, or submit without it"
         )
-    events = read_events(run.state.folder)
-    taken_up = bool(events) and events[-1].get("job") == run.job_id
-    if wanted < done or (wanted == done and not taken_up):
+    # a job, or its clone, that was killed in the evaluation has no round left to train
+    begins = not cloned_from(fl_ctx) and all(
+        event.get("job") != run.job_id for event in read_events(run.state.folder)
+    )
+    if wanted == done and begins:
         raise ConfigError(
-            f"'training.rounds' is {wanted}, and {done} of the run that 'training.continues' names "
-            "are done; ask for more"
+            f"'training.rounds' is {wanted}, and the run that 'training.continues' names has done "
+            "so many; ask for more"
         )
 
 
@@ -106,13 +114,16 @@ def claim_run(run: ServerRun, patience: float = 120.0) -> None:
                 ) from None
             time.sleep(min(1.0, patience / 10))
             continue
+        except OSError as error:  # some network file systems have no locks
+            reason = error.strerror or type(error).__name__
+            run.note(f"nothing keeps a second job off this run: no locks there ({reason})")
         run.claim = stream
         return
 
 
-def _differences(before: Mapping[str, Any], job: JobSettings) -> list[str]:
+def _differences(before: JobSettings, job: JobSettings) -> list[str]:
     """Settings that are not as they were, in words, without those that may change."""
-    old, new = dict(_flat(before)), dict(_flat(to_mapping(job)))
+    old, new = dict(_flat(to_mapping(before))), dict(_flat(to_mapping(job)))
     return [
         f"'{name}' is {_shown(new, name)}, it was {_shown(old, name)}"
         for name in sorted({*old, *new})

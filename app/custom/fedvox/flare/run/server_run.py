@@ -85,6 +85,11 @@ class ServerRun:
         self._sent: tuple[int, Sent | None, Memory] | None = None
         self._digests: tuple[int, dict[str, str]] = (-1, {})
 
+    def disown(self) -> None:
+        """Turns away from a state that belongs to a run which this job may not go on with: nothing
+        of it must be written, and nothing come into the job's results."""
+        self.state = RunState(self.results / "none")
+
     @cached_property
     def parts(self) -> Parts:
         """Which tensors of the job's network a site has, and which stay there.

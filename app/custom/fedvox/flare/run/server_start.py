@@ -23,8 +23,12 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     """
     check_workspace(fl_ctx)
     run = server_run(fl_ctx)
-    claim_run(run)
-    check_terms(run, fl_ctx)
+    try:
+        claim_run(run)
+        check_terms(run, fl_ctx)
+    except ConfigError:
+        run.disown()
+        raise
     if run.job.privacy is not None:
         check_rounds(run.job.privacy, run.job.training.rounds)
     record_own_start(run, fl_ctx)

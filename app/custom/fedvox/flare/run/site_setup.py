@@ -52,7 +52,9 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
     name = str(fl_ctx.get_identity_name())
     site, state = find_site(fl_ctx, job)
     # under the simulator nobody starts a process again, and one process may hold several sites
-    fatal = Fatal() if is_simulator(fl_ctx) else watch_cases(state, crashed(own_start()))
+    fatal = Fatal()
+    if not is_simulator(fl_ctx):
+        fatal = watch_cases(state, str(fl_ctx.get_job_id()), crashed(own_start()))
     return SiteSetup(open_site(name, site, job.data, state, progress=True, fatal=fatal), state)
 
 
