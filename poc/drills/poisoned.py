@@ -16,7 +16,7 @@ TELLS = "it ended the site's process twice"
 
 
 def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
-    """Kills a site's process whenever it prepares a training case, or scores a test case.
+    """Kills a site's process whenever it prepares one training case, or scores any case.
 
     Args:
         stage: the running federation.
@@ -26,13 +26,12 @@ def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
     source = random.Random(seed)
     name, way = source.choice(SITES), WAYS[seed % 2]
     kit = stage.kits.kit(name)
-    split = json.loads((stage.work / "data" / name / "split.json").read_text(encoding="utf-8"))
-    case = source.choice(split["train" if way == WAYS[0] else "test"])
+    listed = json.loads((stage.work / "data" / name / "phantom.json").read_text(encoding="utf-8"))
+    case = source.choice([case["id"] for case in listed["cases"] if case["split"] == "train"])
     for path in (stage.work / "cache" / name / "prepared").glob("*.safetensors"):
         path.unlink()  # the next job prepares them anew
     module, _, function = way.rpartition(".")
     plan = {"folder": str(kit), "module": module, "function": function, "error": "SIGKILL"}
-    # one test case is all that a site has; no name stands in what is scored
     write_json(stage.crash, plan | ({"argument": case} if way == WAYS[0] else {}))
     began = time.monotonic()
     try:
@@ -43,7 +42,7 @@ def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
     others = all(set(SITES) - {name} <= set(sites) for sites in end.rounds)
     same = end.weights == plain.weights
     return {
-        "what": f"{name} dies of a case in {function.strip('_')}",
+        "what": f"{name} dies in {function.strip('_')}{f' of {case}' if way == WAYS[0] else ''}",
         "status": end.status,
         "seconds": round(end.seconds, 1),
         "lost_seconds": round(end.seconds - plain.seconds, 1),
