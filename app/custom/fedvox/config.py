@@ -8,7 +8,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,6 +101,19 @@ def build(
 def to_mapping(settings: Any) -> dict[str, Any]:
     """Turns a settings object back into plain JSON types."""
     return json.loads(json.dumps(dataclasses.asdict(settings)))
+
+
+def flattened(settings: Any) -> dict[str, Any]:
+    """A settings object's values by dotted key, such as ``training.rounds``, in its order."""
+    return dict(_flat(to_mapping(settings)))
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _why(error: json.JSONDecodeError | UnicodeDecodeError) -> str:

@@ -178,15 +178,15 @@ def _say_hidden(args: argparse.Namespace) -> None:
 
 def run_show(args: argparse.Namespace) -> int:
     """Prints all settings of a job, defaults included, one per line."""
-    from fedvox.config import to_mapping
+    from fedvox.config import flattened, to_mapping
     from fedvox.flare.jobs.folder import find_job, job_settings
 
-    settings = to_mapping(job_settings(find_job(args.name, args.jobs)))
+    settings = job_settings(find_job(args.name, args.jobs))
     _say_hidden(args)
     if args.json:
-        print(json.dumps(settings, indent=2))
+        print(json.dumps(to_mapping(settings), indent=2))
         return 0
-    for key, value in _flat(settings):
+    for key, value in flattened(settings).items():
         print(f"{key} = {json.dumps(value)}")
     return 0
 
@@ -233,11 +233,3 @@ def run_export(args: argparse.Namespace) -> int:
     }
     print(f"Next: {following[args.code]}")
     return 0
-
-
-def _flat(settings: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
-    result: list[tuple[str, object]] = []
-    for key, value in settings.items():
-        name = f"{prefix}.{key}" if prefix else key
-        result += _flat(value, name) if isinstance(value, dict) else [(name, value)]
-    return result

@@ -1,12 +1,12 @@
 """The README of an exported job: what this job is, not what its source was."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import fedvox
-from fedvox.config import to_mapping
+from fedvox.config import flattened
 from fedvox.data.settings import DataSettings
 from fedvox.job.settings import JobSettings, read_job
 
@@ -103,7 +103,7 @@ def _sites(data: DataSettings) -> str:
 
 def _changes(job: JobSettings, before: JobSettings) -> Iterator[str]:
     """A table of the settings that differ, none if there are none."""
-    old, new = dict(_flat(to_mapping(before))), dict(_flat(to_mapping(job)))
+    old, new = flattened(before), flattened(job)
     keys = [key for key in new if key != "name" and new[key] != old.get(key)]
     if keys:
         yield "| setting | source | here |"
@@ -117,14 +117,6 @@ def _extras(planned: bool, job: JobSettings) -> Iterator[str]:
         yield "\nSpacing, patch, batch and CT window are those of `app/config/plan.json`."
     if job.waiting.sites > 1:
         yield f"\nIt waits for {job.waiting.sites} sites before it starts."
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _cell(value: Any) -> str:

@@ -2,14 +2,14 @@
 
 import fcntl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_def import JobMetaKey
 
 from fedvox.aggregation.events_file import read_events
-from fedvox.config import read_json, to_mapping
+from fedvox.config import flattened, read_json, to_mapping
 from fedvox.errors import ConfigError
 from fedvox.files import PRIVATE, private_folder, write_json
 from fedvox.flare.run.places import cloned_from, is_simulator, job_meta
@@ -123,7 +123,7 @@ def claim_run(run: ServerRun, patience: float = 120.0) -> None:
 
 def _differences(before: JobSettings, job: JobSettings) -> list[str]:
     """Settings that are not as they were, in words, without those that may change."""
-    old, new = dict(_flat(to_mapping(before))), dict(_flat(to_mapping(job)))
+    old, new = flattened(before), flattened(job)
     return [
         f"'{name}' is {_shown(new, name)}, it was {_shown(old, name)}"
         for name in sorted({*old, *new})
@@ -134,11 +134,3 @@ def _differences(before: JobSettings, job: JobSettings) -> list[str]:
 
 def _shown(values: Mapping[str, Any], name: str) -> str:
     return repr(values[name]) if name in values else "not there"
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
