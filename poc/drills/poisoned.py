@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 from drills.stage import SITES, Ended, Stage
+from fedvox.data.site.fatal import REASON
 from fedvox.files import write_json
 from fedvox.flare.loopback.submission import DONE
 from fedvox.flare.run.places import STATE
 
 WAYS = ("fedvox.data.cases.prepare._prepare", "fedvox.inference.evaluate._score_case")
 """What dies with the case: its preparation, or its scoring."""
-TELLS = "it ended the site's process twice"
 
 
 def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
@@ -38,7 +38,7 @@ def poisoned_case(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
         end = stage.await_end(job_id := stage.submit(), began)
     finally:
         stage.crash.unlink()
-    told = TELLS in "".join(path.read_text(errors="replace") for path in logs(kit / job_id))
+    told = REASON in "".join(path.read_text(errors="replace") for path in logs(kit / job_id))
     others = all(set(SITES) - {name} <= set(sites) for sites in end.rounds)
     same = end.weights == plain.weights
     return {

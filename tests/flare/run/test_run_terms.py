@@ -71,7 +71,8 @@ def test_a_clone_of_a_job_that_goes_on_is_a_clone(second, party, tiny):
     record_own_start(run, fl_ctx)
     write_json(run.state.folder / "state.json", {"version": 5})  # all: it ended in the evaluation
     clone = party("server", THIRD, tiny)
-    write_json(clone.run_dir / "meta.json", {"submitter_name": "lead", "cloned_from": SECOND})
+    operator = {"submitter_name": "admin@coordinator.org", "cloned_from": SECOND}
+    write_json(clone.run_dir / "meta.json", operator)
     assert clone.run().state.folder == run.state.folder
     check_terms(clone.run(), clone.context())
     record_own_start(clone.run(), clone.context())

@@ -65,7 +65,8 @@ def check_terms(run: ServerRun, fl_ctx: FLContext) -> None:
             "job; take the id from 'nvflare job list', or submit without it"
         )
     begun = read_json(path, TERMS)
-    if begun["submitter"] != submitter:
+    # whoever may clone may do so with a job that goes on too; the server's policy has decided
+    if begun["submitter"] != submitter and not cloned_from(fl_ctx):
         raise ConfigError(
             f"'training.continues' is {earlier}, which somebody else submitted; its lead can go on"
         )
