@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 from hostile_files import safetensors_of
+from hypothesis import example, given
+from hypothesis import strategies as st
 from safetensors import safe_open
 
 from fedvox.tensors import LONGEST_HEADER, read_arrays, write_arrays, write_tensors
 
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 EIGHT = '{"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}'
 """A tensor in the first eight bytes."""
 NEXT = EIGHT.replace("[0, 8]", "[8, 16]")
@@ -62,6 +65,23 @@ def test_tensors_and_arrays_come_back_with_their_metadata(tmp_path):
         with safe_open(str(tmp_path / f"{name}.safetensors"), "np") as file:
             assert np.array_equal(file.get_tensor("w"), values.transpose(2, 0, 1))
             assert file.metadata() == {"round": "3"}
+
+
+@given(st.dictionaries(TEXT, TEXT, max_size=6), st.lists(st.integers(0, 3), max_size=3))
+@example({"b": '"\\ \x00\x1f\x7f\u2028\U0001f9e0é', "a": "/\b\f\n\r\t"}, [2])
+@pytest.mark.parametrize("write", [write_tensors, write_arrays])
+def test_equal_content_is_an_equal_file(tmp_path_factory, write, metadata, shape):
+    folder = tmp_path_factory.mktemp("equal")
+    values = np.arange(np.prod(shape, dtype=int), dtype=np.float32).reshape(shape)
+    content = values if write is write_arrays else torch.from_numpy(values)
+    backwards = dict(reversed(metadata.items()))
+    for name, told in (("a", metadata), ("b", backwards), ("c", metadata)):
+        write(folder / name, {"w": content, "é": content + 1}, told)
+    assert len({(folder / name).read_bytes() for name in "abc"}) == 1
+    with safe_open(str(folder / "a"), "np") as file:
+        assert np.array_equal(file.get_tensor("w"), values)
+        assert np.array_equal(file.get_tensor("é"), values + 1)
+        assert (file.metadata() or {}) == metadata
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"round": "3"}])

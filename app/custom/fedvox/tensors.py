@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -41,12 +42,13 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
     mode: int = 0o644,
 ) -> None:
-    """Writes tensors as safetensors, atomically."""
+    """Writes tensors as safetensors, atomically; equal ones give equal files, byte for byte."""
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic_path(path, mode) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=_told(contiguous, metadata))
+        _sort_metadata(temporary)
 
 
 def write_arrays(
@@ -55,13 +57,33 @@ def write_arrays(
     metadata: Mapping[str, str] | None = None,
     mode: int = 0o644,
 ) -> None:
-    """Writes numpy arrays as safetensors, atomically."""
+    """Writes numpy arrays as safetensors, atomically; equal ones give equal files."""
     import numpy as np
     from safetensors.numpy import save_file
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     with atomic_path(path, mode) as temporary, _os_errors(path):
         save_file(contiguous, str(temporary), metadata=_told(contiguous, metadata))
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Puts a new file's metadata in the order of their names; safetensors writes a random one.
+
+    Raises:
+        ValueError: the header would change its length, and so the place of every tensor.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        if len(header["__metadata__"]) < 2:
+            return
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+        if len(text) != length:
+            raise ValueError("the metadata of a tensor file cannot be put in order")
+        file.seek(8)
+        file.write(text)
 
 
 def read_arrays(path: Path) -> "dict[str, np.ndarray]":
