@@ -125,7 +125,7 @@ def test_a_site_must_send_exactly_what_it_owns(open_round, own, reason):
     current = open_round()
     with pytest.raises(UpdateRefused, match=reason):
         current.accept(own)
-    assert current.refused == [{"site": own.site, "reason": reason}]
+    assert current.refusals.entries == [{"site": own.site, "reason": reason}]
 
 
 def test_the_norm_of_an_update_is_that_of_the_tensors_that_were_sent(open_round):

@@ -7,7 +7,7 @@ from nvflare.app_common.app_constant import AppConstants
 from nvflare.app_common.app_event_type import AppEventType
 
 from fedvox.admission.registration import Registration
-from fedvox.aggregation.round import MOST_REFUSALS
+from fedvox.aggregation.refusals import MOST_REFUSALS
 from fedvox.flare.aggregator import FedVoxAggregator
 from fedvox.flare.run.messages import META
 

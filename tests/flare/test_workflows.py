@@ -985,7 +985,7 @@ def test_an_update_counts_for_the_site_whose_token_came_with_it(training, server
     result = weights_result({"w": np.zeros(3)})
     result.add_cookie(AppConstants.CONTRIBUTION_ROUND, 0)
     training._accept_train_result("evil", result, server.context(peer=peer("victim"), **props))
-    record = training.aggregator.open_round(server.context(**props)).refused
+    record = training.aggregator.open_round(server.context(**props)).refusals.entries
     assert [entry["site"] for entry in record] == ["evil"]
 
 

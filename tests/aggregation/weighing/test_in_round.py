@@ -96,4 +96,4 @@ def test_an_impossible_quality_is_refused(tmp_path, update_of, quality):
     current = adaptive_round(tmp_path)
     with pytest.raises(UpdateRefused, match="claims a data quality of"):
         current.accept(update_of("a", START, quality=quality))
-    assert [entry["site"] for entry in current.refused] == ["a"]
+    assert [entry["site"] for entry in current.refusals.entries] == ["a"]

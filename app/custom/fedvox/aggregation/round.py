@@ -15,6 +15,7 @@ from fedvox.aggregation.guard import judge
 from fedvox.aggregation.left_out import remember_counted
 from fedvox.aggregation.mean import owner_shares
 from fedvox.aggregation.memory import Memory
+from fedvox.aggregation.refusals import Refusals
 from fedvox.aggregation.rollback import fall
 from fedvox.aggregation.round_record import contributor_entries, round_record
 from fedvox.aggregation.round_rules import RoundRules
@@ -28,9 +29,6 @@ from fedvox.aggregation.weighing import build_weighing
 from fedvox.aggregation.weighing.share import Share
 from fedvox.data.settings import by_modality
 from fedvox.errors import OutOfTurn, UpdateRefused
-
-MOST_REFUSALS = 10
-"""Refusals of one site in one round that its record holds."""
 
 
 class Round:
@@ -51,6 +49,7 @@ class Round:
 
     Attributes:
         memory: what the next round needs, once the round is closed.
+        refusals: what was refused so far, by the round and by who feeds it.
     """
 
     def __init__(
@@ -80,9 +79,8 @@ class Round:
         self.started = time.monotonic()
         self.accepted: dict[str, Update] = {}
         self.contributors: dict[str, dict[str, Any]] = {}
-        self.refused: list[dict[str, str]] = []
+        self.refusals = Refusals()
         self.scores: dict[str, dict[str, tuple[float, int]]] = {}
-        self.unfit: set[str] = set()
         self.clips: Mapping[str, float] = {}
         self.notes: list[str] = []
 
@@ -108,7 +106,7 @@ class Round:
             held = None if own is None else by_modality(own.training)
             screen_attached(update.attached, self.model, held)
         except UpdateRefused as refusal:
-            self.refuse(update.site, str(refusal), not isinstance(refusal, OutOfTurn))
+            self.refusals.add(update.site, str(refusal), not isinstance(refusal, OutOfTurn))
             raise
         self.store.put(self.index, update.site, update.arrays)
         self.contributors[update.site] = {
@@ -121,21 +119,6 @@ class Round:
             "bytes_down": size_of(sent),
         }
         self.accepted[update.site] = self._counted(update)
-
-    def refuse(self, site: str, reason: str, unfit: bool = False) -> None:
-        """Records a refusal, each once and of each site no more than a few.
-
-        Args:
-            site: whose message is refused.
-            reason: why.
-            unfit: the message itself is wrong, which may suspend the site.
-        """
-        if unfit:
-            self.unfit.add(site)
-        entry = {"site": site, "reason": reason}
-        own = [known for known in self.refused if known["site"] == site]
-        if entry not in own and len(own) < MOST_REFUSALS:
-            self.refused.append(entry)
 
     def _counted(self, update: Update) -> Update:
         """An update as rules see it: without arrays, with the cases that its site registered and
@@ -190,7 +173,7 @@ class Round:
         """
         model = {name: np.asarray(array) for name, array in self.model.items()}
         shares: dict[str, Share] = {}
-        heard = set(self.accepted) | {entry["site"] for entry in self.refused}
+        heard = set(self.accepted) | self.refusals.sites()
         earlier = self._earlier()
         if earlier is None:
             self._judge()
@@ -202,14 +185,14 @@ class Round:
         if earlier is not None:
             model |= {name: np.asarray(array) for name, array in earlier.items()}
         if self.rules.downlink is not None:
-            sent = None if earlier is not None else {*self.contributors, *self.unfit}
+            sent = None if earlier is not None else {*self.contributors, *self.refusals.unfit}
             self.memory = remember_counted(self.memory, self.index, sent, shares, self.clips)
             model, self.memory = self._down(model, earlier is not None)
         record = round_record(
             self.index,
             time.monotonic() - self.started,
             contributor_entries(self.contributors, shares, self.clips, traffic),
-            self.refused,
+            self.refusals.entries,
             self.registered or (),
             heard,
             self.notes,
@@ -235,9 +218,9 @@ class Round:
         if self.rules.screening is None or len(self.registered or self.accepted) < 2:
             return
         lengths = {site: self._length(site) for site in self.accepted}
-        found = judge(lengths, self.unfit, self.memory, self.rules.screening)
+        found = judge(lengths, self.refusals.unfit, self.memory, self.rules.screening)
         for site, reason in found.refused.items():
-            self.refuse(site, reason)
+            self.refusals.add(site, reason)
             del self.accepted[site]
         self.clips = found.shares
         self.notes += found.notes
@@ -257,7 +240,7 @@ class Round:
             self.memory = merge_attached(self.accepted, memory, self.network)
             return shares, dict(following)
         for site in self.accepted:
-            self.refuse(site, "not finite: the mean of this round's updates overflows")
+            self.refusals.add(site, "not finite: the mean of this round's updates overflows")
         return {}, {}
 
     def _down(

@@ -84,11 +84,11 @@ class FedVoxAggregator(Aggregator):
                 update = update_from(site, claims, dxo.data, claimed, modalities, beside)
                 current.accept(update, run.admitted.get(site))
             except FormError as error:
-                current.refuse(site, str(error), unfit=True)
+                current.refusals.add(site, str(error), unfit=True)
                 self.log_warning(fl_ctx, f"update of {site} refused: {error}")
                 return False
             except FedVoxError as refusal:
-                current.refuse(site, str(refusal))
+                current.refusals.add(site, str(refusal))
                 self.log_warning(fl_ctx, f"update of {site} refused: {refusal}")
                 return False
             except OSError as error:  # the update could not be stored
@@ -96,7 +96,7 @@ class FedVoxAggregator(Aggregator):
                 return False
             except UNREADABLE as error:
                 reason = f"unreadable: {type(error).__name__}"
-                current.refuse(site, reason, unfit=True)
+                current.refusals.add(site, reason, unfit=True)
                 self.log_warning(fl_ctx, f"update of {site} refused: {reason}")
                 return False
             return True
@@ -104,7 +104,7 @@ class FedVoxAggregator(Aggregator):
     def note_failed(self, site: str, reason: str, fl_ctx: FLContext) -> None:
         """Keeps on record that a site's task failed in the open round."""
         with self._lock:
-            self.open_round(fl_ctx).refuse(site, reason)
+            self.open_round(fl_ctx).refusals.add(site, reason)
         self.log_warning(fl_ctx, f"nothing from {site} in this round: {reason}")
 
     def aggregate(self, fl_ctx: FLContext) -> Shareable:
