@@ -1,4 +1,4 @@
-"""What noise on updates costs and what it hides: Dice, and how well members are told from others.
+"""What noise costs and what it hides: Dice, and how well members are told from others.
 
 Two sites with few patients each, jobs/fedgin in process, from the same data, initial weights and
 draws. The attack has the final model and a case: of the cases that trained and of as many that did
@@ -6,16 +6,17 @@ not, the one with the smaller loss is called a member (Yeom et al., CSF 2018). `
 pairs that it orders right: 0.5 is a guess. Training has no augmentation by GIN and few cases, so
 that there is something to hide.
 
-    none    no noise
-    clip    the same clip and next to no noise: what clipping costs by itself
-    others  noise as a multiple of the clip; epsilon at delta 1e-5 of all rounds, for all cases of a
-            site at once
+    none         no noise
+    clip         the same clip and next to no noise: what clipping costs by itself
+    numbers      noise on updates as a multiple of the clip; epsilon at delta 1e-5 of all rounds,
+                 for all cases of a site at once
+    case NUMBER  noise in each training step (DP-SGD), for each case; case clip is next to none
 
 Each cell (arm, seed) is kept in --out when it is done.
 
 Example:
     python benchmarks/privacy.py
-    python benchmarks/privacy.py --seeds 2 --only none,0.01
+    python benchmarks/privacy.py --seeds 2 --only "none,0.01,case 1"
     python benchmarks/privacy.py --quick
 """
 
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 JOB = Path(__file__).parents[1] / "jobs/fedgin/app/config/training.json"
 CLIP = 20.0
+CASE_CLIP = 1.0
 NOISES: Mapping[str, float] = {
     "none": 0.0,
     "clip": 1e-6,
@@ -55,6 +57,11 @@ NOISES: Mapping[str, float] = {
     "0.01": 0.01,
     "0.1": 0.1,
     "4": 4.0,
+    "case clip": 1e-6,
+    "case 0.01": 0.01,
+    "case 0.1": 0.1,
+    "case 1": 1.0,
+    "case 4": 4.0,
 }
 COMMON = (
     "phantom.train=8",
@@ -76,7 +83,10 @@ def wished(arm: str) -> tuple[str, ...]:
     """Overrides of an arm; the budget is large enough for all."""
     if not NOISES[arm]:
         return ()
-    return (f"privacy.clip={CLIP}", f"privacy.noise={NOISES[arm]}", "privacy.epsilon=1e15")
+    told = (f"privacy.noise={NOISES[arm]}", "privacy.epsilon=1e15")
+    if arm.startswith("case"):
+        return (*told, "privacy.unit=case", f"privacy.clip={CASE_CLIP}")
+    return (*told, f"privacy.clip={CLIP}")
 
 
 def case_loss(
@@ -129,7 +139,7 @@ def run_cell(cell: Cell, out: Path) -> dict[str, Any]:
 def cells_of(args: argparse.Namespace) -> list[Cell]:
     """All cells that the command line asks for, seed by seed."""
     seeds, quick = (1, QUICK) if args.quick else (args.seeds, ())
-    args.only = args.only or ("none,0.01" if args.quick else "")
+    args.only = args.only or ("none,0.01,case 1" if args.quick else "")
     return [
         Cell(JOB, arm, seed, (*COMMON, *seeded(seed), *wished(arm), *quick, *args.set))
         for seed in range(seeds)
@@ -141,7 +151,7 @@ def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, Any]:
     """Prints the arms and gives the figures."""
     arms = by_arm(found)
     figures: dict[str, Any] = {}
-    print(f"\n{'noise':8s} {'epsilon':>9s} {'Dice':>6s}   {'against none, points':24s} AUC [95%]")
+    print(f"\n{'noise':9s} {'epsilon':>9s} {'Dice':>6s}   {'against none, points':24s} AUC [95%]")
     for arm, results in arms.items():
         dice, attack = ([own[key] for own in results.values()] for key in ("dice", "auc"))
         plain = arms.get("none", {})
@@ -151,7 +161,7 @@ def report(found: Mapping[Cell, Mapping[str, Any]]) -> dict[str, Any]:
         told = "none" if epsilon is None else f"{epsilon:.3g}"
         spread = "[{:.2f}, {:.2f}]".format(*interval(attack)) if len(attack) > 1 else "[one seed]"
         print(
-            f"{arm:8s} {told:>9s} {statistics.mean(dice):6.3f}   {shown:24s} "
+            f"{arm:9s} {told:>9s} {statistics.mean(dice):6.3f}   {shown:24s} "
             f"{statistics.mean(attack):.3f} {spread}"
         )
         figures[arm] = {

@@ -34,6 +34,7 @@ UPDATE = Update(
     validation={"ct": (0.5, 2)},
     epsilon=1.23456,
     delta=1e-5,
+    unit="case",
 )
 
 
@@ -67,12 +68,13 @@ def fields():
 
 def test_the_record_holds_claims_under_their_keys_rounded_and_without_nan():
     told = {"modality": "ct,mr", "train_loss": 0.75, "train_seconds": 12.346, "data_wait": 0.0123}
-    told |= {"epsilon": 1.2346, "delta": 1e-5}
+    told |= {"epsilon": 1.2346, "delta": 1e-5, "unit": "case"}
     assert told.items() <= recorded(UPDATE).items()
     silent = Update(site="a", arrays={})
     told = {"modality": "", "train_loss": None, "train_seconds": 0.0, "data_wait": None}
     assert told.items() <= recorded(silent).items()
-    assert not {"epsilon", "delta"} & recorded(silent).keys()  # a run without noise has no column
+    noise = {"epsilon", "delta", "unit"}
+    assert not noise & recorded(silent).keys()  # a run without noise has no column
 
 
 def test_a_number_that_is_none_is_read_as_not_a_number():

@@ -18,7 +18,8 @@ from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ARRAYS, ReceivedModel
 from fedvox.flare.run.messages import ATTACHED, FAILURE, META, TASK_SUBMIT, TASK_TRAIN
 from fedvox.flare.run.places import load_job
-from fedvox.privacy.gaussian import spent
+from fedvox.privacy.accountant import Spend, spent
+from fedvox.privacy.noise_settings import NoiseSettings
 
 STRICT = {"clip": 0.01, "noise": 4.0, "delta": 1e-5, "epsilon": 8.0}
 CLAIMS = {"round": 0, "loss": 0.7, "quality": 0.3, "cases": 2}
@@ -52,7 +53,7 @@ def test_what_leaves_is_clipped_and_noisy_and_says_what_it_cost(policed, weights
     steps = np.concatenate([(sent.data[n] - weights[n]).ravel() for n in weights])
     assert abs(steps.std() / 0.04 - 1) < 0.1 and np.abs(steps).max() < 0.04 * 6
     claims = sent.meta[META]
-    assert claims["epsilon"] == spent([4.0], 1e-5) and claims["delta"] == 1e-5
+    assert claims["epsilon"] == spent([Spend(4.0)], 1e-5) and claims["delta"] == 1e-5
     assert math.isnan(claims["loss"]) and claims["quality"] == 1.0 and claims["cases"] == 2
     OutgoingFilter().process(sent.to_shareable(), asked(policed, weights, train_task))
 
@@ -64,7 +65,7 @@ def test_two_answers_to_one_task_have_other_noise_and_both_count(
     fl_ctx = asked(policed, weights, train_task)
     sent = [from_shareable(chained(answer(weights), fl_ctx)) for _ in range(2)]
     assert all((sent[0].data[name] != sent[1].data[name]).any() for name in weights)
-    assert sent[1].meta[META]["epsilon"] == spent([4.0, 4.0], 1e-5)
+    assert sent[1].meta[META]["epsilon"] == spent([Spend(4.0), Spend(4.0)], 1e-5)
 
 
 def test_the_job_can_only_tighten_and_so_can_the_site(policed, weights, train_task, tiny):
@@ -74,7 +75,7 @@ def test_the_job_can_only_tighten_and_so_can_the_site(policed, weights, train_ta
     sent = from_shareable(chained(answer(weights), asked(policed, weights, train_task)))
     steps = np.concatenate([(sent.data[n] - weights[n]).ravel() for n in weights])
     assert abs(steps.std() / 0.09 - 1) < 0.1
-    assert sent.meta[META]["epsilon"] == spent([9.0], 1e-5)
+    assert sent.meta[META]["epsilon"] == spent([Spend(9.0)], 1e-5)
 
 
 def test_beyond_the_budget_nothing_is_trained_and_nothing_leaves(policed, weights, train_task):
@@ -84,7 +85,7 @@ def test_beyond_the_budget_nothing_is_trained_and_nothing_leaves(policed, weight
     with pytest.raises(BudgetSpent, match="9 updates left"):
         chained(answer(weights), fl_ctx)
     with pytest.raises(BudgetSpent):
-        check_budget(fl_ctx, load_job(fl_ctx))
+        check_budget(fl_ctx, load_job(fl_ctx), 2)
     executor = FedVoxExecutor()
     executor.handle_event("_start_run", policed.context())
     result = executor.execute(TASK_TRAIN, train_task(weights), fl_ctx, Signal())
@@ -152,7 +153,7 @@ def test_a_job_s_own_noise_comes_from_the_executor(wishing, weights, train_task)
     sent = from_shareable(OutgoingFilter().process(result, fl_ctx))
     steps = np.concatenate([(sent.data[n] - weights[n]).ravel() for n in weights])
     assert abs(steps.std() / 0.04 - 1) < 0.1
-    assert sent.meta[META]["epsilon"] == spent([4.0], 1e-5)
+    assert sent.meta[META]["epsilon"] == spent([Spend(4.0)], 1e-5)
     assert not [data for _, data in wishing.engine.events if "train_loss" in str(data)]
 
 
@@ -162,7 +163,94 @@ def test_with_both_the_policy_s_noise_alone_is_added(wishing, weights, train_tas
     plain = from_shareable(result)
     assert math.isnan(plain.meta[META]["loss"]) and math.isnan(plain.meta[META]["epsilon"])
     sent = from_shareable(chained(result, fl_ctx))
-    assert sent.meta[META]["epsilon"] == spent([4.0], 1e-5)
+    assert sent.meta[META]["epsilon"] == spent([Spend(4.0)], 1e-5)
+
+
+@pytest.fixture
+def stepwise(site, tiny):
+    """A site whose job asks for noise in each training step."""
+    told = {"unit": "case", "clip": 0.5, "noise": 2.0, "epsilon": 1e4}
+    own = {**tiny, "privacy": told, "evaluation": {**tiny["evaluation"], "site_models": False}}
+    (site.config / "training.json").write_text(json.dumps(own))
+    return site
+
+
+def test_noise_in_the_steps_passes_a_policy_that_finds_it_in_the_ledger(
+    stepwise, weights, train_task
+):
+    policy = NoisyUpdate(unit="case", clip=1.0, noise=1.0, epsilon=1e5)
+    stepwise.scope.add_task_result_filter(policy, FilterKey.OUT)
+    result, fl_ctx = trained(stepwise, weights, train_task)
+    plain = from_shareable(result)
+    sent = from_shareable(policy.process(OutgoingFilter().process(result, fl_ctx), fl_ctx))
+    assert all((sent.data[n] == plain.data[n]).all() for n in weights)
+    claims, (line,) = sent.meta[META], ledger_lines(fl_ctx)
+    assert claims["unit"] == "case" and math.isnan(claims["loss"])
+    each = Spend(line["noise"], line["rate"], line["steps"])
+    assert claims["epsilon"] == line["epsilon"] == spent([each], 1e-5)
+    assert (each.noise, line["clip"]) == (2.0, 0.5)  # the job's, which are the stricter ones
+
+
+def test_a_policy_with_noise_in_the_steps_holds_for_a_job_that_asks_for_none(
+    site, weights, train_task
+):
+    policy = NoisyUpdate(unit="case", epsilon=1e5)
+    site.scope.add_task_result_filter(policy, FilterKey.OUT)
+    result, fl_ctx = trained(site, weights, train_task)
+    sent = from_shareable(policy.process(OutgoingFilter().process(result, fl_ctx), fl_ctx))
+    assert sent.meta[META]["unit"] == "case" and len(ledger_lines(fl_ctx)) == 1
+
+
+def ledger_lines(fl_ctx):
+    path = ledger_of(fl_ctx, load_job(fl_ctx)).path
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def spend_otherwise(fl_ctx, index=0, clip=0.5, noise=2.0, rate=0.5, job=None):
+    """A line of the ledger that is not that of the update."""
+    job = str(fl_ctx.get_job_id()) if job is None else job
+    settings = NoiseSettings("case", clip=clip, noise=noise, epsilon=1e9)
+    ledger_of(fl_ctx, load_job(fl_ctx)).spend(settings, job, index, Spend(noise, rate, 3))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda fl_ctx: None,
+        lambda fl_ctx: spend_otherwise(fl_ctx, index=1),
+        lambda fl_ctx: spend_otherwise(fl_ctx, job="another"),
+        lambda fl_ctx: spend_otherwise(fl_ctx, clip=1.5),
+        lambda fl_ctx: spend_otherwise(fl_ctx, noise=0.5),
+        lambda fl_ctx: spend_otherwise(fl_ctx, rate=None),
+    ],
+    ids=["no line", "another round", "another job", "a larger clip", "less noise", "no steps"],
+)
+def test_an_update_whose_steps_had_no_noise_stays(site, weights, train_task, before):
+    policy = NoisyUpdate(unit="case", clip=1.0, noise=1.0, epsilon=1e9)
+    site.scope.add_task_result_filter(policy, FilterKey.OUT)
+    fl_ctx = asked(site, weights, train_task)
+    before(fl_ctx)
+    with pytest.raises(ConfigError, match="knows of no noise in the steps"):
+        policy.process(OutgoingFilter().process(answer(weights), fl_ctx), fl_ctx)
+
+
+def test_a_policy_for_the_whole_site_holds_against_a_job_that_hides_cases(
+    stepwise, weights, train_task
+):
+    stepwise.scope.add_task_result_filter(NoisyUpdate(**STRICT), FilterKey.OUT)
+    result, fl_ctx = trained(stepwise, weights, train_task)
+    assert ledger_lines(fl_ctx) == []  # the steps had no noise, and cost nothing
+    sent = from_shareable(chained(result, fl_ctx))
+    assert sent.meta[META]["epsilon"] == spent([Spend(4.0)], 1e-5)
+    assert sent.meta[META]["unit"] == "site"
+
+
+def test_a_run_whose_steps_do_not_fit_into_the_budget_ends_at_the_site_s_start(stepwise, tiny):
+    told = {"unit": "case", "clip": 0.5, "noise": 2.0, "epsilon": 0.5}
+    own = {**tiny, "privacy": told, "evaluation": {**tiny["evaluation"], "site_models": False}}
+    (stepwise.config / "training.json").write_text(json.dumps(own))
+    said = FedVoxExecutor()._start(stepwise.context())
+    assert "raise 'privacy.noise' to" in said.error
 
 
 def test_a_compressed_update_starts_from_the_replica_and_holds_the_noise(
@@ -179,4 +267,4 @@ def test_a_compressed_update_starts_from_the_replica_and_holds_the_noise(
     assert abs(np.concatenate([s.ravel() for s in steps]).std() / 0.04 - 1) < 0.1
     packed = from_shareable(SendUpdate().process(noisy, fl_ctx))
     assert packed.data_kind == DataKind.APP_DEFINED
-    assert packed.meta[META]["epsilon"] == spent([4.0], 1e-5)
+    assert packed.meta[META]["epsilon"] == spent([Spend(4.0)], 1e-5)

@@ -14,7 +14,7 @@ from fedvox.compression.replica import replica_of
 from fedvox.flare.jobs.export import export_job
 from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.loopback.simulate import simulate
-from fedvox.privacy.gaussian import spent
+from fedvox.privacy.accountant import Spend, spent
 from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
@@ -73,7 +73,7 @@ def test_the_record_and_the_report_say_what_the_noise_cost(work: Path) -> None:
     folder = work / "server/simulate_job/fedvox"
     records = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
     told = [[entry["epsilon"] for entry in record["contributors"]] for record in records[:3]]
-    assert told == [[round(spent([0.001] * (index + 1), 1e-5), 4)] * 2 for index in range(3)]
+    assert told == [[round(spent([Spend(0.001)] * (index + 1), 1e-5), 4)] * 2 for index in range(3)]
     assert all(entry["train_loss"] is None for entry in records[0]["contributors"])
     assert "Privacy by site" in (folder / "report.html").read_text()
 

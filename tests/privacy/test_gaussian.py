@@ -1,5 +1,6 @@
 """Clipping, noise and what they cost, against closed forms."""
 
+import dataclasses
 import math
 import sys
 from itertools import pairwise
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedvox.errors import ConfigError, DataError
-from fedvox.privacy.gaussian import check_rounds, clipped, noised, spent
+from fedvox.privacy.accountant import Spend, check_rounds, spent
+from fedvox.privacy.gaussian import clipped, noised
 from fedvox.privacy.noise_settings import NoiseSettings, tighter
 
 entries = st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=6)
@@ -67,11 +69,11 @@ def test_other_tensors_than_those_received_are_refused():
 def test_epsilon_of_one_update_lies_between_the_known_bounds():
     # Balle and Wang, ICML 2018: the exact epsilon of one Gaussian mechanism with multiplier 2
     # at delta 1e-5 is 1.87; the accountant's is an upper bound.
-    assert 1.87 < spent([4.0], 1e-5) < 2.5
+    assert 1.87 < spent([Spend(4.0)], 1e-5) < 2.5
 
 
 def test_spending_adds_up_whatever_the_order_and_grows_with_each_update():
-    noises = [4.0, 8.0, 4.0, 16.0]
+    noises = [Spend(noise) for noise in (4.0, 8.0, 4.0, 16.0)]
     assert spent(noises, 1e-5) == pytest.approx(spent(noises[::-1], 1e-5))
     course = [spent(noises[:count], 1e-5) for count in range(5)]
     assert course[0] == 0 and all(before < after for before, after in pairwise(course))
@@ -83,27 +85,49 @@ def test_spending_agrees_with_the_accountant_step_by_step():
     accountant = RDPAccountant()
     for _ in range(12):
         accountant.step(noise_multiplier=3.0, sample_rate=1.0)
-    assert spent([6.0] * 12, 1e-6) == pytest.approx(accountant.get_epsilon(1e-6), rel=1e-9)
+    assert spent([Spend(6.0)] * 12, 1e-6) == pytest.approx(accountant.get_epsilon(1e-6), rel=1e-9)
 
 
 def test_without_the_accountant_nothing_is_guessed(monkeypatch):
     monkeypatch.setitem(sys.modules, "opacus.accountants", None)
     with pytest.raises(ConfigError, match=r"opacus; pip install -r requirements\.txt"):
-        spent([1.0], 1e-5)
+        spent([Spend(1.0)], 1e-5)
 
 
 def test_a_run_beyond_its_budget_is_refused_with_remedies_that_work():
     settings = NoiseSettings(noise=1.0, epsilon=8.0)
     with pytest.raises(ConfigError) as refused:
-        check_rounds(settings, 8)
+        check_rounds(settings, 8, Spend(1.0))
     told = str(refused.value)
     noise = float(told.partition("'privacy.noise' to ")[2].split()[0])
     epsilon = float(told.rpartition("'privacy.epsilon' to ")[2])
-    check_rounds(NoiseSettings(noise=noise, epsilon=8.0), 8)
-    check_rounds(NoiseSettings(noise=1.0, epsilon=epsilon), 8)
+    check_rounds(NoiseSettings(noise=noise, epsilon=8.0), 8, Spend(noise))
+    check_rounds(NoiseSettings(noise=1.0, epsilon=epsilon), 8, Spend(1.0))
     with pytest.raises(ConfigError, match=r"lower 'training\.rounds' to 8, raise"):
-        check_rounds(NoiseSettings(noise=4.0, epsilon=7.1), 9)
-    check_rounds(NoiseSettings(noise=4.0, epsilon=7.1), 8)
+        check_rounds(NoiseSettings(noise=4.0, epsilon=7.1), 9, Spend(4.0))
+    check_rounds(NoiseSettings(noise=4.0, epsilon=7.1), 8, Spend(4.0))
+
+
+@pytest.mark.parametrize("units", [("site", "case"), ("case", "site")])
+def test_where_units_differ_the_whole_site_is_hidden_within_the_smaller_budget(units):
+    own = NoiseSettings(unit=units[0], clip=1.0, noise=4.0, delta=1e-5, epsilon=8.0)
+    other = NoiseSettings(unit=units[1], clip=2.0, noise=6.0, delta=1e-6, epsilon=9.0)
+    whole = own if units[0] == "site" else other
+    wanted = dataclasses.replace(whole, delta=1e-6, epsilon=8.0)
+    assert tighter(own, other) == tighter(other, own) == wanted
+
+
+def test_steps_cost_what_the_accountant_says_and_compose_with_updates():
+    from opacus.accountants import RDPAccountant
+
+    accountant = RDPAccountant()
+    for _ in range(20):
+        accountant.step(noise_multiplier=1.5, sample_rate=0.1)
+    steps = [Spend(1.5, rate=0.1, steps=10)] * 2
+    assert spent(steps, 1e-5) == pytest.approx(accountant.get_epsilon(1e-5), rel=1e-9)
+    both = spent([*steps, Spend(4.0)], 1e-5)
+    assert max(spent(steps, 1e-5), spent([Spend(4.0)], 1e-5)) < both
+    assert both < spent(steps, 1e-5) + spent([Spend(4.0)], 1e-5)
 
 
 def test_of_two_wishes_the_stricter_holds():

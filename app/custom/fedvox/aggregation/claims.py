@@ -18,9 +18,11 @@ from fedvox.privacy.forms import (
     given,
     modalities_of,
     number,
+    one_of,
     share,
     whole,
 )
+from fedvox.privacy.noise_settings import UNITS
 
 Scores = Mapping[str, tuple[float, int]]
 """Modality -> (mean Dice, cases)."""
@@ -109,6 +111,7 @@ class Claims:
         validation: modality -> (mean Dice, cases) of the received model on validation cases.
         epsilon: what the site has spent with its noise, this update included; NaN without noise.
         delta: the probability with which that may fail.
+        unit: whom that hides, one of all cases of the site or each; empty without noise.
     """
 
     round: int = claim(whole(), 0)
@@ -126,6 +129,7 @@ class Claims:
         number(0.0, 1e15), math.nan, record="epsilon", digits=4, read=_number, optional=True
     )
     delta: float = claim(number(0.0, 1.0), math.nan, record="delta", read=_number, optional=True)
+    unit: str = claim(one_of(("", *UNITS)), "", record="unit", optional=True)
 
 
 def claims_of(own: Claims) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def recorded(own: Claims) -> dict[str, Any]:
     return {
         field.metadata["record"]: value
         for field, value in told.items()
-        if value is not None or not field.metadata["optional"]
+        if value not in (None, "") or not field.metadata["optional"]
     }
 
 

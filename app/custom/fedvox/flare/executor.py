@@ -28,7 +28,7 @@ from fedvox.data.site.fatal import absolve
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.compress import publish_replica
-from fedvox.flare.noise import check_budget, with_own_noise
+from fedvox.flare.noise import check_budget, noise_in_steps, with_own_noise
 from fedvox.flare.restarts.start import note_progress
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line
@@ -45,6 +45,7 @@ from fedvox.job.settings import JobSettings
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
+from fedvox.training.noise import check_run
 from fedvox.training.site_model import SiteModel, site_network, write_own_model
 from fedvox.training.state import drop_personal, state_hash
 from fedvox.training.uplink import starting_weights
@@ -107,6 +108,7 @@ class FedVoxExecutor(Executor):
             self.device = prepare_device(self.job.training)
             job_parts(self.job)  # a wrong 'training.personal' is told before cases are prepared
             self.site = set_up_site(fl_ctx, self.job)
+            check_run(self.job, len(self.site.data.train))
         except Exception as error:
             reason = failure_line(site, error, "start")
             logger.error("%s", reason)
@@ -136,11 +138,20 @@ class FedVoxExecutor(Executor):
             raise DataError("the site only tests, as its 'split' says; the server asked for more")
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         self._check_versions(shareable)
-        check_budget(fl_ctx, job)
+        check_budget(fl_ctx, job, len(site.data.train))
         model = self._model_with(shareable, index, trains=True)
         start = starting_weights(from_shareable(shareable).data, job, index, site.state)
+        privacy = noise_in_steps(fl_ctx, job, index)
         update = local_update(
-            model, site.data, job, index, site.state, device, lambda: abort.triggered, start
+            model,
+            site.data,
+            job,
+            index,
+            site.state,
+            device,
+            lambda: abort.triggered,
+            start,
+            privacy,
         )
         if update is None:
             return make_reply(ReturnCode.TASK_ABORTED)

@@ -19,15 +19,27 @@ from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN
 from fedvox.flare.run.places import is_simulator, load_job
 from fedvox.flare.run.site_setup import find_site
 from fedvox.job.settings import JobSettings
+from fedvox.privacy.accountant import Spend, round_spend
 from fedvox.privacy.gaussian import noised
 from fedvox.privacy.ledger import LEDGER, Ledger
-from fedvox.privacy.noise_settings import NoiseSettings, tighter
-from fedvox.training.noise import UNTOLD, noisy_update, repeatable_source, without_training
+from fedvox.privacy.noise_settings import CASE, NoiseSettings, tighter
+from fedvox.training.noise import (
+    UNTOLD,
+    CasePrivacy,
+    private_round,
+    repeatable_seed,
+    source_of,
+    with_noise,
+    without_training,
+)
 from fedvox.training.uplink import starting_weights
 
 
 class NoisyUpdate(Filter):
     """Clips every update and gives it noise, whatever the job says; else nothing leaves.
+
+    With the unit ``case`` training steps get the noise, and an update leaves only where the site's
+    ledger says that they did.
 
     It stands last in ``local/privacy.json`` under ``task_result_filters``. Of what it and the job's
     section ``privacy`` say the stricter holds. What it spends stands in the site's ledger before
@@ -37,7 +49,8 @@ class NoisyUpdate(Filter):
     training cases. Evaluation reports pass: they speak of validation and test cases.
 
     Args:
-        clip: largest L2 norm of what a round changes.
+        unit: ``site`` or ``case``, as :class:`fedvox.privacy.noise_settings.NoiseSettings`.
+        clip: largest L2 norm of what a round changes, or a case in a step.
         noise: standard deviation on each entry as a multiple of ``clip``.
         delta: probability with which the guarantee may fail.
         epsilon: the site's budget, over all jobs.
@@ -48,13 +61,14 @@ class NoisyUpdate(Filter):
 
     def __init__(
         self,
+        unit: str = NoiseSettings.unit,
         clip: float = NoiseSettings.clip,
         noise: float = NoiseSettings.noise,
         delta: float = NoiseSettings.delta,
         epsilon: float = NoiseSettings.epsilon,
     ) -> None:
         super().__init__()
-        told = {"clip": clip, "noise": noise, "delta": delta, "epsilon": epsilon}
+        told = {"unit": unit, "clip": clip, "noise": noise, "delta": delta, "epsilon": epsilon}
         self.settings = build(NoiseSettings, told, "privacy.json")
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -78,9 +92,14 @@ class NoisyUpdate(Filter):
         settings = tighter(self.settings, job.privacy)
         claims = dict(meta.get(META) or {})
         index = int(claims.get("round", 0))
-        arrays = noised(dxo.data, _base(fl_ctx, job, index), settings, _source(fl_ctx, job, index))
-        epsilon = ledger_of(fl_ctx, job).spend(settings, _job_id(fl_ctx), index)
-        claims |= {"epsilon": epsilon, "delta": settings.delta, **UNTOLD}
+        ledger, arrays = ledger_of(fl_ctx, job), dxo.data
+        if settings.unit == CASE:
+            total = ledger.entered(settings, _job_id(fl_ctx), index)
+        else:
+            source = source_of(_seed(fl_ctx, job, index))
+            arrays = noised(arrays, _base(fl_ctx, job, index), settings, source)
+            total = ledger.spend(settings, _job_id(fl_ctx), index, Spend(settings.noise))
+        claims |= {**total.claims(), **UNTOLD}
         return DXO(DataKind.WEIGHTS, data=arrays, meta={META: claims}).to_shareable()
 
 
@@ -90,19 +109,30 @@ def asked_noise(fl_ctx: FLContext, job: JobSettings) -> NoiseSettings | None:
     return job.privacy if own is None else tighter(own, job.privacy)
 
 
-def check_budget(fl_ctx: FLContext, job: JobSettings) -> None:
+def noise_in_steps(fl_ctx: FLContext, job: JobSettings, index: int) -> CasePrivacy | None:
+    """What the training of a round is told; None where its steps get no noise."""
+    return private_round(asked_noise(fl_ctx, job), _seed(fl_ctx, job, index))
+
+
+def check_budget(fl_ctx: FLContext, job: JobSettings, cases: int) -> None:
     """Before a round is trained: may its update leave at all?
+
+    Args:
+        fl_ctx: of the task.
+        job: the job's settings.
+        cases: the site's training cases.
 
     Raises:
         BudgetSpent: no; training would be in vain.
     """
     settings = asked_noise(fl_ctx, job)
     if settings is not None:
-        ledger_of(fl_ctx, job).check(settings)
+        each = round_spend(settings, cases, job.training.batch, job.training.steps)
+        ledger_of(fl_ctx, job).check(settings, each)
 
 
 def with_own_noise(update: Update, received: Arrays, job: JobSettings, fl_ctx: FLContext) -> Update:
-    """The update as the executor hands it on: with the job's noise, unless the policy adds it.
+    """The update as the executor hands it on: with its noise, unless the policy's filter adds it.
 
     Args:
         update: as training left it.
@@ -113,11 +143,12 @@ def with_own_noise(update: Update, received: Arrays, job: JobSettings, fl_ctx: F
     settings = asked_noise(fl_ctx, job)
     if settings is None:
         return update
-    if _policy(fl_ctx) is not None:
+    if _policy(fl_ctx) is not None and settings.unit != CASE:
         return without_training(update)
-    source = _source(fl_ctx, job, update.round)
     own = {name: np.asarray(received[name]) for name in update.arrays}
-    return noisy_update(update, own, settings, ledger_of(fl_ctx, job), _job_id(fl_ctx), source)
+    source = source_of(_seed(fl_ctx, job, update.round))
+    ledger, run = ledger_of(fl_ctx, job), _job_id(fl_ctx)
+    return with_noise(update, own, job, settings, ledger, run, source)
 
 
 def ledger_of(fl_ctx: FLContext, job: JobSettings) -> Ledger:
@@ -141,10 +172,10 @@ def _base(fl_ctx: FLContext, job: JobSettings, index: int) -> Arrays:
     return starting_weights(received, job, index, find_site(fl_ctx, job)[1])
 
 
-def _source(fl_ctx: FLContext, job: JobSettings, index: int) -> np.random.Generator:
+def _seed(fl_ctx: FLContext, job: JobSettings, index: int) -> int:
     if is_simulator(fl_ctx):
-        return repeatable_source(job.training.seed, str(fl_ctx.get_identity_name()), index)
-    return np.random.Generator(np.random.PCG64(secrets.randbits(128)))
+        return repeatable_seed(job.training.seed, str(fl_ctx.get_identity_name()), index)
+    return secrets.randbits(128)
 
 
 def _job_id(fl_ctx: FLContext) -> str:

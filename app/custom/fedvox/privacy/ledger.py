@@ -7,16 +7,35 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from fedvox.errors import BudgetSpent, ConfigError
 from fedvox.files import PRIVATE, private_folder
-from fedvox.privacy.gaussian import spent
-from fedvox.privacy.noise_settings import NoiseSettings
+from fedvox.privacy.accountant import Spend, spent
+from fedvox.privacy.noise_settings import CASE, SITE, NoiseSettings
 
 LEDGER = "privacy_{site}.jsonl"
 """Name of a site's ledger."""
+
+
+@dataclass(frozen=True)
+class Total:
+    """What a site has spent.
+
+    Attributes:
+        epsilon, delta: the guarantee.
+        unit: whom it hides: ``case`` as soon as one update had its noise in the training steps.
+    """
+
+    epsilon: float
+    delta: float
+    unit: str
+
+    def claims(self) -> dict[str, Any]:
+        """As an update claims it."""
+        return {"epsilon": self.epsilon, "delta": self.delta, "unit": self.unit}
 
 
 class Ledger:
@@ -29,40 +48,75 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def check(self, settings: NoiseSettings) -> None:
+    def check(self, settings: NoiseSettings, each: Spend) -> None:
         """Would one more update stay within the budget? Asked before a round is trained.
+
+        Args:
+            settings: δ and budget.
+            each: what the update would cost.
 
         Raises:
             BudgetSpent: it would not; nothing is written.
             ConfigError: the ledger cannot be read.
         """
         with self._opened() as file:
-            _within([*_noises(file, self.path), settings.noise], settings)
+            _within([*_spends(file, self.path), each], settings)
 
-    def spend(self, settings: NoiseSettings, job: str, index: int) -> float:
+    def spend(self, settings: NoiseSettings, job: str, index: int, each: Spend) -> Total:
         """Writes down one more update, before it leaves.
 
         Args:
-            settings: noise, δ and budget.
+            settings: clip, δ and budget.
             job: id of the job.
             index: the round, from 0.
+            each: what the update costs.
 
         Returns:
-            ε of all updates so far, this one included.
+            What all updates so far cost, this one included.
 
         Raises:
             BudgetSpent: it would be beyond the budget; nothing is written.
             ConfigError: the ledger cannot be read.
         """
         with self._opened() as file:
-            noises = _noises(file, self.path)
-            epsilon = _within([*noises, settings.noise], settings)
+            total = _within([*_spends(file, self.path), each], settings)
             line = {"job": job, "round": index, "clip": float(settings.clip)}
-            line["noise"] = float(settings.noise)
-            file.write(json.dumps({**line, "epsilon": epsilon, "delta": settings.delta}) + "\n")
+            line |= {"noise": float(each.noise)}
+            if each.rate is not None:
+                line |= {"rate": float(each.rate), "steps": each.steps}
+            file.write(json.dumps({**line, **total.claims()}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        return epsilon
+        return total
+
+    def entered(self, settings: NoiseSettings, job: str, index: int) -> Total:
+        """Looks up an update that got its noise in the training steps.
+
+        Args:
+            settings: what it must have had at least.
+            job: id of the job.
+            index: the round, from 0.
+
+        Returns:
+            What all updates so far cost.
+
+        Raises:
+            ConfigError: it does not stand there with so much noise and such a clip.
+        """
+        with self._opened() as file:
+            spends = _spends(file, self.path)
+            found = any(
+                (line["job"], line["round"]) == (job, index)
+                and "rate" in line
+                and line["noise"] >= settings.noise
+                and line["clip"] <= settings.clip
+                for line in _lines(file)
+            )
+        if not found:
+            raise ConfigError(
+                "the ledger knows of no noise in the steps of this update; nothing was sent"
+            )
+        return _total(spends, settings)
 
     @contextmanager
     def _opened(self) -> Iterator[IO[str]]:
@@ -76,35 +130,56 @@ class Ledger:
             yield file
 
 
-def _within(noises: list[float], settings: NoiseSettings) -> float:
-    epsilon = spent(noises, settings.delta)
-    if epsilon > settings.epsilon:
+def _within(spends: list[Spend], settings: NoiseSettings) -> Total:
+    total = _total(spends, settings)
+    if total.epsilon > settings.epsilon:
         raise BudgetSpent(
-            f"the privacy budget is spent: {len(noises) - 1} updates left, one more would bring "
-            f"epsilon to {epsilon:.3g} of {settings.epsilon:g} (delta {settings.delta:g}); raise "
-            "'epsilon' in local/privacy.json or the job, or leave the federation"
+            f"the privacy budget is spent: {len(spends) - 1} updates left, one more would bring "
+            f"epsilon to {total.epsilon:.3g} of {settings.epsilon:g} (delta {settings.delta:g}); "
+            "raise 'epsilon' in local/privacy.json or the job, or leave the federation"
         )
-    return epsilon
+    return total
 
 
-def _noises(file: IO[str], path: Path) -> list[float]:
-    """The noise of every update that left; a last line that a power cut left open is taken out."""
+def _total(spends: list[Spend], settings: NoiseSettings) -> Total:
+    unit = SITE if all(own.rate is None for own in spends) else CASE
+    return Total(spent(spends, settings.delta), settings.delta, unit)
+
+
+def _spends(file: IO[str], path: Path) -> list[Spend]:
+    """What every update that left cost; a last line that a power cut left open is taken out."""
     file.seek(0)
     text = file.read()
     *whole, open_end = text.split("\n")
     if open_end:
         file.truncate(len(text) - len(open_end))
-    noises = []
+    spends = []
     for number, line in enumerate(whole, start=1):
-        try:
-            noise = json.loads(line)["noise"]
-            valid = isinstance(noise, float) and 0 < noise < float("inf")
-        except (ValueError, TypeError, KeyError):
-            valid = False
-        if not valid:
+        own = _spend(line)
+        if own is None:
             raise ConfigError(
                 f"nothing was sent: line {number} of {path.name} is damaged, so nobody knows what "
                 "was spent; take the file from a backup"
             )
-        noises.append(noise)
-    return noises
+        spends.append(own)
+    return spends
+
+
+def _spend(line: str) -> Spend | None:
+    """What a line says, None where it is damaged."""
+    try:
+        told = json.loads(line)
+        noise, rate, steps = told["noise"], told.get("rate"), told.get("steps", 1)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    whole = isinstance(noise, float) and 0 < noise < float("inf")
+    sampled = isinstance(rate, float) and 0 < rate <= 1 and type(steps) is int and steps > 0
+    if not whole or not (sampled or (rate is None and steps == 1)):
+        return None
+    return Spend(noise, rate, steps)
+
+
+def _lines(file: IO[str]) -> list[dict[str, Any]]:
+    """The lines of a ledger that :func:`_spends` has read."""
+    file.seek(0)
+    return [json.loads(line) for line in file.read().splitlines()]

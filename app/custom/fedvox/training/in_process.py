@@ -28,10 +28,9 @@ from fedvox.job.model import initial_model, job_parts
 from fedvox.job.round_rules import round_rules
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
-from fedvox.privacy.gaussian import check_rounds
 from fedvox.privacy.ledger import LEDGER, Ledger
 from fedvox.training.local_update import case_counts, local_update, validation_report
-from fedvox.training.noise import noisy_update, repeatable_source
+from fedvox.training.noise import check_run, private_round, repeatable_seed, source_of, with_noise
 from fedvox.training.site_model import SiteModel, site_network
 from fedvox.training.state import count_residual, load_personal
 from fedvox.training.uplink import compress_update, starting_weights
@@ -69,8 +68,8 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         ConfigError: no site trains.
     """
     sites = _training(sites)
-    if job.privacy is not None:
-        check_rounds(job.privacy, job.training.rounds)
+    for site in sites:
+        check_run(job, len(site.train))
     device = prepare_device(job.training)
     whole = initial_model(job)
     weights: Arrays = weights_of(whole)
@@ -125,15 +124,22 @@ def _train(
         if told := counted_share(memory, name):
             count_residual(state, *told)
         start = starting_weights(received, job, current.index, state)
+        seed = repeatable_seed(job.training.seed, name, current.index)
         update = local_update(
-            network, model.site, job, current.index, state, model.device, start=start
+            network,
+            model.site,
+            job,
+            current.index,
+            state,
+            model.device,
+            start=start,
+            privacy=private_round(job.privacy, seed),
         )
         if update is None:
             continue
         if job.privacy is not None:
-            ledger = Ledger(state / LEDGER.format(site=name))
-            source = repeatable_source(job.training.seed, name, current.index)
-            update = noisy_update(update, start, job.privacy, ledger, job.name, source)
+            ledger, source = Ledger(state / LEDGER.format(site=name)), source_of(seed)
+            update = with_noise(update, start, job, job.privacy, ledger, job.name, source)
         if job.compression is not None:
             update, traffic[name] = _compressed(update, received, memory, job, folder)
         with suppress(UpdateRefused):  # the round's record says why, as at the server

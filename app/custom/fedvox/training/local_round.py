@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +20,11 @@ from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import load_weights, weights_of
 from fedvox.seeding import generator
+from fedvox.training.noise import CasePrivacy
+from fedvox.training.private_step import DrawnCases, PrivateStep, draw_cases
 from fedvox.training.schedule import learning_rate
 from fedvox.training.state import load_optimizer, save_optimizer, save_personal
-from fedvox.training.step import build_step
+from fedvox.training.step import Address, build_step
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class LocalResult:
     data_wait: float
 
 
+Drawn = Batch | DrawnCases
+"""What a step trains on."""
+
+
 class Waits:
     """Hands out batches on the device and sums up the time that their taker waited for them.
 
@@ -51,7 +58,7 @@ class Waits:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def over(self, batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    def over(self, batches: Iterable[Drawn], device: torch.device) -> Iterator[Drawn]:
         """Yields the batches on the device; what the taker does meanwhile is not counted."""
         source = iter(batches)
         while True:
@@ -74,6 +81,7 @@ def train_round(
     device: torch.device,
     stop: Callable[[], bool] = lambda: False,
     start: Arrays | None = None,
+    privacy: CasePrivacy | None = None,
 ) -> LocalResult | None:
     """Trains a model, in place, for one round.
 
@@ -91,6 +99,7 @@ def train_round(
         device: where to train.
         stop: asked before each step; True ends the round without a result.
         start: tensors to train on from, where they are not the received ones.
+        privacy: noise in each step; None for none.
 
     Returns:
         The round's figures, or None when it was stopped; no state is written then.
@@ -103,12 +112,15 @@ def train_round(
     if start is not None:  # after the step has kept the received model, which may be its teacher
         load_weights(model, start, start)
     load_optimizer(step.optimizer, state, round_index)
+    train: Callable[[Any, Address, float], torch.Tensor] = step
+    if privacy is not None:
+        train = PrivateStep(step, privacy)
     model.train()
     began = time.monotonic()
     total = torch.zeros((), device=device)
     bar = tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None)
     waits = Waits()
-    batches = waits.over(_batches(cases, job, site, round_index, device), device)
+    batches = waits.over(_batches(cases, job, site, round_index, device, privacy), device)
     taken, limit = 0, 60 * settings.minutes or math.inf
     for index, batch in enumerate(batches):
         if stop():
@@ -118,7 +130,7 @@ def train_round(
         taken += 1
         rate = learning_rate(settings, round_index * settings.steps + index)
         with working_on(STEP):
-            total += step(batch, (settings.seed, site, round_index, index), rate)
+            total += train(batch, (settings.seed, site, round_index, index), rate)
         bar.update()
     bar.close()
     loss, seconds = float(total) / taken, time.monotonic() - began
@@ -151,15 +163,18 @@ def _batches(
     site: str,
     round_index: int,
     device: torch.device,
-) -> Iterator[Batch]:
+    privacy: CasePrivacy | None = None,
+) -> Iterator[Drawn]:
     """The round's batches; on a GPU the next one is read while the device works."""
     settings = job.training
 
-    def draw(index: int) -> Batch:
+    def draw(index: int) -> Drawn:
+        if privacy is not None:
+            return draw_cases(cases, job, site, privacy, index)
         source = generator(settings.seed, site, round_index, index, "patch")
         return draw_batch(cases, job.data, settings.batch, source)
 
-    def draw_ready(index: int) -> Batch:
+    def draw_ready(index: int) -> Drawn:
         return draw(index).pinned() if device.type == "cuda" else draw(index)
 
     if device.type == "cpu":

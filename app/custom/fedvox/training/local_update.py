@@ -18,6 +18,7 @@ from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
 from fedvox.training.local_round import train_round
+from fedvox.training.noise import CasePrivacy
 from fedvox.training.prototypes import gather_prototypes
 
 
@@ -30,6 +31,7 @@ def local_update(
     device: torch.device,
     stop: Callable[[], bool] = lambda: False,
     start: Arrays | None = None,
+    privacy: CasePrivacy | None = None,
 ) -> Update | None:
     """Validates the received model, trains it for one round and packs the result.
 
@@ -43,12 +45,15 @@ def local_update(
         device: where to compute.
         stop: asked before each step; True ends the round without a result.
         start: tensors to train on from, where they are not the received ones.
+        privacy: noise in each training step; None for none.
 
     Returns:
         The update, of the tensors that travel only, or None when the round was stopped.
     """
     validation = validation_report(model, site, job, device)
-    result = train_round(model, site.train, job, site.name, index, state, device, stop, start)
+    result = train_round(
+        model, site.train, job, site.name, index, state, device, stop, start, privacy
+    )
     if result is None:
         return None
     weights = weights_of(model)

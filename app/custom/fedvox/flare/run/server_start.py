@@ -11,7 +11,8 @@ from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.run_terms import check_terms, claim_run
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
-from fedvox.privacy.gaussian import check_rounds
+from fedvox.privacy.accountant import Spend, check_rounds
+from fedvox.privacy.noise_settings import SITE
 
 
 def open_run(fl_ctx: FLContext) -> ServerRun:
@@ -29,8 +30,9 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     except ConfigError:
         run.disown()
         raise
-    if run.job.privacy is not None:
-        check_rounds(run.job.privacy, run.job.training.rounds)
+    privacy = run.job.privacy
+    if privacy is not None and privacy.unit == SITE:  # else it depends on a site's cases
+        check_rounds(privacy, run.job.training.rounds, Spend(privacy.noise))
     record_own_start(run, fl_ctx)
     guard_events(fl_ctx)
     outlive_failed_sites(fl_ctx)

@@ -3,16 +3,24 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fedvox.privacy.noise_settings import CASE, SITE
 from fedvox.report.pages.html import escape, table
 from fedvox.report.records.rounds import number_of
 
 Record = Mapping[str, Any]
 
-_HEADINGS = (("Site", False), ("Updates with noise", True), ("ε", True), ("δ", True))
+_HEADINGS = (
+    ("Site", False),
+    ("Updates with noise", True),
+    ("ε", True),
+    ("δ", True),
+    ("Hides", False),
+)
+_HIDES = {SITE: "all training cases at once", CASE: "each training case"}
 _NOTE = (
     '<p class="soft small">ε and δ as each site states them, by Opacus\' accountant, over every '
-    "update that the site ever sent, earlier jobs included. They speak of the weights and of all "
-    "training cases of a site at once; scores of validation and test cases have no noise.</p>"
+    "update that the site ever sent, earlier jobs included. They speak of the weights; scores of "
+    "validation and test cases have no noise.</p>"
 )
 
 
@@ -45,5 +53,6 @@ def _line(site: str, parts: Sequence[Record]) -> str:
     return (
         f'<tr><th scope="row" class="keep">{escape(site)}</th><td class="n">{len(parts)}</td>'
         f'<td class="n">{number_of(last, "epsilon"):.4g}</td>'
-        f'<td class="n">{number_of(last, "delta"):.2g}</td></tr>'
+        f'<td class="n">{number_of(last, "delta"):.2g}</td>'
+        f"<td>{_HIDES.get(str(last.get('unit', SITE)), '?')}</td></tr>"
     )
