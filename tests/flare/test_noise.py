@@ -13,7 +13,7 @@ from nvflare.apis.signal import Signal
 from fedvox.errors import BudgetSpent, ConfigError, DataError
 from fedvox.flare.compress import ReceiveModel, SendUpdate, publish_replica
 from fedvox.flare.executor import FedVoxExecutor
-from fedvox.flare.noise import NoisyUpdate, check_budget, ledger_of
+from fedvox.flare.noise import NoisyUpdate, begin_noise, ledger_of
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.received import ARRAYS, ReceivedModel
 from fedvox.flare.run.messages import ATTACHED, FAILURE, META, TASK_SUBMIT, TASK_TRAIN
@@ -85,7 +85,7 @@ def test_beyond_the_budget_nothing_is_trained_and_nothing_leaves(policed, weight
     with pytest.raises(BudgetSpent, match="9 updates left"):
         chained(answer(weights), fl_ctx)
     with pytest.raises(BudgetSpent):
-        check_budget(fl_ctx, load_job(fl_ctx), 2)
+        begin_noise(fl_ctx, load_job(fl_ctx), 0, 2)
     executor = FedVoxExecutor()
     executor.handle_event("_start_run", policed.context())
     result = executor.execute(TASK_TRAIN, train_task(weights), fl_ctx, Signal())
@@ -251,6 +251,41 @@ def test_a_run_whose_steps_do_not_fit_into_the_budget_ends_at_the_site_s_start(s
     (stepwise.config / "training.json").write_text(json.dumps(own))
     said = FedVoxExecutor()._start(stepwise.context())
     assert "raise 'privacy.noise' to" in said.error
+
+
+def test_a_job_cannot_weaken_a_policy_by_asking_for_the_other_kind(wishing, weights, train_task):
+    policy = NoisyUpdate(unit="case", noise=1.0, epsilon=1e9)
+    wishing.scope.add_task_result_filter(policy, FilterKey.OUT)
+    said = FedVoxExecutor()._start(wishing.context())
+    assert "this site's policy asks for noise in each training step" in said.error
+    fl_ctx = asked(wishing, weights, train_task)
+    with pytest.raises(ConfigError, match="noise in each training step"):
+        policy.process(OutgoingFilter().process(answer(weights), fl_ctx), fl_ctx)
+
+
+def test_a_round_is_in_the_ledger_before_its_first_step(stepwise, weights, train_task, monkeypatch):
+    fl_ctx, found = asked(stepwise, weights, train_task), []
+
+    def killed(*_):
+        found.extend(ledger_lines(fl_ctx))
+        raise MemoryError
+
+    monkeypatch.setattr("fedvox.flare.executor.local_update", killed)
+    trained(stepwise, weights, train_task)
+    assert [line["round"] for line in found] == [0]
+    assert ledger_lines(fl_ctx) == found  # what was trained may have left a trace
+
+
+def test_noise_comes_again_for_phantoms_alone(wishing, weights, train_task, monkeypatch):
+    monkeypatch.setattr("fedvox.flare.noise.is_simulator", lambda fl_ctx: True)
+    secret = [trained(wishing, weights, train_task)[0] for _ in range(2)]
+    monkeypatch.setattr("fedvox.flare.noise.has_site_file", lambda fl_ctx: False)
+    repeated = [trained(wishing, weights, train_task)[0] for _ in range(2)]
+    name = next(iter(weights))
+    first, second = (from_shareable(own).data[name] for own in secret)
+    assert (first != second).any()
+    first, second = (from_shareable(own).data[name] for own in repeated)
+    assert (first == second).all()
 
 
 def test_a_compressed_update_starts_from_the_replica_and_holds_the_noise(

@@ -108,13 +108,12 @@ def test_a_run_beyond_its_budget_is_refused_with_remedies_that_work():
     check_rounds(NoiseSettings(noise=4.0, epsilon=7.1), 8, Spend(4.0))
 
 
-@pytest.mark.parametrize("units", [("site", "case"), ("case", "site")])
-def test_where_units_differ_the_whole_site_is_hidden_within_the_smaller_budget(units):
-    own = NoiseSettings(unit=units[0], clip=1.0, noise=4.0, delta=1e-5, epsilon=8.0)
-    other = NoiseSettings(unit=units[1], clip=2.0, noise=6.0, delta=1e-6, epsilon=9.0)
-    whole = own if units[0] == "site" else other
-    wanted = dataclasses.replace(whole, delta=1e-6, epsilon=8.0)
-    assert tighter(own, other) == tighter(other, own) == wanted
+def test_a_policy_for_the_whole_site_holds_against_a_job_for_cases_and_not_the_other_way():
+    whole = NoiseSettings(unit="site", clip=1.0, noise=4.0, delta=1e-5, epsilon=8.0)
+    cases = NoiseSettings(unit="case", clip=2.0, noise=6.0, delta=1e-6, epsilon=9.0)
+    assert tighter(whole, cases) == dataclasses.replace(whole, delta=1e-6)
+    with pytest.raises(ConfigError, match=r"'privacy\.unit' to case in the job, or leave out"):
+        tighter(cases, whole)
 
 
 def test_steps_cost_what_the_accountant_says_and_compose_with_updates():

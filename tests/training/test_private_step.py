@@ -10,10 +10,11 @@ import torch
 from fedvox.errors import ConfigError
 from fedvox.job.model import initial_model
 from fedvox.privacy.accountant import round_spend, spent
-from fedvox.privacy.ledger import LEDGER
+from fedvox.privacy.ledger import LEDGER, Total
 from fedvox.privacy.noise_settings import NoiseSettings
 from fedvox.tensors import weights_hash
 from fedvox.training.in_process import run_in_process
+from fedvox.training.local_round import train_round
 from fedvox.training.noise import CasePrivacy, check_run
 from fedvox.training.private_step import DrawnCases, PrivateStep, draw_cases
 from fedvox.training.step import build_step
@@ -21,20 +22,21 @@ from fedvox.training.step import build_step
 ADDRESS = (0, "site-1", 0, 0)
 CLIP = 0.05
 """Below the norm of any gradient here."""
-QUIET = CasePrivacy(NoiseSettings(unit="case", clip=CLIP, noise=1e-6), 7)
-LOUD = CasePrivacy(NoiseSettings(unit="case", clip=CLIP, noise=3.0), 7)
+SPENT = Total(1.0, 1e-5, "case")
+QUIET = CasePrivacy(NoiseSettings(unit="case", clip=CLIP, noise=1e-6), 7, SPENT)
+LOUD = CasePrivacy(NoiseSettings(unit="case", clip=CLIP, noise=3.0), 7, SPENT)
 
 
 @pytest.fixture
 def everybody(sites, job) -> DrawnCases:
     """Every case of a site that has at least three."""
     whole = dataclasses.replace(job, training=dataclasses.replace(job.training, batch=64))
-    drawn = draw_cases(sites[0].train, whole, "site-1", QUIET, 0)
+    drawn = draw_cases(sites[0].train, whole, QUIET, 0)
     assert len(drawn.samples) == len(sites[0].train) >= 2
     return drawn
 
 
-def summed(job, privacy, drawn, monkeypatch, spoil=lambda place, gradients: None):
+def summed(job, privacy, drawn, monkeypatch, spoil=lambda place, gradients: None, address=ADDRESS):
     """The gradient that a step hands to its optimiser, times the mean number of cases."""
     step = build_step(job, initial_model(job), torch.device("cpu"))
     taken = []
@@ -52,7 +54,7 @@ def summed(job, privacy, drawn, monkeypatch, spoil=lambda place, gradients: None
         return loss
 
     object.__setattr__(step, "differentiate", differentiate)
-    PrivateStep(step, privacy)(drawn, ADDRESS, 1e-3)
+    PrivateStep(step, privacy, job.training.batch)(drawn, address, 1e-3)
     (gradient,) = taken
     return gradient
 
@@ -105,22 +107,69 @@ def test_a_gradient_that_is_not_finite_counts_for_nothing_and_spares_the_others(
 def test_each_case_takes_part_with_the_rate_by_itself_and_by_a_secret(sites, make_job):
     job, cases = make_job(training={"batch": 1}), sites[0].train
     for privacy in (QUIET, dataclasses.replace(QUIET, seed=8)):
-        drawn = [set(draw_cases(cases, job, "s", privacy, i).samples) for i in range(300)]
+        drawn = [set(draw_cases(cases, job, privacy, i).samples) for i in range(300)]
         counts = [sum(place in own for own in drawn) for place in range(len(cases))]
         wanted = 300 / len(cases)
         assert all(abs(count - wanted) < 5 * math.sqrt(wanted) for count in counts)
         assert {len(own) for own in drawn} > {0, 1, 2}  # nobody knows how many took part
-    other = [set(draw_cases(cases, job, "s", QUIET, i).samples) for i in range(300)]
+    other = [set(draw_cases(cases, job, QUIET, i).samples) for i in range(300)]
     assert other != drawn
     reseeded = dataclasses.replace(job, training=dataclasses.replace(job.training, seed=99))
-    assert [set(draw_cases(cases, reseeded, "s", QUIET, i).samples) for i in range(300)] == other
+    assert [set(draw_cases(cases, reseeded, QUIET, i).samples) for i in range(300)] == other
 
 
-def test_a_network_with_running_statistics_is_refused(make_job, cpu):
-    job = make_job(network={"norm": "batch"})
+def test_no_part_of_the_secret_seed_is_left_out(sites, job, everybody, monkeypatch):
+    for seed in (QUIET.seed + 2**32, QUIET.seed + 2**64, QUIET.seed + 2**127):
+        other = dataclasses.replace(LOUD, seed=seed)
+        drawn = [draw_cases(sites[0].train, job, p, 0).samples for p in (LOUD, other)]
+        assert any(
+            set(draw_cases(sites[0].train, job, LOUD, i).samples)
+            != set(draw_cases(sites[0].train, job, other, i).samples)
+            for i in range(20)
+        ), drawn
+        noise = [summed(job, p, DrawnCases({}), monkeypatch) for p in (LOUD, other)]
+        assert abs(float(torch.corrcoef(torch.stack(noise))[0, 1])) < 0.1
+
+
+def test_what_others_know_of_a_step_says_nothing_of_its_augmentation(
+    make_job, everybody, monkeypatch
+):
+    job = make_job(augmentation={"name": "gin"})
+    known = summed(job, QUIET, everybody, monkeypatch)
+    reseeded = summed(job, QUIET, everybody, monkeypatch, address=(99, *ADDRESS[1:]))
+    assert torch.equal(known, reseeded)  # the job's seed has no say
+    secret = summed(job, dataclasses.replace(QUIET, seed=8), everybody, monkeypatch)
+    assert not torch.allclose(known, secret, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sections", "remedy"),
+    [
+        ({"network": {"norm": "batch"}}, r"'network\.norm' to instance"),
+        ({"training": {"minutes": 1.0}}, r"'training\.minutes' to 0"),
+    ],
+)
+def test_what_noise_in_steps_cannot_hide_is_refused(make_job, cpu, sections, remedy):
+    job = make_job(**sections)
     step = build_step(job, initial_model(job), cpu)
-    with pytest.raises(ConfigError, match=r"'network\.norm' to instance"):
-        PrivateStep(step, QUIET)
+    with pytest.raises(ConfigError, match=remedy):
+        PrivateStep(step, QUIET, 2)
+
+
+def test_a_round_without_noise_in_its_steps_is_no_start_for_one_with(
+    job, sites, state, cpu, tmp_path
+):
+    plan = (sites[0].train, job, "site-1")
+    train_round(initial_model(job), *plan, 0, state, cpu)
+    with pytest.raises(ConfigError, match="delete the run's folder state ") as refused:
+        train_round(initial_model(job), *plan, 1, state, cpu, privacy=LOUD)
+    assert "site-1" not in str(refused.value)
+    fresh = tmp_path / "fresh"
+    for index in range(2):
+        train_round(initial_model(job), *plan, index, fresh, cpu, privacy=LOUD)
+    train_round(initial_model(job), *plan, 2, fresh, cpu)
+    with pytest.raises(ConfigError, match="had no noise in their steps"):
+        train_round(initial_model(job), *plan, 3, fresh, cpu, privacy=LOUD)
 
 
 def private_job(make_job, **privacy):
@@ -143,7 +192,9 @@ def test_a_run_says_what_its_steps_cost_and_comes_again(make_job, sites, tmp_pat
             round(spent([each] * count, 1e-5), 4) for count in (1, 2)
         ]
         assert {own["unit"] for own in told} == {"case"}
-        assert all(own["train_loss"] is None for own in told)
+        # cases go one after the other: time would tell how many took part
+        hidden = ("train_loss", "train_seconds", "data_wait")
+        assert all(own[name] is None for own in told for name in hidden)
         ledger = tmp_path / "a" / site.name / LEDGER.format(site=site.name)
         lines = [json.loads(line) for line in ledger.read_text().splitlines()]
         assert [(own["rate"], own["steps"]) for own in lines] == [(each.rate, 3)] * 2

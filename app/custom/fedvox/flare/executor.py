@@ -28,7 +28,7 @@ from fedvox.data.site.fatal import absolve
 from fedvox.errors import ConfigError, DataError, FedVoxError
 from fedvox.files import PRIVATE
 from fedvox.flare.compress import publish_replica
-from fedvox.flare.noise import check_budget, noise_in_steps, with_own_noise
+from fedvox.flare.noise import begin_noise, check_noise, with_own_noise
 from fedvox.flare.restarts.start import note_progress
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_kind, failure_line
@@ -45,7 +45,6 @@ from fedvox.job.settings import JobSettings
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
-from fedvox.training.noise import check_run
 from fedvox.training.site_model import SiteModel, site_network, write_own_model
 from fedvox.training.state import drop_personal, state_hash
 from fedvox.training.uplink import starting_weights
@@ -108,7 +107,7 @@ class FedVoxExecutor(Executor):
             self.device = prepare_device(self.job.training)
             job_parts(self.job)  # a wrong 'training.personal' is told before cases are prepared
             self.site = set_up_site(fl_ctx, self.job)
-            check_run(self.job, len(self.site.data.train))
+            check_noise(fl_ctx, self.job, self.site.data, self.device)
         except Exception as error:
             reason = failure_line(site, error, "start")
             logger.error("%s", reason)
@@ -138,10 +137,9 @@ class FedVoxExecutor(Executor):
             raise DataError("the site only tests, as its 'split' says; the server asked for more")
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         self._check_versions(shareable)
-        check_budget(fl_ctx, job, len(site.data.train))
         model = self._model_with(shareable, index, trains=True)
         start = starting_weights(from_shareable(shareable).data, job, index, site.state)
-        privacy = noise_in_steps(fl_ctx, job, index)
+        privacy = begin_noise(fl_ctx, job, index, len(site.data.train))
         update = local_update(
             model,
             site.data,
@@ -167,7 +165,7 @@ class FedVoxExecutor(Executor):
             update.seconds,
             100 * update.data_wait,
         )
-        update = with_own_noise(update, start, job, fl_ctx)
+        update = with_own_noise(update, start, job, fl_ctx, privacy)
         self._send_metrics(update, fl_ctx)
         meta: dict[str, Any] = {messages.META: claims_of(update)}
         if update.attached:
@@ -229,8 +227,7 @@ class FedVoxExecutor(Executor):
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}
         values |= {f"val_dice_{name}": dice for name, (dice, _) in update.validation.items()}
-        if math.isnan(update.loss):  # with noise it stays here
-            del values["train_loss"]
+        values = {tag: value for tag, value in values.items() if not math.isnan(value)}  # by noise
         for tag, value in values.items():  # of a whole dict FLARE's receiver drops the step
             dxo = create_analytic_dxo(
                 tag=tag,

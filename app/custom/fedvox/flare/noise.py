@@ -4,6 +4,7 @@ import secrets
 from pathlib import Path
 
 import numpy as np
+import torch
 from nvflare.apis.dxo import DXO, DataKind, from_shareable
 from nvflare.apis.filter import Filter
 from nvflare.apis.fl_constant import FilterKey, FLContextKey, ReturnCode
@@ -12,26 +13,30 @@ from nvflare.apis.shareable import Shareable
 
 from fedvox.aggregation.update import Arrays, Update
 from fedvox.config import build
+from fedvox.data.site.site_data import SiteData
 from fedvox.errors import ConfigError
 from fedvox.flare.compress import HELD
 from fedvox.flare.received import received_arrays
 from fedvox.flare.run.messages import ATTACHED, META, TASK_TRAIN
 from fedvox.flare.run.places import is_simulator, load_job
-from fedvox.flare.run.site_setup import find_site
+from fedvox.flare.run.site_setup import find_site, has_site_file
 from fedvox.job.settings import JobSettings
-from fedvox.privacy.accountant import Spend, round_spend
+from fedvox.privacy.accountant import Spend
 from fedvox.privacy.gaussian import noised
 from fedvox.privacy.ledger import LEDGER, Ledger
-from fedvox.privacy.noise_settings import CASE, NoiseSettings, tighter
+from fedvox.privacy.noise_settings import CASE, SITE, NoiseSettings, tighter
 from fedvox.training.noise import (
-    UNTOLD,
     CasePrivacy,
-    private_round,
+    begin_round,
+    check_run,
     repeatable_seed,
     source_of,
+    untold,
     with_noise,
     without_training,
 )
+from fedvox.training.private_step import check_private
+from fedvox.training.site_model import site_network
 from fedvox.training.uplink import starting_weights
 
 
@@ -99,7 +104,7 @@ class NoisyUpdate(Filter):
             source = source_of(_seed(fl_ctx, job, index))
             arrays = noised(arrays, _base(fl_ctx, job, index), settings, source)
             total = ledger.spend(settings, _job_id(fl_ctx), index, Spend(settings.noise))
-        claims |= {**total.claims(), **UNTOLD}
+        claims |= {**total.claims(), **untold(settings.unit)}
         return DXO(DataKind.WEIGHTS, data=arrays, meta={META: claims}).to_shareable()
 
 
@@ -109,29 +114,53 @@ def asked_noise(fl_ctx: FLContext, job: JobSettings) -> NoiseSettings | None:
     return job.privacy if own is None else tighter(own, job.privacy)
 
 
-def noise_in_steps(fl_ctx: FLContext, job: JobSettings, index: int) -> CasePrivacy | None:
-    """What the training of a round is told; None where its steps get no noise."""
-    return private_round(asked_noise(fl_ctx, job), _seed(fl_ctx, job, index))
+def check_noise(fl_ctx: FLContext, job: JobSettings, site: SiteData, device: torch.device) -> None:
+    """At the start of a run: can the site train with the noise that holds here?
+
+    Args:
+        fl_ctx: of the run.
+        job: the job's settings.
+        site: the site's cases.
+        device: where it trains.
+
+    Raises:
+        ConfigError: no, with what would do.
+    """
+    settings = asked_noise(fl_ctx, job)
+    if settings is None or site.external:
+        return
+    if job.privacy is not None and settings.unit == job.privacy.unit:
+        check_run(job, len(site.train))
+    if settings.unit == CASE:
+        check_private(site_network(job, site, device), job.training, device)
 
 
-def check_budget(fl_ctx: FLContext, job: JobSettings, cases: int) -> None:
-    """Before a round is trained: may its update leave at all?
+def begin_noise(fl_ctx: FLContext, job: JobSettings, index: int, cases: int) -> CasePrivacy | None:
+    """Before a round is trained: as :func:`fedvox.training.noise.begin_round`.
 
     Args:
         fl_ctx: of the task.
         job: the job's settings.
+        index: the round, from 0.
         cases: the site's training cases.
 
     Raises:
-        BudgetSpent: no; training would be in vain.
+        BudgetSpent: its update could not leave; training would be in vain.
     """
     settings = asked_noise(fl_ctx, job)
-    if settings is not None:
-        each = round_spend(settings, cases, job.training.batch, job.training.steps)
-        ledger_of(fl_ctx, job).check(settings, each)
+    if settings is None:
+        return None
+    ledger, seed = ledger_of(fl_ctx, job), _seed(fl_ctx, job, index)
+    return begin_round(settings, job, ledger, _job_id(fl_ctx), index, cases, seed)
 
 
-def with_own_noise(update: Update, received: Arrays, job: JobSettings, fl_ctx: FLContext) -> Update:
+def with_own_noise(
+    update: Update,
+    received: Arrays,
+    job: JobSettings,
+    fl_ctx: FLContext,
+    privacy: CasePrivacy | None,
+) -> Update:
     """The update as the executor hands it on: with its noise, unless the policy's filter adds it.
 
     Args:
@@ -139,16 +168,17 @@ def with_own_noise(update: Update, received: Arrays, job: JobSettings, fl_ctx: F
         received: the arrays that training began with.
         job: the job's settings.
         fl_ctx: of the task.
+        privacy: from :func:`begin_noise`.
     """
     settings = asked_noise(fl_ctx, job)
     if settings is None:
         return update
-    if _policy(fl_ctx) is not None and settings.unit != CASE:
-        return without_training(update)
+    if privacy is None and _policy(fl_ctx) is not None:
+        return without_training(update, SITE)
     own = {name: np.asarray(received[name]) for name in update.arrays}
     source = source_of(_seed(fl_ctx, job, update.round))
     ledger, run = ledger_of(fl_ctx, job), _job_id(fl_ctx)
-    return with_noise(update, own, job, settings, ledger, run, source)
+    return with_noise(update, own, settings, privacy, ledger, run, source)
 
 
 def ledger_of(fl_ctx: FLContext, job: JobSettings) -> Ledger:
@@ -173,7 +203,7 @@ def _base(fl_ctx: FLContext, job: JobSettings, index: int) -> Arrays:
 
 
 def _seed(fl_ctx: FLContext, job: JobSettings, index: int) -> int:
-    if is_simulator(fl_ctx):
+    if is_simulator(fl_ctx) and not has_site_file(fl_ctx):  # phantoms need no protection
         return repeatable_seed(job.training.seed, str(fl_ctx.get_identity_name()), index)
     return secrets.randbits(128)
 

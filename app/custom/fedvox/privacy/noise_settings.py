@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from fedvox.config import setting
+from fedvox.errors import ConfigError
 
 SITE, CASE = "site", "case"
 UNITS = (SITE, CASE)
@@ -35,18 +36,26 @@ class NoiseSettings:
 def tighter(own: NoiseSettings, other: NoiseSettings | None) -> NoiseSettings:
     """What satisfies both: of each setting the stricter one.
 
-    Where their units differ, ``site`` holds with its own clip and noise: it hides each case too.
+    A policy for the whole site holds against a job that hides each case, since it hides each too.
 
     Args:
         own: of a site's policy.
         other: of the job, None where it asks for nothing.
+
+    Raises:
+        ConfigError: the policy is for each case and the job for the whole site: by its clip and
+            noise alone steps would not be those that the policy wants.
     """
     if other is None:
         return own
     delta, epsilon = min(own.delta, other.delta), min(own.epsilon, other.epsilon)
+    if (own.unit, other.unit) == (CASE, SITE):
+        raise ConfigError(
+            "this site's policy asks for noise in each training step, and the job for noise on "
+            "each update; set 'privacy.unit' to case in the job, or leave out 'privacy'"
+        )
     if own.unit != other.unit:
-        whole = own if own.unit == SITE else other
-        return replace(whole, delta=delta, epsilon=epsilon)
+        return replace(own, delta=delta, epsilon=epsilon)
     return NoiseSettings(
         unit=own.unit,
         clip=min(own.clip, other.clip),

@@ -30,7 +30,7 @@ from fedvox.job.settings import JobSettings
 from fedvox.job.weights import weights_of
 from fedvox.privacy.ledger import LEDGER, Ledger
 from fedvox.training.local_update import case_counts, local_update, validation_report
-from fedvox.training.noise import check_run, private_round, repeatable_seed, source_of, with_noise
+from fedvox.training.noise import begin_round, check_run, repeatable_seed, source_of, with_noise
 from fedvox.training.site_model import SiteModel, site_network
 from fedvox.training.state import count_residual, load_personal
 from fedvox.training.uplink import compress_update, starting_weights
@@ -124,7 +124,10 @@ def _train(
         if told := counted_share(memory, name):
             count_residual(state, *told)
         start = starting_weights(received, job, current.index, state)
-        seed = repeatable_seed(job.training.seed, name, current.index)
+        seed, privacy = repeatable_seed(job.training.seed, name, current.index), None
+        ledger, count = Ledger(state / LEDGER.format(site=name)), len(model.site.train)
+        if job.privacy is not None:
+            privacy = begin_round(job.privacy, job, ledger, job.name, current.index, count, seed)
         update = local_update(
             network,
             model.site,
@@ -133,13 +136,14 @@ def _train(
             state,
             model.device,
             start=start,
-            privacy=private_round(job.privacy, seed),
+            privacy=privacy,
         )
         if update is None:
             continue
         if job.privacy is not None:
-            ledger, source = Ledger(state / LEDGER.format(site=name)), source_of(seed)
-            update = with_noise(update, start, job, job.privacy, ledger, job.name, source)
+            update = with_noise(
+                update, start, job.privacy, privacy, ledger, job.name, source_of(seed)
+            )
         if job.compression is not None:
             update, traffic[name] = _compressed(update, received, memory, job, folder)
         with suppress(UpdateRefused):  # the round's record says why, as at the server

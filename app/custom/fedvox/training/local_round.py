@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from fedvox.seeding import generator
 from fedvox.training.noise import CasePrivacy
 from fedvox.training.private_step import DrawnCases, PrivateStep, draw_cases
 from fedvox.training.schedule import learning_rate
-from fedvox.training.state import load_optimizer, save_optimizer, save_personal
+from fedvox.training.state import load_optimizer, note_steps, save_optimizer, save_personal
 from fedvox.training.step import Address, build_step
 
 
@@ -85,9 +85,10 @@ def train_round(
 ) -> LocalResult | None:
     """Trains a model, in place, for one round.
 
-    Every draw depends on (seed, site, round, step) alone and the optimiser's state is read from and
-    written to ``state``, so the result does not depend on which process trains. The personal
-    tensors after the round are written there too.
+    Every draw depends on (seed, site, round, step) alone, or with noise in the steps on the secret
+    of this attempt, and the optimiser's state is read from and written to ``state``, so the result
+    does not depend on which process trains. The personal tensors after the round are written there
+    too.
 
     Args:
         model: the received global model with the site's own personal tensors, on the device.
@@ -108,13 +109,16 @@ def train_round(
 
     settings = job.training
     partly = any(len(case.annotated) < len(job.data.organs) for case in cases)
-    step = build_step(job, model, device, partly)
+    note_steps(state, privacy is not None)
+    alone = replace(settings, batch=1)  # noise in steps: one case after the other
+    own = job if privacy is None else replace(job, training=alone)
+    step = build_step(own, model, device, partly)
     if start is not None:  # after the step has kept the received model, which may be its teacher
         load_weights(model, start, start)
     load_optimizer(step.optimizer, state, round_index)
     train: Callable[[Any, Address, float], torch.Tensor] = step
     if privacy is not None:
-        train = PrivateStep(step, privacy)
+        train = PrivateStep(step, privacy, min(settings.batch, len(cases)))
     model.train()
     began = time.monotonic()
     total = torch.zeros((), device=device)
@@ -170,7 +174,7 @@ def _batches(
 
     def draw(index: int) -> Drawn:
         if privacy is not None:
-            return draw_cases(cases, job, site, privacy, index)
+            return draw_cases(cases, job, privacy, index)
         source = generator(settings.seed, site, round_index, index, "patch")
         return draw_batch(cases, job.data, settings.batch, source)
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from fedvox.errors import ConfigError
 from fedvox.job.settings import JobSettings
 from fedvox.privacy.accountant import Spend, check_rounds, round_spend
 from fedvox.privacy.gaussian import noised
-from fedvox.privacy.ledger import Ledger
-from fedvox.privacy.noise_settings import CASE, NoiseSettings
+from fedvox.privacy.ledger import Ledger, Total
+from fedvox.privacy.noise_settings import CASE, SITE, NoiseSettings
 from fedvox.seeding import derive_seed
 
 
@@ -21,23 +22,49 @@ class CasePrivacy:
 
     Attributes:
         settings: with the unit ``case``.
-        seed: of the draws of cases and of noise; nobody else may know it.
+        seed: 128 bits, of this round alone, of the draws of cases and of noise; nobody else may
+            know it.
+        total: what the site has spent, this round included: it stands in the ledger before the
+            first step, since what a step leaves behind may leave with any later update.
     """
 
     settings: NoiseSettings
     seed: int
+    total: Total
 
 
-def private_round(settings: NoiseSettings | None, seed: int) -> CasePrivacy | None:
-    """What a round's training is told, None where its steps get no noise.
+def begin_round(
+    settings: NoiseSettings,
+    job: JobSettings,
+    ledger: Ledger,
+    run: str,
+    index: int,
+    cases: int,
+    seed: int,
+) -> CasePrivacy | None:
+    """Before a round is trained: may its update leave at all? With the unit ``case`` it is entered
+    in the ledger, with the steps that are planned.
 
     Args:
-        settings: what holds at the site, None where nobody asks for noise.
+        settings: what holds at the site.
+        job: the job's settings.
+        ledger: of the site.
+        run: id of the job, for the ledger.
+        index: the round, from 0.
+        cases: the site's training cases.
         seed: secret, of this round alone.
+
+    Returns:
+        What training is told; None where its steps get no noise.
+
+    Raises:
+        BudgetSpent: it would be beyond the budget; training would be in vain.
     """
-    if settings is None or settings.unit != CASE:
+    each = round_spend(settings, cases, job.training.batch, job.training.steps)
+    if settings.unit != CASE:
+        ledger.check(settings, each)
         return None
-    return CasePrivacy(settings, seed)
+    return CasePrivacy(settings, seed, ledger.spend(settings, run, index, each))
 
 
 def check_run(job: JobSettings, cases: int) -> None:
@@ -60,8 +87,8 @@ def check_run(job: JobSettings, cases: int) -> None:
 def with_noise(
     update: Update,
     received: Arrays,
-    job: JobSettings,
     settings: NoiseSettings,
+    privacy: CasePrivacy | None,
     ledger: Ledger,
     run: str,
     source: np.random.Generator,
@@ -69,10 +96,10 @@ def with_noise(
     """The update as it may leave, whichever way it gets its noise.
 
     Args:
-        update: as training left it, whose steps have had their noise where the unit is ``case``.
+        update: as training left it.
         received: what training began with, the same tensors.
-        job: the job's settings.
         settings: what holds at this site.
+        privacy: from :func:`begin_round`.
         ledger: of the site; the update stands in it before it is returned.
         run: id of the job, for the ledger.
         source: of noise on the update.
@@ -82,72 +109,33 @@ def with_noise(
         ConfigError: something travels beside the weights.
         DataError: a number is not finite.
     """
-    if settings.unit == CASE:
-        each = round_spend(settings, update.cases, job.training.batch, update.steps)
-        return entered(update, settings, ledger, run, each)
-    return noisy_update(update, received, settings, ledger, run, source)
-
-
-def noisy_update(
-    update: Update,
-    received: Arrays,
-    settings: NoiseSettings,
-    ledger: Ledger,
-    job: str,
-    source: np.random.Generator,
-) -> Update:
-    """The update with clipped and noisy weights, its ε, and nothing else of the training cases.
-
-    Args:
-        update: as training left it.
-        received: what training began with, the same tensors.
-        settings: what holds at this site.
-        ledger: of the site; the update stands in it before it is returned.
-        job: id of the job, for the ledger.
-        source: of the noise.
-
-    Raises:
-        BudgetSpent: it would be beyond the budget.
-        ConfigError: something travels beside the weights.
-        DataError: a number is not finite.
-    """
-    arrays = noised(update.arrays, received, settings, source)
-    return replace(entered(update, settings, ledger, job, Spend(settings.noise)), arrays=arrays)
-
-
-def entered(
-    update: Update, settings: NoiseSettings, ledger: Ledger, job: str, each: Spend
-) -> Update:
-    """The update as it may leave once its noise is on it: in the ledger, with its ε, and without
-    the claims of :data:`UNTOLD`.
-
-    Args:
-        update: as training left it.
-        settings: what holds at this site.
-        ledger: of the site; the update stands in it before it is returned.
-        job: id of the job, for the ledger.
-        each: what the update costs.
-
-    Raises:
-        BudgetSpent: it would be beyond the budget.
-        ConfigError: something travels beside the weights.
-    """
     if update.attached:
         raise ConfigError(
             "what travels beside the weights has no noise; take 'attachments' out of the site "
             "file, or ask for a job with 'network.prototypes' set to false"
         )
-    total = ledger.spend(settings, job, update.round, each)
-    return replace(without_training(update), **total.claims())
+    if privacy is not None:
+        return replace(without_training(update, CASE), **privacy.total.claims())
+    arrays = noised(update.arrays, received, settings, source)
+    total = ledger.spend(settings, run, update.round, Spend(settings.noise))
+    return replace(without_training(update, SITE), arrays=arrays, **total.claims())
 
 
-UNTOLD = {"loss": math.nan, "quality": 1.0}
-"""Claims that come from training cases and have no noise, as they stand where there is noise."""
+def untold(unit: str) -> dict[str, float]:
+    """Claims that come from training cases and have no noise, as they stand where there is noise.
+
+    Args:
+        unit: whom the noise hides. Cases go through a step one after the other, so its time would
+            tell how many took part.
+    """
+    times = {"seconds": math.nan, "data_wait": math.nan} if unit == CASE else {}
+    return {"loss": math.nan, "quality": 1.0, **times}
 
 
-def without_training(update: Update) -> Update:
-    """The update without the claims of :data:`UNTOLD`."""
-    return replace(update, loss=UNTOLD["loss"], quality=UNTOLD["quality"])
+def without_training(update: Update, unit: str) -> Update:
+    """The update without the claims of :func:`untold`."""
+    told: dict[str, Any] = dict(untold(unit))
+    return replace(update, **told)
 
 
 def repeatable_seed(seed: int, site: str, index: int) -> int:

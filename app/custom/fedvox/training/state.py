@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from fedvox.aggregation.update import Arrays
-from fedvox.files import PRIVATE, write_json
+from fedvox.errors import ConfigError
+from fedvox.files import PRIVATE, private_folder, write_json
 from fedvox.tensors import write_arrays, write_tensors
 
 KEEP = 2
@@ -24,6 +25,37 @@ OPTIMIZER = "optimizer"
 PERSONAL = "personal"
 RESIDUAL = "residual"
 COUNTED = "residual_counted.json"
+NOISE = "noise_in_steps.json"
+
+
+def note_steps(folder: Path, noise: bool) -> None:
+    """Before a round: notes whether its steps get noise, so that none without goes on in one with.
+
+    What such a round leaves here, moments, personal tensors, what compression left out, shows in
+    later updates, past what their noise hides.
+
+    Args:
+        folder: the site's state folder of this run.
+        noise: whether the steps of the coming round get noise.
+
+    Raises:
+        ConfigError: they do, and earlier ones here did not.
+    """
+    note = folder / NOISE
+    if not noise:
+        note.unlink(missing_ok=True)
+        return
+    if note.is_file():
+        return
+    if any(_saved(folder, kind) for kind in (OPTIMIZER, PERSONAL, RESIDUAL)):
+        raise ConfigError(
+            "earlier rounds of this run had no noise in their steps, and what they left at the "
+            f"site would leave with this one; delete the run's folder {folder.name} among the "
+            "site's states (its optimiser and own tensors begin anew), or submit the job as a new "
+            "one"
+        )
+    private_folder(folder)
+    write_json(note, {"noise": True}, PRIVATE)
 
 
 def save_optimizer(optimizer: torch.optim.Optimizer, folder: Path, round_index: int) -> None:

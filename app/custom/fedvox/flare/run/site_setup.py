@@ -65,8 +65,7 @@ def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
         ConfigError: no site file outside the simulator, or a wrong one; phantoms that do not fit.
     """
     name = str(fl_ctx.get_identity_name())
-    config = Path(workspace_of(fl_ctx).get_site_config_dir())
-    path = find_site_file(name, (config,))
+    path = _site_file(fl_ctx)
     if path is not None:
         site = _read_without_path(name, path)
     elif is_simulator(fl_ctx):
@@ -83,6 +82,16 @@ def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
         )
     root = Path(site.cache) if site.cache else None
     return site, state_dir(fl_ctx, root, job.training.continues)
+
+
+def has_site_file(fl_ctx: FLContext) -> bool:
+    """Whether somebody described the site's data; else, under the simulator, they are phantoms."""
+    return _site_file(fl_ctx) is not None
+
+
+def _site_file(fl_ctx: FLContext) -> Path | None:
+    config = Path(workspace_of(fl_ctx).get_site_config_dir())
+    return find_site_file(str(fl_ctx.get_identity_name()), (config,))
 
 
 def _read_without_path(site: str, path: Path) -> SiteSettings:
