@@ -136,6 +136,15 @@ def test_quick_fault_corpus_catches_what_it_plants_and_blames_no_clean_case() ->
     assert figures["clean_refused"] == figures["clean_noticed"] == 0
 
 
+def test_quick_soak_sees_every_process_of_the_federation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    figures = quick("soak")
+    assert 0.5 < figures["together_gib"] < 6 and figures["files_grown"] < 5
+    growing = [(done, 1000 + 7 * done + done % 2, 9) for done in range(40) for _ in range(3)]
+    assert importlib.import_module("soak").slope(growing, 40) == pytest.approx(7, abs=0.2)
+
+
 @pytest.mark.parametrize(
     ("kept", "told"), [("kept", ["results: kept/x", "table"]), (None, ["table"])]
 )
