@@ -108,17 +108,11 @@ def train_round(
     from tqdm import tqdm
 
     settings = job.training
-    partly = any(len(case.annotated) < len(job.data.organs) for case in cases)
     note_steps(state, privacy is not None)
-    alone = replace(settings, batch=1)  # noise in steps: one case after the other
-    own = job if privacy is None else replace(job, training=alone)
-    step = build_step(own, model, device, partly)
+    train, optimizer = _build(model, cases, job, device, privacy)
     if start is not None:  # after the step has kept the received model, which may be its teacher
         load_weights(model, start, start)
-    load_optimizer(step.optimizer, state, round_index)
-    train: Callable[[Any, Address, float], torch.Tensor] = step
-    if privacy is not None:
-        train = PrivateStep(step, privacy, min(settings.batch, len(cases)))
+    load_optimizer(optimizer, state, round_index)
     model.train()
     began = time.monotonic()
     total = torch.zeros((), device=device)
@@ -138,8 +132,26 @@ def train_round(
         bar.update()
     bar.close()
     loss, seconds = float(total) / taken, time.monotonic() - began
-    _save(model, step.optimizer, job, state, round_index)
+    _save(model, optimizer, job, state, round_index)
     return LocalResult(loss, taken, seconds, waits.seconds / max(seconds, 1e-9))
+
+
+def _build(
+    model: nn.Module,
+    cases: Sequence[PreparedCase],
+    job: JobSettings,
+    device: torch.device,
+    privacy: CasePrivacy | None,
+) -> tuple[Callable[[Any, Address, float], torch.Tensor], torch.optim.Optimizer]:
+    """The round's training step and the optimiser whose state outlives the round."""
+    partly = any(len(case.annotated) < len(job.data.organs) for case in cases)
+    if privacy is None:
+        step = build_step(job, model, device, partly)
+        return step, step.optimizer
+    alone = replace(job, training=replace(job.training, batch=1))  # one case after the other
+    step = build_step(alone, model, device, partly)
+    expected = min(job.training.batch, len(cases))
+    return PrivateStep(step, privacy, expected), step.optimizer
 
 
 def _save(
