@@ -86,9 +86,8 @@ def train_round(
     """Trains a model, in place, for one round.
 
     Every draw depends on (seed, site, round, step) alone, or with noise in the steps on the secret
-    of this attempt, and the optimiser's state is read from and written to ``state``, so the result
-    does not depend on which process trains. The personal tensors after the round are written there
-    too.
+    of this attempt, and the optimiser's state and the personal tensors are kept in ``state``, so
+    the result does not depend on which process trains.
 
     Args:
         model: the received global model with the site's own personal tensors, on the device.
@@ -107,30 +106,28 @@ def train_round(
     """
     from tqdm import tqdm
 
-    settings = job.training
     note_steps(state, privacy is not None)
     train, optimizer = _build(model, cases, job, device, privacy)
     if start is not None:  # after the step has kept the received model, which may be its teacher
         load_weights(model, start, start)
     load_optimizer(optimizer, state, round_index)
     model.train()
-    began = time.monotonic()
+    settings, began = job.training, time.monotonic()
     total = torch.zeros((), device=device)
-    bar = tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None)
     waits = Waits()
     batches = waits.over(_batches(cases, job, site, round_index, device, privacy), device)
     taken, limit = 0, 60 * settings.minutes or math.inf
-    for index, batch in enumerate(batches):
-        if stop():
-            return None
-        if taken and time.monotonic() - began >= limit:
-            break
-        taken += 1
-        rate = learning_rate(settings, round_index * settings.steps + index)
-        with working_on(STEP):
-            total += train(batch, (settings.seed, site, round_index, index), rate)
-        bar.update()
-    bar.close()
+    with tqdm(total=settings.steps, desc=f"{site} round {round_index + 1}", disable=None) as bar:
+        for index, batch in enumerate(batches):
+            if stop():
+                return None
+            if taken and time.monotonic() - began >= limit:
+                break
+            taken += 1
+            rate = learning_rate(settings, round_index * settings.steps + index)
+            with working_on(STEP):
+                total += train(batch, (settings.seed, site, round_index, index), rate)
+            bar.update()
     loss, seconds = float(total) / taken, time.monotonic() - began
     _save(model, optimizer, job, state, round_index)
     return LocalResult(loss, taken, seconds, waits.seconds / max(seconds, 1e-9))
