@@ -27,6 +27,7 @@ from typing import Any
 
 from drills.access import access
 from drills.disk import disk_full
+from drills.for_good import dies_for_good
 from drills.poisoned import poisoned_case
 from drills.processes import PROCESSES, Drill
 from drills.stage import Ended, Stage
@@ -41,6 +42,7 @@ DRILLS: dict[str, Drill] = {
     "disk_full": disk_full,
     "bad_updates": bad_updates,
     "poisoned_case": poisoned_case,
+    "dies_for_good": dies_for_good,
     "access": access,
 }
 """By name."""

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -63,26 +63,51 @@ def play_kills(
     began = time.monotonic()
     job_id = stage.submit()
     stage.await_start(job_id)
-    killed, told, ready = [], [], time.monotonic()
+    killed, told, before, ready = [], [], [], time.monotonic()
     for kill, moment in zip(kills, moments):
         time.sleep(max(0.0, ready + moment - time.monotonic()))
-        version = stage.version(job_id)
+        before.append(stage.records(job_id))
         who = kill.play(stage, job_id, source)
-        killed.append(kill.who)
-        told.append(f"{who}{' whole' if kill.whole else ''} in round {version + 1}")
+        killed.append((kill.who, who, len(before[-1])))
+        told.append(f"{who}{' whole' if kill.whole else ''} in round {len(before[-1]) + 1}")
     end = stage.await_end(job_id, began)
+    after = stage.records(job_id)
     full = end.rounds == plain.rounds
+    kept = all(after[: len(records)] == records for records in before)
+    back = all(
+        contributes_again(name, done, end.rounds) for who, name, done in killed if who == "site"
+    )
+    missing = stage.missing_results(job_id)
     return {
         "what": "; ".join(told),
-        "killed": killed,
+        "killed": [who for who, *_ in killed],
         "status": end.status,
         "seconds": round(end.seconds, 1),
         "lost_seconds": round(end.seconds - plain.seconds, 1),
         "all_contributed": full,
         "same_weights": end.weights == plain.weights,
+        "finished_rounds_kept": kept,
+        "contributes_again": back,
+        "not_downloaded": missing,
         "restarts": end.restarts,
-        "passed": end.status == DONE and (end.weights == plain.weights or not full),
+        "passed": end.status == DONE
+        and (end.weights == plain.weights or not full)
+        and kept
+        and back
+        and not missing,
     }
+
+
+def contributes_again(name: str, done: int, rounds: Sequence[Sequence[str]]) -> bool:
+    """Is a site in the round in which it was killed, or in one of the two after it?
+
+    Args:
+        name: of the site.
+        done: rounds that were finished when it was killed.
+        rounds: contributors of each round of the run.
+    """
+    near = rounds[done : done + 3]
+    return not near or any(name in contributors for contributors in near)
 
 
 WAIT = 15

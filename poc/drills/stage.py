@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -23,7 +24,7 @@ from fedvox.flare.loopback.dry_run import write_phantom_sites
 from fedvox.flare.loopback.federation import Federation
 from fedvox.flare.loopback.kits import Kits, free_ports, provision, read_project, with_ports
 from fedvox.flare.loopback.submission import submit
-from fedvox.flare.run.places import STATE
+from fedvox.flare.run.places import RESULTS, STATE
 from fedvox.tensors import read_arrays, weights_hash
 
 ROOT = Path(__file__).parents[2]
@@ -221,6 +222,14 @@ class Stage:
                 return self.ended(job_id, status, time.monotonic() - began)
             time.sleep(1.0)
         raise FedVoxError(f"job {job_id} is {status} after {LONGEST:g} s")
+
+    def missing_results(self, job_id: str) -> list[str]:
+        """What the lead's download of a job that has ended lacks, of results and logs."""
+        with TemporaryDirectory(dir=self.work) as folder:
+            with self.session() as session:
+                found = Path(session.download_job_result(job_id, folder)) / "workspace"
+            wanted = ("log.txt", f"{RESULTS}/summary.csv", f"{RESULTS}/model.safetensors")
+            return [name for name in wanted if not (found / name).is_file()]
 
     def await_start(self, job_id: str) -> None:
         """Waits until server and sites have a process for the job.

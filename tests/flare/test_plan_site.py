@@ -11,10 +11,12 @@ from nvflare.apis.shareable import Shareable
 from nvflare.apis.signal import Signal
 from nvflare.app_common.app_constant import StatisticsConstants as StC
 
+from fedvox.data.cases.in_work import record_work
+from fedvox.data.site.fatal import NONE
 from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.plan_server import FedVoxStatistics
 from fedvox.flare.plan_site import PlanExecutor, site_memory
-from fedvox.flare.run import messages
+from fedvox.flare.run import messages, site_setup
 from fedvox.flare.run.statistics import EDGES, unpack
 from fedvox.job.settings import job_from
 from fedvox.memory import GIB
@@ -115,6 +117,18 @@ def test_a_second_process_does_not_read_again(site, ask, tmp_path):
     _, statistics = unpack(from_shareable(execute(start(site), site, ask())).data)
     assert statistics["count"]["ct"]["spacing_r"] == 4
     assert unpack(from_shareable(first).data)[1]["count"]["ct"]["spacing_r"] == 3
+
+
+def test_a_process_that_follows_a_crash_reads_its_cases_one_by_one(site, monkeypatch):
+    """What the one before it had in work stands in the site's state."""
+    monkeypatch.setattr(site_setup, "is_simulator", lambda fl_ctx: False)
+    assert start(site).fatal == NONE
+    (work,) = site.root.rglob("in_work_*")
+    work.write_text("a\nb\n")
+    monkeypatch.setenv("FEDVOX_RESTARTS", "1")
+    monkeypatch.setenv("FEDVOX_SIGNAL", "9")
+    assert start(site).fatal.one_by_one
+    record_work(None)
 
 
 def test_a_site_without_the_filters_refuses_to_work(site):

@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -161,3 +164,44 @@ def test_a_site_that_only_tests_counts_the_cases_that_the_job_can_use(
     expected = {"t1+t2+flair": 3, "t2+flair": 1} if lenient else {"t1+t2+flair": 3}
     assert listed.external and listed.test_counts == expected and listed.counts == {}
     assert listed.modalities == sorted(expected)
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+from fedvox.config import build
+from fedvox.data.settings import DataSettings
+from fedvox.data.site.fatal import watch_cases
+from fedvox.data.site.site_file import SiteSettings
+from fedvox.planning import fingerprint_site as fs
+
+site, state, crashed = json.loads(sys.argv[1])
+real = fs.case_fingerprint
+
+def read(case, organs):
+    if case.id == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(case, organs)
+
+fs.case_fingerprint = read
+data = DataSettings(organs=("liver", "spleen"), spacing=(12.0,) * 3, patch=(16, 16, 16))
+site = build(SiteSettings, site, "site.json")
+fatal = watch_cases(Path(state), "job", crashed)
+listed = fs.list_training_cases("site-1", site, data)
+found = fs.read_fingerprints("site-1", site, listed, data.organs, fatal=fatal)
+print(json.dumps([found["mr"].cases, found["mr"].counted["spacing_r"]]))
+"""
+
+
+def test_a_case_that_ends_its_process_is_left_out_of_the_plan(site, tmp_path):
+    plain = {**dataclasses.asdict(site), "workers": 3, "max_bad_fraction": 0.5}
+    given = {key: value for key, value in plain.items() if value not in (None, "", (), {})}
+    ends = []
+    while not ends or ends[-1] == -signal.SIGKILL:
+        plan = json.dumps([given, str(tmp_path / "state"), bool(ends)])
+        done = subprocess.run([sys.executable, "-c", KILLED, plan], capture_output=True, text=True)
+        ends.append(done.returncode)
+        assert len(ends) <= 5, "as often as the launcher starts a process in a row"
+    assert ends[-1] == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [3, 2]
+    assert (tmp_path / "state" / "fatal.json").is_file()

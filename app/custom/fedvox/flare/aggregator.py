@@ -24,6 +24,7 @@ from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_curves import stream_round
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.job.round_rules import round_rules
+from fedvox.memory import settle
 from fedvox.privacy.forms import MOST, FormError
 
 
@@ -131,6 +132,7 @@ class FedVoxAggregator(Aggregator):
                     what = "no usable update, the model stays as it was"
                 self.log_warning(fl_ctx, f"round {current.index + 1}: {what}")
         stream_round(record, fl_ctx)
+        settle()
         return DXO(DataKind.WEIGHTS, data=model).to_shareable()
 
 

@@ -42,6 +42,7 @@ from fedvox.inference.model_files.model_file import own_folder
 from fedvox.job.device import prepare_device
 from fedvox.job.model import job_parts
 from fedvox.job.settings import JobSettings
+from fedvox.memory import settle
 from fedvox.report.site_pictures import draw_site_pictures
 from fedvox.tensors import write_arrays
 from fedvox.training.local_update import case_counts, local_update
@@ -88,6 +89,7 @@ class FedVoxExecutor(Executor):
         try:
             result = tasks[task_name](shareable, fl_ctx, abort_signal)
             note_progress(run_dir(fl_ctx), f"{task_name} {uuid.uuid4().hex}")
+            settle()
             if self.site is not None:
                 absolve(self.site.state)
             return result

@@ -18,11 +18,12 @@ from nvflare.app_common.executors.statistics.statistics_task_handler import Stat
 import fedvox
 from fedvox.admission.registration import Registration
 from fedvox.data.organs import label_map_hash
+from fedvox.data.site.fatal import NONE
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.errors import FedVoxError
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_line
-from fedvox.flare.run.site_setup import find_site
+from fedvox.flare.run.site_setup import fatal_cases, find_site
 from fedvox.flare.run.site_start import checked_job, publish_registration
 from fedvox.flare.run.statistics import (
     MIN_CASES,
@@ -61,6 +62,7 @@ class PlanExecutor(Executor):
         self.job: JobSettings | None = None
         self.site: tuple[SiteSettings, Path] | None = None
         self.cases: TrainingCases | None = None
+        self.fatal = NONE
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Lists the cases and publishes registration and free memory when the run starts."""
@@ -91,6 +93,7 @@ class PlanExecutor(Executor):
             label_map = label_map_hash(job.data.organs)
             choose_device(job.training.device)
             self.site = find_site(fl_ctx, job)
+            self.fatal = fatal_cases(fl_ctx, self.site[1])
             cases = list_training_cases(site, self.site[0], job.data)
         except Exception as error:
             reason = failure_line(site, error, "start")
@@ -137,7 +140,9 @@ class PlanExecutor(Executor):
         found = kept_fingerprints(kept)
         if found is None:
             organs = self.job.data.organs
-            found = read_fingerprints(name, site, self.cases, organs, lambda: bool(abort.triggered))
+            found = read_fingerprints(
+                name, site, self.cases, organs, lambda: bool(abort.triggered), self.fatal
+            )
             if found is not None:
                 write_fingerprints(kept, found)
         return found

@@ -15,9 +15,12 @@ import numpy as np
 from fedvox.config import read_json
 from fedvox.data.cases.case import Case
 from fedvox.data.cases.channels import has_needed, refuse_missing
+from fedvox.data.cases.in_work import working_on
 from fedvox.data.cases.prepare_all import count_workers
+from fedvox.data.cases.prepared import prepared_path
 from fedvox.data.cases.splits import only_tests, split_cases
 from fedvox.data.settings import DataSettings
+from fedvox.data.site.fatal import NONE, REASON, Fatal
 from fedvox.data.site.quarantine import quarantined
 from fedvox.data.site.site_data import PURPOSES, job_cases
 from fedvox.data.site.site_file import SiteSettings
@@ -120,6 +123,7 @@ def read_fingerprints(
     listed: TrainingCases,
     organs: Sequence[str],
     stop: Callable[[], bool] = lambda: False,
+    fatal: Fatal = NONE,
 ) -> dict[str, Fingerprint] | None:
     """Reads every training case.
 
@@ -129,6 +133,7 @@ def read_fingerprints(
         listed: from :func:`list_training_cases`.
         organs: the job's organs.
         stop: asked before each case; True ends the work without a result.
+        fatal: cases that ended earlier processes; they count as unusable.
 
     Returns:
         Group of :mod:`fedvox.planning.groups` -> fingerprint, or None when the work was stopped.
@@ -138,16 +143,10 @@ def read_fingerprints(
     """
     from tqdm import tqdm
 
-    settings = listed.settings
-
     def read(case: Case) -> CaseFingerprint | str | None:
-        try:
-            refuse_missing(case, settings.channels, settings.missing_channels)
-            return None if stop() else case_fingerprint(case, organs)
-        except DataError as error:
-            return str(error)
+        return None if stop() else _read(case, listed.settings, organs, fatal)
 
-    with ThreadPoolExecutor(count_workers(site.workers)) as pool:
+    with ThreadPoolExecutor(count_workers(1 if fatal.one_by_one else site.workers)) as pool:
         bar = tqdm(
             pool.map(read, listed.cases),
             desc=f"{name}: reading cases",
@@ -165,12 +164,28 @@ def read_fingerprints(
         )
     groups: dict[str, list[CaseFingerprint | str | None]] = {}
     for case, entry in zip(listed.cases, found, strict=True):
-        if has_needed(case, settings):
-            groups.setdefault(plan_group(case.modality, settings), []).append(entry)
+        if has_needed(case, listed.settings):
+            groups.setdefault(plan_group(case.modality, listed.settings), []).append(entry)
     return {
         group: summarise_cases(group, len(own), [e for e in own if isinstance(e, CaseFingerprint)])
         for group, own in sorted(groups.items())
     }
+
+
+def _read(
+    case: Case, settings: DataSettings, organs: Sequence[str], fatal: Fatal
+) -> CaseFingerprint | str:
+    """The fingerprint of a case, or why it cannot be used."""
+    try:
+        refuse_missing(case, settings.channels, settings.missing_channels)
+        # nothing is prepared there; the name stays at the site, so it needs no secret
+        name = prepared_path(case, settings, Path(), b"")
+        if name.stem in fatal.names:
+            return REASON
+        with working_on(name):
+            return case_fingerprint(case, organs)
+    except DataError as error:
+        return str(error)
 
 
 def write_fingerprints(path: Path, fingerprints: Mapping[str, Fingerprint]) -> None:

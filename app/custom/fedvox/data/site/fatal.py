@@ -30,6 +30,9 @@ class Fatal:
     one_by_one: bool = False
 
 
+NONE = Fatal()
+
+
 def watch_cases(state: Path, job_id: str, crashed: bool) -> Fatal:
     """Counts what the process before this one was ended by, and has this one's work kept.
 

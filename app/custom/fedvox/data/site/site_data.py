@@ -13,7 +13,7 @@ from fedvox.data.cases.prepared import PreparedCase, prepared_path
 from fedvox.data.cases.splits import SPLITS, only_tests, split_cases
 from fedvox.data.readers import READERS
 from fedvox.data.settings import DataSettings
-from fedvox.data.site.fatal import REASON, Fatal
+from fedvox.data.site.fatal import NONE, REASON, Fatal
 from fedvox.data.site.quarantine import quarantined
 from fedvox.data.site.site_file import SiteSettings
 from fedvox.data.site.site_key import (
@@ -34,7 +34,6 @@ PURPOSES = {"train": "training", "val": "validation", "test": "test"}
 """What the cases of each part are called."""
 ONLY_TESTS = '; a site that only tests says so with "split": "test"'
 """How a site says that it does not mean to train."""
-NONE = Fatal()
 
 
 @dataclass(frozen=True)

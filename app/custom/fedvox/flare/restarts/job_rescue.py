@@ -16,6 +16,7 @@ from nvflare.apis.workspace import Workspace
 from fedvox.flare.restarts.own_origin import refuse_given_origin
 from fedvox.flare.restarts.own_signature import sign_when_able
 from fedvox.flare.run.places import RESULTS, STATE, run_id
+from fedvox.memory import settle
 
 RESUMES = "fedvox_resumes"
 """Key of a job's meta: how often it was taken up again."""
@@ -54,6 +55,7 @@ class JobRescue(FLComponent):
             refuse_given_origin(fl_ctx)
         elif event_type == EventType.SYSTEM_START:
             self._rescue(fl_ctx)
+            settle()
         elif event_type == EventType.BEFORE_CHECK_CLIENT_RESOURCES:
             job_id = fl_ctx.get_prop(FLContextKey.CURRENT_JOB_ID)
             if job_id in self._rescued and time.monotonic() - self._started < self.quiet:

@@ -9,7 +9,7 @@ from nvflare.apis.fl_context import FLContext
 
 from fedvox.aggregation.attachment import check_listed
 from fedvox.config import build
-from fedvox.data.site.fatal import Fatal, watch_cases
+from fedvox.data.site.fatal import NONE, Fatal, watch_cases
 from fedvox.data.site.site_data import SiteData, open_site
 from fedvox.data.site.site_file import (
     SITE_FILE,
@@ -51,11 +51,18 @@ def set_up_site(fl_ctx: FLContext, job: JobSettings) -> SiteSetup:
     """
     name = str(fl_ctx.get_identity_name())
     site, state = find_site(fl_ctx, job)
-    # under the simulator nobody starts a process again, and one process may hold several sites
-    fatal = Fatal()
-    if not is_simulator(fl_ctx):
-        fatal = watch_cases(state, str(fl_ctx.get_job_id()), crashed(own_start()))
+    fatal = fatal_cases(fl_ctx, state)
     return SiteSetup(open_site(name, site, job.data, state, progress=True, fatal=fatal), state)
+
+
+def fatal_cases(fl_ctx: FLContext, state: Path) -> Fatal:
+    """Cases that ended earlier processes of this run; has the work of this one kept.
+
+    Under the simulator nobody starts a process again, and one process may hold several sites.
+    """
+    if is_simulator(fl_ctx):
+        return NONE
+    return watch_cases(state, str(fl_ctx.get_job_id()), crashed(own_start()))
 
 
 def find_site(fl_ctx: FLContext, job: JobSettings) -> tuple[SiteSettings, Path]:
