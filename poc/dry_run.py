@@ -13,6 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fedvox.flare.jobs.folder import job_settings
 from fedvox.flare.loopback.dry_run import (
     exit_code,
     finish,
@@ -22,7 +23,13 @@ from fedvox.flare.loopback.dry_run import (
     write_phantom_sites,
 )
 from fedvox.flare.loopback.federation import Federation
-from fedvox.flare.loopback.kits import free_ports, provision, read_project, with_ports
+from fedvox.flare.loopback.kits import (
+    free_ports,
+    provision,
+    read_project,
+    with_encryption_keys,
+    with_ports,
+)
 from fedvox.flare.loopback.submission import closing_text, submit
 
 PROJECT = Path(__file__).parent / "project.yml"
@@ -60,6 +67,8 @@ def run(args: argparse.Namespace) -> None:
     project["participants"] = [*project["participants"], *sites]
     print(f"preparing {len(sites)} sites and their phantoms")
     job = make_job(args.job, work, "pinned", args.set, modalities)
+    if job_settings(job).encryption is not None:
+        project = with_encryption_keys(project)
     kits = provision(project, work / "kits", "poc")
     write_phantom_sites(kits, job, work)
     with Federation(kits) as federation, federation.joined(USER, print) as session:

@@ -26,6 +26,7 @@ LOWER = (
     "aggregation",
     "compression",
     "privacy",
+    "encryption",
 )
 RISING = ("job", "inference", "training", "planning", "report", "flare", "doctor", "commands")
 REPORT = ("records", "figures", "pages")

@@ -1,14 +1,23 @@
 """`make poc` in small: the simulator's numbers, and nothing left running."""
 
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fedvox.data.site.site_data import open_site
+from fedvox.data.site.site_file import read_site_file
+from fedvox.encryption.cipher import is_sealed
+from fedvox.errors import ModelError
 from fedvox.flare.jobs.export import export_job
+from fedvox.inference.model_files.model_file import read_model
+from fedvox.tensors import read_arrays, weights_hash
+from fedvox.training.in_process import run_in_process
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -47,6 +56,32 @@ def test_sites_give_the_simulators_table_and_files(tmp_path, tiny_overrides, lef
     own = tmp_path / "poc"
     assert (own / "summary.csv").read_text() == (expected / "summary.csv").read_text()
     assert {path.name for path in own.iterdir()} == {path.name for path in expected.iterdir()}
+
+
+def test_an_encrypted_round_has_the_plain_mean_which_only_sites_can_read(
+    tmp_path, tiny_overrides, start
+):
+    """The keys come with the kits; the server's files and results hold ciphertexts alone."""
+    changes = [*tiny_overrides, "encryption.scheme=ckks", "evaluation.site_models=false"]
+    run = start(tmp_path / "poc", "--sites", "ct,mr", *settings(changes))
+    output, _ = run.communicate(timeout=1800)
+    assert run.returncode == 0, output
+    work, result = tmp_path / ".work/poc", tmp_path / "poc/model.safetensors"
+    stored = [*work.rglob("fedvox_state/**/model_*.safetensors"), result]
+    assert len(stored) > 1 and all(is_sealed(read_arrays(path)) for path in stored)
+    with pytest.raises(ModelError, match=r"is encrypted, .* take fedvox/own_model/round_1/"):
+        read_model(result)
+    models = [read_model(path) for path in sorted(work.rglob("own_model/*/model.safetensors"))]
+    assert len(models) == 2
+    assert weights_hash(models[0].weights) == weights_hash(models[1].weights)
+    job, data = dataclasses.replace(models[0].job, encryption=None), []
+    for number in (1, 2):
+        described = next(work.rglob(f"site-{number}/local/fedvox_site.json"))
+        state = tmp_path / f"state-{number}"
+        data.append(open_site(f"site-{number}", read_site_file(described), job.data, state))
+    expected = run_in_process(data, job, tmp_path / "in_process").last
+    for name, array in expected.items():
+        assert np.abs(models[0].weights[name] - array).max() < 2e-6
 
 
 def test_nothing_is_left_of_a_killed_run(tmp_path, tiny_overrides, stop_in_the_middle, start):

@@ -102,7 +102,7 @@ class Round:
             self._keep_scores(update, own)
             check_modalities(update, own)
             sent = self.sent_to(update.site)
-            screen(update, sent, self.index, self.accepted, cases, self.rules.counted_steps)
+            self._screen(update, sent, cases)
             held = None if own is None else by_modality(own.training)
             screen_attached(update.attached, self.model, held)
         except UpdateRefused as refusal:
@@ -113,12 +113,18 @@ class Round:
             "site": update.site,
             **recorded(update),
             "val_dice": self._site_dice(update.site),
-            "update_norm": distance(update.arrays, sent),
+            "update_norm": self._norm(update, sent),
             "answer_seconds": round(time.monotonic() - self.started, 3),
             "bytes_up": size_of(update.arrays),
             "bytes_down": size_of(sent),
         }
         self.accepted[update.site] = self._counted(update)
+
+    def _screen(self, update: Update, sent: Arrays, cases: int | None) -> None:
+        screen(update, sent, self.index, self.accepted, cases, self.rules.counted_steps)
+
+    def _norm(self, update: Update, sent: Arrays) -> float | None:
+        return distance(update.arrays, sent)
 
     def _counted(self, update: Update) -> Update:
         """An update as rules see it: without arrays, with the cases that its site registered and

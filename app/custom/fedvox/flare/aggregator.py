@@ -23,6 +23,7 @@ from fedvox.flare.run.places import run_dir
 from fedvox.flare.run.run_end import disk_text
 from fedvox.flare.run.server_curves import stream_round
 from fedvox.flare.run.server_run import ServerRun, server_run
+from fedvox.flare.sealed import sealed_round
 from fedvox.job.round_rules import round_rules
 from fedvox.memory import settle
 from fedvox.privacy.forms import MOST, FormError
@@ -52,17 +53,13 @@ class FedVoxAggregator(Aggregator):
         if self._round is None or self._round.index != index:
             run = server_run(fl_ctx)
             model = fl_ctx.get_prop(AppConstants.GLOBAL_MODEL)[ModelLearnableKey.WEIGHTS]
-            self._round = Round(
-                index,
-                model,
-                run.state.store,
-                round_rules(run.job),
-                run.registered,
-                run.validation,
-                run.state.load_memory(),
-                run.travelling(model),
-                run.state.load_best,
-            )
+            known = (index, model, run.state.store, round_rules(run.job), run.registered)
+            more = (run.validation, run.state.load_memory())
+            if run.job.encryption is not None:
+                self._round = sealed_round(run, fl_ctx, *known, *more, best=run.state.load_best)
+            else:
+                sent = run.travelling(model)
+                self._round = Round(*known, *more, sent, run.state.load_best)
         return self._round
 
     def round_sites(self, fl_ctx: FLContext) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Compression at the site: job filters, inert where ``training.json`` has no ``compression``."""
+"""Compression and encryption at the site: job filters, inert unless ``training.json`` asks."""
 
 from typing import Any
 
@@ -13,12 +13,14 @@ from fedvox.compression.codec import decode
 from fedvox.compression.replica import members, moved
 from fedvox.compression.schema import Schema
 from fedvox.compression.threads import usable_threads
+from fedvox.encryption.cipher import seal
 from fedvox.errors import ConfigError
 from fedvox.flare.received import own_tensors
 from fedvox.flare.run.messages import COUNTED, PAYLOAD, REPLICA, STEPS
 from fedvox.flare.run.places import load_job
 from fedvox.flare.run.site_setup import find_site
 from fedvox.flare.run.tasks import with_content
+from fedvox.flare.sealed import opened, site_keys
 from fedvox.job.settings import JobSettings
 from fedvox.training.replica import Replica, drop_replica, load_replica, save_replica
 from fedvox.training.state import count_residual
@@ -33,7 +35,7 @@ class ReceiveModel(Filter):
     It stands in a job under the site's ``task_data_filters`` for ``train``. A whole model replaces
     the replica. What the site holds it tells the server with every request, so that a task which is
     sent again, or to a site that was started again, fits. The task may also say that an update did
-    not count in full; what it left out then does not either.
+    not count in full; what it left out then does not either. An encrypted model it opens.
     """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -44,10 +46,14 @@ class ReceiveModel(Filter):
                 the next task then brings the whole model.
         """
         job = load_job(fl_ctx)
-        if job.compression is None:
+        if job.compression is None and job.encryption is None:
             return shareable
         dxo = from_shareable(shareable)
         version = int(shareable.get_header(AppConstants.CURRENT_ROUND))
+        if job.encryption is not None:
+            model = Replica(version, opened(dxo.data, fl_ctx))
+            fl_ctx.set_prop(HELD, model, private=True, sticky=True)
+            return with_content(DXO(DataKind.WEIGHTS, data=dict(model.arrays)), shareable)
         state = find_site(fl_ctx, job)[1]
         if told := shareable.get_header(COUNTED):
             count_residual(state, int(told[0]), float(told[1]))
@@ -65,7 +71,7 @@ class ReceiveModel(Filter):
 
 
 class SendUpdate(Filter):
-    """Compresses an update after the site's policy has looked at it.
+    """Compresses or encrypts an update after the site's policy has looked at it.
 
     It stands in a job under the site's ``task_result_filters`` for ``train``.
     """
@@ -77,9 +83,13 @@ class SendUpdate(Filter):
             ConfigError: the task's model did not come through :class:`ReceiveModel`.
         """
         job = load_job(fl_ctx)
-        if job.compression is None or shareable.get_return_code() not in (None, ReturnCode.OK):
+        inert = job.compression is None and job.encryption is None
+        if inert or shareable.get_return_code() not in (None, ReturnCode.OK):
             return shareable
         dxo = from_shareable(shareable)
+        if job.encryption is not None:
+            hidden = seal(dxo.data, site_keys(fl_ctx))
+            return with_content(DXO(DataKind.WEIGHTS, data=hidden, meta=dxo.meta), shareable)
         replica: Replica | None = fl_ctx.get_prop(HELD)
         if replica is None:
             raise ConfigError(

@@ -27,9 +27,9 @@ class OwnPart(Filter):
     without encoders that nobody trains.
 
     It stands in a job under the server's ``task_data_filters``. What a workflow broadcasts is
-    shared between sites, so a task that changes is made anew. Where sites keep personal tensors the
-    task also says how many rounds the model has behind it, and which versions may still be asked
-    for: with each belong the personal tensors that a site had then.
+    shared between sites, so a task that changes is made anew. Where only sites have whole models
+    the task also says how many rounds the model has behind it, and which versions may still be
+    asked for: with each belong the personal tensors that a site had then.
     """
 
     def process(self, shareable: Shareable, fl_ctx: FLContext) -> Shareable:
@@ -44,11 +44,11 @@ class OwnPart(Filter):
         travelling = run.parts.travelling(dxo.data, _modalities(run, fl_ctx))
         if fl_ctx.get_prop(FLContextKey.TASK_NAME) != TASK_TRAIN:
             travelling &= run.trained(dxo.data)
-        if len(travelling) == len(dxo.data) and not run.job.training.personal:
+        if len(travelling) == len(dxo.data) and not run.job.stays_at_sites:
             return shareable
         data = {name: array for name, array in dxo.data.items() if name in travelling}
         task = with_content(DXO(DataKind.WEIGHTS, data=data), shareable)
-        if run.job.training.personal:
+        if run.job.stays_at_sites:
             for name, value in _versions(run, shareable).items():
                 task.set_header(name, value)
         return task

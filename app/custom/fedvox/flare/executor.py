@@ -36,6 +36,7 @@ from fedvox.flare.run.places import OWN_MODEL, RESULTS, SITE_REPORT, run_dir
 from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.site_setup import SiteSetup, set_up_site
 from fedvox.flare.run.site_start import checked_job, publish_registration
+from fedvox.flare.sealed import check_site, opened
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluated import scored_once
 from fedvox.inference.model_files.model_file import own_folder
@@ -110,6 +111,7 @@ class FedVoxExecutor(Executor):
             job_parts(self.job)  # a wrong 'training.personal' is told before cases are prepared
             self.site = set_up_site(fl_ctx, self.job)
             check_noise(fl_ctx, self.job, self.site.data, self.device)
+            check_site(fl_ctx, self.job)
         except Exception as error:
             reason = failure_line(site, error, "start")
             logger.error("%s", reason)
@@ -139,7 +141,7 @@ class FedVoxExecutor(Executor):
             raise DataError("the site only tests, as its 'split' says; the server asked for more")
         index = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         self._check_versions(shareable)
-        model = self._model_with(shareable, index, trains=True)
+        model = self._model_with(shareable, index, True, fl_ctx)
         start = starting_weights(from_shareable(shareable).data, job, index, site.state)
         privacy = begin_noise(fl_ctx, job, index, len(site.data.train))
         update = local_update(
@@ -178,14 +180,14 @@ class FedVoxExecutor(Executor):
         job, site, device = self._ready()
         self._check_versions(shareable)
         version = shareable.get_header(messages.VERSION)
-        model = self._model_with(shareable, version, trains=False)
+        model = self._model_with(shareable, version, False, fl_ctx)
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER))
         name = model_name(owner)
         report = scored_once(model, name, site.data, job, device, site.state)
         if owner != name:
             folder = run_dir(fl_ctx) / RESULTS / SITE_REPORT
             draw_site_pictures(model, name, site.data, job, device, folder)
-            if job.training.personal:
+            if job.stays_at_sites:
                 folder = run_dir(fl_ctx) / RESULTS / OWN_MODEL / own_folder(version)
                 write_own_model(folder, model, name, site.data, job, version)
         return DXO(DataKind.METRICS, data=dict(report)).to_shareable()
@@ -193,7 +195,9 @@ class FedVoxExecutor(Executor):
     def _submit(self, shareable: Shareable, fl_ctx: FLContext, abort: Signal) -> Shareable:
         from safetensors.numpy import load_file
 
-        _, site, _ = self._ready()
+        job, site, _ = self._ready()
+        if job.encryption is not None:
+            raise ConfigError("an encrypted job's site does not send its own model in the clear")
         path = site.state / LOCAL_MODEL
         if not Path(path).is_file():
             return make_reply(ReturnCode.EMPTY_RESULT)
@@ -205,26 +209,28 @@ class FedVoxExecutor(Executor):
         return self.job, self.site, self.device
 
     def _check_versions(self, task: Shareable) -> None:
-        """Personal tensors belong to versions of the model; the server's filter names them.
+        """What stays at a site belongs to versions of the model; the server's filter names them.
 
         Raises:
             ConfigError: the job's server does not run it.
         """
         job, _, _ = self._ready()
-        if job.training.personal and task.get_header(messages.KEPT) is None:
+        if job.stays_at_sites and task.get_header(messages.KEPT) is None:
             raise ConfigError(
-                "'training.personal' keeps tensors at the sites: name "
+                "the job's whole models stay at the sites: name "
                 "fedvox.flare.downlink.OwnPart under 'task_data_filters' in the job's "
                 "config_fed_server.json, as jobs/fedgin does"
             )
 
-    def _model_with(self, task: Shareable, version: int | None, trains: bool) -> nn.Module:
+    def _model_with(
+        self, task: Shareable, version: int | None, trains: bool, fl_ctx: FLContext
+    ) -> nn.Module:
         """The model of a task with the site's own tensors, those that belong to its version."""
         job, site, device = self._ready()
         if self.model is None:
             network = site_network(job, site.data, device)
             self.model = SiteModel(network, site.data, job, site.state, device)
-        return self.model.load(from_shareable(task).data, version, trains)
+        return self.model.load(opened(from_shareable(task).data, fl_ctx), version, trains)
 
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}

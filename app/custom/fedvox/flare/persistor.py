@@ -4,6 +4,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.app_common.abstract.model import ModelLearnable, make_model_learnable
 from nvflare.app_common.abstract.model_persistor import ModelPersistor
 
+from fedvox.encryption.cipher import is_sealed
 from fedvox.errors import ModelError
 from fedvox.flare.run.server_run import server_run
 from fedvox.job.model import initial_model
@@ -26,6 +27,10 @@ class SafetensorsPersistor(ModelPersistor):
         model = initial_model(run.job)
         common = run.parts.common(weights_of(model))
         saved = run.state.load_last()
+        if saved is not None and is_sealed(saved):
+            run.state.load_memory()
+            self.log_info(fl_ctx, f"resuming after round {run.state.version}, encrypted")
+            return make_model_learnable(saved, {})
         if saved is not None:
             load_weights(model, saved, common)
             run.state.load_memory()  # damage is told before anybody trains

@@ -10,6 +10,7 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 from nvflare.app_common.app_constant import AppConstants
 
+from fedvox.encryption.cipher import is_sealed
 from fedvox.errors import ConfigError
 from fedvox.flare.run.messages import REGISTRATION
 from fedvox.flare.run.places import load_job
@@ -36,14 +37,19 @@ class ReceivedModel(Filter):
         Raises:
             ConfigError: something else in the run holds the note's place.
         """
-        signature = _signature(shareable)
-        if signature is None:
+        try:
+            dxo = from_shareable(shareable)
+        except ValueError:  # a task without a model, such as submit_model
+            return shareable
+        if dxo.data_kind != DataKind.WEIGHTS:
             return shareable
         owner = str(shareable.get_header(AppConstants.MODEL_OWNER, ""))
-        _note(fl_ctx, RECEIVED, signature, sticky=True)
         _note(fl_ctx, OWNER, owner, sticky=True)
+        if is_sealed(dxo.data):  # it is opened later; what may leave is what the job describes
+            return shareable
+        _note(fl_ctx, RECEIVED, signature_of(dxo.data), sticky=True)
         # for this task alone: with its end the memory is free again
-        _note(fl_ctx, ARRAYS, from_shareable(shareable).data, sticky=False)
+        _note(fl_ctx, ARRAYS, dxo.data, sticky=False)
         return shareable
 
 
@@ -100,11 +106,3 @@ def own_tensors(names: Collection[str], fl_ctx: FLContext) -> frozenset[str]:
 def received_owner(fl_ctx: FLContext) -> str:
     """Whose model the last task brought, as FLARE writes it; empty for a task of training."""
     return str(fl_ctx.get_prop(OWNER, ""))
-
-
-def _signature(shareable: Shareable) -> Signature | None:
-    try:
-        dxo = from_shareable(shareable)
-    except ValueError:  # a task without a model, such as submit_model
-        return None
-    return signature_of(dxo.data) if dxo.data_kind == DataKind.WEIGHTS else None

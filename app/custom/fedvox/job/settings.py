@@ -17,6 +17,7 @@ from fedvox.augment.settings import AugmentationSettings
 from fedvox.compression.settings import CompressionSettings
 from fedvox.config import build, read_json, setting
 from fedvox.data.settings import DataSettings
+from fedvox.encryption.settings import EncryptionSettings
 from fedvox.errors import ConfigError
 from fedvox.job.waiting_settings import WaitingSettings
 from fedvox.losses import LOSSES
@@ -152,6 +153,7 @@ class JobSettings:
     screening: ScreeningSettings = setting(ScreeningSettings)
     waiting: WaitingSettings = setting(WaitingSettings)
     privacy: NoiseSettings | None = None
+    encryption: EncryptionSettings | None = None
 
     def __post_init__(self) -> None:
         """Checks what spans sections.
@@ -183,6 +185,12 @@ class JobSettings:
             )
         self._check_patch()
         self._check_privacy()
+        self._check_encryption()
+
+    @property
+    def stays_at_sites(self) -> bool:
+        """Whether the server never has a whole model in the clear: each site writes its own."""
+        return bool(self.training.personal) or self.encryption is not None
 
     def _check_privacy(self) -> None:
         """What noise on the weights would not protect."""
@@ -203,6 +211,26 @@ class JobSettings:
                 "'privacy' is set, and 'network.prototypes' would send means of features without "
                 "noise; set it to false"
             )
+
+    def _check_encryption(self) -> None:
+        """What the server would have to read, or what would leave in the clear."""
+        if self.encryption is None:
+            return
+        training, network = self.training, self.network
+        for wrong, setting_, remedy in (
+            (self.evaluation.site_models, "evaluation.site_models", "set it to false"),
+            (self.compression is not None, "compression", "leave it out"),
+            (bool(training.personal), "training.personal", "leave it out"),
+            (training.server_momentum > 0, "training.server_momentum", "set it to 0"),
+            (training.aggregator.name != "mean", "training.aggregator", "set it to mean"),
+            (training.client_weight.reads_updates, "training.client_weight", "set it to cases"),
+            (network.needs_channels, "network", "take one that has all tensors at every site"),
+        ):
+            if wrong:
+                raise ConfigError(
+                    f"'encryption' is set, and '{setting_}' needs updates or models that can be "
+                    f"read: {remedy}"
+                )
 
     def _check_patch(self) -> None:
         multiple, patch = self.network.patch_multiple, list(self.data.patch)

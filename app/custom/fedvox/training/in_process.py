@@ -65,8 +65,10 @@ def run_in_process(sites: Sequence[SiteData], job: JobSettings, folder: Path) ->
         folder: for optimiser states and updates in waiting.
 
     Raises:
-        ConfigError: no site trains.
+        ConfigError: no site trains, or updates shall be encrypted.
     """
+    if job.encryption is not None:
+        raise ConfigError("'encryption' needs the keys of start-up kits; leave it out here")
     sites = _training(sites)
     for site in sites:
         check_run(job, len(site.train))

@@ -27,6 +27,11 @@ class WeighingSettings:
         """Whether the quality that sites claim of their data changes a weight."""
         return False
 
+    @property
+    def reads_updates(self) -> bool:
+        """Whether what updates hold changes a weight."""
+        return False
+
 
 @dataclass(frozen=True)
 class AdaptiveSettings(WeighingSettings):
@@ -82,6 +87,11 @@ class AdaptiveSettings(WeighingSettings):
         """Where the power of the quality is not 0."""
         return self.quality > 0
 
+    @property
+    def reads_updates(self) -> bool:
+        """It compares directions, and lengths; where that is off it reads nothing."""
+        return self.divergence != 0
+
 
 @dataclass(frozen=True)
 class FedCESettings(WeighingSettings):
@@ -95,6 +105,11 @@ class FedCESettings(WeighingSettings):
 
     name: str = "fedce"
     mode: str = setting("plus", choices=("plus", "times"))
+
+    @property
+    def reads_updates(self) -> bool:
+        """It compares directions."""
+        return True
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Filters without which a setting of ``training.json`` has no effect, or the wrong one."""
 
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fedvox.config import read_json
 from fedvox.errors import ConfigError
@@ -14,6 +16,7 @@ COMPRESSION = (
     (CLIENT, "task_data_filters", "fedvox.flare.compress.ReceiveModel"),
     (CLIENT, "task_result_filters", "fedvox.flare.compress.SendUpdate"),
 )
+ENCRYPTION = (PERSONAL[0], *COMPRESSION[1:])
 
 
 def require_filters(source: Path, job: JobSettings) -> None:
@@ -31,11 +34,30 @@ def require_filters(source: Path, job: JobSettings) -> None:
     needed = {
         "training.personal": PERSONAL if job.training.personal else (),
         "compression": COMPRESSION if job.compression is not None else (),
+        "encryption": ENCRYPTION if job.encryption is not None else (),
     }
     for setting, filters in needed.items():
-        for file, place, name in filters:
-            if name not in class_names(read_json(source / file).get(place, [])):
-                raise ConfigError(
-                    f"'{setting}' is set and {file} does not name {name} under {place}; copy that "
-                    f"block from the job fedgin, or leave '{setting}' out"
-                )
+        require_named(setting, filters, lambda file: read_json(source / file))
+
+
+def require_named(
+    setting: str,
+    filters: Iterable[tuple[Path, str, str]],
+    read: Callable[[Path], Mapping[str, Any]],
+) -> None:
+    """Looks whether configurations name filters.
+
+    Args:
+        setting: that needs them.
+        filters: file, key and class of each.
+        read: file -> its content.
+
+    Raises:
+        ConfigError: names the setting, the file and the class.
+    """
+    for file, place, name in filters:
+        if name not in class_names(read(file).get(place, [])):
+            raise ConfigError(
+                f"'{setting}' is set and {file} does not name {name} under {place}; copy that "
+                f"block from the job fedgin, or leave '{setting}' out"
+            )

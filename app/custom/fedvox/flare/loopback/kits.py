@@ -15,6 +15,9 @@ from fedvox.data.site.site_names import check_site_names
 from fedvox.errors import ConfigError
 from fedvox.files import write_text
 
+KEY_BUILDER = "nvflare.lighter.impl.he.HEBuilder"
+"""Writes keys of homomorphic encryption into kits; needs TenSEAL where kits are made."""
+
 
 @dataclass(frozen=True)
 class Kits:
@@ -113,6 +116,14 @@ def with_ports(project: Mapping[str, Any], learn: int, admin: int) -> dict[str, 
         for entry in project["participants"]
     ]
     return {**project, "participants": participants}
+
+
+def with_encryption_keys(project: Mapping[str, Any]) -> dict[str, Any]:
+    """The same project with keys in its kits by which sites hide updates from the server."""
+    builders = [*project["builders"]]
+    signs = next(i for i, b in enumerate(builders) if b["path"].endswith(".SignatureBuilder"))
+    builders.insert(signs, {"path": KEY_BUILDER, "args": {}})
+    return {**project, "builders": builders}
 
 
 def latest_kits(project: Mapping[str, Any], folder: Path) -> Kits:

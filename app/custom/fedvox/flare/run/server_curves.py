@@ -20,7 +20,7 @@ def server_values(record: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         record: a line of ``rounds.jsonl``.
     """
     return {
-        own["site"]: {f"{SERVERS}{key}": own[key] for key in _KEYS}
+        own["site"]: {f"{SERVERS}{key}": own[key] for key in _KEYS if own[key] is not None}
         | {f"{SERVERS}{name}": value for name, value in own.get("terms", {}).items()}
         for own in record["contributors"]
     }

@@ -11,6 +11,7 @@ from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.run_terms import check_terms, claim_run
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
+from fedvox.flare.sealed import server_keys
 from fedvox.privacy.accountant import Spend, check_rounds
 from fedvox.privacy.noise_settings import SITE
 
@@ -33,6 +34,8 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     privacy = run.job.privacy
     if privacy is not None and privacy.unit == SITE:  # else it depends on a site's cases
         check_rounds(privacy, run.job.training.rounds, Spend(privacy.noise))
+    if run.job.encryption is not None:
+        server_keys(fl_ctx)  # without them no round could be opened
     record_own_start(run, fl_ctx)
     guard_events(fl_ctx)
     outlive_failed_sites(fl_ctx)

@@ -186,6 +186,12 @@ def _refuse_broken(path: Path, weights: Arrays) -> None:
 
 def _refuse_incomplete(path: Path, job: JobSettings, description: Mapping[str, Any]) -> None:
     """The global model of a run whose sites kept tensors: with initial ones it finds nothing."""
+    if job.encryption is not None and not description.get("site"):
+        raise ModelError(
+            f"{path}: this model is encrypted, as the server had it. Each site has it in the clear "
+            "in its own run folder: take "
+            f"fedvox/own_model/{own_folder(description['round'])}/ there"
+        )
     if job.training.personal and not description.get("site"):
         raise ModelError(
             f"{path}: this is the part of a model that all sites share; the rest stayed at the "

@@ -1,0 +1,1 @@
+"""Weights that the server averages without reading them; nothing here knows FLARE."""
