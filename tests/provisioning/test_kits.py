@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nvflare
 import pytest
+import tenseal
 import yaml
 from cryptography import x509
 
@@ -16,7 +17,7 @@ from fedvox.errors import ConfigError
 from fedvox.flare.jobs.classes import class_names
 from fedvox.flare.kit_builder import KitBuilder
 from fedvox.flare.kit_guard import KitGuard, check_kit
-from fedvox.flare.loopback.kits import Kits, provision, read_project
+from fedvox.flare.loopback.kits import Kits, provision, read_project, with_encryption_keys
 
 POLICIES = Path(__file__).parents[2] / "provisioning/policies"
 FALLBACKS = ("resources.json", "authorization.json", "log_config.json")
@@ -36,6 +37,22 @@ def test_every_participant_gets_a_sealed_kit(kits):
     assert len(names) == 8
     for name in names:
         check_kit(kits.kit(name))
+
+
+def test_keys_of_encryption_stay_the_same_when_a_site_is_added(tmp_path, project):
+    def keys(kits: Kits) -> dict[str, bytes]:
+        return {p.parts[-3]: p.read_bytes() for p in kits.folder.rglob("*.tenseal")}
+
+    first = keys(provision(with_encryption_keys(project()), tmp_path))
+    own = project()
+    own["participants"].append({"name": "site-9", "type": "client", "org": "hospital_i"})
+    kits = provision(with_encryption_keys(own), tmp_path)
+    second = keys(kits)
+    assert second.pop("site-9") == first["site-1"] == first["site-2"] != first["localhost"]
+    assert second == first
+    assert (kits.kit("site-1") / "startup/client_context.tenseal").stat().st_mode & 0o777 == 0o600
+    check_kit(kits.kit("site-1"))
+    assert not tenseal.context_from(first["localhost"]).is_private()
 
 
 @pytest.mark.parametrize(

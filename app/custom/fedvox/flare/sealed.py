@@ -1,4 +1,4 @@
-"""Encrypted models in FLARE's words: the keys of start-up kits, which FLARE's HEBuilder writes."""
+"""Encrypted models in FLARE's words: the keys lie in start-up kits."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,7 +108,7 @@ def _keys(name: str, fl_ctx: FLContext) -> Any:
     except (ValueError, TypeError, RuntimeError):  # missing, unsigned, or not TenSEAL's
         raise ConfigError(
             f"'encryption' is set and the kit's folder startup has no whole {name}: let the "
-            "project file name nvflare.lighter.impl.he.HEBuilder, as the page 'Privacy of updates' "
-            "says, and provision the kits of all sites again. The simulator has no kits: take "
-            "'make poc'"
+            "project file name fedvox.flare.encryption_keys.EncryptionKeys, as the page 'Privacy "
+            "of updates' says, and provision the kits of all sites again. The simulator has no "
+            "kits: take 'make poc'"
         ) from None

@@ -15,7 +15,7 @@ from fedvox.data.site.site_names import check_site_names
 from fedvox.errors import ConfigError
 from fedvox.files import write_text
 
-KEY_BUILDER = "nvflare.lighter.impl.he.HEBuilder"
+KEY_BUILDER = "fedvox.flare.encryption_keys.EncryptionKeys"
 """Writes keys of homomorphic encryption into kits; needs TenSEAL where kits are made."""
 
 
