@@ -704,6 +704,21 @@ def test_a_full_disk_at_the_server_is_named_in_the_results(one_round, weights, m
     assert failure["reason"].startswith("no space left on the server's disk; free some and clone")
 
 
+@pytest.mark.parametrize("where", ["open_run", "await_sites"])
+def test_a_disk_that_is_full_before_the_first_round_is_named_too(one_round, monkeypatch, where):
+    server, workflow = one_round
+
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/MUELLER")
+
+    monkeypatch.setattr(f"fedvox.flare.workflow_training.{where}", full)
+    workflow.start_controller(server.context())
+    if where == "await_sites":
+        workflow.control_flow(Signal(), server.context())
+    (told,) = server.engine.panics
+    assert told.startswith("no space left on the server's disk; free some and clone")
+
+
 def test_a_failure_that_finds_the_disk_full_takes_what_waits_of_the_open_round(
     server, monkeypatch, weights
 ):

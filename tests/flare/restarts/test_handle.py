@@ -10,7 +10,7 @@ from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.utils.process_utils import spawn_process
 
 from fedvox.flare.restarts.handle import PAUSES, RestartingHandle
-from fedvox.flare.restarts.start import RESTARTS, SIGNAL
+from fedvox.flare.restarts.start import FINISHED, RESTARTS, SIGNAL
 
 KILLED = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 WAITS = "import time; time.sleep(60)"
@@ -110,6 +110,14 @@ def test_after_the_last_try_the_servers_process_has_failed(launch):
     handle = launch(spawn, outlast=False)
     handle.wait()
     assert (handle.poll(), len(spawn.changes)) == (JobReturnCode.EXECUTION_ERROR, 3)
+
+
+def test_who_is_killed_after_the_run_had_finished_has_ended_well(launch):
+    """The sites have gone: a process that began anew would wait for them in vain."""
+    spawn = Spawner(KILLED)
+    handle = launch(spawn, outlast=False, progress=lambda: FINISHED)
+    handle.wait()
+    assert (handle.poll(), len(spawn.changes)) == (JobReturnCode.SUCCESS, 1)
 
 
 def test_progress_begins_the_count_anew(launch):

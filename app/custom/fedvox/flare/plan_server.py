@@ -19,7 +19,7 @@ from fedvox.flare.run.incoming import HANDSHAKE, registration_of
 from fedvox.flare.run.messages import MEMORY, UNREADABLE
 from fedvox.flare.run.moved import refuse_arguments
 from fedvox.flare.run.places import is_simulator
-from fedvox.flare.run.run_end import watch_end
+from fedvox.flare.run.run_end import disk_text, finish, watch_end
 from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.run.server_run import server_run
 from fedvox.flare.run.server_start import await_sites, open_run
@@ -59,6 +59,8 @@ class FedVoxStatistics(StatisticsController):
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or asks for the statistics."""
@@ -66,6 +68,9 @@ class FedVoxStatistics(StatisticsController):
             await_sites(HANDSHAKE, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
+            return
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
             return
         super().control_flow(abort_signal, fl_ctx)
 
@@ -156,7 +161,7 @@ class PlanWriter(StatisticsWriter):
         memory = smallest_memory(self.memory, len(run.registered) if is_simulator(fl_ctx) else 1)
         plan = make_plan(fingerprints, run.job, memory, measure_step(run.job), run.phantom)
         path = write_plan(run.results, plan, fingerprints, counts)
-        run.finished = True
+        finish(run, fl_ctx)
         print(plan_text(plan, fingerprints, counts, held, path), flush=True)
 
 

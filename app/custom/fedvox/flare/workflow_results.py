@@ -15,7 +15,7 @@ from fedvox.flare.run.late_results import UnusedLateResults
 from fedvox.flare.run.messages import MODEL_LAST, UNREADABLE
 from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.report_form import model_name
-from fedvox.flare.run.run_end import disk_text, opened_run, task_failure, watch_end
+from fedvox.flare.run.run_end import disk_text, finish, opened_run, task_failure, watch_end
 from fedvox.flare.run.run_results import gaps_text, write_evaluated, write_unevaluated
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
@@ -95,7 +95,7 @@ class WriteResults(UnusedLateResults):
             self.system_panic(disk_text(error), fl_ctx)
             return
         print(results_text(summary, run.results, run.phantom), flush=True)
-        run.finished = True
+        finish(run, fl_ctx)
         self._tell_gaps(run, fl_ctx)
 
     def _note_failed(self, site: str, owner: str, text: str, fl_ctx: FLContext) -> None:

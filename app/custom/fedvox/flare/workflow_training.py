@@ -54,6 +54,8 @@ class FedVoxScatterAndGather(ScatterAndGather):
             super().start_controller(fl_ctx)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or trains; what is trained is written before anything else."""
@@ -61,6 +63,9 @@ class FedVoxScatterAndGather(ScatterAndGather):
             handshake = await_sites(self.handshake_id, fl_ctx, abort_signal)
         except FedVoxError as error:
             self.system_panic(str(error), fl_ctx)
+            return
+        except OSError as error:
+            self.system_panic(disk_text(error), fl_ctx)
             return
         run = server_run(fl_ctx)
         for text in validation_gaps(handshake.registrations):

@@ -8,7 +8,7 @@ from nvflare.apis.job_launcher_spec import JobReturnCode
 from nvflare.app_common.job_launcher.process_launcher import ProcessHandle
 from nvflare.utils.process_utils import ProcessAdapter
 
-from fedvox.flare.restarts.start import RESTARTS, SIGNAL
+from fedvox.flare.restarts.start import FINISHED, RESTARTS, SIGNAL
 
 PAUSES = (2.0, 5.0, 15.0, 40.0, 100.0)
 """Seconds before each restart in a row; after the last one the process stays ended."""
@@ -16,7 +16,8 @@ PAUSES = (2.0, 5.0, 15.0, 40.0, 100.0)
 
 class RestartingHandle(ProcessHandle):
     """FLARE asks ``poll`` and ``wait`` for the process; while a restart is due they say that it
-    goes on, so that FLARE's books never see a death that is mended.
+    goes on, so that FLARE's books never see a death that is mended. A process that is killed after
+    the run had :data:`FINISHED` has ended well: the sites have gone, and none would come again.
 
     Args:
         spawn: starts the process with more environment variables.
@@ -52,8 +53,11 @@ class RestartingHandle(ProcessHandle):
     def poll(self) -> int:
         """FLARE's return code of the process; UNKNOWN while it runs or will be started again."""
         with self._lock:
-            if self._mends(self.adapter.poll()):
+            code = self.adapter.poll()
+            if self._mends(code):
                 return int(JobReturnCode.UNKNOWN)
+            if code is not None and code < 0 and self._progress() == FINISHED:
+                return int(JobReturnCode.SUCCESS)
         return int(super().poll())
 
     def wait(self) -> None:
@@ -92,7 +96,7 @@ class RestartingHandle(ProcessHandle):
 
     def _mends(self, code: int | None) -> bool:
         """Whether an end with this code is kept from FLARE."""
-        if code is None or code >= 0 or self._stopped.is_set():
+        if code is None or code >= 0 or self._stopped.is_set() or self._progress() == FINISHED:
             return False
         return self._outlast or self._in_row < len(self._pauses) or self._progress() != self._known
 

@@ -14,6 +14,8 @@ SIGNAL = "FEDVOX_SIGNAL"
 """Environment variable: the signal that ended the process before, as a number."""
 PROGRESS = "fedvox_progress"
 """File in the run's folder; its content changes with each task that ended well."""
+FINISHED = "finished"
+"""What it says once everything is written that the run promises."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import logging
 import re
 import shutil
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from nvflare.apis.event_type import EventType
@@ -13,9 +14,10 @@ from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
 from fedvox.errors import FedVoxError
+from fedvox.flare.restarts.start import FINISHED, note_progress
 from fedvox.flare.run.failures import checked_kind
 from fedvox.flare.run.messages import FAILURE
-from fedvox.flare.run.places import results_dir, state_dir
+from fedvox.flare.run.places import results_dir, run_dir, state_dir
 from fedvox.flare.run.server_run import MOST_LETTERS, ServerRun, server_run
 from fedvox.privacy.redaction import redact
 from fedvox.report.records.failure import Failure, write_failure
@@ -46,6 +48,16 @@ def watch_end(event_type: str, fl_ctx: FLContext) -> None:
         if run is not None and not run.finished and run.failure is None:
             silent = run.awaited if run.stage == "training" else frozenset()
             record_failure(fl_ctx, _stopped(silent), silent)
+
+
+def finish(run: ServerRun, fl_ctx: FLContext) -> None:
+    """Everything is written that the run promises: from now on no end of the process is a failure.
+
+    A disk that is full by now only loses the note for the launcher.
+    """
+    run.finished = True
+    with suppress(OSError):
+        note_progress(run_dir(fl_ctx), FINISHED)
 
 
 def opened_run(fl_ctx: FLContext) -> ServerRun | None:
