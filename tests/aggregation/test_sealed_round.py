@@ -1,14 +1,19 @@
 """A round of encrypted updates: bounded weights, the mean, and a record that says what it is."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import tenseal
 from sealing import make_keys
 
 from fedvox.admission.registration import Registration
+from fedvox.aggregation.memory import Memory
 from fedvox.aggregation.round_rules import RoundRules
 from fedvox.aggregation.sealed_round import UNSEEN, SealedRound
 from fedvox.aggregation.store import UpdateStore
-from fedvox.encryption.cipher import is_sealed, seal, unseal
+from fedvox.aggregation.weighing.share import Share
+from fedvox.encryption.cipher import _packed, _parts, is_sealed, seal, unseal
 from fedvox.errors import UpdateRefused
 
 COUNT = 9
@@ -72,6 +77,37 @@ def test_the_next_round_starts_from_the_sealed_model(opened, hidden, model):
 def test_a_round_without_updates_leaves_the_first_model(opened, model):
     following, _ = opened().close()
     assert set(following) == set(model)
+
+
+def test_a_mean_that_cannot_be_taken_leaves_the_model_and_says_why(opened, hidden, model):
+    """Two sites that cancel out: TenSEAL sends no ciphertext of nothing."""
+    current, own = opened(), hidden("a", 1.0)
+    current.accept(own)
+    context, part = KEYS.site, next(iter(_parts(own.arrays)))
+    negated = tenseal.ckks_vector_from(context, part) * -1.0
+    with pytest.raises(UpdateRefused):  # it was multiplied before
+        current.accept(dataclasses.replace(own, site="b", arrays=_packed([negated.serialize()])))
+    current.weigh = lambda *known: ({"a": Share(1e-20, "", {}), "b": Share(1.0, "", {})}, Memory())
+    current.accept(hidden("b", 5.0))
+    following, record = current.close()
+    assert set(following) == set(model) and record["contributors"] == []
+    assert {entry["site"] for entry in record["refused"]} == {"a", "b"}
+    assert "the round's mean cannot be taken" in record["refused"][-1]["reason"]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_going_back_gives_the_earlier_model_sealed_or_not(
+    opened, hidden, model, monkeypatch, plain
+):
+    first = opened()
+    first.accept(hidden("a", 1.0))
+    sealed, _ = first.close()
+    earlier = dict(model) if plain else sealed
+    current = opened(1, seal(model, KEYS.site), best=lambda: earlier)
+    monkeypatch.setattr(current, "_earlier", lambda: earlier)
+    following, record = current.close()
+    assert record["rolled_back"] and set(following) == set(earlier)
+    assert all(np.array_equal(following[name], earlier[name]) for name in earlier)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,36 @@ def multiplied():
     return cipher._packed([part.serialize() for part in parts])
 
 
+def varint(number):
+    return bytes([number]) if number < 128 else bytes([number & 127 | 128]) + varint(number >> 7)
+
+
+def spliced(sizes, texts):
+    """TenSEAL's message with other sizes, and its ciphertext so many times."""
+    first, second = cipher._parts(seal(model(0), SITE))
+    start = len(cipher._size_field(SLOTS))
+    assert first.startswith(cipher._size_field(SLOTS)) and first[start] == 18  # its second field
+    width = 0
+    while first[start + 1 + width] & 128:
+        width += 1
+    length = sum((first[start + 1 + i] & 127) << (7 * i) for i in range(width + 1))
+    text = first[start : start + 2 + width + length]
+    packed = b"".join(map(varint, sizes))
+    rest = first[start + len(text) :]
+    return cipher._packed([b"\n" + varint(len(packed)) + packed + text * texts + rest, second])
+
+
+def squared():
+    first, second = cipher._parts(seal(model(0), SITE))
+    square = tenseal.ckks_vector_from(SITE, first)
+    raw = [tenseal.ckks_vector_from(SITE, first) for _ in range(2)]
+    context = tenseal.context_from(SITE.serialize(save_secret_key=True))
+    context.auto_relin = context.auto_rescale = False
+    square = tenseal.ckks_vector_from(context, first) * raw[0]
+    assert square.ciphertext()[0].size() == 3
+    return cipher._packed([square.serialize(), second])
+
+
 BAD = {
     "nothing": lambda: {},
     "no mapping": lambda: [1, 2],
@@ -116,6 +146,9 @@ BAD = {
     "a part of it": lambda: cipher._packed([*cipher._parts(seal(model(0), SITE))][:1]),
     "another scale": lambda: seal(model(0), make_keys(2.0**30).site),
     "multiplied before": multiplied,
+    "two ciphertexts in a vector": lambda: spliced([COUNT - 8, 1], 2),
+    "a long list of empty vectors": lambda: spliced([0] * 100_000 + [SLOTS], 1),
+    "a ciphertext of three polynomials": squared,
 }
 
 

@@ -1,5 +1,6 @@
 """Encrypted models between executor and server: opened before training, sealed after the policy."""
 
+import dataclasses
 import json
 import sys
 
@@ -24,14 +25,18 @@ from fedvox.flare.outgoing import OutgoingFilter
 from fedvox.flare.persistor import SafetensorsPersistor
 from fedvox.flare.received import ReceivedModel
 from fedvox.flare.run.messages import FAILURE, KEPT, META, REGISTRATION, TASK_SUBMIT, TASK_TRAIN
-from fedvox.flare.sealed import SERVER_KEYS, SITE_KEYS, check_site, server_keys
+from fedvox.flare.sealed import SERVER_KEYS, SITE_KEYS, check_server, check_site, server_keys
 from fedvox.job.settings import job_from
 
 KEYS = make_keys()
 CLAIMS = {"round": 0, "cases": 3, "steps": 1, "modality": "ct"}
 FILTERS = {
-    "task_data_filters": [{"filters": [{"path": "fedvox.flare.compress.ReceiveModel"}]}],
-    "task_result_filters": [{"filters": [{"path": "fedvox.flare.compress.SendUpdate"}]}],
+    "task_data_filters": [
+        {"tasks": ["train"], "filters": [{"path": "fedvox.flare.compress.ReceiveModel"}]}
+    ],
+    "task_result_filters": [
+        {"tasks": ["train"], "filters": [{"path": "fedvox.flare.compress.SendUpdate"}]}
+    ],
 }
 
 
@@ -122,14 +127,30 @@ def test_a_site_s_own_model_does_not_leave_in_the_clear(with_filters, weights, t
 
 
 @pytest.mark.parametrize("place", FILTERS)
-def test_a_job_that_does_not_seal_gets_no_site(with_filters, tiny, place):
-    config = {**FILTERS, place: []}
+@pytest.mark.parametrize("change", [None, {"tasks": ["validate"]}, {"direction": "in"}])
+def test_a_job_that_does_not_seal_gets_no_site(
+    with_filters, tiny, place, change, weights, train_task
+):
+    """Not even one whose server asks all the same."""
+    config = {**FILTERS, place: [] if change is None else [{**FILTERS[place][0], **change}]}
     (with_filters.config / "config_fed_client.json").write_text(json.dumps(config))
     with pytest.raises(ConfigError, match=f"'encryption' is set .* under {place}"):
         check_site(with_filters.context(), job_from(tiny))
-    FedVoxExecutor().handle_event("_start_run", with_filters.context())
+    executor = FedVoxExecutor()
+    executor.handle_event("_start_run", with_filters.context())
+    task = train_task(weights)
+    task.set_header(KEPT, [0])
+    answer = executor.execute(TASK_TRAIN, task, with_filters.context(), Signal())
+    assert answer.get_return_code() == ReturnCode.EXECUTION_EXCEPTION
     told = with_filters.context().get_all_public_props()[REGISTRATION]
     assert "'encryption' is set" in told["error"]
+
+
+def test_a_network_that_flare_cannot_carry_is_refused_at_the_start(server, tiny, monkeypatch):
+    check_server(server.context(), job_from(tiny))
+    monkeypatch.setattr(sealed, "MOST_WEIGHTS", 100)
+    with pytest.raises(ConfigError, match="FLARE carries 100 encrypted ones"):
+        check_server(server.context(), job_from(tiny))
 
 
 def test_a_server_with_the_secret_key_is_refused(server, keys):
@@ -173,11 +194,16 @@ def test_the_server_averages_keeps_and_resumes_without_reading(server, peer, wei
     assert [p["update_norm"] for p in run.state.rounds()[0]["contributors"]] == [None, None]
 
 
-def test_the_policy_notes_whose_model_came_though_it_cannot_read_it(site, weights, train_task):
+def test_the_policy_notes_whose_model_came_though_it_cannot_read_it(
+    site, weights, train_task, tiny
+):
     task, fl_ctx = train_task(mean_of(weights)), site.context()
     task.set_header(AppConstants.MODEL_OWNER, "global_last")
     ReceivedModel().process(task, fl_ctx)
-    assert sealed.opened(weights, fl_ctx).keys() == weights.keys()
+    job = job_from(tiny)
+    assert sealed.opened(weights, job, fl_ctx).keys() == weights.keys()
+    plain, hidden = dataclasses.replace(job, encryption=None), mean_of(weights)
+    assert sealed.opened(hidden, plain, fl_ctx).keys() == hidden.keys()
     with pytest.raises(ConfigError):
         OutgoingFilter().process(
             DXO(DataKind.WEIGHTS, data={"x": np.zeros(1)}).to_shareable(), fl_ctx

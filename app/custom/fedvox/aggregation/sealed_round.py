@@ -13,6 +13,8 @@ from fedvox.aggregation.weighing.share import Share
 from fedvox.encryption.cipher import SEALED, SIZES, check_sealed, is_sealed, sealed_mean
 from fedvox.errors import UpdateRefused
 
+TENSEALS = (ValueError, TypeError, RuntimeError)
+"""What TenSEAL raises."""
 UNSEEN = "updates are encrypted: claims and sizes were checked, what they hold was not"
 
 
@@ -39,7 +41,7 @@ class SealedRound(Round):
         screen(update, None, self.index, self.accepted, cases, self.rules.counted_steps)
         try:
             check_sealed(update.arrays, self._count, self._context)
-        except (ValueError, TypeError, RuntimeError) as error:  # TenSEAL's are of all three
+        except TENSEALS as error:
             raise UpdateRefused(f"encrypted: {error}") from None
 
     def _norm(self, update: Update, sent: Arrays) -> None:
@@ -52,9 +54,15 @@ class SealedRound(Round):
         if not self.accepted:
             return {}, {}
         shares, more = self.weigh(self.accepted, self._read, self.model, self.memory)
-        self.memory = self.memory.extended(more)
         weights = {site: share.weight for site, share in shares.items()}
-        return shares, sealed_mean(self._sealed, weights, self._context)
+        try:
+            mean = sealed_mean(self._sealed, weights, self._context)
+        except TENSEALS as error:
+            for site in self.accepted:
+                self.refusals.add(site, f"encrypted: the round's mean cannot be taken: {error}")
+            return {}, {}
+        self.memory = self.memory.extended(more)
+        return shares, mean
 
     def _sealed(self, site: str) -> dict[str, np.ndarray]:
         return {name: self.store.read(self.index, site, name) for name in (SEALED, SIZES)}
@@ -64,5 +72,7 @@ class SealedRound(Round):
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """The next model, sealed once somebody trained, and the record."""
         model, record = super().close(traffic)
+        if record["rolled_back"]:  # to a sealed model, or to a plain one that nobody trained yet
+            return {name: np.asarray(array) for name, array in (self.best() or {}).items()}, record
         sealed = {name: array for name, array in model.items() if name in (SEALED, SIZES)}
         return sealed if is_sealed(sealed) else model, record

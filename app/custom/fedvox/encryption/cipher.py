@@ -65,10 +65,11 @@ def unseal(sealed: Arrays, like: Arrays, context: Any) -> dict[str, np.ndarray]:
     count = sum(array.size for array in like.values())
     if values.size != count:
         raise ModelError(f"the encrypted model holds {values.size} numbers, the job's has {count}")
-    if not (np.abs(values) <= LARGEST).all():
+    if not (np.abs(values) <= 1.001 * LARGEST).all():
         raise ModelError(
             "the encrypted model opens to no weights: the sites' kits hold different keys, so they "
-            "come from different provisions, or a site sent something else"
+            "come from different provisions, or a site sent something else. Compare the kits' "
+            "client_context.tenseal, and submit the job afresh, without the site that was wrong"
         )
     opened, start = {}, 0
     for name in sorted(like):
@@ -111,15 +112,25 @@ def check_sealed(sealed: object, count: int, context: Any) -> None:
     found = 0
     for part in _parts(sealed):
         vector = tenseal.ckks_vector_from(context, part)
-        if {own.scale for own in vector.ciphertext()} != {context.global_scale}:
-            raise ValueError("a ciphertext of another scale")
         wanted = min(SLOTS, count - found)
-        if wanted < 1 or vector.size() != wanted:
+        if wanted < 1 or not vector.serialize().startswith(_size_field(wanted)):
             raise ValueError(f"not the {count} numbers of the job's model")
+        texts = vector.ciphertext()
+        if len(texts) != 1 or texts[0].size() != 2 or texts[0].scale != context.global_scale:
+            raise ValueError("not one fresh ciphertext of the job's keys")
         _ = vector * 0.5  # a ciphertext that was multiplied before cannot be once more
         found += wanted
     if found != count:
         raise ValueError(f"{found} numbers, the job's model has {count}")
+
+
+def _size_field(count: int) -> bytes:
+    """How TenSEAL's message of a vector of one ciphertext begins: its list of sizes, one of them.
+
+    A list of several would have TenSEAL look for as many ciphertexts in the other sites' vectors.
+    """
+    number = count.to_bytes(1) if count < 128 else bytes([count & 127 | 128, count >> 7])
+    return bytes([10, len(number)]) + number
 
 
 def sealed_mean(
@@ -131,6 +142,9 @@ def sealed_mean(
         read: site -> its sealed model, checked; asked for one site after the other.
         weights: site -> positive weight.
         context: TenSEAL's, without the secret key.
+
+    Raises:
+        ValueError: a share is too small for TenSEAL, below about 1e-12, or the sum is.
     """
     import tenseal
 

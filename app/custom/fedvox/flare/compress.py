@@ -51,7 +51,7 @@ class ReceiveModel(Filter):
         dxo = from_shareable(shareable)
         version = int(shareable.get_header(AppConstants.CURRENT_ROUND))
         if job.encryption is not None:
-            model = Replica(version, opened(dxo.data, fl_ctx))
+            model = Replica(version, opened(dxo.data, job, fl_ctx))
             fl_ctx.set_prop(HELD, model, private=True, sticky=True)
             return with_content(DXO(DataKind.WEIGHTS, data=dict(model.arrays)), shareable)
         state = find_site(fl_ctx, job)[1]

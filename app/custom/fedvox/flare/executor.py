@@ -109,9 +109,10 @@ class FedVoxExecutor(Executor):
             label_map = label_map_hash(self.job.data.organs)
             self.device = prepare_device(self.job.training)
             job_parts(self.job)  # a wrong 'training.personal' is told before cases are prepared
-            self.site = set_up_site(fl_ctx, self.job)
-            check_noise(fl_ctx, self.job, self.site.data, self.device)
             check_site(fl_ctx, self.job)
+            found = set_up_site(fl_ctx, self.job)
+            check_noise(fl_ctx, self.job, found.data, self.device)
+            self.site = found  # without it no task is done, whatever a server asks
         except Exception as error:
             reason = failure_line(site, error, "start")
             logger.error("%s", reason)
@@ -230,7 +231,7 @@ class FedVoxExecutor(Executor):
         if self.model is None:
             network = site_network(job, site.data, device)
             self.model = SiteModel(network, site.data, job, site.state, device)
-        return self.model.load(opened(from_shareable(task).data, fl_ctx), version, trains)
+        return self.model.load(opened(from_shareable(task).data, job, fl_ctx), version, trains)
 
     def _send_metrics(self, update: Update, fl_ctx: FLContext) -> None:
         values = {"train_loss": update.loss, "train_seconds": update.seconds}

@@ -27,7 +27,7 @@ class SafetensorsPersistor(ModelPersistor):
         model = initial_model(run.job)
         common = run.parts.common(weights_of(model))
         saved = run.state.load_last()
-        if saved is not None and is_sealed(saved):
+        if saved is not None and run.job.encryption is not None and is_sealed(saved):
             run.state.load_memory()
             self.log_info(fl_ctx, f"resuming after round {run.state.version}, encrypted")
             return make_model_learnable(saved, {})

@@ -13,7 +13,8 @@ from fedvox.encryption.cipher import is_sealed, unseal
 from fedvox.errors import ConfigError
 from fedvox.flare.jobs.folder import CLIENT
 from fedvox.flare.jobs.needed_filters import ENCRYPTION, require_named
-from fedvox.flare.run.places import load_job, workspace_of
+from fedvox.flare.run.messages import TASK_TRAIN
+from fedvox.flare.run.places import workspace_of
 from fedvox.flare.run.server_run import ServerRun
 from fedvox.job.model import initial_model
 from fedvox.job.settings import JobSettings
@@ -21,6 +22,9 @@ from fedvox.job.weights import weights_of
 
 SITE_KEYS, SERVER_KEYS = "client_context.tenseal", "server_context.tenseal"
 """Files of a kit's ``startup``; only the sites' holds the secret key."""
+CHAINS = ("task_data_filters", "task_result_filters")
+MOST_WEIGHTS = 35_000_000
+"""57.4 bytes each, and FLARE's messages stay below 2 GiB."""
 _LIKE = "fedvox_sealed_like"
 
 
@@ -58,23 +62,57 @@ def check_site(fl_ctx: FLContext, job: JobSettings) -> None:
         return
     site_keys(fl_ctx)
     config = Path(workspace_of(fl_ctx).get_app_config_dir(str(fl_ctx.get_job_id())))
-    mine = [entry for entry in ENCRYPTION if entry[0] == CLIENT]
     found = read_json(config / Path(CLIENT).name, Path(CLIENT).name)
-    require_named("encryption", mine, lambda file: found)
+    own = {**found, **{place: _for_training(found, place) for place in CHAINS}}
+    mine = [entry for entry in ENCRYPTION if entry[0] == CLIENT]
+    require_named("encryption", mine, lambda file: own)
 
 
-def opened(arrays: Mapping[str, np.ndarray], fl_ctx: FLContext) -> dict[str, np.ndarray]:
-    """A model that the server sent, in the clear; one that is not sealed as it came.
+def _for_training(config: Mapping[str, Any], place: str) -> list[Any]:
+    """Those of a job's chains of filters that FLARE runs on every training task and its result."""
+    chains = config.get(place)
+    return [
+        chain
+        for chain in (chains if isinstance(chains, list) else [])
+        if isinstance(chain, dict) and set(chain) == {"tasks", "filters"}
+        if isinstance(chain["tasks"], list) and TASK_TRAIN in chain["tasks"]
+    ]
+
+
+def check_server(fl_ctx: FLContext, job: JobSettings) -> None:
+    """At the server's start: are the keys there, and can FLARE carry the network?
+
+    Raises:
+        ConfigError: no.
+    """
+    if job.encryption is None:
+        return
+    server_keys(fl_ctx)
+    if (count := _count(job)) > MOST_WEIGHTS:
+        raise ConfigError(
+            f"'encryption' is set and the network has {count:,} weights; FLARE carries "
+            f"{MOST_WEIGHTS:,} encrypted ones in a message: take a smaller network"
+        )
+
+
+def _count(job: JobSettings) -> int:
+    return sum(array.size for array in weights_of(initial_model(job)).values())
+
+
+def opened(
+    arrays: Mapping[str, np.ndarray], job: JobSettings, fl_ctx: FLContext
+) -> dict[str, np.ndarray]:
+    """A model that the server of an encrypted job sent, in the clear; any other as it came.
 
     Raises:
         ConfigError: there are no keys.
         ModelError: it cannot be opened.
     """
-    if not is_sealed(arrays):
+    if job.encryption is None or not is_sealed(arrays):
         return dict(arrays)
     like = fl_ctx.get_prop(_LIKE)
     if like is None:
-        like = weights_of(initial_model(load_job(fl_ctx)))
+        like = weights_of(initial_model(job))
         fl_ctx.set_prop(_LIKE, like, private=True, sticky=True)
     return unseal(arrays, like, site_keys(fl_ctx))
 
@@ -91,8 +129,7 @@ def sealed_round(run: ServerRun, fl_ctx: FLContext, *known: Any, **options: Any)
     Raises:
         ConfigError: there are no keys.
     """
-    count = sum(array.size for array in weights_of(initial_model(run.job)).values())
-    return SealedRound(server_keys(fl_ctx), count, *known, **options)
+    return SealedRound(server_keys(fl_ctx), _count(run.job), *known, **options)
 
 
 def _keys(name: str, fl_ctx: FLContext) -> Any:

@@ -89,8 +89,8 @@ class AdaptiveSettings(WeighingSettings):
 
     @property
     def reads_updates(self) -> bool:
-        """It compares directions, and lengths; where that is off it reads nothing."""
-        return self.divergence != 0
+        """It compares directions and lengths, and tells them where they change nothing."""
+        return True
 
 
 @dataclass(frozen=True)

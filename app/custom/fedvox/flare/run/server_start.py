@@ -11,7 +11,7 @@ from fedvox.flare.run.places import check_workspace
 from fedvox.flare.run.run_terms import check_terms, claim_run
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.flare.run.site_events import guard_events, outlive_failed_sites
-from fedvox.flare.sealed import server_keys
+from fedvox.flare.sealed import check_server
 from fedvox.privacy.accountant import Spend, check_rounds
 from fedvox.privacy.noise_settings import SITE
 
@@ -34,8 +34,7 @@ def open_run(fl_ctx: FLContext) -> ServerRun:
     privacy = run.job.privacy
     if privacy is not None and privacy.unit == SITE:  # else it depends on a site's cases
         check_rounds(privacy, run.job.training.rounds, Spend(privacy.noise))
-    if run.job.encryption is not None:
-        server_keys(fl_ctx)  # without them no round could be opened
+    check_server(fl_ctx, run.job)
     record_own_start(run, fl_ctx)
     guard_events(fl_ctx)
     outlive_failed_sites(fl_ctx)

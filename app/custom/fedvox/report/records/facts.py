@@ -76,7 +76,12 @@ def tolerance_note(run: RunFiles) -> str:
 
 
 def personal_note(run: RunFiles) -> str:
-    """That a global model's name stands for one model per site, where sites kept tensors."""
+    """That whole models lie at the sites alone, where they kept tensors or the server read none."""
+    if run.encrypted:
+        return (
+            "model.safetensors here is encrypted, as the server had it; each site has the model in "
+            "the clear, in fedvox/own_model/ of its run folder"
+        )
     if not run.personal:
         return ""
     return (

@@ -125,6 +125,11 @@ class RunFiles:
         return as_held(self.summary) if self.subsets else self.summary
 
     @property
+    def encrypted(self) -> bool:
+        """Whether the server averaged what it could not read, so that its model is no model."""
+        return bool(self._settings("encryption"))
+
+    @property
     def personal(self) -> tuple[str, ...]:
         """The job's ``training.personal``: what stayed at the sites; empty where nothing did."""
         found = self._settings("training").get("personal")
