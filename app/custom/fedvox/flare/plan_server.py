@@ -19,7 +19,7 @@ from fedvox.flare.run.incoming import HANDSHAKE, registration_of
 from fedvox.flare.run.messages import MEMORY, UNREADABLE
 from fedvox.flare.run.moved import refuse_arguments
 from fedvox.flare.run.places import is_simulator
-from fedvox.flare.run.run_end import disk_text, finish, watch_end
+from fedvox.flare.run.run_end import error_text, finish, watch_end
 from fedvox.flare.run.senders import TOKEN, authenticate, is_sender
 from fedvox.flare.run.server_run import server_run
 from fedvox.flare.run.server_start import await_sites, open_run
@@ -57,20 +57,15 @@ class FedVoxStatistics(StatisticsController):
             self.min_clients = waiting.sites
             self.wait_time_after_min_received = math.ceil(waiting.first)
             super().start_controller(fl_ctx)
-        except FedVoxError as error:
-            self.system_panic(str(error), fl_ctx)
-        except OSError as error:
-            self.system_panic(disk_text(error), fl_ctx)
+        except (FedVoxError, OSError) as error:
+            self.system_panic(error_text(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or asks for the statistics."""
         try:
             await_sites(HANDSHAKE, fl_ctx, abort_signal)
-        except FedVoxError as error:
-            self.system_panic(str(error), fl_ctx)
-            return
-        except OSError as error:
-            self.system_panic(disk_text(error), fl_ctx)
+        except (FedVoxError, OSError) as error:
+            self.system_panic(error_text(error), fl_ctx)
             return
         super().control_flow(abort_signal, fl_ctx)
 

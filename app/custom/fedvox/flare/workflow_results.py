@@ -15,7 +15,7 @@ from fedvox.flare.run.late_results import UnusedLateResults
 from fedvox.flare.run.messages import MODEL_LAST, UNREADABLE
 from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.report_form import model_name
-from fedvox.flare.run.run_end import disk_text, finish, opened_run, task_failure, watch_end
+from fedvox.flare.run.run_end import error_text, finish, opened_run, task_failure, watch_end
 from fedvox.flare.run.run_results import gaps_text, write_evaluated, write_unevaluated
 from fedvox.flare.run.server_run import ServerRun, server_run
 from fedvox.metrics.table import MetricRow, SharedSummary, from_dict
@@ -73,7 +73,7 @@ class WriteResults(UnusedLateResults):
                 write_unevaluated(run)
             write_report(run.results)
         except (FedVoxError, OSError) as error:
-            reason = disk_text(error) if isinstance(error, OSError) else str(error)
+            reason = error_text(error)
             self.logger.error("the report of the failed run cannot be written: %s", reason)
 
     def start_controller(self, fl_ctx: FLContext) -> None:
@@ -88,11 +88,8 @@ class WriteResults(UnusedLateResults):
         run.stage = "results"
         try:
             summary = write_evaluated(run, self.rows, self.shared, self.last_validation, fl_ctx)
-        except FedVoxError as error:
-            self.system_panic(str(error), fl_ctx)
-            return
-        except OSError as error:
-            self.system_panic(disk_text(error), fl_ctx)
+        except (FedVoxError, OSError) as error:
+            self.system_panic(error_text(error), fl_ctx)
             return
         print(results_text(summary, run.results, run.phantom), flush=True)
         finish(run, fl_ctx)

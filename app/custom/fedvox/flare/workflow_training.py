@@ -14,7 +14,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.run.moved import refuse_moved
 from fedvox.flare.run.places import is_simulator
 from fedvox.flare.run.round_wait import RoundWait, patient
-from fedvox.flare.run.run_end import disk_text, task_failure
+from fedvox.flare.run.run_end import error_text, task_failure
 from fedvox.flare.run.run_results import refuse_untrained, write_unevaluated
 from fedvox.flare.run.senders import authenticate
 from fedvox.flare.run.server_run import server_run
@@ -52,20 +52,15 @@ class FedVoxScatterAndGather(ScatterAndGather):
             self._wait = RoundWait(patient(waiting) if is_simulator(fl_ctx) else waiting)
             self._current_round = run.state.version
             super().start_controller(fl_ctx)
-        except FedVoxError as error:
-            self.system_panic(str(error), fl_ctx)
-        except OSError as error:
-            self.system_panic(disk_text(error), fl_ctx)
+        except (FedVoxError, OSError) as error:
+            self.system_panic(error_text(error), fl_ctx)
 
     def control_flow(self, abort_signal: Signal, fl_ctx: FLContext) -> None:
         """Refuses in the handshake, or trains; what is trained is written before anything else."""
         try:
             handshake = await_sites(self.handshake_id, fl_ctx, abort_signal)
-        except FedVoxError as error:
-            self.system_panic(str(error), fl_ctx)
-            return
-        except OSError as error:
-            self.system_panic(disk_text(error), fl_ctx)
+        except (FedVoxError, OSError) as error:
+            self.system_panic(error_text(error), fl_ctx)
             return
         run = server_run(fl_ctx)
         for text in validation_gaps(handshake.registrations):
@@ -78,10 +73,8 @@ class FedVoxScatterAndGather(ScatterAndGather):
         try:
             refuse_untrained(run)
             write_unevaluated(run)
-        except FedVoxError as error:
-            self.system_panic(str(error), fl_ctx)
-        except OSError as error:
-            self.system_panic(disk_text(error), fl_ctx)
+        except (FedVoxError, OSError) as error:
+            self.system_panic(error_text(error), fl_ctx)
 
     def broadcast_and_wait(self, *args: Any, **kwargs: Any) -> None:
         """Asks the sites that take part, and waits for them as ``waiting`` says; who is unfit or

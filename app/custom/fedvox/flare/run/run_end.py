@@ -98,6 +98,11 @@ def record_failure(fl_ctx: FLContext, reason: str, sites: Collection[str] | None
         logger.error("failure.json cannot be written: %s", disk_text(error))
 
 
+def error_text(error: FedVoxError | OSError) -> str:
+    """Why a run ends, for its results: what we say ourselves, or what is wrong with the disk."""
+    return disk_text(error) if isinstance(error, OSError) else str(error)
+
+
 def disk_text(error: OSError) -> str:
     """What is wrong with the server's disk, and the remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
