@@ -36,7 +36,7 @@ def test_name_cannot_be_taken_twice(shapes):
 
 def test_names_are_iterated_in_order_and_can_be_looked_up(shapes):
     assert list(shapes) == ["cube", "square"]
-    assert "cube" in shapes and "ring" not in shapes
+    assert "cube" in shapes and "ring" not in shapes and ["cube"] not in shapes
 
 
 def test_registries_do_not_share_entries(shapes):

@@ -25,6 +25,12 @@ def answer(data: object, claims: object = CLAIMS, round_index: object = 0) -> Sh
     return result
 
 
+def odd_headers() -> Shareable:
+    result = answer(arrays(9))
+    result["__headers__"] = b""
+    return result
+
+
 @pytest.fixture
 def aggregator(server) -> FedVoxAggregator:
     sites = ("bad", "good", "good-too", "site-1", "site-2")
@@ -67,6 +73,7 @@ BAD = {
     "odd round": (lambda: answer(arrays(9), round_index="x"), "stale: answers round -1"),
     "endless round": (lambda: answer(arrays(9), round_index=10**5000), "stale: answers round -1"),
     "no dxo": (lambda: Shareable(), "unreadable: ValueError"),
+    "odd headers": (odd_headers, "unreadable: ValueError"),
     "nan": (lambda: answer(arrays(np.nan)), "not finite: 'w' holds 4"),
     "infinite": (lambda: answer(arrays(np.inf)), "not finite: 'w' holds 4"),
     "no claims": (lambda: answer(arrays(9), None), "claims 0 training cases"),

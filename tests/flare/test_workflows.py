@@ -144,8 +144,15 @@ def test_rows_under_another_name_are_refused_as_a_whole(deliver, caplog, result)
     assert "refused: a: its report on global_last holds a row whose " in caplog.text
 
 
+def odd_headers() -> Shareable:
+    result = report([row("global_last", "a")])
+    result["__headers__"] = b""
+    return result
+
+
 BROKEN = {
     "no dxo": Shareable(),
+    "odd headers": odd_headers(),
     "empty": DXO(DataKind.METRICS, data={"x": 1}).to_shareable(),
     "row of text": report(["x"]),
     "missing column": report([{"model": "global_last", "site": "a"}]),

@@ -7,6 +7,23 @@ class FedVoxError(Exception):
     The message is one line and never holds a patient's file name, so it may leave the site.
     """
 
+    def __str__(self) -> str:
+        """In one line that every terminal and log shows alike, whatever the message quotes."""
+        return escaped(super().__str__())
+
+
+def escaped(text: str) -> str:
+    """A text with Python's escapes in the place of what is not printable: line ends, colours.
+
+    Example:
+        >>> print(escaped("Leber\\n"))
+        Leber\\n
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
 
 class ConfigError(FedVoxError):
     """A configuration file or a command-line value is wrong."""
@@ -30,7 +47,7 @@ class ImageError(DataError):
 
     def __str__(self) -> str:
         """With the image's name."""
-        return about_image(self.modality, self.reason)
+        return escaped(about_image(self.modality, self.reason))
 
 
 def about_image(modality: str, text: str) -> str:

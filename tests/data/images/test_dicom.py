@@ -222,6 +222,14 @@ def test_slices_of_several_sizes_are_refused(tmp_path, write_series, array):
     assert "have 2 sizes" in text
 
 
+def test_several_numbers_in_a_field_of_one_are_refused(tmp_path, write_series, array):
+    def several(dataset, place):
+        dataset.Rows = [dataset.Rows, 1]
+
+    text = refusal(write_series(tmp_path, array, change=several))
+    assert "(Rows is missing or no single number); export the series again" in text
+
+
 @pytest.mark.parametrize("place", [1, 3, 5])
 def test_missing_slice_is_refused(tmp_path, write_series, array, place):
     write_series(tmp_path, array)

@@ -72,9 +72,9 @@ class FedVoxAggregator(Aggregator):
         with self._lock:
             site = str(fl_ctx.get_peer_context().get_identity_name())
             current = self.open_round(fl_ctx)
-            claimed = _whole(shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND))
+            run = server_run(fl_ctx)
             try:
-                run = server_run(fl_ctx)
+                claimed = _whole(shareable.get_cookie(AppConstants.CONTRIBUTION_ROUND))
                 dxo = _weights(shareable, current, site, claimed, run)
                 claims = dxo.get_meta_prop(META) or {}
                 modalities = run.job.data.modality_sets

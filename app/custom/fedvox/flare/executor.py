@@ -35,7 +35,7 @@ from fedvox.flare.run.failures import failure_kind, failure_line
 from fedvox.flare.run.places import OWN_MODEL, RESULTS, SITE_REPORT, run_dir
 from fedvox.flare.run.report_form import model_name
 from fedvox.flare.run.site_setup import SiteSetup, set_up_site
-from fedvox.flare.run.site_start import checked_job, publish_registration
+from fedvox.flare.run.site_start import ask_again_in_time, checked_job, publish_registration
 from fedvox.flare.sealed import check_site, opened
 from fedvox.inference.evaluate import coarse_cases
 from fedvox.inference.evaluated import scored_once
@@ -72,6 +72,7 @@ class FedVoxExecutor(Executor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Opens the site and publishes its registration when the run starts."""
         if event_type == EventType.START_RUN:
+            ask_again_in_time(fl_ctx)
             publish_registration(self._start(fl_ctx), fl_ctx)
             if self.job is not None and self.site is not None:
                 publish_replica(fl_ctx, self.job)

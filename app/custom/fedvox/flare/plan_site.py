@@ -24,7 +24,7 @@ from fedvox.errors import FedVoxError
 from fedvox.flare.run import messages
 from fedvox.flare.run.failures import failure_line
 from fedvox.flare.run.site_setup import fatal_cases, find_site
-from fedvox.flare.run.site_start import checked_job, publish_registration
+from fedvox.flare.run.site_start import ask_again_in_time, checked_job, publish_registration
 from fedvox.flare.run.statistics import (
     MIN_CASES,
     FingerprintStatistics,
@@ -67,6 +67,7 @@ class PlanExecutor(Executor):
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Lists the cases and publishes registration and free memory when the run starts."""
         if event_type == EventType.START_RUN:
+            ask_again_in_time(fl_ctx)
             registration = self._start(fl_ctx)
             publish_registration(registration, fl_ctx)
             if self.job is not None and not registration.external:

@@ -54,12 +54,12 @@ class WriteResults(UnusedLateResults):
         if site not in server_run(fl_ctx).sites:
             self.log_error(fl_ctx, f"result of {site} is not used: it is not registered")
             return
-        code = result.get_return_code()
-        if code not in (None, ReturnCode.OK):
-            self._note_failed(site, owner, task_failure(code, result), fl_ctx)
-            return
         try:
-            self._keep(site, owner, result, fl_ctx)
+            code = result.get_return_code()
+            if code not in (None, ReturnCode.OK):
+                self._note_failed(site, owner, task_failure(code, result), fl_ctx)
+            else:
+                self._keep(site, owner, result, fl_ctx)
         except (FedVoxError, *UNREADABLE) as error:
             reason = f"its report on {model_name(owner)} {refusal_text(error)}"
             server_run(fl_ctx).refuse(site, reason)

@@ -48,8 +48,8 @@ def load_series(folder: Path) -> Volume:
     import nibabel as nib
 
     with _silence():
-        files = read_slices(folder)
         try:
+            files = read_slices(folder)
             _refuse_other_forms(files)
             fill_in(files)
             _refuse_mixed(files)
@@ -145,7 +145,7 @@ def _make_one_series(files: Sequence[Any]) -> None:
     """
     named = values_of(files, "SeriesInstanceUID")
     series = list(dict.fromkeys(named))
-    sizes = {(entry.get("Rows"), entry.get("Columns")) for entry in files}
+    sizes = {(str(entry.get("Rows")), str(entry.get("Columns"))) for entry in files}
     alike = len(sizes) == 1 and len(set(values_of(files, "SeriesNumber"))) <= 1
     scrambled = len(series) == len(named) > 2 and alike
     if len(series) > 1 and not scrambled:

@@ -88,10 +88,10 @@ def _class_of(modality: str) -> str:
 
 def _check_numbers(files: Sequence[Any]) -> None:
     for field in _NEEDED:
-        if any(entry.get(field) is None for entry in files):
+        if not all(isinstance(entry.get(field), int) for entry in files):
             raise DataError(
-                f"the DICOM images do not say how their numbers are stored ({field} is missing); "
-                "export the series again"
+                f"the DICOM images do not say how their numbers are stored ({field} is missing or "
+                "no single number); export the series again"
             )
     for field in ("RescaleSlope", "RescaleIntercept"):
         missing = [entry for entry in files if entry.get(field) in (None, "")]

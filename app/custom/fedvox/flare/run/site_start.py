@@ -1,5 +1,8 @@
 """How a site begins a run, whatever it is asked for afterwards."""
 
+from typing import Any
+
+from nvflare.apis.fl_constant import FLContextKey
 from nvflare.apis.fl_context import FLContext
 
 from fedvox.admission.registration import Registration
@@ -24,6 +27,25 @@ def checked_job(fl_ctx: FLContext) -> JobSettings:
     job = load_job(fl_ctx)
     check_carried(custom_dir(fl_ctx))
     return job
+
+
+def ask_again_in_time(fl_ctx: FLContext) -> None:
+    """A site asks anew when a request for a task got no reply within the job's
+    ``get_task_timeout``, as when the server's job process was killed with the request in its hands.
+
+    FLARE waits for the longer of that and the kit's ``communication_timeout``, which is 300 s where
+    the kit says nothing; results, which may be long under way, are still given that time.
+
+    Args:
+        fl_ctx: a context of the site at the start of a run.
+    """
+    runner: Any = fl_ctx.get_prop(FLContextKey.RUNNER)
+    if runner is None or not runner.get_task_timeout:
+        return
+    engine: Any = fl_ctx.get_engine()
+    communicator = engine.client.communicator
+    runner.submit_task_result_timeout = runner.submit_task_result_timeout or communicator.timeout
+    communicator.timeout = min(communicator.timeout, runner.get_task_timeout)
 
 
 def publish_registration(registration: Registration, fl_ctx: FLContext) -> None:

@@ -1,0 +1,1 @@
+"""Inputs that nobody thought of, for every door through which something comes in."""
