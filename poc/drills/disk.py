@@ -60,12 +60,15 @@ def disk_full(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
         seed: of the moment.
         plain: the undisturbed run.
     """
-    moment = random.Random(f"disk {seed}").uniform(0.0, 0.9) * plain.trained
+    source = random.Random(f"disk {seed}")
+    finished = source.randrange(stage.rounds)  # after the last round nothing is left to be written
+    moment = source.uniform(0.0, 0.2) * plain.trained / stage.rounds
     folder = stage.kits.kit(stage.server) / STATE
     with small_disk(folder):
         began = time.monotonic()
         job_id = stage.submit()
         stage.await_start(job_id)
+        stage.await_round(job_id, finished)
         time.sleep(moment)
         version = stage.version(job_id)
         filler, full = fill(folder), time.monotonic()
