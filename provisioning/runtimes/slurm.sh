@@ -6,6 +6,8 @@
 #SBATCH --gres=gpu:1
 #SBATCH --time=3-00:00:00
 #SBATCH --signal=B:TERM@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
 # A site as one Slurm job; FLARE's jobs run as processes inside the allocation.
 #   sbatch --export=ALL,FEDVOX_KIT=/kits/site-1,FEDVOX_DATA=/data,FEDVOX_WORK=/scratch/fedvox \
 #     provisioning/runtimes/slurm.sh

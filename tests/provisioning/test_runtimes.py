@@ -114,6 +114,12 @@ def test_a_new_named_volume_belongs_to_the_images_user():
     assert owned.start() < text.index("USER 10001")
 
 
+def test_what_is_killed_is_started_again_by_its_runtime():
+    assert {services()[name]["restart"] for name in ("site", "server")} == {"unless-stopped"}
+    assert deployment().get("restartPolicy", "Always") == "Always"
+    assert "#SBATCH --requeue\n" in (RUNTIMES / "slurm.sh").read_text()
+
+
 def test_nothing_mounts_a_docker_socket():
     for path in RUNTIMES.iterdir():
         assert "docker.sock" not in path.read_text()
