@@ -138,7 +138,9 @@ def kept(path: Path, code: str) -> dict[tuple[str, int], dict[str, Any]]:
 def code_hash() -> str:
     """A hash of what is drilled, and of the drills."""
     digest = hashlib.sha256()
-    for folder in (ROOT / "app/custom/fedvox", ROOT / "poc", ROOT / "provisioning/policies"):
+    for folder in (
+        ROOT / part for part in ("app/custom/fedvox", "jobs", "poc", "provisioning/policies")
+    ):
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".json"):
                 digest.update(path.read_bytes())

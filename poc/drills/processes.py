@@ -77,7 +77,7 @@ def play_kills(
     back = all(
         contributes_again(name, done, end.rounds) for who, name, done in killed if who == "site"
     )
-    missing = stage.missing_results(job_id)
+    missing, unevaluated = stage.missing_results(job_id)
     return {
         "what": "; ".join(told),
         "killed": [who for who, *_ in killed],
@@ -89,6 +89,7 @@ def play_kills(
         "finished_rounds_kept": kept,
         "contributes_again": back,
         "not_downloaded": missing,
+        "unevaluated": unevaluated,
         "restarts": end.restarts,
         "passed": end.status == DONE
         and (end.weights == plain.weights or not full)
@@ -165,14 +166,19 @@ def cut_link(cut: float, stage: Stage, seed: int, plain: Ended) -> dict[str, obj
     finally:
         stage.link.restore()
     end = stage.await_end(job_id, began)
+    missing, unevaluated = stage.missing_results(job_id)
     return {
         "what": f"{LINKED} without link for {cut:g} s in round {version + 1}",
         "status": end.status,
         "seconds": round(end.seconds, 1),
         "lost_seconds": round(end.seconds - plain.seconds, 1),
         "same_weights": end.weights == plain.weights,
+        "not_downloaded": missing,
+        "unevaluated": unevaluated,
         "restarts": end.restarts,
         "passed": end.status == DONE
+        and not missing
+        and not unevaluated
         and all(len(sites) == len(set(sites)) for sites in end.rounds)
         and (end.weights == plain.weights or end.rounds != plain.rounds),
     }

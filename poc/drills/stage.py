@@ -223,13 +223,23 @@ class Stage:
             time.sleep(1.0)
         raise FedVoxError(f"job {job_id} is {status} after {LONGEST:g} s")
 
-    def missing_results(self, job_id: str) -> list[str]:
-        """What the lead's download of a job that has ended lacks, of results and logs."""
+    def missing_results(self, job_id: str) -> tuple[list[str], list[str]]:
+        """What the lead's download of a job that has ended lacks, of results and logs, and the
+        sites that did not evaluate its last model."""
         with TemporaryDirectory(dir=self.work) as folder:
             with self.session() as session:
                 found = Path(session.download_job_result(job_id, folder)) / "workspace"
-            wanted = ("log.txt", f"{RESULTS}/summary.csv", f"{RESULTS}/model.safetensors")
-            return [name for name in wanted if not (found / name).is_file()]
+            wanted = (
+                "log.txt",
+                f"{RESULTS}/rounds.jsonl",
+                f"{RESULTS}/summary.csv",
+                f"{RESULTS}/model.safetensors",
+            )
+            missing = [name for name in wanted if not (found / name).is_file()]
+            if missing:
+                return missing, []
+            *_, last = (found / RESULTS / "rounds.jsonl").read_text().splitlines()
+            return [], json.loads(last)["missing"]
 
     def await_start(self, job_id: str) -> None:
         """Waits until server and sites have a process for the job.

@@ -3,7 +3,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from nvflare.apis.fl_constant import FLContextKey
+from nvflare.apis.fl_constant import ConfigVarName, FLContextKey
+from nvflare.app_common.decomposers.numpy_decomposers import NumpyArrayDecomposer
 
 from fedvox.flare.run.site_start import ask_again_in_time
 
@@ -30,7 +31,13 @@ def test_a_request_without_reply_is_made_anew_in_the_time_that_the_job_says(part
     assert waits(party("site-1"), *told) == found
 
 
-def test_every_job_says_it():
+def test_in_every_job_what_is_lost_under_way_is_asked_for_again_after_a_minute():
     root = Path(__file__).parents[3]
-    for path in (root / "jobs").glob("*/app/config/config_fed_client.json"):
-        assert json.loads(path.read_text())["get_task_timeout"] == 60.0
+    tensors = (
+        f"{NumpyArrayDecomposer().config_var_prefix}{ConfigVarName.STREAMING_PER_REQUEST_TIMEOUT}"
+    )
+    for path in (root / "jobs").glob("*/app/config/config_fed_*.json"):
+        told = json.loads(path.read_text())
+        assert told[tensors] == 60.0
+        assert told.get(ConfigVarName.GET_TASK_TIMEOUT, 60.0) == 60.0
+        assert (ConfigVarName.GET_TASK_TIMEOUT in told) == ("client" in path.name)
