@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 from typing import Any
 
 from nvflare.apis.event_type import EventType
@@ -23,43 +24,30 @@ class SiteRejoin(FLComponent):
     def __init__(self) -> None:
         super().__init__()
         self._busy: set[tuple[str, str]] = set()
-        self._tokens: dict[str, str] = {}
-        self._returned: set[str] = set()
         self._lock = threading.Lock()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Compares the token of a heartbeat with those that are known."""
-        if event_type not in (
-            EventType.CLIENT_HEARTBEAT_RECEIVED,
-            EventType.CLIENT_HEARTBEAT_PROCESSED,
-        ):
-            return
         engine: Any = fl_ctx.get_engine()
+        if event_type == EventType.SYSTEM_START:
+            engine.server._resolve_missing_client_outcome = partial(self._close, engine.job_runner)
+        if event_type != EventType.CLIENT_HEARTBEAT_PROCESSED:
+            return
         name = str(fl_ctx.get_peer_context().get_identity_name())
         current = engine.client_manager.name_to_clients.get(name)
-        if current is None:
-            return
-        if event_type == EventType.CLIENT_HEARTBEAT_RECEIVED:
-            self._close_finished(engine, name, current.token)
-        else:
+        if current is not None:
             self._rejoin(engine, name, current)
 
-    def _close_finished(self, engine: Any, name: str, token: str) -> None:
-        """FLARE waits for how each site's process ended, also after the server's ended well, and
-        fails the job where a site was killed in between and has nothing to say.
+    def _close(self, job_runner: Any, client: Any, job_id: str, reason: str) -> None:
+        """Takes the place of FLARE's own way with a site that has nothing to say of how its process
+        ended: that fails a job whose server has ended well, with all results written, where a
+        site was killed or lost its link in its last seconds.
         """
-        with self._lock:
-            if self._tokens.setdefault(name, token) != token:
-                self._returned.add(name)
-                self._tokens[name] = token
-            returned = name in self._returned
-        if not returned:
-            return
-        for job_id in engine.job_runner.get_client_outcome_jobs(name):
-            if job_id in engine.run_processes or job_id in engine.exception_run_processes:
-                continue
-            engine.job_runner.resolve_client_outcome(job_id, name)
-            self.logger.info("%s was started again after job %s had ended", name, job_id)
+        if job_runner.is_client_outcome_pending(job_id, client.name):
+            job_runner.resolve_client_outcome(job_id, client.name)
+            self.logger.info(
+                "job %s has ended; %s does not say how: %s", job_id, client.name, reason
+            )
 
     def _rejoin(self, engine: Any, name: str, current: Any) -> None:
         """Gives the site its part of the running jobs that know it under another token."""
