@@ -113,4 +113,5 @@ def test_a_site_that_cannot_say_how_it_ended_does_not_fail_a_job_that_ended_well
     parent.job_runner = Outcomes()
     SiteRejoin().handle_event(EventType.SYSTEM_START, server.context())
     flare._resolve_missing_client_outcome(client, JOB, reason)
+    assert parent.job_runner.client_outcome_wait_timeout == 60.0
     assert parent.job_runner.failed == [] and parent.job_runner.pending == {JOB: set()}

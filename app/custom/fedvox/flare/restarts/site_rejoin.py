@@ -13,6 +13,10 @@ from nvflare.apis.job_scheduler_spec import DispatchInfo
 
 PAUSE = 10.0
 """Seconds between two tries for one site and job."""
+OUTCOME_WAIT = 60.0
+"""Seconds in which sites may say how their process ended after the server's has ended well; FLARE
+gives them 900. One that was killed in its last second is started again and finds no server to talk
+to: now the job ends, and with the next heartbeat that process."""
 
 
 class SiteRejoin(FLComponent):
@@ -30,6 +34,7 @@ class SiteRejoin(FLComponent):
         """Compares the token of a heartbeat with those that are known."""
         engine: Any = fl_ctx.get_engine()
         if event_type == EventType.SYSTEM_START:
+            engine.job_runner.client_outcome_wait_timeout = OUTCOME_WAIT
             engine.server._resolve_missing_client_outcome = partial(self._close, engine.job_runner)
         if event_type != EventType.CLIENT_HEARTBEAT_PROCESSED:
             return
