@@ -1,7 +1,7 @@
 """A server as its components see it: a workspace, contexts and clients, but no processes."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,9 +67,6 @@ class Server:
     def run(self) -> ServerRun:
         """What its components share."""
         return server_run(self.manager.new_context())
-
-
-Handler = Callable[[str, Shareable, FLContext], Shareable]
 
 
 def taken(topic: str, request: Shareable, fl_ctx: FLContext) -> Shareable:

@@ -1,7 +1,7 @@
 """Files that people write: a job's settings and overrides, a site file, a data set's lists."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,3 @@ def check_words(error: FedVoxError, secrets: Sequence[str] = CASES) -> None:
     text = str(error)
     assert text and "\n" not in text
     assert not any(name in text for name in secrets)
-
-
-Maker = Callable[[Path], Door]

@@ -77,7 +77,7 @@ def play_kills(
     back = all(
         contributes_again(name, done, end.rounds) for who, name, done in killed if who == "site"
     )
-    missing, unevaluated = stage.missing_results(job_id)
+    missing, unevaluated = stage.check_download(job_id)
     return {
         "what": "; ".join(told),
         "killed": [who for who, *_ in killed],
@@ -166,7 +166,7 @@ def cut_link(cut: float, stage: Stage, seed: int, plain: Ended) -> dict[str, obj
     finally:
         stage.link.restore()
     end = stage.await_end(job_id, began)
-    missing, unevaluated = stage.missing_results(job_id)
+    missing, unevaluated = stage.check_download(job_id)
     return {
         "what": f"{LINKED} without link for {cut:g} s in round {version + 1}",
         "status": end.status,

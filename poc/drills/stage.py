@@ -223,7 +223,7 @@ class Stage:
             time.sleep(1.0)
         raise FedVoxError(f"job {job_id} is {status} after {LONGEST:g} s")
 
-    def missing_results(self, job_id: str) -> tuple[list[str], list[str]]:
+    def check_download(self, job_id: str) -> tuple[list[str], list[str]]:
         """What the lead's download of a job that has ended lacks, of results and logs, and the
         sites that did not evaluate its last model."""
         with TemporaryDirectory(dir=self.work) as folder:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.event_type import EventType
+from nvflare.private.defs import CellMessageHeaderKeys
 from nvflare.private.fed.server.fed_server import FederatedServer
 
 from fedvox.flare.restarts import site_rejoin
@@ -21,6 +22,9 @@ class Outcomes:
         self.running_jobs = {JOB: SimpleNamespace(deploy_map={"app": ["@ALL"]})}
 
         self.failed = []
+
+    def get_client_outcome_jobs(self):
+        return set(self.pending)
 
     def is_client_outcome_pending(self, job_id, name):
         return name in self.pending.get(job_id, ())
@@ -115,3 +119,22 @@ def test_a_site_that_cannot_say_how_it_ended_does_not_fail_a_job_that_ended_well
     flare._resolve_missing_client_outcome(client, JOB, reason)
     assert parent.job_runner.client_outcome_wait_timeout == 60.0
     assert parent.job_runner.failed == [] and parent.job_runner.pending == {JOB: set()}
+
+
+def test_a_site_that_comes_back_after_the_jobs_end_does_not_fail_it(flare, parent, server):
+    """By FLARE's own comparison of the jobs that a heartbeat names."""
+    SiteRejoin().handle_event(EventType.SYSTEM_START, server.context())
+    flare.client_manager = SimpleNamespace(clients={"new": Client("a", "new")})
+    flare._job_reported_clients, flare._job_reported_clients_lock = {}, threading.Lock()
+    for named, left in (([JOB], {"a"}), ([], set())):  # its process is still ending, then is gone
+        request = SimpleNamespace(get_header={CellMessageHeaderKeys.JOB_IDS: named}.get)
+        assert flare._sync_client_jobs(request, "new") == []
+        assert parent.job_runner.pending == {JOB: left}
+    assert parent.job_runner.failed == []
+
+
+def test_a_job_that_failed_at_the_server_stays_failed(flare, parent, server):
+    parent.exception_run_processes = {JOB: {}}
+    SiteRejoin().handle_event(EventType.SYSTEM_START, server.context())
+    flare._resolve_missing_client_outcome(Client("a", "old"), JOB, "client dead")
+    assert parent.exception_run_processes == {JOB: {}}

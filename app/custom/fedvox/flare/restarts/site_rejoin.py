@@ -23,6 +23,8 @@ class SiteRejoin(FLComponent):
     """At the server's parent: a site that takes part in a job and registered anew after its whole
     software was ended is told to start its part again. The server's job hears of the new token by
     :func:`fedvox.flare.run.client_sync.keep_clients_known`.
+
+    A site that is lost after the server's process has ended well does not fail the job any more.
     """
 
     def __init__(self) -> None:
@@ -31,11 +33,14 @@ class SiteRejoin(FLComponent):
         self._lock = threading.Lock()
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
-        """Compares the token of a heartbeat with those that are known."""
+        """Prepares FLARE's books at the start, then compares the token of each heartbeat with those
+        that are known."""
         engine: Any = fl_ctx.get_engine()
         if event_type == EventType.SYSTEM_START:
             engine.job_runner.client_outcome_wait_timeout = OUTCOME_WAIT
-            engine.server._resolve_missing_client_outcome = partial(self._close, engine.job_runner)
+            engine.server._resolve_missing_client_outcome = partial(
+                self._resolve, engine.job_runner
+            )
         if event_type != EventType.CLIENT_HEARTBEAT_PROCESSED:
             return
         name = str(fl_ctx.get_peer_context().get_identity_name())
@@ -43,7 +48,7 @@ class SiteRejoin(FLComponent):
         if current is not None:
             self._rejoin(engine, name, current)
 
-    def _close(self, job_runner: Any, client: Any, job_id: str, reason: str) -> None:
+    def _resolve(self, job_runner: Any, client: Any, job_id: str, reason: str) -> None:
         """Takes the place of FLARE's own way with a site that has nothing to say of how its process
         ended: that fails a job whose server has ended well, with all results written, where a
         site was killed or lost its link in its last seconds.
@@ -51,7 +56,7 @@ class SiteRejoin(FLComponent):
         if job_runner.is_client_outcome_pending(job_id, client.name):
             job_runner.resolve_client_outcome(job_id, client.name)
             self.logger.info(
-                "job %s has ended; %s does not say how: %s", job_id, client.name, reason
+                "job %s: %s does not say how its process ended: %s", job_id, client.name, reason
             )
 
     def _rejoin(self, engine: Any, name: str, current: Any) -> None:
