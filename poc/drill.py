@@ -29,6 +29,7 @@ from drills.access import access
 from drills.disk import disk_full
 from drills.for_good import dies_for_good
 from drills.poisoned import poisoned_case
+from drills.policy import broken_policy
 from drills.processes import PROCESSES, Drill
 from drills.stage import Ended, Stage
 from drills.updates import bad_updates
@@ -41,6 +42,7 @@ DRILLS: dict[str, Drill] = {
     **PROCESSES,
     "disk_full": disk_full,
     "bad_updates": bad_updates,
+    "broken_policy": broken_policy,
     "poisoned_case": poisoned_case,
     "dies_for_good": dies_for_good,
     "access": access,

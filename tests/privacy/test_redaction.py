@@ -190,3 +190,17 @@ def test_a_long_line_takes_time_in_proportion(piece):
     start = time.process_time()
     redact(piece * (200_000 // len(piece)))
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "site-3: local/privacy.json does not run OutgoingFilter; copy "
+        "provisioning/policies/site/privacy.json into the kit's local folder and restart",
+        "raise 'epsilon' in local/privacy.json or the job, or leave the federation",
+        "compare it with docs/data.md",
+    ],
+)
+def test_files_of_a_kit_and_of_this_project_may_be_named(text):
+    assert redact(text) == text
+    assert "MUELLER" not in redact(f"{text}; local/MUELLER.json and docs/MUELLER/x.md")

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 from nvflare.apis.client import Client
 from nvflare.apis.event_type import EventType
-from nvflare.private.defs import CellMessageHeaderKeys
+from nvflare.fuel.common.exit_codes import ProcessExitCode
+from nvflare.fuel.f3.cellnet.defs import MessageHeaderKey
+from nvflare.private.defs import CellMessageHeaderKeys, JobFailureMsgKey
 from nvflare.private.fed.server.fed_server import FederatedServer
 
 from fedvox.flare.restarts import site_rejoin
@@ -19,8 +21,11 @@ class Outcomes:
 
     def __init__(self):
         self.pending = {JOB: {"a"}}
-        self.running_jobs = {JOB: SimpleNamespace(deploy_map={"app": ["@ALL"]})}
-
+        self.running_jobs = {
+            JOB: SimpleNamespace(
+                job_id=JOB, deploy_map={"app": ["@ALL"]}, min_sites=1, meta={"cloned_from": ""}
+            )
+        }
         self.failed = []
 
     def get_client_outcome_jobs(self):
@@ -138,3 +143,46 @@ def test_a_job_that_failed_at_the_server_stays_failed(flare, parent, server):
     SiteRejoin().handle_event(EventType.SYSTEM_START, server.context())
     flare._resolve_missing_client_outcome(Client("a", "old"), JOB, "client dead")
     assert parent.exception_run_processes == {JOB: {}}
+
+
+@pytest.fixture
+def report_failure(flare, parent, server, tmp_path):
+    """A function that lets FLARE hear of site ``a`` that its process ended with an error, in a job
+    of two sites."""
+    clients = {"old": Client("a", "old"), "other": Client("b", "other")}
+    parent.run_processes = {JOB: {"_participants": clients}}
+    parent.job_runner.pending = {JOB: {"a", "b"}}
+    parent.get_workspace = lambda: SimpleNamespace(get_root_dir=lambda: str(tmp_path))
+    flare.client_manager = SimpleNamespace(
+        clients=clients, is_from_authorized_client=clients.__contains__
+    )
+
+    def report(rounds):
+        if rounds:
+            folder = tmp_path / "fedvox_state" / JOB / "fedvox"
+            folder.mkdir(parents=True)
+            (folder / "state.json").write_text(f'{{"version": {rounds}}}')
+        SiteRejoin().handle_event(EventType.SYSTEM_START, server.context())
+        headers = {CellMessageHeaderKeys.TOKEN: "old", MessageHeaderKey.ORIGIN: "a"}
+        told = {JobFailureMsgKey.JOB_ID: JOB, JobFailureMsgKey.CODE: ProcessExitCode.CONFIG_ERROR}
+        flare.process_job_failure(
+            SimpleNamespace(payload=told, get_header=lambda key: headers.get(key))
+        )
+
+    return report
+
+
+def test_a_site_whose_process_ends_with_an_error_leaves_the_others_to_go_on(report_failure, parent):
+    report_failure(rounds=2)
+    assert parent.job_runner.failed == [] and parent.job_runner.pending == {JOB: {"b"}}
+
+
+def test_before_the_first_round_has_ended_the_lead_is_to_have_it_mended(report_failure, parent):
+    report_failure(rounds=0)
+    assert parent.job_runner.failed == [JOB]
+
+
+def test_with_fewer_sites_than_the_job_needs_it_has_failed(report_failure, parent):
+    parent.job_runner.running_jobs[JOB].min_sites = 2
+    report_failure(rounds=2)
+    assert parent.job_runner.failed == [JOB]

@@ -39,8 +39,12 @@ _CLAUSE = re.compile(r"[\"<>;]|(?<!\w)'|'(?!\w)|:(?=\s)")
 _VERB = re.compile(r"\b(?:read|write|open|load|save|find|file|image|label)\s")
 _RELATIVE = re.compile(rf"(?<!{_WORD}){_WORD}+(?:[/\\]{_WORD}*)+")
 _NO_PATH = re.compile(
-    r"and/or|n/a|i/o|tcp/ip|\d{1,5}/\d{1,5}|(?:it|case|step|[kmg]?i?b)s?/s", re.IGNORECASE
+    r"and/or|n/a|i/o|tcp/ip|\d{1,5}/\d{1,5}|(?:it|case|step|[kmg]?i?b)s?/s"
+    r"|local/(?:privacy|resources|authorization|fedvox_site)\.json|docs/[a-z-]+\.md"
+    r"|provisioning/policies/(?:site|server)/[a-z_]+\.json|provisioning/[A-Z]+\.md",
+    re.IGNORECASE,
 )
+"""No path, or one of a start-up kit or of this project, which is the same everywhere."""
 _MONTH = (
     r"(?:jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)"
     r"(?:uary?|ruary?|ch|z|il|e|y|i|ust|t|tember|ober|ember)?"

@@ -76,8 +76,7 @@ class JobRescue(FLComponent):
         root = Path(workspace.get_root_dir())
         count = int(job.meta.get(RESUMES, 0))
         mark = job.meta.get(f"{RESUMES}_at", "")
-        clone_of = str(job.meta.get("cloned_from") or "")
-        now = _finished(root / STATE / run_id(root / STATE, job.job_id, clone_of))
+        now = progress_of(root, job)
         count = 0 if now != mark else count
         if count >= self.most:
             manager.set_status(job.job_id, RunStatus.FINISHED_ABNORMAL, fl_ctx)
@@ -120,7 +119,14 @@ def keep_earlier(run_dir: Path, target: Path) -> None:
         shutil.move(path, folder / path.name)
 
 
-def _finished(folder: Path) -> str:
-    """Names how far the run of a state folder had got; empty before its first round ended."""
+def progress_of(root: Path, job: Any) -> str:
+    """Names how far the run of a job had got; empty before its first round ended.
+
+    Args:
+        root: the server's workspace.
+        job: FLARE's.
+    """
+    clone_of = str(job.meta.get("cloned_from") or "")
+    folder = root / STATE / run_id(root / STATE, job.job_id, clone_of)
     states = sorted(folder.glob("*/state.json"))
     return states[0].read_text(encoding="utf-8")[:64] if states else ""

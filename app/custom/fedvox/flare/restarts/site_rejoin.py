@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nvflare.apis.event_type import EventType
@@ -10,6 +12,8 @@ from nvflare.apis.fl_component import FLComponent
 from nvflare.apis.fl_constant import RunProcessKey
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.job_scheduler_spec import DispatchInfo
+
+from fedvox.flare.restarts.job_rescue import progress_of
 
 PAUSE = 10.0
 """Seconds between two tries for one site and job."""
@@ -24,7 +28,8 @@ class SiteRejoin(FLComponent):
     software was ended is told to start its part again. The server's job hears of the new token by
     :func:`fedvox.flare.run.client_sync.keep_clients_known`.
 
-    A site that is lost after the server's process has ended well does not fail the job any more.
+    A site that is lost after the server's process has ended well does not fail the job any more,
+    nor does one whose process ends with an error while others go on.
     """
 
     def __init__(self) -> None:
@@ -40,6 +45,9 @@ class SiteRejoin(FLComponent):
             engine.job_runner.client_outcome_wait_timeout = OUTCOME_WAIT
             engine.server._resolve_missing_client_outcome = partial(
                 self._resolve, engine.job_runner
+            )
+            engine.job_runner.fail_run = partial(
+                self._fail_unless_others, engine, engine.job_runner.fail_run
             )
         if event_type != EventType.CLIENT_HEARTBEAT_PROCESSED:
             return
@@ -58,6 +66,31 @@ class SiteRejoin(FLComponent):
             self.logger.info(
                 "job %s: %s does not say how its process ended: %s", job_id, client.name, reason
             )
+
+    def _fail_unless_others(
+        self, engine: Any, fail: Callable[..., Any], job_id: str, code: int, fl_ctx: FLContext
+    ) -> Any:
+        """Takes the place of FLARE's own way with a site whose process ended with an error, such as
+        a policy that somebody broke on the third day: that fails the job for all.
+
+        Before the first round has ended it still does, so that the lead has what is wrong mended.
+
+        Args:
+            engine: of the server's parent.
+            fail: FLARE's own way.
+            job_id: of the job.
+            code: how the site's process ended.
+            fl_ctx: FLARE's context.
+        """
+        runner = engine.job_runner
+        job, info = runner.running_jobs.get(job_id), engine.run_processes.get(job_id) or {}
+        clients = (info.get(RunProcessKey.PARTICIPANTS) or {}).values()
+        left = sum(runner.is_client_outcome_pending(job_id, c.name) for c in clients) - 1
+        root = Path(engine.get_workspace().get_root_dir())
+        if job is None or left < max(1, job.min_sites or 1) or not progress_of(root, job):
+            return fail(job_id, code, fl_ctx)
+        self.logger.error("job %s goes on without that site; %d others take part", job_id, left)
+        return None
 
     def _rejoin(self, engine: Any, name: str, current: Any) -> None:
         """Gives the site its part of the running jobs that know it under another token."""
