@@ -39,6 +39,7 @@ def _with_filter(entry: Policy) -> Callable[[Policy], str]:
     return change
 
 
+SPOILT_LEDGER = "a ledger that cannot be read"
 WAYS: dict[str, Callable[[Policy], str] | None] = {
     "no policy": None,
     "an empty policy": lambda policy: "",
@@ -49,9 +50,9 @@ WAYS: dict[str, Callable[[Policy], str] | None] = {
     "no filter of tasks": _without("task_data_filters"),
     "a filter that is not there": _with_filter({**NOISE, "path": f"{NOISE['path']}s"}),
     "noise below 0": _with_filter({**NOISE, "args": {"noise": -1.0}}),
-    "a ledger that cannot be read": _with_filter(NOISE),
+    SPOILT_LEDGER: _with_filter(NOISE),
 }
-"""What is wrong -> the policy's text, None for no file. The last one also spoils the ledger."""
+"""What is wrong -> the policy's text, None for no file."""
 
 
 def broken_policy(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
@@ -79,7 +80,7 @@ def broken_policy(stage: Stage, seed: int, plain: Ended) -> dict[str, object]:
     try:
         done = len(stage.records(job_id)) if middle else 0
         break_policy(path, WAYS[way], whole)
-        if way == [*WAYS][-1]:
+        if way == SPOILT_LEDGER:
             ledger.write_text("damaged\n", encoding="utf-8")
         stage.federation.start(name)
         if not middle:

@@ -40,8 +40,10 @@ _VERB = re.compile(r"\b(?:read|write|open|load|save|find|file|image|label)\s")
 _RELATIVE = re.compile(rf"(?<!{_WORD}){_WORD}+(?:[/\\]{_WORD}*)+")
 _NO_PATH = re.compile(
     r"and/or|n/a|i/o|tcp/ip|\d{1,5}/\d{1,5}|(?:it|case|step|[kmg]?i?b)s?/s"
-    r"|local/(?:privacy|resources|authorization|fedvox_site)\.json|docs/[a-z-]+\.md"
-    r"|provisioning/policies/(?:site|server)/[a-z_]+\.json|provisioning/[A-Z]+\.md",
+    r"|(?:local|provisioning/policies/(?:site|server))/"
+    r"(?:privacy|resources|authorization|log_config|fedvox_site)\.json"
+    r"|docs/(?:data|hospital-it|lead|operator|predict|privacy|researcher)\.md"
+    r"|provisioning/(?:README|RUNBOOK)\.md",
     re.IGNORECASE,
 )
 """No path, or one of a start-up kit or of this project, which is the same everywhere."""

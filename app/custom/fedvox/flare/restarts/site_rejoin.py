@@ -84,7 +84,7 @@ class SiteRejoin(FLComponent):
         """
         runner = engine.job_runner
         job, info = runner.running_jobs.get(job_id), engine.run_processes.get(job_id) or {}
-        clients = (info.get(RunProcessKey.PARTICIPANTS) or {}).values()
+        clients = list((info.get(RunProcessKey.PARTICIPANTS) or {}).values())  # threads change it
         left = sum(runner.is_client_outcome_pending(job_id, c.name) for c in clients) - 1
         root = Path(engine.get_workspace().get_root_dir())
         if job is None or left < max(1, job.min_sites or 1) or not progress_of(root, job):
